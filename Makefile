@@ -1,0 +1,53 @@
+# `make` lists what there is. Each target installs what it needs itself.
+
+MAX_WASM_GZIP_BYTES = 150000
+
+# Nothing here may reach for the network but to install.
+export WRANGLER_SEND_METRICS = false
+export CLOUDFLARE_CF_FETCH_ENABLED = false
+
+.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run
+.NOTPARALLEL:
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install all tools that are missing
+	@scripts/setup
+
+dev: ## Run the Worker here, in front of a Synapse of its own
+	@scripts/dev
+
+build: ## Build the Worker into build/
+	@scripts/setup node wasm
+	@scripts/build
+
+deploy: ## Deploy the Worker as wrangler.toml describes it
+	@scripts/setup node wasm
+	@if grep -n '^[^#]*\<example\.' wrangler.toml; then \
+		echo 'wrangler.toml: write your own names in place of the examples above'; exit 1; fi
+	npx wrangler deploy
+
+test: setup format lint docs build size dry-run cargo-test ## Check all that CI checks
+
+format: ## Check the format of the code
+	cargo fmt --check
+
+lint: ## Run clippy on what runs natively, then on what runs in the Worker
+	@scripts/setup wasm
+	cargo clippy --locked --all-targets -- -D warnings
+	scripts/wasm-cargo clippy --locked --lib -- -D warnings
+
+docs: ## Check that the documentation builds
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+size: build ## Check the size of the Worker against its budget
+	@size=$$(gzip -9 < build/index_bg.wasm | wc -c); \
+		echo "build/index_bg.wasm: $$size bytes gzipped, at most $(MAX_WASM_GZIP_BYTES)"; \
+		test $$size -le $(MAX_WASM_GZIP_BYTES)
+
+dry-run: build ## Check that wrangler would deploy the Worker
+	npx wrangler deploy --dry-run
+
+cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
+	cargo test --locked
