@@ -27,6 +27,10 @@ fail() { say "$@"; exit 1; }
 WASM_TARGET=wasm32-unknown-unknown
 DEBIAN_PACKAGES="rustc-web cargo-web rust-web-clippy rust-web-src lld-22"
 DEBIAN_RUST=$TOOLS/debian-rust
+case ${WASM_TOOLCHAIN:-} in
+  '' | rustup | debian) ;;
+  *) fail "WASM_TOOLCHAIN is '$WASM_TOOLCHAIN': it may be rustup or debian" ;;
+esac
 
 has_rustup_target() {
   local lib
@@ -41,7 +45,6 @@ wasm_toolchain() {
     rustup) has_rustup_target && echo rustup ;;
     debian) has_debian_target && echo debian ;;
     '') if has_rustup_target; then echo rustup; elif has_debian_target; then echo debian; fi ;;
-    *) fail "WASM_TOOLCHAIN is '$WASM_TOOLCHAIN': it may be rustup or debian" ;;
   esac
 }
 
