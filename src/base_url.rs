@@ -1,0 +1,149 @@
+//! The base URLs that an admin configures: a scheme, a host and maybe a port, nothing behind them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::ids::{is_host, is_port, split_port};
+
+/// Where a server answers: `https://host[:port]`, or `http://` where no foreign wire is crossed.
+///
+/// A path is refused: federation requests sign theirs, so it can't be prefixed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    is_https: bool,
+    /// Lower-case host with its port unless that is the scheme's own: as a `Host` header has it.
+    authority: String,
+}
+
+impl BaseUrl {
+    /// Reads a base URL; the error is a sentence for the admin, without the variable's name.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (is_https, rest) = if let Some(rest) = text.strip_prefix("https://") {
+            (true, rest)
+        } else if let Some(rest) = text.strip_prefix("http://") {
+            (false, rest)
+        } else {
+            return Err("must start with https://");
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err("must be a scheme and a host only, without a path");
+        }
+        let (host, port) = split_port(authority);
+        let host = host.to_ascii_lowercase();
+        if !is_host(&host) || !port.is_none_or(|port| is_port(port) && port.parse::<u16>().is_ok())
+        {
+            return Err("must name a host, with a port if it is not the usual one");
+        }
+        if !is_https && !is_near(&host) {
+            return Err("must be https (http is for loopback and private addresses only)");
+        }
+        let default_port = if is_https { "443" } else { "80" };
+        let authority = match port {
+            Some(port) if port != default_port => format!("{host}:{port}"),
+            _ => host,
+        };
+        Ok(Self { is_https, authority })
+    }
+
+    /// The host, with its port unless that is the scheme's own: what a `Host` header carries.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The host with its port in every case, as MSC3859 and `m.server` have it.
+    pub fn host_and_port(&self) -> String {
+        match split_port(&self.authority) {
+            (_, Some(_)) => self.authority.clone(),
+            (host, None) => format!("{host}:{}", if self.is_https { 443 } else { 80 }),
+        }
+    }
+
+    /// Whether `authority`, taken from a request's URL, is this one.
+    pub fn is_at(&self, authority: &str) -> bool {
+        authority.eq_ignore_ascii_case(&self.authority)
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority)
+    }
+}
+
+/// Whether a host is on this machine or in a private network, where plain http is no risk.
+fn is_near(host: &str) -> bool {
+    if host == "localhost" || host.ends_with(".localhost") {
+        return true;
+    }
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => is_near_v4(address),
+        Ok(IpAddr::V6(address)) => is_near_v6(address),
+        Err(_) => false,
+    }
+}
+
+fn is_near_v4(address: Ipv4Addr) -> bool {
+    address.is_loopback() || address.is_private()
+}
+
+fn is_near_v6(address: Ipv6Addr) -> bool {
+    address.is_loopback()
+        || address.is_unique_local()
+        || address.to_ipv4_mapped().is_some_and(is_near_v4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_ports_and_case_do_not_show() {
+        let url = BaseUrl::parse("https://Matrix.Example.com:443/").unwrap();
+        assert_eq!(url.to_string(), "https://matrix.example.com");
+        assert!(url.is_at("MATRIX.example.com"));
+        assert_eq!(url.host_and_port(), "matrix.example.com:443");
+    }
+
+    #[test]
+    fn other_ports_are_part_of_the_authority() {
+        let url = BaseUrl::parse("http://127.0.0.1:8008").unwrap();
+        assert!(url.is_at("127.0.0.1:8008"));
+        assert!(!url.is_at("127.0.0.1"));
+        assert_eq!(url.host_and_port(), "127.0.0.1:8008");
+    }
+
+    #[test]
+    fn http_is_for_loopback_and_private_addresses() {
+        for url in [
+            "http://localhost:1",
+            "http://10.0.0.1",
+            "http://192.168.1.1",
+            "http://[::1]:8008",
+            "http://[fd00::1]",
+        ] {
+            assert!(BaseUrl::parse(url).is_ok(), "{url}");
+        }
+        for url in ["http://example.com", "http://8.8.8.8", "http://10.example.com"] {
+            assert!(BaseUrl::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn anything_but_scheme_host_and_port_is_refused() {
+        for url in [
+            "",
+            "example.com",
+            "ftp://example.com",
+            "https://",
+            "https://a/b",
+            "https://a?b",
+            "https://u@a",
+            "https://a:99999",
+            "https://a b",
+        ] {
+            assert!(BaseUrl::parse(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Entity tags and the preconditions of clients (RFC 9110 §8.8.3 and §13.1).
+
+use std::fmt;
+
+use crate::route::{MediaRequest, Representation};
+
+/// The entity tag that clients get: strong, and valid where the origin's own may not be (Synapse
+/// sends an unquoted `1` for everything).
+///
+/// Media never changes under its mxc URI, so the URI's last part and the length name the bytes;
+/// the same for everyone, at every PoP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityTag(String);
+
+impl EntityTag {
+    /// The tag of what is asked for, `length_bytes` long.
+    pub fn new(request: &MediaRequest, length_bytes: u64) -> Self {
+        let media_id = request.mxc.media_id.as_str();
+        Self(match request.representation {
+            Representation::Content => format!("\"{media_id}-{length_bytes}\""),
+            Representation::Thumbnail(spec) => format!("\"{media_id}-{spec}-{length_bytes}\""),
+        })
+    }
+
+    /// Whether `If-None-Match` names this tag, by the weak comparison that the header asks for
+    /// (RFC 9110 §13.1.2). Tags that are not quoted match nothing.
+    pub fn is_named_by(&self, if_none_match: &str) -> bool {
+        if if_none_match.trim() == "*" {
+            return true;
+        }
+        // Our tags have no comma, so one within another's quotes can't produce a false match.
+        if_none_match.split(',').any(|tag| {
+            let tag = tag.trim();
+            tag.strip_prefix("W/").unwrap_or(tag) == self.0
+        })
+    }
+}
+
+impl fmt::Display for EntityTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag() -> EntityTag {
+        EntityTag("\"abc-5\"".to_owned())
+    }
+
+    #[test]
+    fn weak_strong_and_listed_tags_match() {
+        for field in
+            ["\"abc-5\"", "W/\"abc-5\"", "*", " * ", "\"x\", \"abc-5\"", "\"x\",W/\"abc-5\" ,"]
+        {
+            assert!(tag().is_named_by(field), "{field}");
+        }
+    }
+
+    #[test]
+    fn other_and_malformed_tags_do_not() {
+        for field in ["", "abc-5", "\"abc-6\"", "\"abc-5", "w/\"abc-5\"", "1", "\"*\""] {
+            assert!(!tag().is_named_by(field), "{field}");
+        }
+    }
+}

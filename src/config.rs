@@ -1,0 +1,261 @@
+//! The operator's variables, parsed whole into a [`Config`] that cannot be wrong.
+//!
+//! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
+//! bindings is the shell's work: the parser takes a function from name to text.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::base_url::BaseUrl;
+use crate::ids::ServerName;
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// Default of `CACHE_SECONDS`.
+const DEFAULT_CACHE_SECONDS: u64 = 30 * SECONDS_PER_DAY;
+
+/// The longest `CACHE_SECONDS` that means anything: the platform evicts long before.
+const MAX_CACHE_SECONDS: u64 = 365 * SECONDS_PER_DAY;
+
+/// Everything that an admin can decide.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `HOMESERVER_URL`: the origin.
+    pub homeserver: BaseUrl,
+    /// `SERVER_NAME`: the name in users' IDs and in the mxc URIs of local media.
+    pub server_name: ServerName,
+    /// `MEDIA_URL`: what well-known announces.
+    pub media: BaseUrl,
+    /// `WELL_KNOWN_URL`: where the existing well-known documents are.
+    pub well_known: BaseUrl,
+    /// `WELL_KNOWN_FIELDS`: the names under which the media server is announced.
+    pub well_known_fields: WellKnownFields,
+    /// `WELL_KNOWN_GENERATE`: build the documents when there are none.
+    pub well_known_generate: bool,
+    /// `CACHE_SECONDS`: how long a stored response may stay at all.
+    pub cache_seconds: u64,
+    /// `ORIGIN_HEADERS`: added to every request to the homeserver.
+    pub origin_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Which names of MSC3859's field are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WellKnownFields {
+    /// `m.media_server` and `com.beeper.msc3859.m.media_server`.
+    Both,
+    /// `m.media_server` alone.
+    Stable,
+    /// `com.beeper.msc3859.m.media_server` alone.
+    Unstable,
+}
+
+/// A variable that is missing or can't be used. It is written for the admin who has to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {problem}")]
+pub struct ConfigError {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong and what to write instead. Never the value: it may be a secret.
+    pub problem: String,
+}
+
+impl Config {
+    /// Parses all variables, given how to read one by name.
+    ///
+    /// # Errors
+    /// The first variable that is missing or bad.
+    pub fn parse(read: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let vars = Vars { read };
+        let homeserver = vars.base_url("HOMESERVER_URL", "https://matrix-origin.example.com")?;
+        let server_name = vars.server_name()?;
+        let media = vars.base_url("MEDIA_URL", "https://matrix-media.example.com")?;
+        let well_known = match vars.text("WELL_KNOWN_URL") {
+            Some(_) => vars.base_url("WELL_KNOWN_URL", "https://example.com")?,
+            None => BaseUrl::parse(&format!("https://{}", server_name.host()))
+                .map_err(|problem| error("SERVER_NAME", problem))?,
+        };
+        Ok(Self {
+            homeserver,
+            server_name,
+            media,
+            well_known,
+            well_known_fields: vars.choice(
+                "WELL_KNOWN_FIELDS",
+                &[
+                    ("both", WellKnownFields::Both),
+                    ("stable", WellKnownFields::Stable),
+                    ("unstable", WellKnownFields::Unstable),
+                ],
+            )?,
+            well_known_generate: vars
+                .choice("WELL_KNOWN_GENERATE", &[("false", false), ("true", true)])?,
+            cache_seconds: vars.number(
+                "CACHE_SECONDS",
+                DEFAULT_CACHE_SECONDS,
+                1..=MAX_CACHE_SECONDS,
+            )?,
+            origin_headers: vars.headers("ORIGIN_HEADERS")?,
+        })
+    }
+
+    /// Whether requests to `authority` are for media and nothing else.
+    ///
+    /// A media URL on the homeserver's own host names no such domain: the rest of that host is the
+    /// homeserver's, and a route that is too broad must not break it.
+    pub fn is_media_domain(&self, authority: &str) -> bool {
+        self.media.is_at(authority) && self.media.authority() != self.homeserver.authority()
+    }
+}
+
+struct Vars<F> {
+    read: F,
+}
+
+impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
+    /// A variable that says something; blank counts as absent, as in an unset secret.
+    fn text(&self, name: &'static str) -> Option<String> {
+        (self.read)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn required(&self, name: &'static str, example: &str) -> Result<String, ConfigError> {
+        self.text(name)
+            .ok_or_else(|| error(name, format!("is not set: write a value such as {example}")))
+    }
+
+    fn base_url(&self, name: &'static str, example: &str) -> Result<BaseUrl, ConfigError> {
+        BaseUrl::parse(&self.required(name, example)?)
+            .map_err(|problem| error(name, format!("{problem}, such as {example}")))
+    }
+
+    fn server_name(&self) -> Result<ServerName, ConfigError> {
+        ServerName::parse(&self.required("SERVER_NAME", "example.com")?).ok_or_else(|| {
+            error(
+                "SERVER_NAME",
+                "must be a Matrix server name such as example.com, without https://",
+            )
+        })
+    }
+
+    /// One of a few words; the first is the default.
+    fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(choices[0].1) };
+        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            error(name, format!("must be {}", words.join(" or ")))
+        })
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<u64, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+            error(name, format!("must be a whole number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    fn headers(&self, name: &'static str) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let problem = || error(name, "must be a JSON object of header names and texts");
+        let object: BTreeMap<String, String> =
+            serde_json::from_str(&text).map_err(|_| problem())?;
+        object
+            .into_iter()
+            .map(|(header, value)| Some((header.parse().ok()?, value.parse().ok()?)))
+            .collect::<Option<_>>()
+            .ok_or_else(problem)
+    }
+}
+
+fn error(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError { variable, problem: problem.into() }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A config of the three required variables and these.
+    pub(crate) fn config(extra: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
+        let mut vars = BTreeMap::from([
+            ("HOMESERVER_URL", "https://origin.example.com"),
+            ("SERVER_NAME", "example.com"),
+            ("MEDIA_URL", "https://media.example.com"),
+        ]);
+        vars.extend(extra.iter().copied());
+        Config::parse(|name| vars.get(name).map(|value| (*value).to_owned()))
+    }
+
+    fn offender(extra: &[(&'static str, &str)]) -> &'static str {
+        config(extra).unwrap_err().variable
+    }
+
+    #[test]
+    fn three_variables_are_enough() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.well_known.to_string(), "https://example.com");
+        assert_eq!(config.well_known_fields, WellKnownFields::Both);
+        assert!(!config.well_known_generate);
+        assert_eq!(config.cache_seconds, 2_592_000);
+    }
+
+    #[test]
+    fn well_known_of_a_server_name_with_port_is_on_its_host() {
+        let config = config(&[("SERVER_NAME", "example.com:8448")]).unwrap();
+        assert_eq!(config.well_known.to_string(), "https://example.com");
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        for name in ["HOMESERVER_URL", "SERVER_NAME", "MEDIA_URL"] {
+            assert_eq!(offender(&[(name, " ")]), name);
+        }
+    }
+
+    #[test]
+    fn a_bad_variable_is_named() {
+        for (name, value) in [
+            ("HOMESERVER_URL", "matrix.example.com"),
+            ("HOMESERVER_URL", "http://matrix.example.com"),
+            ("SERVER_NAME", "https://example.com"),
+            ("MEDIA_URL", "https://media.example.com/path"),
+            ("WELL_KNOWN_URL", "example.com"),
+            ("WELL_KNOWN_FIELDS", "all"),
+            ("WELL_KNOWN_GENERATE", "yes"),
+            ("CACHE_SECONDS", "0"),
+            ("CACHE_SECONDS", "-1"),
+            ("CACHE_SECONDS", "30 days"),
+            ("ORIGIN_HEADERS", "[]"),
+            ("ORIGIN_HEADERS", r#"{"a b":"c"}"#),
+            ("ORIGIN_HEADERS", r#"{"a":"b\nc"}"#),
+        ] {
+            assert_eq!(offender(&[(name, value)]), name, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_write() {
+        let message = config(&[("MEDIA_URL", "")]).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "MEDIA_URL is not set: write a value such as https://matrix-media.example.com"
+        );
+    }
+
+    #[test]
+    fn an_error_does_not_tell_a_secret() {
+        let message = config(&[("ORIGIN_HEADERS", "hunter2")]).unwrap_err().to_string();
+        assert!(!message.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_homeservers_own_host_is_never_media_only() {
+        let shared = config(&[("MEDIA_URL", "https://origin.example.com")]).unwrap();
+        assert!(!shared.is_media_domain("origin.example.com"));
+        assert!(config(&[]).unwrap().is_media_domain("media.example.com"));
+    }
+}

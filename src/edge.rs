@@ -1,0 +1,85 @@
+//! The shell: reads heads, asks the core, and moves streams as the answer says.
+
+mod cache;
+mod clock;
+mod http;
+mod media;
+mod origin;
+mod streams;
+mod vars;
+mod well_known;
+
+use wasm_bindgen::JsValue;
+use worker::{Context, Env, console_error, event};
+
+use crate::config::Config;
+use crate::forward;
+use crate::matrix_error::{Rejection, is_read, preflight_reply};
+use crate::request::RequestHead;
+use crate::route::{Endpoint, Route, admit};
+
+/// One request, with what it takes to answer it.
+struct Call<'a> {
+    request: &'a web_sys::Request,
+    head: &'a RequestHead,
+    config: &'a Config,
+    context: &'a Context,
+}
+
+#[event(fetch)]
+async fn fetch(
+    request: web_sys::Request,
+    env: Env,
+    context: Context,
+) -> worker::Result<web_sys::Response> {
+    Ok(answer(&request, &env, &context).await.or_else(|error| {
+        console_error!("internal error: {error:?}");
+        http::rejection(&Rejection::Internal)
+    })?)
+}
+
+async fn answer(
+    request: &web_sys::Request,
+    env: &Env,
+    context: &Context,
+) -> Result<web_sys::Response, JsValue> {
+    let config = match vars::config(env).as_ref() {
+        Ok(config) => config.clone(),
+        Err(error) => return http::rejection(&Rejection::Misconfigured(error.clone())),
+    };
+    let Some(head) = http::request_head(request) else {
+        return http::rejection(&Rejection::UnfaithfulTarget);
+    };
+    let call = Call { request, head: &head, config: &config, context };
+    match admit(&head, &config) {
+        Err(rejection) => http::rejection(&rejection),
+        Ok(Route::Preflight) => http::response(&preflight_reply(), None),
+        Ok(Route::Unrecognized) => http::rejection(&Rejection::Unrecognized),
+        Ok(Route::WellKnown(_)) if !is_read(&head.method) => {
+            http::rejection(&Rejection::WellKnownMethod)
+        }
+        Ok(Route::WellKnown(document)) => well_known::answer(&call, document).await,
+        Ok(Route::Media(media)) => media::answer(&call, media).await,
+        Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,
+        Ok(Route::Passthrough(upstream)) => {
+            let request = forward::passthrough_request(&head, upstream, &config);
+            // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
+            match origin::ask_with_body(&call, request).await {
+                Ok(response) => Ok(response),
+                Err(error) => http::rejection(&Rejection::Origin(error)),
+            }
+        }
+    }
+}
+
+/// A media endpoint that the origin answers each time.
+async fn forward_media(call: &Call<'_>, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
+    let request = forward::media_request(call.head, endpoint, call.config);
+    match origin::ask_with_body(call, request).await {
+        Ok(response) => {
+            let head = forward::media_reply(call.head, endpoint, http::origin_head(&response)?);
+            http::response(&head, response.body().as_ref())
+        }
+        Err(error) => http::rejection(&Rejection::Origin(error)),
+    }
+}

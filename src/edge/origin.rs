@@ -1,0 +1,90 @@
+//! `fetch` to the origin: no redirect followed, no cache of the platform's in between, a deadline
+//! on the head and none on the body.
+
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    AbortController, Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect,
+    Response,
+};
+use worker::{Delay, console_warn};
+
+use super::{Call, http};
+use crate::request::{Keep, OriginError, OriginRequest, Patience};
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_name = fetch)]
+    fn global_fetch(request: &Request) -> js_sys::Promise;
+}
+
+/// Sends a request without a body.
+pub(super) async fn ask(call: &Call<'_>, request: OriginRequest) -> Result<Response, OriginError> {
+    send(call, request, None).await
+}
+
+/// Sends a request with the client's body, streamed by the runtime.
+pub(super) async fn ask_with_body(
+    call: &Call<'_>,
+    request: OriginRequest,
+) -> Result<Response, OriginError> {
+    send(call, request, call.request.body()).await
+}
+
+async fn send(
+    call: &Call<'_>,
+    request: OriginRequest,
+    body: Option<ReadableStream>,
+) -> Result<Response, OriginError> {
+    let unreachable = |error: JsValue| {
+        console_warn!("origin: {error:?}");
+        OriginError::Unreachable
+    };
+    let controller = AbortController::new().map_err(unreachable)?;
+    let init = RequestInit::new();
+    init.set_method(request.method.as_str());
+    init.set_headers_headers(&headers(call, &request).map_err(unreachable)?);
+    init.set_redirect(RequestRedirect::Manual);
+    // The platform's own cache would answer without asking the homeserver.
+    init.set_cache(RequestCache::NoStore);
+    init.set_signal(Some(&controller.signal()));
+    if let Some(body) = &body {
+        init.set_body(body);
+    }
+    let request_out = Request::new_with_str_and_init(&request.url, &init).map_err(unreachable)?;
+    let answer = JsFuture::from(global_fetch(&request_out));
+    let answer = match request.patience {
+        Patience::Client => answer.await,
+        Patience::Millis(millis) => {
+            let deadline = pin!(Delay::from(std::time::Duration::from_millis(millis.into())));
+            match select(answer, deadline).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => {
+                    controller.abort();
+                    return Err(OriginError::TimedOut);
+                }
+            }
+        }
+    };
+    answer.map(JsCast::unchecked_into).map_err(unreachable)
+}
+
+/// The client's headers that go along, copied by the runtime so that repeated fields stay apart,
+/// and ours on top.
+fn headers(call: &Call<'_>, request: &OriginRequest) -> Result<Headers, JsValue> {
+    let headers = match request.keep {
+        Keep::Nothing => Headers::new()?,
+        Keep::Media | Keep::Most => Headers::new_with_headers(&call.request.headers())?,
+    };
+    for (name, _) in http::entries(&headers)? {
+        if !request.keep.admits(&name) {
+            headers.delete(&name)?;
+        }
+    }
+    http::set_headers(&headers, &request.set)?;
+    Ok(headers)
+}

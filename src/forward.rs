@@ -1,0 +1,74 @@
+//! Requests that the cache has no part in: media endpoints that the origin answers every time, and
+//! everything that merely passes through.
+
+use http::Method;
+
+use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason};
+use crate::config::Config;
+use crate::exchange::ORIGIN_PATIENCE;
+use crate::headers::{add_cors, add_media_security, ask_for_identity, to_homeserver, to_stranger};
+use crate::request::{
+    Keep, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
+};
+use crate::route::{BypassReason, Door, Endpoint, Upstream};
+
+/// The client's media request, for the origin: same method, same target to the byte.
+pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) -> OriginRequest {
+    let mut set = to_homeserver(head, config);
+    ask_for_identity(&mut set);
+    // The origin may answer an upload only after its last byte, whenever that comes.
+    let patience = match endpoint.reason {
+        BypassReason::Upload => Patience::Client,
+        _ => ORIGIN_PATIENCE,
+    };
+    OriginRequest {
+        method: head.method.clone(),
+        url: format!("{}{}", config.homeserver, head.target.as_str()),
+        keep: Keep::Media,
+        set,
+        patience,
+    }
+}
+
+/// The head of the origin's answer, for the client.
+pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: OriginHead) -> ReplyHead {
+    let status = CacheStatus {
+        forward: ForwardReason::Bypass,
+        origin_status: Some(origin.status),
+        is_stored: false,
+        detail: Some(endpoint.reason.as_str()),
+    };
+    let mut headers = origin.headers;
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    // Servers don't read these, and what they get is to be what the origin sent.
+    if endpoint.door != Door::Federation {
+        add_cors(&mut headers);
+        if is_read && origin.status.is_success() {
+            add_media_security(&mut headers);
+        }
+    }
+    headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    ReplyHead { status: origin.status, headers }
+}
+
+/// The client's request as it is, for whoever answers what is not ours.
+pub fn passthrough_request(
+    head: &RequestHead,
+    upstream: Upstream,
+    config: &Config,
+) -> OriginRequest {
+    let (base, set) = match upstream {
+        Upstream::Homeserver => (&config.homeserver, to_homeserver(head, config)),
+        Upstream::WellKnown if config.well_known == config.homeserver => {
+            (&config.well_known, to_homeserver(head, config))
+        }
+        Upstream::WellKnown => (&config.well_known, to_stranger(head, config)),
+    };
+    OriginRequest {
+        method: head.method.clone(),
+        url: format!("{base}{}", head.target.as_str()),
+        keep: Keep::Most,
+        set,
+        patience: Patience::Client,
+    }
+}

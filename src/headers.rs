@@ -1,0 +1,266 @@
+//! Which headers cross the edge, in both directions, and which ones the edge adds.
+//!
+//! Media requests and answers pass by allow-list. What merely passes through is changed as little
+//! as RFC 9110 §7.6.1 allows.
+
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION,
+    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    X_CONTENT_TYPE_OPTIONS,
+};
+
+use crate::config::Config;
+use crate::request::{Keep, RequestHead, own_value};
+
+/// Marks a request to the origin with the server name that we serve, so that we know it again
+/// when the "origin" turns out to be ourselves.
+pub const LOOP: HeaderName = HeaderName::from_static("x-matrix-media-edge");
+
+/// The connecting address, set by the platform and never by a client.
+pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The request headers that decisions depend on.
+pub const READ: [HeaderName; 5] =
+    [AUTHORIZATION, CONNECTING_IP, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOOP];
+
+/// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
+const MEDIA_REQUEST: [&str; 11] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "origin",
+    "referer",
+    "user-agent",
+    "x-requested-with",
+];
+
+/// Answer headers that a client of a media endpoint may read.
+const MEDIA_RESPONSE: [&str; 30] = [
+    "accept-ranges",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "age",
+    "allow",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "cross-origin-resource-policy",
+    "date",
+    "deprecation",
+    "etag",
+    "expires",
+    "last-modified",
+    "link",
+    "location",
+    "referrer-policy",
+    "retry-after",
+    "synapse-trace-id",
+    "www-authenticate",
+    "x-content-security-policy",
+    "x-content-type-options",
+    "x-robots-tag",
+    "vary",
+];
+
+/// RFC 9110 §7.6.1, and what only makes sense between two neighbours.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+];
+
+/// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
+const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
+
+/// CSP that the specification recommends for media.
+/// <https://spec.matrix.org/v1.15/client-server-api/#content-repository>
+const MEDIA_CSP: &str = "sandbox; default-src 'none'; script-src 'none'; \
+     plugin-types application/pdf; style-src 'unsafe-inline'; object-src 'self';";
+
+/// What a browser's script may read besides the safelisted headers.
+const EXPOSED: &str = "Accept-Ranges, Cache-Status, Content-Disposition, Content-Length, \
+     Content-Range, ETag, Retry-After, Synapse-Trace-Id, Server";
+
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+
+const ALLOWED_HEADERS: &str = "X-Requested-With, Content-Type, Authorization, Date, Range, \
+     If-None-Match, If-Range, If-Modified-Since";
+
+impl Keep {
+    /// Whether the client's header `name` (lower case) goes on to the origin.
+    pub fn admits(self, name: &str) -> bool {
+        match self {
+            Self::Media => MEDIA_REQUEST.contains(&name),
+            Self::Most => {
+                let is_websocket = name.starts_with("sec-websocket-") || name == "upgrade";
+                is_websocket
+                    || !(HOP_BY_HOP.contains(&name)
+                        || FORWARDING.contains(&name)
+                        || name.starts_with("cf-")
+                        || name.starts_with("x-forwarded-")
+                        || name == LOOP.as_str())
+            }
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// Whether the header `name` (lower case) of a media answer reaches the client.
+pub fn reaches_client(name: &str) -> bool {
+    MEDIA_RESPONSE.contains(&name)
+}
+
+/// Headers of every request that goes to the homeserver: who is asking, for whom, and the admin's.
+pub fn to_homeserver(head: &RequestHead, config: &Config) -> HeaderMap {
+    let mut headers = to_stranger(head, config);
+    for (name, value) in &config.origin_headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// The same for a host that is not the homeserver, and so must not see the admin's secrets.
+pub fn to_stranger(head: &RequestHead, config: &Config) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // Set, not appended: Synapse believes the first address of the first header.
+    if let Some(address) = head.headers.get(CONNECTING_IP) {
+        headers.insert(FORWARDED_FOR, address.clone());
+    }
+    headers.insert(FORWARDED_PROTO, own_value(&head.scheme));
+    headers.insert(LOOP, own_value(config.server_name.as_str()));
+    headers
+}
+
+/// Asks for the bytes as they are: an encoded body has another length, and can't be sliced.
+pub fn ask_for_identity(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+}
+
+/// CORS as the specification wants it on every answer, errors included.
+/// <https://spec.matrix.org/v1.15/client-server-api/#web-browser-clients>
+pub fn add_cors(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+}
+
+/// What keeps served media from acting as a page of the media's host, where the origin forgot it.
+pub fn add_media_security(headers: &mut HeaderMap) {
+    let defaults = [
+        (CONTENT_SECURITY_POLICY, MEDIA_CSP),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CORP, "cross-origin"),
+    ];
+    for (name, value) in defaults {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::target::Target;
+
+    fn head(headers: &[(&'static str, &'static str)]) -> RequestHead {
+        RequestHead {
+            method: http::Method::GET,
+            scheme: "https".to_owned(),
+            authority: "media.example.com".to_owned(),
+            target: Target::new("/"),
+            headers: headers
+                .iter()
+                .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn media_requests_carry_only_what_is_listed() {
+        for name in ["authorization", "content-type", "content-length"] {
+            assert!(Keep::Media.admits(name), "{name}");
+        }
+        for name in [
+            "cookie",
+            "range",
+            "if-none-match",
+            "expect",
+            "x-forwarded-for",
+            "connection",
+            "upgrade",
+        ] {
+            assert!(!Keep::Media.admits(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pass_through_drops_hops_and_forgeries_only() {
+        for name in
+            ["cookie", "range", "if-none-match", "upgrade", "sec-websocket-key", "x-anything"]
+        {
+            assert!(Keep::Most.admits(name), "{name}");
+        }
+        for name in [
+            "connection",
+            "expect",
+            "te",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "cf-ray",
+            "cf-connecting-ip",
+            "true-client-ip",
+        ] {
+            assert!(!Keep::Most.admits(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_connecting_address_replaces_any_claim() {
+        let headers =
+            to_homeserver(&head(&[("cf-connecting-ip", "203.0.113.7")]), &config(&[]).unwrap());
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.7");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn origin_headers_are_for_the_homeserver_alone() {
+        let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
+        assert_eq!(to_homeserver(&head(&[]), &config)["x-secret"], "s");
+        assert!(!to_stranger(&head(&[]), &config).contains_key("x-secret"));
+    }
+
+    #[test]
+    fn security_headers_of_the_origin_are_kept() {
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox;"))]);
+        add_media_security(&mut headers);
+        assert_eq!(headers["content-security-policy"], "sandbox;");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["cross-origin-resource-policy"], "cross-origin");
+    }
+}

@@ -1,0 +1,38 @@
+//! A CDN for the media of an unmodified Matrix homeserver, as a Cloudflare Worker.
+//!
+//! **In scope**: downloads and thumbnails from stored copies under the homeserver's own
+//! authorization, uploads streamed through, well-known documents that name the media server.
+//! **Out of scope**: judging credentials, making thumbnails, keeping media that the homeserver
+//! doesn't have, anything that is not media.
+//!
+//! Everything that decides is a pure function over heads, stored records and `now`, and runs
+//! natively. Everything that touches the runtime is in `edge`, which exists for wasm only. Bodies
+//! stay streams of the runtime from door to door: no code here ever holds one, small JSON aside.
+//!
+//! The modules stand in the order of a request's life.
+
+pub mod base_url;
+pub mod config;
+pub mod ids;
+pub mod request;
+pub mod route;
+pub mod target;
+pub mod thumbnail;
+
+pub mod cache_control;
+pub mod cache_key;
+pub mod conditional;
+pub mod credentials;
+pub mod exchange;
+pub mod forward;
+pub mod storability;
+pub mod stored;
+pub mod well_known;
+
+pub mod cache_status;
+pub mod content_disposition;
+pub mod headers;
+pub mod matrix_error;
+
+#[cfg(target_arch = "wasm32")]
+mod edge;

@@ -1,0 +1,170 @@
+//! The edge's own errors: the one place where their status, `errcode` and sentence are chosen.
+//!
+//! <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>. None of them is a
+//! 401: that would log users out on our word.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::config::ConfigError;
+use crate::headers::add_cors;
+use crate::request::{OriginError, ReplyHead};
+
+/// Why the edge refuses or can't answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The client's request can't be sent on unchanged.
+    UnfaithfulTarget,
+    /// Not media, on the media domain.
+    Unrecognized,
+    /// A well-known document is only ever read.
+    WellKnownMethod,
+    /// The admin's variables are wrong; every request is refused until they are right.
+    Misconfigured(ConfigError),
+    /// The request has been here before.
+    Loop,
+    /// The origin gave no answer.
+    Origin(OriginError),
+    /// The origin's answer makes no sense for what it was asked.
+    OriginNonsense,
+    /// There is no well-known document to be had, and none kept from before.
+    WellKnownUnavailable,
+    /// The runtime refused something that it should not have; the log has more.
+    Internal,
+}
+
+impl Rejection {
+    /// The status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::UnfaithfulTarget => StatusCode::BAD_REQUEST,
+            Self::Unrecognized => StatusCode::NOT_FOUND,
+            Self::WellKnownMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Origin(OriginError::Unreachable)
+            | Self::OriginNonsense
+            | Self::WellKnownUnavailable => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The Matrix error code.
+    pub const fn errcode(&self) -> &'static str {
+        match self {
+            Self::UnfaithfulTarget => "M_INVALID_PARAM",
+            Self::Unrecognized | Self::WellKnownMethod => "M_UNRECOGNIZED",
+            Self::Misconfigured(_)
+            | Self::Loop
+            | Self::Origin(_)
+            | Self::OriginNonsense
+            | Self::WellKnownUnavailable
+            | Self::Internal => "M_UNKNOWN",
+        }
+    }
+
+    /// What happened and what to do about it.
+    pub fn message(&self) -> String {
+        match self {
+            Self::UnfaithfulTarget => {
+                "The path has dot segments, backslashes or unreadable bytes: percent-encode it once"
+                    .to_owned()
+            }
+            Self::Unrecognized => {
+                "Only media is served on this host: use the homeserver's own for anything else"
+                    .to_owned()
+            }
+            Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
+            Self::Misconfigured(error) => {
+                format!("The media edge is not configured: its admin must mend {error}")
+            }
+            Self::Loop => "HOMESERVER_URL or WELL_KNOWN_URL leads back to the media edge itself: \
+                 its admin must give the address of the server behind it"
+                .to_owned(),
+            Self::Origin(OriginError::Unreachable) => {
+                "The homeserver could not be reached: try again later".to_owned()
+            }
+            Self::Origin(OriginError::TimedOut) => {
+                "The homeserver did not answer in time: try again later".to_owned()
+            }
+            Self::OriginNonsense => {
+                "The homeserver's answer does not fit the request: try again later".to_owned()
+            }
+            Self::WellKnownUnavailable => {
+                "The well-known document could not be fetched: try again later".to_owned()
+            }
+            Self::Internal => "The media edge failed: try again later".to_owned(),
+        }
+    }
+
+    /// The answer: its head, and its JSON body.
+    pub fn reply(&self) -> (ReplyHead, String) {
+        let mut headers = HeaderMap::new();
+        add_cors(&mut headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let body = serde_json::json!({ "errcode": self.errcode(), "error": self.message() });
+        (ReplyHead { status: self.status(), headers }, body.to_string())
+    }
+}
+
+/// The answer to a CORS preflight: any method and header that a Matrix client uses, for a day.
+///
+/// Browsers cap `Access-Control-Max-Age` themselves (Chromium at two hours).
+pub fn preflight_reply() -> ReplyHead {
+    let mut headers = HeaderMap::new();
+    add_cors(&mut headers);
+    headers.insert(http::header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    ReplyHead { status: StatusCode::NO_CONTENT, headers }
+}
+
+/// Whether a document may be read with this method.
+pub fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Rejection> {
+        vec![
+            Rejection::UnfaithfulTarget,
+            Rejection::Unrecognized,
+            Rejection::WellKnownMethod,
+            Rejection::Misconfigured(ConfigError {
+                variable: "MEDIA_URL",
+                problem: "is \"bad\"".to_owned(),
+            }),
+            Rejection::Loop,
+            Rejection::Origin(OriginError::Unreachable),
+            Rejection::Origin(OriginError::TimedOut),
+            Rejection::OriginNonsense,
+            Rejection::WellKnownUnavailable,
+            Rejection::Internal,
+        ]
+    }
+
+    #[test]
+    fn every_error_is_json_with_cors_and_is_not_stored() {
+        for rejection in all() {
+            let (head, body) = rejection.reply();
+            let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(json["errcode"], rejection.errcode());
+            assert!(json["error"].as_str().is_some_and(|error| !error.is_empty()));
+            assert_eq!(head.headers["access-control-allow-origin"], "*");
+            assert_eq!(head.headers["cache-control"], "no-store");
+        }
+    }
+
+    #[test]
+    fn no_error_of_ours_logs_anyone_out() {
+        assert!(all().iter().all(|rejection| rejection.status() != StatusCode::UNAUTHORIZED));
+    }
+
+    #[test]
+    fn a_misconfiguration_names_the_variable() {
+        let (_, body) = all()[3].reply();
+        assert!(body.contains("MEDIA_URL"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The heads that the core reasons about: the client's request, what we ask the origin, what the
+//! origin answered, what the client gets.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::target::Target;
+
+/// The head of a client's request: of its headers only those in [`crate::headers::READ`].
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The method, known to HTTP or not.
+    pub method: Method,
+    /// `http` or `https`, as the client used it.
+    pub scheme: String,
+    /// The host that the client named, with its port.
+    pub authority: String,
+    /// Path and query, raw.
+    pub target: Target,
+    /// The headers that decisions depend on.
+    pub headers: HeaderMap,
+}
+
+impl RequestHead {
+    /// A header as text, if it is there and is ASCII.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A request to the origin. Its body, if any, is the client's own stream.
+#[derive(Debug)]
+pub struct OriginRequest {
+    /// The method.
+    pub method: Method,
+    /// The absolute URL: a configured base and a target that came from the client.
+    pub url: String,
+    /// Which of the client's headers go along.
+    pub keep: Keep,
+    /// Headers set on top, replacing the client's of the same name.
+    pub set: HeaderMap,
+    /// How long to wait for the head of the answer.
+    pub patience: Patience,
+}
+
+/// Which headers of the client's request are sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those that a media endpoint reads.
+    Media,
+    /// All but hop-by-hop, platform and forged forwarding headers.
+    Most,
+    /// None: the request is ours.
+    Nothing,
+}
+
+/// How long to wait for the head of the origin's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// This many milliseconds.
+    Millis(u32),
+    /// As long as the client does: the answer may come only after all of the client's body.
+    Client,
+}
+
+/// The head of an origin's answer.
+#[derive(Clone, Debug)]
+pub struct OriginHead {
+    /// The status.
+    pub status: StatusCode,
+    /// End-to-end headers.
+    pub headers: HeaderMap,
+}
+
+impl OriginHead {
+    /// A header as text, if it is there and is ASCII.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// `Content-Length` in bytes.
+    pub fn content_length(&self) -> Option<u64> {
+        self.header(&http::header::CONTENT_LENGTH)?.parse().ok()
+    }
+}
+
+/// Why there is no answer of the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginError {
+    /// The connection failed or broke before a head came.
+    Unreachable,
+    /// No head came in time.
+    TimedOut,
+}
+
+/// The head of the answer to the client.
+#[derive(Clone, Debug)]
+pub struct ReplyHead {
+    /// The status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+}
+
+/// A header value from text that we wrote ourselves: ASCII without control characters.
+///
+/// Text that came from outside must be checked before; what slips through becomes empty rather
+/// than a panic.
+pub(crate) fn own_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

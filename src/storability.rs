@@ -1,0 +1,161 @@
+//! Whether an origin's answer may be stored (RFC 9111 §3), and if not, why not.
+//!
+//! Two departures, both because no stored byte is served without the homeserver's yes:
+//! `private` and `Authorization` (§3.5, §5.2.2.7) do not prevent storing, and freshness
+//! (`max-age`, `s-maxage`) decides nothing, since every use is validated as §5.2.2.2 demands.
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, ETAG, SET_COOKIE, VARY};
+
+use crate::cache_control::has_directive;
+use crate::request::OriginHead;
+
+/// The most that the platform's cache takes for one response: 512 MB.
+const MAX_STORED_BYTES: u64 = 512_000_000;
+
+/// Why an answer is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoStoreReason {
+    /// Anything but 200.
+    Status,
+    /// `Cache-Control: no-store`, or unreadable.
+    NoStore,
+    /// It sets a cookie, and so was made for one client.
+    SetCookie,
+    /// It differs by request headers that are no part of our key.
+    Vary,
+    /// It is encoded though we asked for identity.
+    Encoded,
+    /// A part of something.
+    Partial,
+    /// No length to hold the body against, so a short one could pass for whole.
+    NoLength,
+    /// Larger than the platform's cache takes.
+    TooLarge,
+    /// Nothing to ask the origin with later.
+    NoValidator,
+}
+
+impl NoStoreReason {
+    /// The word for `Cache-Status` and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::NoStore => "no-store",
+            Self::SetCookie => "set-cookie",
+            Self::Vary => "vary",
+            Self::Encoded => "encoded",
+            Self::Partial => "partial",
+            Self::NoLength => "no-length",
+            Self::TooLarge => "too-large",
+            Self::NoValidator => "no-validator",
+        }
+    }
+}
+
+/// The length in bytes of a body that may be stored.
+///
+/// # Errors
+/// The first reason not to store it.
+pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
+    // RFC 9111 §3: "the response status code is final [and] understood".
+    if head.status != StatusCode::OK {
+        return Err(NoStoreReason::Status);
+    }
+    // "the no-store cache directive is not present in the response"
+    for value in head.headers.get_all(CACHE_CONTROL) {
+        if !value.to_str().is_ok_and(|field| !has_directive(field, "no-store")) {
+            return Err(NoStoreReason::NoStore);
+        }
+    }
+    if head.headers.contains_key(SET_COOKIE) {
+        return Err(NoStoreReason::SetCookie);
+    }
+    // §4.1: CORS is ours to write and encodings are never stored, so these two select nothing.
+    let selects_nothing = |name: &str| {
+        let name = name.trim();
+        name.is_empty()
+            || name.eq_ignore_ascii_case("origin")
+            || name.eq_ignore_ascii_case("accept-encoding")
+    };
+    for value in head.headers.get_all(VARY) {
+        if !value.to_str().is_ok_and(|field| field.split(',').all(selects_nothing)) {
+            return Err(NoStoreReason::Vary);
+        }
+    }
+    if head.header(&CONTENT_ENCODING).is_some_and(|c| !c.eq_ignore_ascii_case("identity")) {
+        return Err(NoStoreReason::Encoded);
+    }
+    if head.headers.contains_key(CONTENT_RANGE) {
+        return Err(NoStoreReason::Partial);
+    }
+    let length = head.content_length().ok_or(NoStoreReason::NoLength)?;
+    if length > MAX_STORED_BYTES {
+        return Err(NoStoreReason::TooLarge);
+    }
+    if !head.headers.contains_key(ETAG) {
+        return Err(NoStoreReason::NoValidator);
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    /// Synapse's answer, with these headers changed; an empty value takes one away.
+    fn storable(changes: &[(&'static str, &'static str)]) -> Result<u64, NoStoreReason> {
+        let mut headers = HeaderMap::new();
+        let synapse = [
+            ("cache-control", "public,max-age=86400,s-maxage=0,proxy-revalidate"),
+            ("etag", "1"),
+            ("content-length", "5"),
+        ];
+        for (name, value) in synapse.iter().chain(changes) {
+            let name = HeaderName::from_static(name);
+            if value.is_empty() {
+                headers.remove(name);
+            } else {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        storable_length(&OriginHead { status: StatusCode::OK, headers })
+    }
+
+    #[test]
+    fn synapses_media_is_storable() {
+        assert_eq!(storable(&[]), Ok(5));
+        assert_eq!(storable(&[("vary", "Origin, accept-encoding")]), Ok(5));
+        assert_eq!(storable(&[("cache-control", "private, immutable")]), Ok(5));
+        assert_eq!(storable(&[("content-encoding", "identity")]), Ok(5));
+    }
+
+    #[test]
+    fn every_reason_not_to_store_is_named() {
+        for (header, value, reason) in [
+            ("cache-control", "no-store", NoStoreReason::NoStore),
+            ("cache-control", "public, No-Store", NoStoreReason::NoStore),
+            ("set-cookie", "a=b", NoStoreReason::SetCookie),
+            ("vary", "*", NoStoreReason::Vary),
+            ("vary", "Origin, Accept", NoStoreReason::Vary),
+            ("content-encoding", "gzip", NoStoreReason::Encoded),
+            ("content-range", "bytes 0-1/5", NoStoreReason::Partial),
+            ("content-length", "", NoStoreReason::NoLength),
+            ("content-length", "-1", NoStoreReason::NoLength),
+            ("content-length", "512000001", NoStoreReason::TooLarge),
+            ("etag", "", NoStoreReason::NoValidator),
+        ] {
+            assert_eq!(storable(&[(header, value)]), Err(reason), "{header}: {value}");
+        }
+    }
+
+    #[test]
+    fn only_200_is_stored() {
+        for status in [203, 204, 206, 304, 307, 404, 500] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let head = OriginHead { status, headers: HeaderMap::new() };
+            assert_eq!(storable_length(&head), Err(NoStoreReason::Status));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The request target, kept as it came: path and query are never re-encoded, since federation
+//! requests sign them, and an escape that moves from one segment to another would ask the origin
+//! for something else.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// Path and query of a request, raw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    raw: String,
+    path_len: usize,
+}
+
+/// What becomes of a target when the runtime's `fetch` parses it as a URL again
+/// (WHATWG URL §4.4, which folds dot segments and escapes some letters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fidelity {
+    /// It leaves as it came.
+    Exact,
+    /// Some letters get percent-encoded: the same resource, but no longer the signed bytes.
+    Equivalent,
+    /// It would name another resource.
+    Changed,
+}
+
+/// A URL taken apart without changing a byte of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SplitUrl<'a> {
+    /// Scheme, without `://`.
+    pub scheme: &'a str,
+    /// Host, with its port if it has one.
+    pub authority: &'a str,
+    /// The rest, from the first `/`.
+    pub target: Target,
+}
+
+/// Splits an absolute URL such as the runtime gives for a request.
+pub fn split_url(url: &str) -> Option<SplitUrl<'_>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    Some(SplitUrl { scheme, authority, target: Target::new(target) })
+}
+
+impl Target {
+    /// Takes a raw path with its query.
+    pub fn new(raw: &str) -> Self {
+        let raw = if raw.starts_with('/') { raw.to_owned() } else { format!("/{raw}") };
+        let path_len = raw.find('?').unwrap_or(raw.len());
+        Self { raw, path_len }
+    }
+
+    /// Path and query as they came.
+    pub fn as_str(&self) -> &str {
+        &self.raw
+    }
+
+    /// The raw path.
+    pub fn path(&self) -> &str {
+        &self.raw[..self.path_len]
+    }
+
+    /// The raw query, without its `?`.
+    pub fn query(&self) -> Query<'_> {
+        Query(self.raw.get(self.path_len + 1..).unwrap_or_default())
+    }
+
+    /// What `fetch` would make of this target.
+    pub fn fidelity(&self) -> Fidelity {
+        let (path, query) = (self.path(), self.query().0);
+        // A replacement character stands for bytes that the runtime could not read as UTF-8.
+        if self.raw.contains(['#', '\\', '\u{fffd}'])
+            || self.raw.contains(|c: char| c.is_control())
+            || path.split('/').any(is_dot_segment)
+        {
+            return Fidelity::Changed;
+        }
+        let is_escaped_anywhere = |c: char| !c.is_ascii() || " \"<>".contains(c);
+        if path.contains(|c| is_escaped_anywhere(c) || "`{}^".contains(c))
+            || query.contains(|c| is_escaped_anywhere(c) || c == '\'')
+        {
+            return Fidelity::Equivalent;
+        }
+        Fidelity::Exact
+    }
+}
+
+/// Whether a URL parser takes the segment for `.` or `..`.
+fn is_dot_segment(segment: &str) -> bool {
+    let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+    dots == "." || dots == ".."
+}
+
+/// One path segment, percent-decoded once as the homeserver does, or nothing if it is not UTF-8.
+pub fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+/// A raw query.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    /// The parameters in order, decoded as forms are; undecodable bytes become U+FFFD, which no
+    /// parameter that we know contains.
+    ///
+    /// Synapse separates at `;` as well as at `&`.
+    pub fn pairs(self) -> impl Iterator<Item = (String, String)> + 'a {
+        self.0.split(['&', ';']).filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_form(name), decode_form(value))
+        })
+    }
+}
+
+fn decode_form(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_split_without_change() {
+        let url = split_url("http://a:1/x%2Fy//z?q='&r").unwrap();
+        assert_eq!((url.scheme, url.authority), ("http", "a:1"));
+        assert_eq!(url.target.as_str(), "/x%2Fy//z?q='&r");
+        assert_eq!(url.target.path(), "/x%2Fy//z");
+    }
+
+    #[test]
+    fn dot_segments_in_any_spelling_would_be_folded() {
+        for path in ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/%2e/b", "/a\\b", "/a#b", "/a\0"]
+        {
+            assert_eq!(Target::new(path).fidelity(), Fidelity::Changed, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn dots_that_are_no_segment_stay() {
+        for path in ["/a..b", "/...", "/a/..%2f..", "/a?..", "/%252e%252e/"] {
+            assert_eq!(Target::new(path).fidelity(), Fidelity::Exact, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn letters_that_get_escaped_are_equivalent() {
+        for path in ["/é", "/a{b", "/a?b='c'", "/a?b=\"c\""] {
+            assert_eq!(Target::new(path).fidelity(), Fidelity::Equivalent, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_as_the_homeserver_reads_them() {
+        let target = Target::new("/p?a=1&a=2;b=x+y%26&&c");
+        let pairs: Vec<_> = target.query().pairs().collect();
+        let expected = [("a", "1"), ("a", "2"), ("b", "x y&"), ("c", "")];
+        assert_eq!(pairs, expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+}

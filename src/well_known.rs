@@ -1,0 +1,365 @@
+//! The well-known documents, with the media server named in them (MSC3859).
+//!
+//! <https://spec.matrix.org/v1.15/client-server-api/#well-known-uri> and
+//! <https://spec.matrix.org/v1.15/server-server-api/#resolving-server-names>. To a client a 404
+//! means *go on without*, while a 5xx or a page of HTML means *fail*: so a 404 stays a 404, and a
+//! failing host is bridged with the last good copy.
+//!
+//! The members are spliced into the text as it came, so everything else in it stays as it was to
+//! the byte: order, white space, numbers that no float can hold, members that we don't know.
+
+use std::fmt;
+
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
+
+use crate::base_url::BaseUrl;
+use crate::cache_control::{has_directive, max_age_seconds};
+use crate::config::{Config, WellKnownFields};
+use crate::headers::{add_cors, to_homeserver, to_stranger};
+use crate::matrix_error::Rejection;
+use crate::request::{
+    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
+};
+use crate::route::Document;
+
+/// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger
+/// passes untouched.
+pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
+
+/// Redirects followed on the way to a document.
+pub const MAX_REDIRECTS: usize = 5;
+
+/// How long a host may take for its whole document, redirects included, in milliseconds:
+/// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
+pub const PATIENCE_MILLIS: u32 = 4_000;
+
+/// `max-age` of a document whose host doesn't say, in seconds.
+const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
+
+/// Bounds of `max-age` for servers, in seconds: Synapse clamps to the same, and `no-store` would
+/// make it fetch the document for every request.
+const SERVER_MAX_AGE_SECS: std::ops::RangeInclusive<u64> = 300..=172_800;
+
+/// `max-age` of a last good copy, in seconds: its host may be back soon.
+const STALE_MAX_AGE_SECS: u64 = 300;
+
+/// The longest that a document is reused without asking its host, in seconds: an admin who changes
+/// it should not have to wait a day.
+const MAX_REUSE_SECS: u64 = 3_600;
+
+/// The version of the record kept beside a document.
+const KEPT_VERSION: u32 = 1;
+
+const STABLE_FIELD: &str = "m.media_server";
+const UNSTABLE_FIELD: &str = "com.beeper.msc3859.m.media_server";
+
+impl Document {
+    /// The path that it has on every host.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Client => "/.well-known/matrix/client",
+            Self::Server => "/.well-known/matrix/server",
+        }
+    }
+}
+
+/// A document as its host sent it, kept for when the host is down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptDocument {
+    /// The text, before anything was added.
+    pub text: String,
+    /// Its host's `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// Until when its host allows reuse without asking, in seconds since the Unix epoch.
+    pub fresh_until_unix_secs: u64,
+}
+
+/// What is kept beside the text of a [`KeptDocument`].
+#[derive(Serialize, Deserialize)]
+struct KeptMeta {
+    version: u32,
+    cache_control: Option<String>,
+    fresh_until_unix_secs: u64,
+}
+
+impl KeptDocument {
+    /// The record to keep beside the text, as a header value.
+    pub fn meta(&self) -> HeaderValue {
+        let meta = KeptMeta {
+            version: KEPT_VERSION,
+            cache_control: self.cache_control.clone(),
+            fresh_until_unix_secs: self.fresh_until_unix_secs,
+        };
+        own_value(&serde_json::to_string(&meta).unwrap_or_default())
+    }
+
+    /// Reads a record and the text beside it, or says nothing if it is of another version.
+    pub fn parse(meta: &str, text: Vec<u8>) -> Option<Self> {
+        let meta: KeptMeta = serde_json::from_str(meta).ok()?;
+        (meta.version == KEPT_VERSION).then_some(())?;
+        Some(Self {
+            text: String::from_utf8(text).ok()?,
+            cache_control: meta.cache_control,
+            fresh_until_unix_secs: meta.fresh_until_unix_secs,
+        })
+    }
+}
+
+/// What came of asking the document's host.
+#[derive(Debug)]
+pub enum Fetched {
+    /// An answer with its whole body.
+    Whole(OriginHead, Vec<u8>),
+    /// An answer whose body is too large to read.
+    Oversize(OriginHead),
+    /// No whole answer.
+    Failed(OriginError),
+}
+
+/// What to send, and what to keep.
+#[derive(Debug)]
+pub enum WellKnownReply {
+    /// This document.
+    Document(ReplyHead, String),
+    /// The host's answer with its own body.
+    Untouched(ReplyHead),
+    /// An error of ours.
+    Rejected(Rejection),
+}
+
+/// What becomes of the kept copy.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CopyChange {
+    /// Nothing.
+    Keep,
+    /// There is no such document any more.
+    Remove,
+    /// Keep this one.
+    Store(KeptDocument),
+}
+
+/// Asks for a document, first at its own host and then wherever that redirects to.
+pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
+    // A redirect may lead anywhere: the admin's secrets are for the homeserver alone.
+    let is_homeserver =
+        url.strip_prefix(&config.homeserver.to_string()).is_some_and(|rest| rest.starts_with('/'));
+    let set = if is_homeserver { to_homeserver(head, config) } else { to_stranger(head, config) };
+    let patience = Patience::Millis(PATIENCE_MILLIS);
+    OriginRequest { method: Method::GET, url, keep: Keep::Nothing, set, patience }
+}
+
+/// Where a redirect leads, if it is one that may be followed: https, or a host as near as the
+/// configured ones may be.
+pub fn redirect_target(from: &str, answer: &OriginHead) -> Option<String> {
+    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = answer.header(&http::header::LOCATION)?;
+    let absolute = if location.starts_with("//") {
+        format!("{}:{location}", from.split_once(':')?.0)
+    } else if location.starts_with('/') {
+        let host_end = from.find("://")? + 3;
+        let path = from[host_end..].find('/').map_or(from.len(), |slash| host_end + slash);
+        format!("{}{location}", &from[..path])
+    } else {
+        location.to_owned()
+    };
+    let path = absolute.find("://")? + 3;
+    let host_end = absolute[path..].find(['/', '?', '#']).map_or(absolute.len(), |i| path + i);
+    BaseUrl::parse(&absolute[..host_end]).ok()?;
+    Some(absolute)
+}
+
+/// A kept copy that may be sent without asking its host.
+pub fn fresh_reply(
+    document: Document,
+    kept: &KeptDocument,
+    config: &Config,
+    now_unix_secs: u64,
+) -> Option<WellKnownReply> {
+    (now_unix_secs < kept.fresh_until_unix_secs)
+        .then(|| document_reply(document, &kept.text, kept.cache_control.as_deref(), config))
+        .flatten()
+}
+
+/// Decides on what the host answered.
+pub fn decide(
+    document: Document,
+    fetched: &Fetched,
+    kept: Option<&KeptDocument>,
+    config: &Config,
+    now_unix_secs: u64,
+) -> (WellKnownReply, CopyChange) {
+    let (head, body) = match fetched {
+        Fetched::Failed(_) => {
+            let reply = last_good_reply(document, kept, config)
+                .unwrap_or(WellKnownReply::Rejected(Rejection::WellKnownUnavailable));
+            return (reply, CopyChange::Keep);
+        }
+        Fetched::Oversize(head) => (head, None),
+        Fetched::Whole(head, body) => (head, Some(body)),
+    };
+    let untouched = || WellKnownReply::Untouched(untouched_head(document, head));
+    if head.status.is_server_error() {
+        let reply = last_good_reply(document, kept, config).unwrap_or_else(untouched);
+        return (reply, CopyChange::Keep);
+    }
+    if head.status == StatusCode::NOT_FOUND {
+        let generated = config
+            .well_known_generate
+            .then(|| document_reply(document, &generate(document, config), None, config))
+            .flatten();
+        return (generated.unwrap_or_else(untouched), CopyChange::Remove);
+    }
+    if head.status != StatusCode::OK {
+        return (untouched(), CopyChange::Keep);
+    }
+    let cache_control = head.header(&CACHE_CONTROL);
+    let text = body.and_then(|body| std::str::from_utf8(body).ok());
+    let reply =
+        text.and_then(|text| document_reply(document, text, cache_control, config).zip(Some(text)));
+    match reply {
+        Some((reply, text)) => {
+            let kept = KeptDocument {
+                text: text.to_owned(),
+                cache_control: cache_control.map(str::to_owned),
+                fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_seconds(cache_control)),
+            };
+            (reply, CopyChange::Store(kept))
+        }
+        None => (untouched(), CopyChange::Keep),
+    }
+}
+
+fn last_good_reply(
+    document: Document,
+    kept: Option<&KeptDocument>,
+    config: &Config,
+) -> Option<WellKnownReply> {
+    let stale = format!("public, max-age={STALE_MAX_AGE_SECS}");
+    document_reply(document, &kept?.text, Some(&stale), config)
+}
+
+/// The reply with our members in it, or nothing if the text is no JSON object.
+fn document_reply(
+    document: Document,
+    text: &str,
+    cache_control: Option<&str>,
+    config: &Config,
+) -> Option<WellKnownReply> {
+    let text = inject(text, &members(document, config))?;
+    let mut headers = HeaderMap::new();
+    add_cors(&mut headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, own_value(&client_cache_control(document, cache_control)));
+    Some(WellKnownReply::Document(ReplyHead { status: StatusCode::OK, headers }, text))
+}
+
+fn untouched_head(document: Document, upstream: &OriginHead) -> ReplyHead {
+    let mut headers = upstream.headers.clone();
+    headers.remove(ETAG);
+    headers.remove(CONTENT_LENGTH);
+    add_cors(&mut headers);
+    if document == Document::Server && upstream.status == StatusCode::OK {
+        let field = client_cache_control(document, upstream.header(&CACHE_CONTROL));
+        headers.insert(CACHE_CONTROL, own_value(&field));
+    }
+    ReplyHead { status: upstream.status, headers }
+}
+
+/// Servers get a lifetime that they can use; clients get what the host said.
+fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
+    match (document, of_host) {
+        (Document::Client, Some(field)) => field.to_owned(),
+        (Document::Client, None) => format!("public, max-age={DEFAULT_MAX_AGE_SECS}"),
+        (Document::Server, field) => {
+            let of_host = field.and_then(max_age_seconds).unwrap_or(DEFAULT_MAX_AGE_SECS);
+            let max_age = of_host.clamp(*SERVER_MAX_AGE_SECS.start(), *SERVER_MAX_AGE_SECS.end());
+            format!("public, max-age={max_age}")
+        }
+    }
+}
+
+/// For how long the host's own words allow us to reuse its document (RFC 9111 §4.2.1). Silence
+/// allows nothing: heuristics are for caches that don't know how much hangs on a document.
+fn reuse_seconds(cache_control: Option<&str>) -> u64 {
+    let Some(field) = cache_control else { return 0 };
+    if ["no-store", "no-cache", "private"].iter().any(|name| has_directive(field, name)) {
+        return 0;
+    }
+    max_age_seconds(field).unwrap_or(0).min(MAX_REUSE_SECS)
+}
+
+/// The least that a document must say.
+fn generate(document: Document, config: &Config) -> String {
+    match document {
+        Document::Client => {
+            json!({ "m.homeserver": { "base_url": config.homeserver.to_string() } }).to_string()
+        }
+        Document::Server => json!({ "m.server": config.homeserver.host_and_port() }).to_string(),
+    }
+}
+
+/// Our members, as JSON text. The shapes differ: MSC3859 wants an object for clients and a string
+/// for servers.
+fn members(document: Document, config: &Config) -> Vec<(&'static str, String)> {
+    let value = match document {
+        Document::Client => json!({ "base_url": config.media.to_string() }),
+        Document::Server => json!(config.media.host_and_port()),
+    };
+    let names: &[&str] = match config.well_known_fields {
+        WellKnownFields::Both => &[STABLE_FIELD, UNSTABLE_FIELD],
+        WellKnownFields::Stable => &[STABLE_FIELD],
+        WellKnownFields::Unstable => &[UNSTABLE_FIELD],
+    };
+    names.iter().map(|name| (*name, value.to_string())).collect()
+}
+
+/// Writes members before the closing brace of a JSON object, unless the document already names a
+/// media server under either name. Nothing, if the text is no JSON object.
+fn inject(text: &str, members: &[(&str, String)]) -> Option<String> {
+    let Names(names) = serde_json::from_str(text).ok()?;
+    if names.iter().any(|name| name == STABLE_FIELD || name == UNSTABLE_FIELD) {
+        return Some(text.to_owned());
+    }
+    let (before, after) = text.split_at(text.rfind('}')?);
+    let inner_len = before.trim_end().len();
+    let (inner, space) = before.split_at(inner_len);
+    let added: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    let comma = if names.is_empty() { "" } else { "," };
+    Some(format!("{inner}{comma}{}{space}{after}", added.join(",")))
+}
+
+/// The member names of a JSON object, decoded; its values are checked and forgotten.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+
+        deserializer.deserialize_map(NamesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+use super::*;
+use crate::config::tests::config;
+
+const NOW: u64 = 1_700_000_000;
+
+fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Fetched {
+    let headers = headers
+        .iter()
+        .map(|(n, v)| (http::HeaderName::from_static(n), HeaderValue::from_static(v)))
+        .collect();
+    let head = OriginHead { status: StatusCode::from_u16(status).unwrap(), headers };
+    Fetched::Whole(head, body.as_bytes().to_vec())
+}
+
+fn kept() -> KeptDocument {
+    KeptDocument {
+        text: r#"{"m.server":"kept:443"}"#.to_owned(),
+        cache_control: None,
+        fresh_until_unix_secs: NOW,
+    }
+}
+
+fn injected(document: Document, body: &str) -> String {
+    match decide(document, &answer(200, &[], body), None, &config(&[]).unwrap(), NOW) {
+        (WellKnownReply::Document(_, text), _) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn cache_control(document: Document, of_host: &[(&'static str, &'static str)]) -> String {
+    match decide(document, &answer(200, of_host, "{}"), None, &config(&[]).unwrap(), NOW) {
+        (WellKnownReply::Document(head, _), _) => {
+            head.headers["cache-control"].to_str().unwrap().to_owned()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn clients_get_an_object_and_servers_a_string() {
+    assert_eq!(
+        injected(Document::Client, "{}"),
+        r#"{"m.media_server":{"base_url":"https://media.example.com"},"com.beeper.msc3859.m.media_server":{"base_url":"https://media.example.com"}}"#
+    );
+    assert_eq!(
+        injected(Document::Server, r#"{"m.server":"a:1"}"#),
+        r#"{"m.server":"a:1","m.media_server":"media.example.com:443","com.beeper.msc3859.m.media_server":"media.example.com:443"}"#
+    );
+}
+
+#[test]
+fn everything_else_stays_to_the_byte() {
+    let before = "{\n  \"z\": 9007199254740993123,\n  \"ü\\u00e9\": [1.10, 1e400],\n  \"a\": \"}\"";
+    let text = injected(Document::Client, &format!("{before}\n}}\n"));
+    assert!(text.starts_with(before), "{text}");
+    assert!(text.ends_with("\n}\n"), "{text}");
+}
+
+#[test]
+fn a_document_that_names_a_media_server_keeps_its_own() {
+    for text in [
+        r#"{"m.media_server":{"base_url":"https://own"}}"#,
+        r#"{"m\u002emedia_server":"own:443"}"#,
+        r#"{"com.beeper.msc3859.m.media_server":"own:443"}"#,
+    ] {
+        assert_eq!(injected(Document::Server, text), text);
+    }
+}
+
+#[test]
+fn a_nested_field_is_not_the_documents_own() {
+    assert!(
+        injected(Document::Client, r#"{"a":{"m.media_server":1}}"#).contains("media.example.com")
+    );
+}
+
+#[test]
+fn the_admin_chooses_the_names() {
+    for (choice, stable, unstable) in [("stable", true, false), ("unstable", false, true)] {
+        let config = config(&[("WELL_KNOWN_FIELDS", choice)]).unwrap();
+        let (reply, _) = decide(Document::Client, &answer(200, &[], "{}"), None, &config, NOW);
+        let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
+        assert_eq!(text.contains("\"m.media_server\""), stable);
+        assert_eq!(text.contains("\"com.beeper.msc3859.m.media_server\""), unstable);
+    }
+}
+
+#[test]
+fn what_is_no_json_object_passes_untouched() {
+    for body in ["", "<html>", "[]", "null", "{\"a\":1", "{} x", "{\"a\":\u{0}}", "\u{feff}{}"] {
+        let (reply, change) = decide(
+            Document::Client,
+            &answer(200, &[], body),
+            Some(&kept()),
+            &config(&[]).unwrap(),
+            NOW,
+        );
+        assert!(matches!(reply, WellKnownReply::Untouched(_)), "{body:?}: {reply:?}");
+        assert_eq!(change, CopyChange::Keep);
+    }
+    let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
+    for fetched in
+        [Fetched::Whole(head.clone(), b"{\"a\":\"\xff\"}".to_vec()), Fetched::Oversize(head)]
+    {
+        let (reply, _) = decide(Document::Client, &fetched, None, &config(&[]).unwrap(), NOW);
+        assert!(matches!(reply, WellKnownReply::Untouched(_)), "{reply:?}");
+    }
+}
+
+#[test]
+fn a_missing_document_stays_missing() {
+    let config = config(&[]).unwrap();
+    let (reply, change) =
+        decide(Document::Client, &answer(404, &[], "no"), Some(&kept()), &config, NOW);
+    let WellKnownReply::Untouched(head) = reply else { panic!("{reply:?}") };
+    assert_eq!(head.status, 404);
+    assert_eq!(head.headers["access-control-allow-origin"], "*");
+    assert_eq!(change, CopyChange::Remove);
+}
+
+#[test]
+fn a_missing_document_is_generated_on_demand() {
+    let config =
+        config(&[("WELL_KNOWN_GENERATE", "true"), ("WELL_KNOWN_FIELDS", "stable")]).unwrap();
+    for (document, expected) in [
+        (
+            Document::Client,
+            r#"{"m.homeserver":{"base_url":"https://origin.example.com"},"m.media_server":{"base_url":"https://media.example.com"}}"#,
+        ),
+        (
+            Document::Server,
+            r#"{"m.server":"origin.example.com:443","m.media_server":"media.example.com:443"}"#,
+        ),
+    ] {
+        let (reply, _) = decide(document, &answer(404, &[], ""), None, &config, NOW);
+        let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn a_failing_host_is_bridged_with_the_last_good_copy() {
+    let config = config(&[]).unwrap();
+    for fetched in [answer(503, &[], "<html>"), Fetched::Failed(OriginError::Unreachable)] {
+        let (reply, change) = decide(Document::Server, &fetched, Some(&kept()), &config, NOW);
+        let WellKnownReply::Document(head, text) = reply else { panic!("{reply:?}") };
+        assert!(text.contains("kept:443") && text.contains("media.example.com"), "{text}");
+        assert_eq!(head.headers["cache-control"], "public, max-age=300");
+        assert_eq!(change, CopyChange::Keep);
+    }
+}
+
+#[test]
+fn a_failing_host_without_a_copy_is_an_error() {
+    let config = config(&[]).unwrap();
+    let (reply, _) =
+        decide(Document::Client, &Fetched::Failed(OriginError::TimedOut), None, &config, NOW);
+    assert!(matches!(reply, WellKnownReply::Rejected(Rejection::WellKnownUnavailable)));
+    let (reply, _) = decide(Document::Client, &answer(503, &[], ""), None, &config, NOW);
+    let WellKnownReply::Untouched(head) = reply else { panic!("{reply:?}") };
+    assert_eq!(head.status, 503);
+}
+
+#[test]
+fn servers_get_a_lifetime_that_they_can_use() {
+    for (of_host, expected) in [
+        ("no-store", "public, max-age=3600"),
+        ("max-age=1", "public, max-age=300"),
+        ("max-age=7200", "public, max-age=7200"),
+        ("max-age=99999999", "public, max-age=172800"),
+    ] {
+        assert_eq!(cache_control(Document::Server, &[("cache-control", of_host)]), expected);
+    }
+    assert_eq!(cache_control(Document::Server, &[]), "public, max-age=3600");
+}
+
+#[test]
+fn clients_get_the_lifetime_that_the_host_chose() {
+    assert_eq!(cache_control(Document::Client, &[("cache-control", "no-store")]), "no-store");
+    assert_eq!(cache_control(Document::Client, &[]), "public, max-age=3600");
+}
+
+#[test]
+fn only_explicit_freshness_spares_the_host() {
+    let config = config(&[]).unwrap();
+    for (of_host, seconds) in
+        [("max-age=60", 60), ("max-age=99999", 3_600), ("no-cache, max-age=60", 0), ("public", 0)]
+    {
+        let fetched = answer(200, &[("cache-control", of_host)], "{}");
+        let (_, change) = decide(Document::Client, &fetched, None, &config, NOW);
+        let CopyChange::Store(kept) = change else { panic!("{change:?}") };
+        assert_eq!(kept.fresh_until_unix_secs, NOW + seconds, "{of_host}");
+        assert!(fresh_reply(Document::Client, &kept, &config, NOW + seconds).is_none());
+        if seconds > 0 {
+            assert!(fresh_reply(Document::Client, &kept, &config, NOW + seconds - 1).is_some());
+        }
+    }
+}
+
+#[test]
+fn redirects_are_resolved_and_stay_on_https() {
+    let to = |location: &'static str| {
+        let Fetched::Whole(head, _) = answer(302, &[("location", location)], "") else { panic!() };
+        redirect_target("https://example.com/.well-known/matrix/client", &head)
+    };
+    assert_eq!(to("/x").as_deref(), Some("https://example.com/x"));
+    assert_eq!(to("//www.example.com/x").as_deref(), Some("https://www.example.com/x"));
+    assert_eq!(to("https://www.example.com").as_deref(), Some("https://www.example.com"));
+    for location in ["http://example.com/x", "ftp://example.com", "https://", "relative", ""] {
+        assert_eq!(to(location), None, "{location}");
+    }
+    let Fetched::Whole(head, _) = answer(200, &[("location", "/x")], "") else { panic!() };
+    assert_eq!(redirect_target("https://example.com/", &head), None);
+}
+
+#[test]
+fn origin_headers_go_to_the_homeserver_only() {
+    let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
+    let head = RequestHead {
+        method: Method::GET,
+        scheme: "https".to_owned(),
+        authority: "example.com".to_owned(),
+        target: crate::target::Target::new("/"),
+        headers: HeaderMap::new(),
+    };
+    let has_secret =
+        |url: &str| request(url.to_owned(), &head, &config).set.contains_key("x-secret");
+    assert!(has_secret("https://origin.example.com/.well-known/matrix/client"));
+    assert!(!has_secret("https://origin.example.com.evil.org/x"));
+    assert!(!has_secret("https://example.com/x"));
+}
+
+#[test]
+fn a_kept_document_survives_the_round_trip() {
+    let kept = KeptDocument { cache_control: Some("max-age=\"60\"".to_owned()), ..kept() };
+    let meta = kept.meta();
+    let meta = meta.to_str().unwrap();
+    assert_eq!(KeptDocument::parse(meta, kept.text.clone().into_bytes()), Some(kept));
+    assert_eq!(KeptDocument::parse(&meta.replace("\"version\":1", "\"version\":2"), vec![]), None);
+}
