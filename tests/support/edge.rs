@@ -1,0 +1,61 @@
+//! The built Worker in real workerd.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::process::{Server, descendant, resident_bytes};
+
+/// The repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Worker with an empty cache, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Edge {
+    /// Where it listens: `127.0.0.1:port`.
+    pub address: String,
+    server: Server,
+}
+
+impl Edge {
+    /// Starts the built Worker with these variables.
+    ///
+    /// # Panics
+    /// When it isn't built, when Miniflare isn't installed, or when it doesn't start.
+    pub fn start(vars: &[(&str, &str)]) -> Self {
+        for (path, remedy) in
+            [("build/index.js", "make build"), ("node_modules/miniflare", "make setup")]
+        {
+            assert!(Path::new(ROOT).join(path).exists(), "{path} is missing: run `{remedy}`");
+        }
+        Self::start_worker(&Path::new(ROOT).join("build"), vars)
+    }
+
+    fn start_worker(directory: &Path, vars: &[(&str, &str)]) -> Self {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::from(*value));
+        let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
+        let mut command = Command::new("node");
+        command.current_dir(ROOT).arg("tests/support/edge.mjs").arg(directory);
+        command.arg(vars.to_string());
+        let (server, url) = Server::start(command, START_PATIENCE);
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { address, server }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// The memory of its workerd, which runs the Worker and keeps the cache.
+    ///
+    /// # Panics
+    /// When workerd is gone.
+    pub fn workerd_resident_bytes(&self) -> u64 {
+        resident_bytes(descendant(self.server.id(), "workerd").expect("workerd is gone"))
+    }
+}

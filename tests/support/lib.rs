@@ -1,0 +1,12 @@
+//! What the test suites share.
+//!
+//! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
+//! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
+//! they end. [`edge`] is the built Worker in workerd.
+
+pub mod assertions;
+pub mod edge;
+pub mod http;
+pub mod process;
+pub mod time;
+pub mod wire;

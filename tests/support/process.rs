@@ -1,0 +1,109 @@
+//! Servers that end with their test.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+const READY: &str = "READY ";
+
+/// A server in a process group of its own, killed as a whole when this is dropped. Its standard
+/// input closes when the tests' process ends, however that ends; it must then end by itself.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Starts `command` and waits for its line `READY …`; returns what follows that word.
+    ///
+    /// # Panics
+    /// When it can't be started, ends, or isn't ready in time.
+    pub fn start(mut command: Command, patience: Duration) -> (Self, String) {
+        let name = format!("{:?}", command.get_program());
+        command.process_group(0).stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let (ready, is_ready) = mpsc::channel();
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take().expect("it is piped");
+        collect(stderr, &log, mpsc::channel().0);
+        collect(stdout, &log, ready);
+        let server = Self { child, log };
+        match is_ready.recv_timeout(patience) {
+            Ok(said) => (server, said),
+            Err(_) => panic!("{name} isn't ready; it said:\n{}", server.log()),
+        }
+    }
+
+    /// The process that was started.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that it has said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("The server said:\n{}", self.log());
+        }
+        let group = Pid::from_child(&self.child);
+        // An error means that it has ended by itself.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads lines into the log for as long as there are any.
+fn collect(
+    from: impl Read + Send + 'static,
+    log: &Arc<Mutex<String>>,
+    ready: mpsc::Sender<String>,
+) {
+    let log = Arc::clone(log);
+    thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            match line.strip_prefix(READY) {
+                // Nobody listens any more when a second line says so.
+                Some(said) => drop(ready.send(said.to_owned())),
+                None => {
+                    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                    log.extend([&line, "\n"]);
+                }
+            }
+        }
+    });
+}
+
+/// The memory that a process holds.
+///
+/// # Panics
+/// When there is no such process.
+pub fn resident_bytes(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process is gone");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS is told");
+    let kib = line.trim().trim_end_matches(" kB");
+    kib.parse::<u64>().expect("VmRSS is a number") * 1024
+}
+
+/// The process named `name` among the children of `id` and theirs.
+pub fn descendant(id: u32, name: &str) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+    children.split_whitespace().filter_map(|child| child.parse().ok()).find_map(|child| {
+        let command = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+        if command.trim() == name { Some(child) } else { descendant(child, name) }
+    })
+}
