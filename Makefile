@@ -31,15 +31,15 @@ deploy: ## Deploy the Worker as wrangler.toml describes it
 test: setup format lint docs build size dry-run cargo-test ## Check all that CI checks
 
 format: ## Check the format of the code
-	cargo fmt --check
+	cargo fmt --all --check
 
 lint: ## Run clippy on what runs natively, then on what runs in the Worker
 	@scripts/setup wasm
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/wasm-cargo clippy --locked --lib -- -D warnings
 
 docs: ## Check that the documentation builds
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
 size: build ## Check the size of the Worker against its budget
 	@size=$$(gzip -9 < build/index_bg.wasm | wc -c); \
@@ -50,4 +50,4 @@ dry-run: build ## Check that wrangler would deploy the Worker
 	npx wrangler deploy --dry-run
 
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
-	cargo test --locked
+	cargo test --locked --workspace
