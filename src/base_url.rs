@@ -59,6 +59,11 @@ impl BaseUrl {
         }
     }
 
+    /// Whether it is https.
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+
     /// Whether `authority`, taken from a request's URL, is this one.
     pub fn is_at(&self, authority: &str) -> bool {
         authority.eq_ignore_ascii_case(&self.authority)

@@ -6,8 +6,9 @@
 use std::fmt;
 
 use crate::base_url::BaseUrl;
-use crate::ids::{Mxc, ServerName};
-use crate::route::{Document, Representation};
+use crate::ids::{MediaId, Mxc, ServerName};
+use crate::lease::TokenDigest;
+use crate::route::{Document, Door, Representation};
 
 /// Begins every key; a change of what is stored under a key changes it.
 const VERSION: &str = "v1";
@@ -21,6 +22,12 @@ pub struct CacheKey(String);
 pub enum Subject<'a> {
     /// Media in the form that clients get, by whichever client path and file name.
     Media(&'a Mxc, Representation),
+    /// Media of ours in the form that servers get, with a boundary of its own.
+    Federation(&'a MediaId, Representation),
+    /// A yes about a media at a door.
+    MediaLease(Door, &'a Mxc),
+    /// A yes to a token at a door, about one media or about all.
+    TokenLease(Door, &'a TokenDigest, Option<&'a Mxc>),
     /// The last good copy of a well-known document of this server.
     WellKnown(&'a ServerName, Document),
 }
@@ -29,16 +36,22 @@ impl CacheKey {
     /// The key of `subject`.
     pub fn new(subject: Subject<'_>) -> Self {
         Self(match subject {
-            Subject::Media(Mxc { server_name, media_id }, representation) => {
-                let media_id = media_id.as_str();
-                match representation {
-                    Representation::Content => {
-                        format!("{VERSION}/media/{server_name}/{media_id}/content")
-                    }
-                    Representation::Thumbnail(spec) => {
-                        format!("{VERSION}/media/{server_name}/{media_id}/thumbnail/{spec}")
-                    }
-                }
+            Subject::Media(mxc, representation) => {
+                format!("{VERSION}/media/{}/{}", path_of(mxc), name_of(representation))
+            }
+            Subject::Federation(media_id, representation) => {
+                let (media_id, representation) = (media_id.as_str(), name_of(representation));
+                format!("{VERSION}/federation/{media_id}/{representation}")
+            }
+            Subject::MediaLease(door, mxc) => {
+                format!("{VERSION}/lease/{}/media/{}", door.as_str(), path_of(mxc))
+            }
+            Subject::TokenLease(door, token, None) => {
+                format!("{VERSION}/lease/{}/token/{}", door.as_str(), token.as_str())
+            }
+            Subject::TokenLease(door, token, Some(mxc)) => {
+                let (door, token) = (door.as_str(), token.as_str());
+                format!("{VERSION}/lease/{door}/token/{token}/{}", path_of(mxc))
             }
             Subject::WellKnown(server_name, document) => {
                 let document = match document {
@@ -54,6 +67,17 @@ impl CacheKey {
     /// served.
     pub fn url(&self, media: &BaseUrl) -> String {
         format!("{media}/_edge/cache/{self}")
+    }
+}
+
+fn path_of(mxc: &Mxc) -> String {
+    format!("{}/{}", mxc.server_name, mxc.media_id.as_str())
+}
+
+fn name_of(representation: Representation) -> String {
+    match representation {
+        Representation::Content => "content".to_owned(),
+        Representation::Thumbnail(spec) => format!("thumbnail/{spec}"),
     }
 }
 

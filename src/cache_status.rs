@@ -14,14 +14,29 @@ const CACHE_NAME: &str = "matrix-media-edge";
 /// would describe other clients' requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Why the origin was asked.
-    pub forward: ForwardReason,
-    /// What the origin answered; absent if it didn't.
-    pub origin_status: Option<StatusCode>,
+    /// Whether the origin had a say.
+    pub source: Source,
     /// Whether its answer is being stored.
     pub is_stored: bool,
     /// The word behind the decision.
     pub detail: Option<&'static str>,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A stored response, without a word of the origin (RFC 9211 §2.1).
+    Hit {
+        /// How long the permission lasts (§2.5); negative, if it is served though that has ended.
+        ttl_seconds: i64,
+    },
+    /// The origin was asked (§2.2).
+    Forwarded {
+        /// Why.
+        reason: ForwardReason,
+        /// What it answered (§2.3); absent if it didn't.
+        status: Option<StatusCode>,
+    },
 }
 
 /// RFC 9211 §2.2: why a request went forward.
@@ -47,9 +62,15 @@ impl ForwardReason {
 
 impl fmt::Display for CacheStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{CACHE_NAME}; fwd={}", self.forward.as_str())?;
-        if let Some(status) = self.origin_status {
-            write!(f, "; fwd-status={}", status.as_u16())?;
+        f.write_str(CACHE_NAME)?;
+        match self.source {
+            Source::Hit { ttl_seconds } => write!(f, "; hit; ttl={ttl_seconds}")?,
+            Source::Forwarded { reason, status } => {
+                write!(f, "; fwd={}", reason.as_str())?;
+                if let Some(status) = status {
+                    write!(f, "; fwd-status={}", status.as_u16())?;
+                }
+            }
         }
         if self.is_stored {
             f.write_str("; stored")?;
@@ -66,20 +87,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_written_in_the_rfcs_order() {
-        let status = CacheStatus {
-            forward: ForwardReason::UriMiss,
-            origin_status: Some(StatusCode::OK),
-            is_stored: true,
-            detail: None,
-        };
-        assert_eq!(status.to_string(), "matrix-media-edge; fwd=uri-miss; fwd-status=200; stored");
-        let status = CacheStatus {
-            forward: ForwardReason::Bypass,
-            origin_status: None,
-            is_stored: false,
-            detail: Some("upload"),
-        };
-        assert_eq!(status.to_string(), "matrix-media-edge; fwd=bypass; detail=upload");
+    fn parameters_are_written_as_tools_read_them() {
+        let forwarded = |reason, status| Source::Forwarded { reason, status };
+        for (source, is_stored, detail, expected) in [
+            (
+                forwarded(ForwardReason::UriMiss, Some(StatusCode::OK)),
+                true,
+                None,
+                "matrix-media-edge; fwd=uri-miss; fwd-status=200; stored",
+            ),
+            (
+                forwarded(ForwardReason::Bypass, None),
+                false,
+                Some("upload"),
+                "matrix-media-edge; fwd=bypass; detail=upload",
+            ),
+            (Source::Hit { ttl_seconds: 42 }, false, None, "matrix-media-edge; hit; ttl=42"),
+        ] {
+            assert_eq!(CacheStatus { source, is_stored, detail }.to_string(), expected);
+        }
     }
 }

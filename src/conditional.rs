@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use http::HeaderMap;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED};
+
+use crate::request::RequestHead;
 use crate::route::{MediaRequest, Representation};
 
 /// The entity tag that clients get: strong, and valid where the origin's own may not be (Synapse
@@ -33,6 +37,35 @@ impl EntityTag {
             let tag = tag.trim();
             tag.strip_prefix("W/").unwrap_or(tag) == self.0
         })
+    }
+}
+
+/// Whether the client has these bytes already, so that a 304 is enough (RFC 9110 §13.2.2).
+///
+/// A date is compared as text: it can only have come from the `Last-Modified` that we sent, and an
+/// exact comparison never takes an older copy for a newer one (§13.1.3 allows any "not later").
+pub fn is_current(client: &RequestHead, tag: &EntityTag, served: &HeaderMap) -> bool {
+    if let Some(field) = client.headers.get(IF_NONE_MATCH) {
+        return field.to_str().is_ok_and(|field| tag.is_named_by(field));
+    }
+    is_same_date(client, &IF_MODIFIED_SINCE, served)
+}
+
+/// Whether a `Range` may be followed: there is no `If-Range`, or it names exactly these bytes, by
+/// the strong comparison (RFC 9110 §13.1.5).
+pub fn is_range_wanted(client: &RequestHead, tag: &EntityTag, served: &HeaderMap) -> bool {
+    match client.headers.get(IF_RANGE) {
+        None => true,
+        Some(field) => {
+            field.as_bytes() == tag.0.as_bytes() || is_same_date(client, &IF_RANGE, served)
+        }
+    }
+}
+
+fn is_same_date(client: &RequestHead, name: &http::HeaderName, served: &HeaderMap) -> bool {
+    match (client.headers.get(name), served.get(LAST_MODIFIED)) {
+        (Some(asked), Some(sent)) => asked == sent,
+        _ => false,
     }
 }
 

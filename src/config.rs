@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::base_url::BaseUrl;
 use crate::ids::ServerName;
+use crate::lease::{LeasePolicy, LeaseScope};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -17,6 +18,12 @@ const DEFAULT_CACHE_SECONDS: u64 = 30 * SECONDS_PER_DAY;
 
 /// The longest `CACHE_SECONDS` that means anything: the platform evicts long before.
 const MAX_CACHE_SECONDS: u64 = 365 * SECONDS_PER_DAY;
+
+/// The longest `LEASE_SECONDS`: a revoked token or a quarantined picture lives on for that long.
+const MAX_LEASE_SECONDS: u64 = 3_600;
+
+/// The longest `STALE_IF_ERROR_SECONDS`.
+const MAX_STALE_SECONDS: u64 = 7 * SECONDS_PER_DAY;
 
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
@@ -33,8 +40,12 @@ pub struct Config {
     pub well_known_fields: WellKnownFields,
     /// `WELL_KNOWN_GENERATE`: build the documents when there are none.
     pub well_known_generate: bool,
+    /// `LEASE_SECONDS` and `LEASE_SCOPE`: how long the homeserver's yes is taken as still given.
+    pub lease: LeasePolicy,
     /// `CACHE_SECONDS`: how long a stored response may stay at all.
     pub cache_seconds: u64,
+    /// `ORIGIN_REDIRECTS`: what becomes of a redirect to where the bytes are.
+    pub origin_redirects: OriginRedirects,
     /// `ORIGIN_HEADERS`: added to every request to the homeserver.
     pub origin_headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -48,6 +59,15 @@ pub enum WellKnownFields {
     Stable,
     /// `com.beeper.msc3859.m.media_server` alone.
     Unstable,
+}
+
+/// What becomes of the homeserver's redirects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginRedirects {
+    /// The edge fetches the target, without the client's credential, and stores the bytes.
+    Follow,
+    /// The client gets the redirect.
+    Pass,
 }
 
 /// A variable that is missing or can't be used. It is written for the admin who has to mend it.
@@ -90,6 +110,22 @@ impl Config {
             )?,
             well_known_generate: vars
                 .choice("WELL_KNOWN_GENERATE", &[("false", false), ("true", true)])?,
+            lease: LeasePolicy {
+                lease_seconds: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECONDS)?,
+                scope: vars.choice(
+                    "LEASE_SCOPE",
+                    &[("token", LeaseScope::Token), ("token+media", LeaseScope::TokenAndMedia)],
+                )?,
+                stale_if_error_seconds: vars.number(
+                    "STALE_IF_ERROR_SECONDS",
+                    0,
+                    0..=MAX_STALE_SECONDS,
+                )?,
+            },
+            origin_redirects: vars.choice(
+                "ORIGIN_REDIRECTS",
+                &[("follow", OriginRedirects::Follow), ("pass", OriginRedirects::Pass)],
+            )?,
             cache_seconds: vars.number(
                 "CACHE_SECONDS",
                 DEFAULT_CACHE_SECONDS,
@@ -97,6 +133,16 @@ impl Config {
             )?,
             origin_headers: vars.headers("ORIGIN_HEADERS")?,
         })
+    }
+
+    /// What keys the digests that stand for access tokens: the deployment, with such secrets as it
+    /// has. Two deployments give one token two names.
+    pub fn digest_key(&self) -> Vec<u8> {
+        let mut key = format!("{} {}", self.server_name, self.homeserver).into_bytes();
+        for (_, value) in &self.origin_headers {
+            key.extend(value.as_bytes());
+        }
+        key
     }
 
     /// Whether requests to `authority` are for media and nothing else.
@@ -201,6 +247,8 @@ pub(crate) mod tests {
         assert_eq!(config.well_known_fields, WellKnownFields::Both);
         assert!(!config.well_known_generate);
         assert_eq!(config.cache_seconds, 2_592_000);
+        assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
+        assert_eq!(config.origin_redirects, OriginRedirects::Follow);
     }
 
     #[test]
@@ -226,6 +274,11 @@ pub(crate) mod tests {
             ("WELL_KNOWN_URL", "example.com"),
             ("WELL_KNOWN_FIELDS", "all"),
             ("WELL_KNOWN_GENERATE", "yes"),
+            ("LEASE_SECONDS", "-1"),
+            ("LEASE_SECONDS", "3601"),
+            ("LEASE_SCOPE", "media"),
+            ("STALE_IF_ERROR_SECONDS", "1h"),
+            ("ORIGIN_REDIRECTS", "true"),
             ("CACHE_SECONDS", "0"),
             ("CACHE_SECONDS", "-1"),
             ("CACHE_SECONDS", "30 days"),

@@ -11,6 +11,20 @@ use crate::request::RequestHead;
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(String);
 
+impl AccessToken {
+    /// Takes a text that can be a token: RFC 6750 `b64token`, loosely, so visible ASCII. A comma
+    /// shows that the platform joined two headers.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+        is_token.then(|| Self(text.to_owned()))
+    }
+
+    /// The token's bytes, for a digest.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(…)")
@@ -35,25 +49,18 @@ impl Credential {
         let mut tokens = head.target.query().pairs().filter(|(name, _)| name == "access_token");
         let in_query = (tokens.next(), tokens.next());
         let header = head.headers.get(http::header::AUTHORIZATION);
-        match (header, in_query) {
-            (None, (None, _)) => Self::Missing,
-            (None, (Some((_, token)), None)) if is_token(&token) => {
-                Self::Bearer(AccessToken(token))
-            }
+        let token = match (header, in_query) {
+            (None, (None, _)) => return Self::Missing,
+            (None, (Some((_, token)), None)) => AccessToken::parse(&token),
             (Some(value), (None, _)) => value
                 .to_str()
                 .ok()
                 .and_then(|value| value.strip_prefix("Bearer "))
-                .filter(|token| is_token(token))
-                .map_or(Self::Unusual, |token| Self::Bearer(AccessToken(token.to_owned()))),
-            _ => Self::Unusual,
-        }
+                .and_then(AccessToken::parse),
+            _ => None,
+        };
+        token.map_or(Self::Unusual, Self::Bearer)
     }
-}
-
-/// RFC 6750 `b64token`, loosely: visible ASCII. A comma shows that the platform joined two headers.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b',')
 }
 
 #[cfg(test)]

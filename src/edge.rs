@@ -2,12 +2,17 @@
 
 mod cache;
 mod clock;
+mod fills;
 mod http;
+mod leases;
 mod media;
 mod origin;
+mod pump;
 mod streams;
 mod vars;
 mod well_known;
+
+use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
 use worker::{Context, Env, console_error, event};
@@ -19,11 +24,12 @@ use crate::request::RequestHead;
 use crate::route::{Endpoint, Route, admit};
 
 /// One request, with what it takes to answer it.
-struct Call<'a> {
-    request: &'a web_sys::Request,
-    head: &'a RequestHead,
-    config: &'a Config,
-    context: &'a Context,
+#[derive(Clone)]
+struct Call {
+    request: web_sys::Request,
+    head: Rc<RequestHead>,
+    config: Rc<Config>,
+    context: Rc<Context>,
 }
 
 #[event(fetch)]
@@ -32,26 +38,27 @@ async fn fetch(
     env: Env,
     context: Context,
 ) -> worker::Result<web_sys::Response> {
-    Ok(answer(&request, &env, &context).await.or_else(|error| {
+    Ok(answer(request, &env, context).await.or_else(|error| {
         console_error!("internal error: {error:?}");
         http::rejection(&Rejection::Internal)
     })?)
 }
 
 async fn answer(
-    request: &web_sys::Request,
+    request: web_sys::Request,
     env: &Env,
-    context: &Context,
+    context: Context,
 ) -> Result<web_sys::Response, JsValue> {
     let config = match vars::config(env).as_ref() {
-        Ok(config) => config.clone(),
+        Ok(config) => Rc::clone(config),
         Err(error) => return http::rejection(&Rejection::Misconfigured(error.clone())),
     };
-    let Some(head) = http::request_head(request) else {
+    let Some(head) = http::request_head(&request).map(Rc::new) else {
         return http::rejection(&Rejection::UnfaithfulTarget);
     };
-    let call = Call { request, head: &head, config: &config, context };
-    match admit(&head, &config) {
+    let call = Call { request, head, config, context: Rc::new(context) };
+    let (head, config) = (&*call.head, &*call.config);
+    match admit(head, config) {
         Err(rejection) => http::rejection(&rejection),
         Ok(Route::Preflight) => http::response(&preflight_reply(), None),
         Ok(Route::Unrecognized) => http::rejection(&Rejection::Unrecognized),
@@ -62,7 +69,7 @@ async fn answer(
         Ok(Route::Media(media)) => media::answer(&call, media).await,
         Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,
         Ok(Route::Passthrough(upstream)) => {
-            let request = forward::passthrough_request(&head, upstream, &config);
+            let request = forward::passthrough_request(head, upstream, config);
             // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
             match origin::ask_with_body(&call, request).await {
                 Ok(response) => Ok(response),
@@ -73,11 +80,11 @@ async fn answer(
 }
 
 /// A media endpoint that the origin answers each time.
-async fn forward_media(call: &Call<'_>, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
-    let request = forward::media_request(call.head, endpoint, call.config);
+async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
+    let request = forward::media_request(&call.head, endpoint, &call.config);
     match origin::ask_with_body(call, request).await {
         Ok(response) => {
-            let head = forward::media_reply(call.head, endpoint, http::origin_head(&response)?);
+            let head = forward::media_reply(&call.head, endpoint, http::origin_head(&response)?);
             http::response(&head, response.body().as_ref())
         }
         Err(error) => http::rejection(&Rejection::Origin(error)),

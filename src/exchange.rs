@@ -1,67 +1,121 @@
-//! The life of a download, as decisions: three consuming steps, so that none can be left out or
-//! taken twice. The shell does what each answer says and asks the next question; it never looks
-//! inside a header.
+//! The life of a download, as decisions: consuming steps, so that none can be left out or taken
+//! twice. The shell does what each answer says and asks the next question; it never looks inside
+//! a header.
 //!
 //! ```text
-//! Exchange::begin ─▶ LookUp ─▶ on_lookup ─▶ ask the origin ─▶ on_origin ─▶ Outcome
-//!                 └▶ Bypass
+//! begin ─▶ LookUp ─▶ on_lookup ─▶ Ask ─▶ on_origin ─▶ Answer
+//!   └▶ Bypass            └▶ Serve          └▶ AskAgain ─▶ on_origin …
 //! ```
 //!
-//! Every answer stands on the homeserver's word about this very credential (design: strict mode).
-//! On a stored response the question is a conditional request (RFC 9111 §4.3): 304 says yes, and
-//! proves permission only; the identity of the bytes is the key's. Anything else is relayed.
+//! Every answer stands on the homeserver's word about this very credential at this very door. On a
+//! stored response the question is a conditional request (RFC 9111 §4.3): its 304 proves
+//! permission; the identity of the bytes is the key's. While a lease is alive (see
+//! [`crate::lease`]) an earlier word stands. Whatever else the homeserver says is relayed.
 
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
+mod answer;
+
+use std::rc::Rc;
+
+use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 
 use crate::cache_key::{CacheKey, Subject};
-use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason};
-use crate::conditional::EntityTag;
-use crate::config::Config;
-use crate::content_disposition::with_file_name;
-use crate::credentials::Credential;
-use crate::headers::{add_cors, add_media_security, ask_for_identity, to_homeserver};
+use crate::cache_status::ForwardReason;
+use crate::config::{Config, OriginRedirects};
+use crate::credentials::{AccessToken, Credential};
+use crate::headers::{LOOP, ask_for_identity, to_homeserver};
+use crate::lease::{LeaseChange, LeaseKeys, LeaseScope, Leases, TokenDigest};
 use crate::matrix_error::Rejection;
+use crate::range::ByteRange;
+use crate::redirect::{self, MAX_REDIRECTS};
 use crate::request::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
 };
-use crate::route::{BypassReason, MediaRequest};
-use crate::storability::{NoStoreReason, storable_length};
-use crate::stored::{STORED_META, StoredMeta};
+use crate::route::{BypassReason, Door, MediaRequest, Terms};
+use crate::stored::{Permission, StoredMeta};
 
-/// How long the origin may take for the head of a media answer, in milliseconds.
+/// How long the origin may take for the head of a media answer.
 ///
 /// Synapse holds a request for media that is still being uploaded for at most 60 s (`timeout_ms`),
 /// and sends nothing of remote media before it has all of it. The platform itself gives up on a
 /// proxied origin at 100 s.
 pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
 
+/// The same where a stored response can be served instead: clients give up at about 30 s.
+const STALE_PATIENCE: Patience = Patience::Millis(10_000);
+
 /// A request for media, from its arrival to the question to the origin.
 #[derive(Debug)]
-pub struct Exchange<'a> {
-    config: &'a Config,
-    head: &'a RequestHead,
+pub struct Exchange {
+    config: Rc<Config>,
+    head: Rc<RequestHead>,
     request: MediaRequest,
     key: CacheKey,
+    token: Option<AccessToken>,
+    lease_keys: Option<LeaseKeys>,
 }
 
 /// The first step's answer.
 #[derive(Debug)]
-pub enum Begin<'a> {
-    /// Look [`Exchange::key`] up and call [`Exchange::on_lookup`].
-    LookUp(Exchange<'a>),
+pub enum Begin {
+    /// Look [`Exchange::key`] and [`Exchange::lease_keys`] up and call [`Exchange::on_lookup`].
+    LookUp(Exchange),
     /// Don't: let the origin say what it makes of the request.
     Bypass(BypassReason),
 }
 
-/// What the origin was asked, and so how its answer is to be read.
+/// The second step's answer.
 #[derive(Debug)]
-pub struct Pending<'a> {
-    exchange: Exchange<'a>,
-    stored: Option<StoredMeta>,
+pub enum Decision {
+    /// Serve without asking; and if there is a question, ask it behind the client's back, since
+    /// the lease is about to end. Of that answer only the changes to cache and leases count.
+    Serve(Outcome, Option<Question>),
+    /// Ask the origin.
+    Ask(Question),
 }
 
-/// The last step's answer: what to send, and what to do to the cache.
+/// A request to send, and how to read its answer.
+#[derive(Debug)]
+pub struct Question {
+    /// What to send, without a body.
+    pub request: OriginRequest,
+    /// Takes the answer.
+    pub pending: Pending,
+}
+
+/// What the origin was asked, and so how its answer is to be read.
+#[derive(Debug)]
+pub struct Pending {
+    exchange: Exchange,
+    aim: Aim,
+    leases: Leases,
+    asked_unix_secs: u64,
+}
+
+#[derive(Debug)]
+enum Aim {
+    /// A conditional request about what is stored.
+    Validate(StoredMeta),
+    /// An unconditional one: this origin redirects to the bytes, and redirecting is its yes.
+    Confirm(StoredMeta),
+    /// Whether the token is one: this origin gives no validators, and the media has its lease.
+    WhoAmI(StoredMeta),
+    /// The media, by this method.
+    Fetch(Method),
+    /// The media, from where the origin redirected to; and by how many hops.
+    FetchRedirected(String, u8),
+}
+
+/// The last step's answer.
+#[derive(Debug)]
+pub enum Verdict {
+    /// This is it.
+    Answer(Outcome),
+    /// Release the answer's body and ask this instead.
+    AskAgain(Question),
+}
+
+/// What to send, and what to do to cache and leases.
 #[derive(Debug)]
 pub struct Outcome {
     /// The head for the client.
@@ -70,6 +124,8 @@ pub struct Outcome {
     pub body: Body,
     /// What becomes of the cache entry.
     pub entry: EntryChange,
+    /// What becomes of the leases.
+    pub leases: LeaseChange,
 }
 
 /// Where the body for the client comes from.
@@ -80,9 +136,20 @@ pub enum Body {
     /// This text.
     Text(String),
     /// The origin's stream.
-    Origin,
+    Origin(Cut),
     /// The stored response's stream.
-    Stored,
+    Stored(Cut),
+}
+
+/// How much of a stream the client gets, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// All of it, untouched.
+    Whole,
+    /// These bytes of this many.
+    Part(ByteRange, u64),
+    /// All of these many bytes, and the envelope's head in one piece (see [`crate::multipart`]).
+    Multipart(u64),
 }
 
 /// What to do to the cache entry of the exchange's key.
@@ -90,24 +157,47 @@ pub enum Body {
 pub enum EntryChange {
     /// Nothing.
     Keep,
-    /// Remove it: the homeserver no longer has the media.
+    /// Remove it: it is no longer what the homeserver has.
     Remove,
-    /// Store the origin's body under these headers.
-    Store(CacheKey, ReplyHead),
+    /// Store the origin's body, this many bytes long, under these headers.
+    Store(ReplyHead, u64),
 }
 
-impl<'a> Exchange<'a> {
-    /// Takes a request in.
-    pub fn begin(config: &'a Config, head: &'a RequestHead, request: MediaRequest) -> Begin<'a> {
-        match Credential::of(head) {
-            Credential::Bearer(_) => {}
+impl Exchange {
+    /// Takes a request in. `digest_key` keys the digests that stand for tokens in names.
+    pub fn begin(
+        config: Rc<Config>,
+        head: Rc<RequestHead>,
+        request: MediaRequest,
+        digest_key: &[u8],
+    ) -> Begin {
+        let token = match (request.door, Credential::of(&head)) {
+            (Door::Client, Credential::Bearer(token)) => Some(token),
             // Only the origin may refuse: 401 logs users out.
-            Credential::Missing | Credential::Unusual => {
+            (Door::Client, Credential::Missing | Credential::Unusual) => {
                 return Begin::Bypass(BypassReason::Credential);
             }
-        }
-        let key = CacheKey::new(Subject::Media(&request.mxc, request.representation));
-        Begin::LookUp(Self { config, head, request, key })
+            (Door::Legacy | Door::Federation | Door::Other, _) => None,
+        };
+        let key = CacheKey::new(match request.door {
+            Door::Federation => Subject::Federation(&request.mxc.media_id, request.representation),
+            Door::Client | Door::Legacy | Door::Other => {
+                Subject::Media(&request.mxc, request.representation)
+            }
+        });
+        let policy = config.lease;
+        let is_leasable = match request.door {
+            Door::Client => true,
+            // A credential at the open door is none of our business, and no other's permission.
+            Door::Legacy => !head.headers.contains_key(AUTHORIZATION),
+            Door::Federation | Door::Other => false,
+        };
+        let lease_keys = (policy.is_remembering() && is_leasable && request.terms == Terms::Plain)
+            .then(|| {
+                let digest = token.as_ref().map(|token| TokenDigest::new(digest_key, token));
+                LeaseKeys::new(policy, request.door, digest.as_ref(), &request.mxc)
+            });
+        Begin::LookUp(Self { config, head, request, key, token, lease_keys })
     }
 
     /// The key to look up.
@@ -115,27 +205,71 @@ impl<'a> Exchange<'a> {
         &self.key
     }
 
-    /// Asks the origin for its word on a stored response, or for the media.
-    pub fn on_lookup(self, stored: Option<StoredMeta>) -> (OriginRequest, Pending<'a>) {
-        let mut set = to_homeserver(self.head, self.config);
-        ask_for_identity(&mut set);
-        // A stored response is validated with GET whatever the client's method: a 304 has no body,
-        // and a 200 brings what to store. Without one, HEAD spares the origin the body.
-        let method = match &stored {
-            Some(stored) => {
-                set.insert(IF_NONE_MATCH, stored.validator());
-                Method::GET
+    /// The lease records to look up, if any may count.
+    pub fn lease_keys(&self) -> Option<&LeaseKeys> {
+        self.lease_keys.as_ref()
+    }
+
+    /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
+    pub fn on_lookup(
+        self,
+        stored: Option<StoredMeta>,
+        leases: Leases,
+        now_unix_secs: u64,
+    ) -> Decision {
+        let Some(stored) = stored else {
+            // HEAD spares the origin the body.
+            let aim = Aim::Fetch(self.head.method.clone());
+            return Decision::Ask(self.ask(aim, leases, now_unix_secs));
+        };
+        if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
+            let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
+            let is_old = self.config.lease.is_old(confirmed_unix_secs, now_unix_secs);
+            let refresh = is_old
+                .then(|| self.aim_at(stored, leases, now_unix_secs))
+                .map(|(exchange, aim)| exchange.ask(aim, leases, now_unix_secs));
+            return Decision::Serve(outcome, refresh);
+        }
+        let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
+        Decision::Ask(exchange.ask(aim, leases, now_unix_secs))
+    }
+
+    /// Since when both records have been alive, if they are.
+    fn leased_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
+        let keys = self.lease_keys.as_ref()?;
+        let alive = |confirmed: Option<u64>| {
+            confirmed.filter(|at| self.config.lease.is_alive(*at, now_unix_secs))
+        };
+        let media = alive(leases.media)?;
+        match keys.credential {
+            Some(_) => alive(leases.credential).map(|credential| credential.min(media)),
+            None => Some(media),
+        }
+    }
+
+    /// How to ask about what is stored.
+    fn aim_at(self, stored: StoredMeta, leases: Leases, now_unix_secs: u64) -> (Self, Aim) {
+        let policy = self.config.lease;
+        let aim = match stored.permission() {
+            Permission::ETag(_) | Permission::LastModified(_) => Aim::Validate(stored),
+            Permission::Redirect => Aim::Confirm(stored),
+            // `whoami` tells of a token, not of what it may read.
+            Permission::None
+                if self.lease_keys.is_some()
+                    && self.token.is_some()
+                    && policy.scope == LeaseScope::Token
+                    && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
+            {
+                Aim::WhoAmI(stored)
             }
-            None => self.head.method.clone(),
+            Permission::None => Aim::Fetch(self.head.method.clone()),
         };
-        let request = OriginRequest {
-            method,
-            url: format!("{}{}", self.config.homeserver, self.origin_target()),
-            keep: Keep::Media,
-            set,
-            patience: ORIGIN_PATIENCE,
-        };
-        (request, Pending { exchange: self, stored })
+        (self, aim)
+    }
+
+    fn ask(self, aim: Aim, leases: Leases, asked_unix_secs: u64) -> Question {
+        let pending = Pending { exchange: self, aim, leases, asked_unix_secs };
+        Question { request: pending.request(), pending }
     }
 
     /// The client's own target without the file name: one stored response serves every name, and
@@ -145,162 +279,215 @@ impl<'a> Exchange<'a> {
         format!("{}{}", self.request.unnamed_path, &target.as_str()[target.path().len()..])
     }
 
-    fn cache_status(&self, forward: ForwardReason, status: StatusCode) -> CacheStatus {
-        CacheStatus { forward, origin_status: Some(status), is_stored: false, detail: None }
+    /// Whether a client of this door may be served while the homeserver is down.
+    fn is_within_stale_window(&self, leases: Leases, now_unix_secs: u64) -> bool {
+        let Some(keys) = &self.lease_keys else { return false };
+        let last_yes = if keys.credential.is_some() { leases.credential } else { leases.media };
+        last_yes.is_some_and(|at| self.config.lease.is_within_stale_window(at, now_unix_secs))
     }
 }
 
-impl Pending<'_> {
+impl Pending {
+    fn method(&self) -> Method {
+        let exchange = &self.exchange;
+        match &self.aim {
+            // Servers sign their method.
+            Aim::Validate(_) if exchange.request.door == Door::Federation => {
+                exchange.head.method.clone()
+            }
+            Aim::Fetch(method) => method.clone(),
+            // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
+            Aim::Validate(_) | Aim::Confirm(_) | Aim::WhoAmI(_) | Aim::FetchRedirected(..) => {
+                Method::GET
+            }
+        }
+    }
+
+    fn request(&self) -> OriginRequest {
+        let exchange = &self.exchange;
+        let homeserver = &exchange.config.homeserver;
+        let mut set = to_homeserver(&exchange.head, &exchange.config);
+        ask_for_identity(&mut set);
+        let mut keep = Keep::Media;
+        let mut patience = ORIGIN_PATIENCE;
+        let mut url = format!("{homeserver}{}", exchange.origin_target());
+        match &self.aim {
+            Aim::Validate(stored) => {
+                if let Some((name, value)) = stored.permission().precondition() {
+                    set.insert(name, value);
+                }
+            }
+            Aim::Confirm(_) | Aim::Fetch(_) => {}
+            Aim::WhoAmI(_) => {
+                url = format!("{homeserver}/_matrix/client/v3/account/whoami");
+                keep = Keep::Nothing;
+                if let Some(token) = &exchange.token {
+                    set.insert(AUTHORIZATION, own_value(&token.to_header()));
+                }
+            }
+            Aim::FetchRedirected(target, _) => {
+                url.clone_from(target);
+                keep = Keep::Nothing;
+                // No credential, no client's address, no secret of the admin's.
+                set =
+                    HeaderMap::from_iter([(LOOP, own_value(exchange.config.server_name.as_str()))]);
+                ask_for_identity(&mut set);
+            }
+        }
+        if !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(..))
+            && exchange.is_within_stale_window(self.leases, self.asked_unix_secs)
+        {
+            patience = STALE_PATIENCE;
+        }
+        OriginRequest { method: self.method(), url, keep, set, patience }
+    }
+
     /// Reads the origin's answer.
-    pub fn on_origin(self, answer: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Outcome {
-        let forward =
-            if self.stored.is_some() { ForwardReason::Stale } else { ForwardReason::UriMiss };
+    pub fn on_origin(self, answer: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Verdict {
         let origin = match answer {
-            Ok(origin) => origin,
-            Err(error) => return Outcome::rejected(&Rejection::Origin(error), forward, None),
+            Ok(origin) if !origin.status.is_server_error() => origin,
+            failed => return Verdict::Answer(self.on_failure(failed, now_unix_secs)),
         };
+        if self.exchange.follows(&origin) {
+            return self.on_redirect(&origin);
+        }
+        let method = self.method();
+        let Self { exchange, aim, leases, asked_unix_secs } = self;
         let status = origin.status;
-        match (status, self.stored) {
-            (StatusCode::NOT_MODIFIED, Some(stored)) => {
-                serve_stored(&self.exchange, &stored, &origin)
+        let granted = exchange.granted(asked_unix_secs);
+        let nonsense = |exchange: &Exchange, forward| {
+            answer::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
+        };
+        let forward = aim.forward_reason();
+        Verdict::Answer(match (aim, status) {
+            (Aim::Validate(stored), StatusCode::NOT_MODIFIED) => {
+                answer::validated(&exchange, &stored, &origin, granted)
             }
-            (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
-                Outcome::rejected(&Rejection::OriginNonsense, forward, Some(status))
+            (Aim::WhoAmI(stored), StatusCode::OK) => {
+                answer::identified(&exchange, &stored, asked_unix_secs)
             }
-            (StatusCode::OK, _) => serve_origin(&self.exchange, origin, forward, now_unix_secs),
-            _ => relay(&self.exchange, origin, forward),
+            (Aim::WhoAmI(_), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                answer::relayed(&exchange, origin, forward)
+            }
+            // It has no such endpoint, so only the media itself can tell.
+            (Aim::WhoAmI(_), _) => {
+                let aim = Aim::Fetch(exchange.head.method.clone());
+                return Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs));
+            }
+            (Aim::FetchRedirected(..), StatusCode::OK) => {
+                let fetched = Fetched { permission: Permission::Redirect, method, forward };
+                answer::fetched(&exchange, origin, fetched, LeaseChange::Keep, now_unix_secs)
+            }
+            // What the homeserver redirects to is not the homeserver: its word means nothing.
+            (Aim::FetchRedirected(..), _) => nonsense(&exchange, forward),
+            // Not every homeserver knows HEAD; the edge does (MSC4120).
+            (Aim::Fetch(Method::HEAD), StatusCode::METHOD_NOT_ALLOWED)
+                if exchange.request.door != Door::Federation =>
+            {
+                let aim = Aim::Fetch(Method::GET);
+                return Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs));
+            }
+            (_, StatusCode::OK) => {
+                let fetched = Fetched { permission: Permission::of(&origin), method, forward };
+                answer::fetched(&exchange, origin, fetched, granted, now_unix_secs)
+            }
+            // We sent no such precondition, and no range.
+            (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT) => {
+                nonsense(&exchange, forward)
+            }
+            _ => answer::relayed(&exchange, origin, forward),
+        })
+    }
+
+    fn on_redirect(self, origin: &OriginHead) -> Verdict {
+        let from = self.request().url;
+        let Self { exchange, aim, leases, asked_unix_secs } = self;
+        let forward = aim.forward_reason();
+        let hops = match aim {
+            Aim::Confirm(stored) => {
+                return Verdict::Answer(answer::confirmed(&exchange, &stored, origin));
+            }
+            Aim::FetchRedirected(_, hops) => hops,
+            Aim::Fetch(_) | Aim::Validate(_) | Aim::WhoAmI(_) => 0,
+        };
+        // Beyond the homeserver the network is a stranger's, unless the homeserver is next door.
+        let is_allowed = |target: &String| {
+            target.starts_with("https://") || !exchange.config.homeserver.is_https()
+        };
+        let target = redirect::target(&from, origin).filter(is_allowed);
+        match target.filter(|_| hops < MAX_REDIRECTS) {
+            Some(target) => {
+                let aim = Aim::FetchRedirected(target, hops + 1);
+                Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs))
+            }
+            None => Verdict::Answer(answer::rejected(
+                &exchange,
+                &Rejection::OriginNonsense,
+                forward,
+                Some(origin.status),
+            )),
+        }
+    }
+
+    /// No answer, or a 5xx: RFC 5861 §4, for credentials that were accepted not long ago.
+    fn on_failure(self, failed: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Outcome {
+        let Self { exchange, aim, leases, .. } = self;
+        let forward = aim.forward_reason();
+        match (aim, failed) {
+            (Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored), _)
+                if exchange.is_within_stale_window(leases, now_unix_secs) =>
+            {
+                answer::stale(&exchange, &stored, leases, now_unix_secs)
+            }
+            (Aim::FetchRedirected(..), Ok(origin)) => answer::rejected(
+                &exchange,
+                &Rejection::OriginNonsense,
+                forward,
+                Some(origin.status),
+            ),
+            (_, Ok(origin)) => answer::relayed(&exchange, origin, forward),
+            (_, Err(error)) => {
+                answer::rejected(&exchange, &Rejection::Origin(error), forward, None)
+            }
         }
     }
 }
 
-impl Outcome {
-    fn rejected(rejection: &Rejection, forward: ForwardReason, status: Option<StatusCode>) -> Self {
-        let (mut head, text) = rejection.reply();
-        let cache_status =
-            CacheStatus { forward, origin_status: status, is_stored: false, detail: None };
-        head.headers.insert(CACHE_STATUS, own_value(&cache_status.to_string()));
-        Self { head, body: Body::Text(text), entry: EntryChange::Keep }
-    }
-}
-
-/// The homeserver said yes: ours, freshened by the 304's headers (RFC 9111 §4.3.4).
-fn serve_stored(exchange: &Exchange<'_>, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
-    let mut headers = stored.headers();
-    for (name, value) in &origin.headers {
-        // §3.2: a 304 may carry a length, its own or the whole's; either way not ours to copy.
-        if *name != CONTENT_LENGTH && *name != ETAG {
-            headers.insert(name.clone(), value.clone());
+impl Aim {
+    const fn forward_reason(&self) -> ForwardReason {
+        match self {
+            Self::Validate(_) | Self::Confirm(_) | Self::WhoAmI(_) => ForwardReason::Stale,
+            Self::Fetch(_) | Self::FetchRedirected(..) => ForwardReason::UriMiss,
         }
     }
-    let status = exchange.cache_status(ForwardReason::Stale, origin.status);
-    let head = ReplyHead { status: StatusCode::OK, headers };
-    let (head, is_body_wanted) = finish(exchange, head, stored.length_bytes(), status);
-    let body = if is_body_wanted { Body::Stored } else { Body::Empty };
-    Outcome { head, body, entry: EntryChange::Keep }
 }
 
-/// The origin sent the media: pass it on, and store it where that is allowed.
-fn serve_origin(
-    exchange: &Exchange<'_>,
-    origin: OriginHead,
+/// How a 200 came about.
+struct Fetched {
+    permission: Permission,
+    method: Method,
     forward: ForwardReason,
-    now_unix_secs: u64,
-) -> Outcome {
-    let mut status = exchange.cache_status(forward, origin.status);
-    let storable = if exchange.head.method == Method::HEAD && forward == ForwardReason::UriMiss {
-        // An answer to HEAD has no body to store.
-        Err(NoStoreReason::Partial)
-    } else {
-        storable_length(&origin)
-    };
-    let entry = match storable {
-        Ok(length) => {
-            status.is_stored = true;
-            EntryChange::Store(
-                exchange.key.clone(),
-                stored_head(exchange, &origin, length, now_unix_secs),
-            )
-        }
-        Err(reason) => {
-            status.detail = Some(reason.as_str());
-            // What we had is no longer what the origin sends.
-            if forward == ForwardReason::Stale { EntryChange::Remove } else { EntryChange::Keep }
-        }
-    };
-    let length = origin.content_length();
-    let mut headers = origin.headers;
-    headers.remove(ETAG);
-    let head = ReplyHead { status: StatusCode::OK, headers };
-    let (head, is_body_wanted) = match length {
-        Some(length) => finish(exchange, head, length, status),
-        None => (finish_unsized(exchange, head, status), exchange.head.method != Method::HEAD),
-    };
-    let body = if is_body_wanted { Body::Origin } else { Body::Empty };
-    Outcome { head, body, entry }
 }
 
-/// The homeserver said something else: its own words, our headers.
-fn relay(exchange: &Exchange<'_>, origin: OriginHead, forward: ForwardReason) -> Outcome {
-    let status = exchange.cache_status(forward, origin.status);
-    let is_gone = origin.status == StatusCode::NOT_FOUND;
-    let entry = if forward == ForwardReason::Stale && is_gone {
-        EntryChange::Remove
-    } else {
-        EntryChange::Keep
-    };
-    let mut head = ReplyHead { status: origin.status, headers: origin.headers };
-    add_cors(&mut head.headers);
-    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
-    let body = if exchange.head.method == Method::HEAD { Body::Empty } else { Body::Origin };
-    Outcome { head, body, entry }
-}
-
-/// Headers of a cache entry: the platform reads the standard ones, we read our own record.
-fn stored_head(
-    exchange: &Exchange<'_>,
-    origin: &OriginHead,
-    length: u64,
-    now_unix_secs: u64,
-) -> ReplyHead {
-    let meta = StoredMeta::new(&exchange.key, origin, length, now_unix_secs);
-    let max_age = format!("public, max-age={}", exchange.config.cache_seconds);
-    let headers = [
-        (http::header::CACHE_CONTROL, own_value(&max_age)),
-        (CONTENT_LENGTH, length.into()),
-        (ETAG, own_value(&EntityTag::new(&exchange.request, length).to_string())),
-        (STORED_META, meta.to_header()),
-    ];
-    ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
-}
-
-/// Completes the head of a 200, or makes it a 304 where the client has the bytes already
-/// (RFC 9110 §13.2.2). Says whether a body is wanted.
-fn finish(
-    exchange: &Exchange<'_>,
-    head: ReplyHead,
-    length: u64,
-    status: CacheStatus,
-) -> (ReplyHead, bool) {
-    let tag = EntityTag::new(&exchange.request, length);
-    let mut head = finish_unsized(exchange, head, status);
-    head.headers.insert(ETAG, own_value(&tag.to_string()));
-    let is_current =
-        exchange.head.header(&IF_NONE_MATCH).is_some_and(|field| tag.is_named_by(field));
-    if is_current {
-        head.status = StatusCode::NOT_MODIFIED;
-        head.headers.remove(CONTENT_LENGTH);
+impl Exchange {
+    /// Whether an answer is a redirect that the edge follows. Servers never get one at the top
+    /// level, and what they signed is for the homeserver.
+    fn follows(&self, origin: &OriginHead) -> bool {
+        self.config.origin_redirects == OriginRedirects::Follow
+            && self.request.door != Door::Federation
+            && redirect::is_redirect(origin)
     }
-    (head, !is_current && exchange.head.method != Method::HEAD)
+
+    fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
+        match self.lease_keys {
+            Some(_) => LeaseChange::Grant { asked_unix_secs },
+            None => LeaseChange::Keep,
+        }
+    }
 }
 
-fn finish_unsized(exchange: &Exchange<'_>, mut head: ReplyHead, status: CacheStatus) -> ReplyHead {
-    if let Some(file_name) = &exchange.request.file_name {
-        let of_origin = head.headers.get(CONTENT_DISPOSITION).and_then(|v| v.to_str().ok());
-        let disposition = with_file_name(of_origin, file_name);
-        head.headers.insert(CONTENT_DISPOSITION, own_value(&disposition));
+impl AccessToken {
+    fn to_header(&self) -> String {
+        format!("Bearer {}", String::from_utf8_lossy(self.as_bytes()))
     }
-    add_media_security(&mut head.headers);
-    add_cors(&mut head.headers);
-    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
-    head
 }

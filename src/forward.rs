@@ -3,7 +3,7 @@
 
 use http::Method;
 
-use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason};
+use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
 use crate::headers::{add_cors, add_media_security, ask_for_identity, to_homeserver, to_stranger};
@@ -33,8 +33,7 @@ pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) ->
 /// The head of the origin's answer, for the client.
 pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: OriginHead) -> ReplyHead {
     let status = CacheStatus {
-        forward: ForwardReason::Bypass,
-        origin_status: Some(origin.status),
+        source: Source::Forwarded { reason: ForwardReason::Bypass, status: Some(origin.status) },
         is_stored: false,
         detail: Some(endpoint.reason.as_str()),
     };

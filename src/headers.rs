@@ -7,7 +7,7 @@ use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION,
     CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    X_CONTENT_TYPE_OPTIONS,
+    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::config::Config;
@@ -25,8 +25,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request headers that decisions depend on.
-pub const READ: [HeaderName; 5] =
-    [AUTHORIZATION, CONNECTING_IP, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOOP];
+pub const READ: [HeaderName; 7] =
+    [AUTHORIZATION, CONNECTING_IP, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LOOP, RANGE];
 
 /// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
 const MEDIA_REQUEST: [&str; 11] = [

@@ -61,6 +61,18 @@ pub enum Door {
     Other,
 }
 
+impl Door {
+    /// The word for keys and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Legacy => "legacy",
+            Self::Federation => "federation",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A download or thumbnail that we know how to name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRequest {
@@ -74,6 +86,8 @@ pub struct MediaRequest {
     pub file_name: Option<String>,
     /// The raw path without that name.
     pub unnamed_path: String,
+    /// What the query asks besides.
+    pub terms: Terms,
 }
 
 /// The file itself or a picture of it.
@@ -83,6 +97,16 @@ pub enum Representation {
     Content,
     /// A thumbnail.
     Thumbnail(ThumbnailSpec),
+}
+
+/// Whether a query leaves the answer to depend on nothing but media, door and credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terms {
+    /// All of its parameters are known and well-formed: a yes to one such request is a yes to all.
+    Plain,
+    /// It has a parameter that changes who asks (`user_id`), that forbids an answer
+    /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own.
+    Special,
 }
 
 /// A forwarded media endpoint.
@@ -107,10 +131,6 @@ pub enum BypassReason {
     Unusual,
     /// An admin looks at quarantined media.
     QuarantineBypass,
-    /// Federation media, each answer of which is made for one server.
-    Federation,
-    /// Frozen, unauthenticated media.
-    Legacy,
     /// The request carries no credential that could be asked about, or more than one.
     Credential,
 }
@@ -124,8 +144,6 @@ impl BypassReason {
             Self::Method => "method",
             Self::Unusual => "unusual",
             Self::QuarantineBypass => "quarantine-bypass",
-            Self::Federation => "federation",
-            Self::Legacy => "legacy",
             Self::Credential => "credential",
         }
     }
@@ -160,7 +178,7 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
         return if method == Method::OPTIONS {
             Route::Preflight
         } else {
-            media_route(method, door, endpoint, target)
+            media_route(method, door, endpoint, target, config)
         };
     }
     if is_media_domain {
@@ -190,8 +208,8 @@ fn media_path(path: &str) -> Option<(Door, &str)> {
         ("/_matrix/client/v1/media/", Door::Client),
         ("/_matrix/federation/v1/media/", Door::Federation),
         ("/_matrix/client/unstable/org.matrix.msc3916/media/", Door::Other),
-        ("/_matrix/federation/unstable/org.matrix.msc3916/media/", Door::Federation),
-        ("/_matrix/federation/unstable/org.matrix.msc3916.v2/media/", Door::Federation),
+        ("/_matrix/federation/unstable/org.matrix.msc3916/media/", Door::Other),
+        ("/_matrix/federation/unstable/org.matrix.msc3916.v2/media/", Door::Other),
         ("/_matrix/media/", Door::Other),
     ];
     let (prefix, door) = PREFIXES.iter().find(|(prefix, _)| path.starts_with(prefix))?;
@@ -206,7 +224,13 @@ fn media_path(path: &str) -> Option<(Door, &str)> {
     Some((*door, rest))
 }
 
-fn media_route(method: &Method, door: Door, endpoint: &str, target: &Target) -> Route {
+fn media_route(
+    method: &Method,
+    door: Door,
+    endpoint: &str,
+    target: &Target,
+    config: &Config,
+) -> Route {
     let forward = |reason| Route::Forward(Endpoint { door, reason });
     let is_stored_kind = matches!(door, Door::Client | Door::Legacy | Door::Federation);
     if !is_stored_kind || !(endpoint.starts_with("download/") || endpoint.starts_with("thumbnail/"))
@@ -220,29 +244,35 @@ fn media_route(method: &Method, door: Door, endpoint: &str, target: &Target) -> 
     if target.query().pairs().any(|(name, _)| name == "admin_unsafely_bypass_quarantine") {
         return forward(BypassReason::QuarantineBypass);
     }
-    match door {
-        Door::Federation => return forward(BypassReason::Federation),
-        Door::Legacy => return forward(BypassReason::Legacy),
-        Door::Client | Door::Other => {}
-    }
-    media_request(door, endpoint, target)
+    media_request(door, endpoint, target, config)
         .map_or_else(|| forward(BypassReason::Unusual), Route::Media)
 }
 
 /// Reads what is asked for, or nothing where an identifier or parameter is outside the grammar.
-fn media_request(door: Door, endpoint: &str, target: &Target) -> Option<MediaRequest> {
+fn media_request(
+    door: Door,
+    endpoint: &str,
+    target: &Target,
+    config: &Config,
+) -> Option<MediaRequest> {
     let mut segments = endpoint.split('/');
     let representation = match segments.next()? {
         "download" => Representation::Content,
         _ => Representation::Thumbnail(ThumbnailSpec::parse(target.query())?),
     };
-    let server_name = ServerName::parse(&decode_segment(segments.next()?)?)?;
+    let server_name = match door {
+        // Servers ask for our own media only.
+        Door::Federation => config.server_name.clone(),
+        Door::Client | Door::Legacy | Door::Other => {
+            ServerName::parse(&decode_segment(segments.next()?)?)?
+        }
+    };
     let media_id = MediaId::parse(&decode_segment(segments.next()?)?)?;
-    let (file_name, name_len) = match (segments.next(), representation) {
-        (None, _) => (None, 0),
-        // Homeservers disagree on names of thumbnails: theirs to answer.
-        (Some(_), Representation::Thumbnail(_)) => return None,
-        (Some(segment), Representation::Content) => {
+    let (file_name, name_len) = match (segments.next(), representation, door) {
+        (None, ..) => (None, 0),
+        // Homeservers disagree on names of thumbnails, and servers give none: theirs to answer.
+        (Some(_), Representation::Thumbnail(_), _) | (Some(_), _, Door::Federation) => return None,
+        (Some(segment), Representation::Content, _) => {
             (Some(decode_segment(segment)?.into_owned()), "/".len() + segment.len())
         }
     };
@@ -256,7 +286,24 @@ fn media_request(door: Door, endpoint: &str, target: &Target) -> Option<MediaReq
         representation,
         file_name: file_name.filter(|name| !name.is_empty()),
         unnamed_path: path[..path.len() - name_len].to_owned(),
+        terms: terms(door, representation, target),
     })
+}
+
+fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
+    let is_legacy = door == Door::Legacy;
+    let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
+    let is_known = |(name, value): (String, String)| match name.as_str() {
+        "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
+        "access_token" => door == Door::Client,
+        "allow_remote" => is_legacy && value == "true",
+        "allow_redirect" | "com.beeper.msc3860.allow_redirect" => {
+            is_legacy && matches!(value.as_str(), "true" | "false")
+        }
+        "width" | "height" | "method" | "animated" => is_thumbnail,
+        _ => false,
+    };
+    if target.query().pairs().all(is_known) { Terms::Plain } else { Terms::Special }
 }
 
 #[cfg(test)]
@@ -335,8 +382,51 @@ mod tests {
             "/_matrix/media/v3/config",
             "/_matrix/media/v9/download/a/b",
             "/_matrix/client/unstable/org.matrix.msc3916/media/download/a/b",
+            "/_matrix/federation/unstable/org.matrix.msc3916.v2/media/download/b",
+            "/_matrix/federation/v1/media/config",
         ] {
             assert_eq!(reason(target), BypassReason::Endpoint, "{target}");
+        }
+    }
+
+    #[test]
+    fn servers_ask_for_our_own_media() {
+        let request = media("/_matrix/federation/v1/media/download/abc?timeout_ms=20000");
+        assert_eq!(request.door, Door::Federation);
+        assert_eq!(request.mxc.server_name.as_str(), "example.com");
+        assert_eq!(
+            reason("/_matrix/federation/v1/media/download/example.com/abc"),
+            BypassReason::Unusual
+        );
+    }
+
+    #[test]
+    fn the_three_legacy_versions_are_one_door() {
+        for version in ["r0", "v1", "v3"] {
+            let request = media(&format!("/_matrix/media/{version}/download/example.com/abc/n"));
+            assert_eq!((request.door, request.mxc.media_id.as_str()), (Door::Legacy, "abc"));
+        }
+    }
+
+    #[test]
+    fn terms_are_plain_where_every_parameter_is_known() {
+        let client = |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).terms;
+        let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).terms;
+        for query in ["", "timeout_ms=20000", "access_token=x"] {
+            assert_eq!(client(query), Terms::Plain, "{query}");
+        }
+        for query in
+            ["timeout_ms=x", "timeout_ms=", "user_id=@a:b", "allow_remote=true", "x=y", "width=1"]
+        {
+            assert_eq!(client(query), Terms::Special, "{query}");
+        }
+        for query in
+            ["allow_remote=true&allow_redirect=true", "com.beeper.msc3860.allow_redirect=true"]
+        {
+            assert_eq!(legacy(query), Terms::Plain, "{query}");
+        }
+        for query in ["allow_remote=false", "allow_redirect=1", "access_token=x"] {
+            assert_eq!(legacy(query), Terms::Special, "{query}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! (`max-age`, `s-maxage`) decides nothing, since every use is validated as §5.2.2.2 demands.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, ETAG, SET_COOKIE, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, VARY};
 
 use crate::cache_control::has_directive;
 use crate::request::OriginHead;
@@ -32,8 +32,10 @@ pub enum NoStoreReason {
     NoLength,
     /// Larger than the platform's cache takes.
     TooLarge,
-    /// Nothing to ask the origin with later.
+    /// Nothing to ask the origin with later, and no lease that could stand in for its word.
     NoValidator,
+    /// An answer to HEAD, which has no body.
+    NoBody,
 }
 
 impl NoStoreReason {
@@ -49,6 +51,7 @@ impl NoStoreReason {
             Self::NoLength => "no-length",
             Self::TooLarge => "too-large",
             Self::NoValidator => "no-validator",
+            Self::NoBody => "no-body",
         }
     }
 }
@@ -92,9 +95,6 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
     let length = head.content_length().ok_or(NoStoreReason::NoLength)?;
     if length > MAX_STORED_BYTES {
         return Err(NoStoreReason::TooLarge);
-    }
-    if !head.headers.contains_key(ETAG) {
-        return Err(NoStoreReason::NoValidator);
     }
     Ok(length)
 }
@@ -144,7 +144,6 @@ mod tests {
             ("content-length", "", NoStoreReason::NoLength),
             ("content-length", "-1", NoStoreReason::NoLength),
             ("content-length", "512000001", NoStoreReason::TooLarge),
-            ("etag", "", NoStoreReason::NoValidator),
         ] {
             assert_eq!(storable(&[(header, value)]), Err(reason), "{header}: {value}");
         }

@@ -2,8 +2,8 @@
 
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,22 +39,61 @@ pub struct StoredMeta {
     stored_unix_secs: u64,
     /// Length of the body in bytes.
     length_bytes: u64,
-    /// The origin's `ETag` as it came, valid or not: it is only ever sent back.
-    validator: String,
+    /// How the origin is asked about it.
+    permission: Permission,
     last_modified: Option<String>,
     headers: Vec<(String, String)>,
 }
 
+/// How the origin is asked whether a client may have what is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permission {
+    /// With `If-None-Match` and its own `ETag` as it came, valid or not.
+    ETag(String),
+    /// With `If-Modified-Since` and its own `Last-Modified`.
+    LastModified(String),
+    /// It redirected to these bytes, and a redirect is its yes.
+    Redirect,
+    /// It gave nothing to ask with.
+    None,
+}
+
+impl Permission {
+    /// What the headers of a 200 allow.
+    pub fn of(head: &OriginHead) -> Self {
+        let text = |name: &HeaderName| head.headers.get(name).map(to_latin1);
+        text(&ETAG)
+            .map(Self::ETag)
+            .or_else(|| text(&LAST_MODIFIED).map(Self::LastModified))
+            .unwrap_or(Self::None)
+    }
+
+    /// The header of a conditional request.
+    pub fn precondition(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::ETag(tag) => Some((IF_NONE_MATCH, from_latin1(tag))),
+            Self::LastModified(date) => Some((IF_MODIFIED_SINCE, from_latin1(date))),
+            Self::Redirect | Self::None => None,
+        }
+    }
+}
+
 impl StoredMeta {
     /// The record of an answer that is storable and `length_bytes` long.
-    pub fn new(key: &CacheKey, head: &OriginHead, length_bytes: u64, now_unix_secs: u64) -> Self {
+    pub fn new(
+        key: &CacheKey,
+        head: &OriginHead,
+        permission: Permission,
+        length_bytes: u64,
+        now_unix_secs: u64,
+    ) -> Self {
         let text = |name: &HeaderName| head.headers.get(name).map(to_latin1);
         Self {
             version: VERSION,
             key: key.to_string(),
             stored_unix_secs: now_unix_secs,
             length_bytes,
-            validator: text(&ETAG).unwrap_or_default(),
+            permission,
             last_modified: text(&LAST_MODIFIED),
             headers: KEPT
                 .iter()
@@ -86,9 +125,9 @@ impl StoredMeta {
         self.length_bytes
     }
 
-    /// The origin's validator, as it wants it back.
-    pub fn validator(&self) -> HeaderValue {
-        from_latin1(&self.validator)
+    /// How the origin is asked about it.
+    pub fn permission(&self) -> &Permission {
+        &self.permission
     }
 
     /// The headers that the stored response is served with.
@@ -139,12 +178,8 @@ mod tests {
             (CACHE_CONTROL, HeaderValue::from_static("public")),
             (http::header::SET_COOKIE, HeaderValue::from_static("secret")),
         ]);
-        StoredMeta::new(
-            &key("abc"),
-            &OriginHead { status: StatusCode::OK, headers },
-            5,
-            1_700_000_000,
-        )
+        let head = OriginHead { status: StatusCode::OK, headers };
+        StoredMeta::new(&key("abc"), &head, Permission::of(&head), 5, 1_700_000_000)
     }
 
     #[test]
@@ -153,7 +188,7 @@ mod tests {
         let read = StoredMeta::parse(header.to_str().unwrap(), &key("abc")).unwrap();
         assert_eq!(read, meta());
         assert_eq!(read.headers()["content-type"].as_bytes(), b"text/\xe9\"\\");
-        assert_eq!(read.validator(), "1");
+        assert_eq!(read.permission().precondition().unwrap().1, "1");
     }
 
     #[test]

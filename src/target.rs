@@ -70,13 +70,14 @@ impl Target {
     pub fn fidelity(&self) -> Fidelity {
         let (path, query) = (self.path(), self.query().0);
         // A replacement character stands for bytes that the runtime could not read as UTF-8.
-        if self.raw.contains(['#', '\\', '\u{fffd}'])
-            || self.raw.contains(|c: char| c.is_control())
+        if self.raw.contains(['#', '\u{fffd}'])
+            || path.contains('\\')
             || path.split('/').any(is_dot_segment)
         {
             return Fidelity::Changed;
         }
-        let is_escaped_anywhere = |c: char| !c.is_ascii() || " \"<>".contains(c);
+        let is_escaped_anywhere =
+            |c: char| !c.is_ascii() || c.is_ascii_control() || " \"<>".contains(c);
         if path.contains(|c| is_escaped_anywhere(c) || "`{}^".contains(c))
             || query.contains(|c| is_escaped_anywhere(c) || c == '\'')
         {
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn dot_segments_in_any_spelling_would_be_folded() {
-        for path in ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/%2e/b", "/a\\b", "/a#b", "/a\0"]
+        for path in
+            ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/%2e/b", "/a\\b", "/a#b", "/a?\u{fffd}"]
         {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Changed, "{path:?}");
         }
@@ -140,14 +142,14 @@ mod tests {
 
     #[test]
     fn dots_that_are_no_segment_stay() {
-        for path in ["/a..b", "/...", "/a/..%2f..", "/a?..", "/%252e%252e/"] {
+        for path in ["/a..b", "/...", "/a/..%2f..", "/a?..", "/a?\\", "/%252e%252e/"] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Exact, "{path:?}");
         }
     }
 
     #[test]
     fn letters_that_get_escaped_are_equivalent() {
-        for path in ["/é", "/a{b", "/a?b='c'", "/a?b=\"c\""] {
+        for path in ["/é", "/a\u{1}b", "/a{b", "/a?b='c'", "/a?b=\"c\""] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Equivalent, "{path:?}");
         }
     }

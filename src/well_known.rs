@@ -16,7 +16,6 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use crate::base_url::BaseUrl;
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
 use crate::headers::{add_cors, to_homeserver, to_stranger};
@@ -29,9 +28,6 @@ use crate::route::Document;
 /// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger
 /// passes untouched.
 pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
-
-/// Redirects followed on the way to a document.
-pub const MAX_REDIRECTS: usize = 5;
 
 /// How long a host may take for its whole document, redirects included, in milliseconds:
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
@@ -150,28 +146,6 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
     let set = if is_homeserver { to_homeserver(head, config) } else { to_stranger(head, config) };
     let patience = Patience::Millis(PATIENCE_MILLIS);
     OriginRequest { method: Method::GET, url, keep: Keep::Nothing, set, patience }
-}
-
-/// Where a redirect leads, if it is one that may be followed: https, or a host as near as the
-/// configured ones may be.
-pub fn redirect_target(from: &str, answer: &OriginHead) -> Option<String> {
-    if !matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let location = answer.header(&http::header::LOCATION)?;
-    let absolute = if location.starts_with("//") {
-        format!("{}:{location}", from.split_once(':')?.0)
-    } else if location.starts_with('/') {
-        let host_end = from.find("://")? + 3;
-        let path = from[host_end..].find('/').map_or(from.len(), |slash| host_end + slash);
-        format!("{}{location}", &from[..path])
-    } else {
-        location.to_owned()
-    };
-    let path = absolute.find("://")? + 3;
-    let host_end = absolute[path..].find(['/', '?', '#']).map_or(absolute.len(), |i| path + i);
-    BaseUrl::parse(&absolute[..host_end]).ok()?;
-    Some(absolute)
 }
 
 /// A kept copy that may be sent without asking its host.

@@ -9,6 +9,7 @@ use worker::{Context, console_warn};
 
 use crate::cache_key::CacheKey;
 use crate::config::Config;
+use crate::range::ByteRange;
 
 #[wasm_bindgen]
 extern "C" {
@@ -27,15 +28,44 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response>
     }
 }
 
+/// A part of a stored body, sliced by the platform; nothing, unless it is exactly the part.
+pub(super) async fn look_up_part(
+    config: &Config,
+    key: &CacheKey,
+    range: ByteRange,
+    length: u64,
+) -> Option<ReadableStream> {
+    let headers = Headers::new().ok()?;
+    headers.set(RANGE.as_str(), &range.request_header()).ok()?;
+    let init = RequestInit::new();
+    init.set_headers_headers(&headers);
+    let request = Request::new_with_str_and_init(&key.url(&config.media), &init).ok()?;
+    let found = JsFuture::from(cache().match_with_request(&request)).await.ok()?;
+    let response: Response = found.dyn_into().ok()?;
+    let sliced = response.headers().get(CONTENT_RANGE.as_str()).ok()??;
+    (response.status() == 206 && sliced == range.content_range(length))
+        .then(|| response.body())
+        .flatten()
+}
+
 /// Stores a response. The body starts to be read now, so that a branch of the same stream that is
 /// returned on this turn shares one buffer with it; the client need not stay for the end.
 pub(super) fn store(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
+    context.wait_until(store_then(config, key, response));
+}
+
+/// The same, for a caller who wants to know when it is done.
+pub(super) fn store_then(
+    config: &Config,
+    key: &CacheKey,
+    response: &Response,
+) -> impl Future<Output = ()> + 'static {
     let put = cache().put_with_str(&key.url(&config.media), response);
-    context.wait_until(async {
+    async {
         if let Err(error) = JsFuture::from(put).await {
             console_warn!("cache: put failed: {error:?}");
         }
-    });
+    }
 }
 
 /// Removes a stored response from this PoP.

@@ -1,5 +1,7 @@
 //! Heads of the runtime to heads of the core, and back. Bodies are handed on by reference.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::{Array, Iterator};
 use wasm_bindgen::{JsCast, JsValue};
@@ -95,12 +97,11 @@ fn init(head: &ReplyHead) -> Result<ResponseInit, JsValue> {
     Ok(init)
 }
 
-/// Header text of the runtime is a `ByteString`: a letter for each byte.
+/// The runtime reads and writes header bytes as UTF-8.
 fn to_value(text: &str) -> Option<HeaderValue> {
-    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
-    HeaderValue::from_bytes(&bytes?).ok()
+    HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 
-fn to_text(value: &HeaderValue) -> String {
-    value.as_bytes().iter().copied().map(char::from).collect()
+fn to_text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }

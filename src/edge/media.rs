@@ -1,85 +1,231 @@
 //! Drives one [`Exchange`]: looks up, asks, and moves the streams as the outcome says.
 
+use std::rc::Rc;
+
+use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::{Call, cache, clock, forward_media, http, origin, streams};
-use crate::exchange::{Begin, Body, EntryChange, Exchange, Outcome};
+use super::fills::{self, Fill, MAX_AWAITED_BYTES};
+use super::pump::{Beginning, Sink, pump};
+use super::{Call, cache, clock, forward_media, http, leases, origin, streams};
+use crate::cache_key::CacheKey;
+use crate::exchange::{
+    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Verdict,
+};
+use crate::lease::LeaseKeys;
 use crate::request::ReplyHead;
 use crate::route::{Endpoint, MediaRequest};
 use crate::stored::{STORED_META, StoredMeta};
 
+/// The names that an exchange's outcome is written under.
+#[derive(Clone)]
+struct Keys {
+    entry: CacheKey,
+    leases: Option<LeaseKeys>,
+}
+
 /// Answers a request for media.
-pub(super) async fn answer(call: &Call<'_>, media: MediaRequest) -> Result<Response, JsValue> {
+pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
     let door = media.door;
-    let exchange = match Exchange::begin(call.config, call.head, media) {
+    let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
+    let exchange = match Exchange::begin(config, head, media, &call.config.digest_key()) {
         Begin::LookUp(exchange) => exchange,
         Begin::Bypass(reason) => return forward_media(call, Endpoint { door, reason }).await,
     };
-    let key = exchange.key().clone();
-    let found = cache::look_up(call.config, &key).await;
-    let stored = found.as_ref().and_then(|response| {
-        let text = response.headers().get(STORED_META.as_str()).ok()??;
-        StoredMeta::parse(&text, &key)
-    });
-    let (request, pending) = exchange.on_lookup(stored);
-    let answer = origin::ask(call, request).await;
-    let origin_head = match &answer {
-        Ok(response) => Ok(http::origin_head(response)?),
-        Err(error) => Err(*error),
-    };
-    let outcome = pending.on_origin(origin_head, clock::now_unix_secs());
-    if matches!(outcome.entry, EntryChange::Remove) {
-        cache::remove(call.context, call.config, &key);
+    let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
+    let now = clock::now_unix_secs();
+    let (mut found, held) =
+        join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref(), now)).await;
+    if found.is_none() && fills::wait(&keys.entry).await {
+        found = look_up(call, &keys.entry).await;
     }
-    let origin_body = answer.ok().and_then(|response| response.body());
-    let stored_body = found.and_then(|response| response.body());
-    respond(call, outcome, origin_body, stored_body)
+    let fill = found.is_none().then(|| fills::begin(&keys.entry));
+    let (stored_body, stored) = found.unzip();
+    match exchange.on_lookup(stored, held, clock::now_unix_secs()) {
+        Decision::Serve(outcome, refresh) => {
+            if let Some(question) = refresh {
+                call.context.wait_until(refresh_behind(call.clone(), keys.clone(), question));
+            }
+            respond(call, &keys, outcome, None, stored_body.flatten(), fill).await
+        }
+        Decision::Ask(question) => {
+            let (outcome, body) = ask(call, question).await?;
+            respond(call, &keys, outcome, body, stored_body.flatten(), fill).await
+        }
+    }
 }
 
-/// Takes no step that waits: both branches of a stream that is stored and served must be taken up
-/// on the same turn, or the runtime buffers the whole of it.
-fn respond(
-    call: &Call<'_>,
+async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>, StoredMeta)> {
+    let response = cache::look_up(&call.config, key).await?;
+    let text = response.headers().get(STORED_META.as_str()).ok()??;
+    let body = response.body();
+    match StoredMeta::parse(&text, key) {
+        Some(meta) => Some((body, meta)),
+        None => {
+            streams::release(&call.context, body.as_ref());
+            None
+        }
+    }
+}
+
+/// Asks until there is an answer, and gives the origin's last body with it.
+async fn ask(
+    call: &Call,
+    mut question: Question,
+) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
+    loop {
+        let Question { request, pending } = question;
+        let answer = origin::ask(call, request).await;
+        let head = match &answer {
+            Ok(response) => Ok(http::origin_head(response)?),
+            Err(error) => Err(*error),
+        };
+        let body = answer.ok().and_then(|response| response.body());
+        match pending.on_origin(head, clock::now_unix_secs()) {
+            Verdict::Answer(outcome) => return Ok((outcome, body)),
+            Verdict::AskAgain(again) => {
+                streams::release(&call.context, body.as_ref());
+                question = again;
+            }
+        }
+    }
+}
+
+/// Renews a lease for the client that it still served.
+async fn refresh_behind(call: Call, keys: Keys, question: Question) {
+    let Ok((outcome, body)) = ask(&call, question).await else { return };
+    let silent = Outcome { body: Body::Empty, ..outcome };
+    // The response goes nowhere; what is stored and granted on the way is what counts.
+    let _ = respond(&call, &keys, silent, body, None, None).await;
+}
+
+async fn respond(
+    call: &Call,
+    keys: &Keys,
     outcome: Outcome,
     origin_body: Option<ReadableStream>,
     stored_body: Option<ReadableStream>,
+    fill: Option<Fill>,
 ) -> Result<Response, JsValue> {
-    let release = |stream: Option<ReadableStream>| streams::release(call.context, stream.as_ref());
-    if outcome.body != Body::Stored {
-        release(stored_body.clone());
+    leases::apply(call, keys.leases.as_ref(), outcome.leases)?;
+    let release = |body: Option<&ReadableStream>| streams::release(&call.context, body);
+    if !matches!(outcome.body, Body::Stored(Cut::Whole | Cut::Multipart(_))) {
+        release(stored_body.as_ref());
     }
-    let origin_body = match (outcome.entry, origin_body) {
-        (EntryChange::Store(key, head), Some(body)) => {
-            let store = |body: &ReadableStream, head: &ReplyHead| -> Result<(), JsValue> {
-                let entry = http::response(head, Some(body))?;
-                cache::store(call.context, call.config, &key, &entry);
-                Ok(())
-            };
-            if outcome.body == Body::Origin {
-                let (for_client, for_cache) = streams::tee(&body);
-                store(&for_cache, &head)?;
-                Some(for_client)
-            } else {
-                store(&body, &head)?;
-                None
+    let served = match outcome.entry {
+        EntryChange::Store(head, length) => {
+            let filling = Filling { call, keys, head, length, fill };
+            return filling.respond(outcome.head, outcome.body, origin_body);
+        }
+        EntryChange::Remove => {
+            cache::remove(&call.context, &call.config, &keys.entry);
+            outcome.body
+        }
+        EntryChange::Keep => outcome.body,
+    };
+    if !matches!(served, Body::Origin(_)) {
+        release(origin_body.as_ref());
+    }
+    match served {
+        Body::Empty => http::response(&outcome.head, None),
+        Body::Text(text) => http::text_response(&outcome.head, &text),
+        Body::Origin(cut) => respond_cut(call, &outcome.head, origin_body, cut),
+        Body::Stored(Cut::Part(range, length)) => {
+            let part = cache::look_up_part(&call.config, &keys.entry, range, length).await;
+            match part {
+                Some(body) => http::response(&outcome.head, Some(&body)),
+                // The cache can't slice, or has lost the entry since.
+                None => {
+                    let whole = cache::look_up(&call.config, &keys.entry).await;
+                    let body = whole.and_then(|response| response.body());
+                    let body = body.ok_or_else(|| JsValue::from("the stored body is gone"))?;
+                    respond_cut(call, &outcome.head, Some(body), Cut::Part(range, length))
+                }
             }
         }
-        (_, body) => body,
+        Body::Stored(cut) => respond_cut(call, &outcome.head, stored_body, cut),
+    }
+}
+
+/// Sends as much of a body as the cut says.
+fn respond_cut(
+    call: &Call,
+    head: &ReplyHead,
+    body: Option<ReadableStream>,
+    cut: Cut,
+) -> Result<Response, JsValue> {
+    let (sink, beginning) = match (cut, &body) {
+        (Cut::Whole, _) | (_, None) => return http::response(head, body.as_ref()),
+        (Cut::Part(range, _), _) => (Sink::part(range)?, Beginning::Free),
+        (Cut::Multipart(length), _) => (Sink::whole(length)?, Beginning::Multipart),
     };
-    match outcome.body {
-        Body::Origin => http::response(&outcome.head, origin_body.as_ref()),
-        Body::Stored => {
-            release(origin_body);
-            http::response(&outcome.head, stored_body.as_ref())
-        }
-        Body::Empty => {
-            release(origin_body);
-            http::response(&outcome.head, None)
-        }
-        Body::Text(text) => {
-            release(origin_body);
-            http::text_response(&outcome.head, &text)
-        }
+    let (sink, for_client) = sink;
+    if let Some(body) = body {
+        call.context.wait_until(pump(body, vec![sink], beginning));
+    }
+    http::response(head, Some(&for_client))
+}
+
+/// An answer of the origin's on its way into the cache.
+struct Filling<'a> {
+    call: &'a Call,
+    keys: &'a Keys,
+    head: ReplyHead,
+    length: u64,
+    fill: Option<Fill>,
+}
+
+impl Filling<'_> {
+    /// Takes no step that waits: both branches of a stream that is stored and served must be taken
+    /// up on the same turn, or the runtime buffers the whole of it.
+    fn respond(
+        self,
+        head: ReplyHead,
+        body: Body,
+        origin_body: Option<ReadableStream>,
+    ) -> Result<Response, JsValue> {
+        let Some(origin_body) = origin_body else {
+            self.store(None)?;
+            return http::response(&head, None);
+        };
+        let context = Rc::clone(&self.call.context);
+        let length = self.length;
+        let (sink, for_client, beginning) = match body {
+            Body::Origin(Cut::Whole) => {
+                let (for_client, for_cache) = streams::tee(&origin_body);
+                self.store(Some(&for_cache))?;
+                return http::response(&head, Some(&for_client));
+            }
+            Body::Origin(Cut::Part(range, _)) => {
+                let (sink, for_client) = Sink::part(range)?;
+                (sink, for_client, Beginning::Free)
+            }
+            Body::Origin(Cut::Multipart(length)) => {
+                let (sink, for_client) = Sink::whole(length)?;
+                (sink, for_client, Beginning::Multipart)
+            }
+            Body::Empty | Body::Text(_) | Body::Stored(_) => {
+                self.store(Some(&origin_body))?;
+                return http::response(&head, None);
+            }
+        };
+        let (cache_sink, for_cache) = Sink::whole(length)?;
+        self.store(Some(&for_cache))?;
+        context.wait_until(pump(origin_body, vec![sink, cache_sink], beginning));
+        http::response(&head, Some(&for_client))
+    }
+
+    fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
+        let Self { call, keys, head, length, fill } = self;
+        let entry = http::response(&head, body)?;
+        let stored = cache::store_then(&call.config, &keys.entry, &entry);
+        // Those who wait for a small body go on when it is stored, others at once.
+        let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
+        call.context.wait_until(async move {
+            stored.await;
+            drop(fill);
+        });
+        Ok(())
     }
 }

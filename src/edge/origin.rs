@@ -23,20 +23,20 @@ extern "C" {
 }
 
 /// Sends a request without a body.
-pub(super) async fn ask(call: &Call<'_>, request: OriginRequest) -> Result<Response, OriginError> {
+pub(super) async fn ask(call: &Call, request: OriginRequest) -> Result<Response, OriginError> {
     send(call, request, None).await
 }
 
 /// Sends a request with the client's body, streamed by the runtime.
 pub(super) async fn ask_with_body(
-    call: &Call<'_>,
+    call: &Call,
     request: OriginRequest,
 ) -> Result<Response, OriginError> {
     send(call, request, call.request.body()).await
 }
 
 async fn send(
-    call: &Call<'_>,
+    call: &Call,
     request: OriginRequest,
     body: Option<ReadableStream>,
 ) -> Result<Response, OriginError> {
@@ -75,7 +75,7 @@ async fn send(
 
 /// The client's headers that go along, copied by the runtime so that repeated fields stay apart,
 /// and ours on top.
-fn headers(call: &Call<'_>, request: &OriginRequest) -> Result<Headers, JsValue> {
+fn headers(call: &Call, request: &OriginRequest) -> Result<Headers, JsValue> {
     let headers = match request.keep {
         Keep::Nothing => Headers::new()?,
         Keep::Media | Keep::Most => Headers::new_with_headers(&call.request.headers())?,

@@ -12,21 +12,21 @@ use worker::Delay;
 
 use super::{Call, cache, clock, http, origin, streams};
 use crate::cache_key::{CacheKey, Subject};
+use crate::redirect::{self, MAX_REDIRECTS};
 use crate::request::{OriginError, ReplyHead};
 use crate::route::Document;
 use crate::stored::STORED_META;
 use crate::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_REDIRECTS, PATIENCE_MILLIS,
-    WellKnownReply,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, PATIENCE_MILLIS, WellKnownReply,
 };
 
 /// Answers a request for a document.
-pub(super) async fn answer(call: &Call<'_>, document: Document) -> Result<Response, JsValue> {
+pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
     let key = CacheKey::new(Subject::WellKnown(&call.config.server_name, document));
     let kept = look_up(call, &key).await;
     let now = clock::now_unix_secs();
     if let Some(kept) = &kept
-        && let Some(reply) = well_known::fresh_reply(document, kept, call.config, now)
+        && let Some(reply) = well_known::fresh_reply(document, kept, &call.config, now)
     {
         return respond(call, reply, None);
     }
@@ -36,10 +36,10 @@ pub(super) async fn answer(call: &Call<'_>, document: Document) -> Result<Respon
         Either::Right(_) => (Fetched::Failed(OriginError::TimedOut), None),
     };
     let (reply, change) =
-        well_known::decide(document, &fetched, kept.as_ref(), call.config, clock::now_unix_secs());
+        well_known::decide(document, &fetched, kept.as_ref(), &call.config, clock::now_unix_secs());
     match change {
         CopyChange::Keep => {}
-        CopyChange::Remove => cache::remove(call.context, call.config, &key),
+        CopyChange::Remove => cache::remove(&call.context, &call.config, &key),
         CopyChange::Store(kept) => store(call, &key, &kept)?,
     }
     respond(call, reply, body)
@@ -48,20 +48,20 @@ pub(super) async fn answer(call: &Call<'_>, document: Document) -> Result<Respon
 /// Asks the document's host. Beside what the core reads of the answer comes its body, unread, for
 /// when it is to pass untouched.
 async fn fetch(
-    call: &Call<'_>,
+    call: &Call,
     document: Document,
 ) -> Result<(Fetched, Option<ReadableStream>), JsValue> {
     let mut url = format!("{}{}", call.config.well_known, document.path());
     for _ in 0..=MAX_REDIRECTS {
-        let request = well_known::request(url.clone(), call.head, call.config);
+        let request = well_known::request(url.clone(), &call.head, &call.config);
         let response = match origin::ask(call, request).await {
             Ok(response) => response,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
         let head = http::origin_head(&response)?;
         let body = response.body();
-        if let Some(target) = well_known::redirect_target(&url, &head) {
-            streams::release(call.context, body.as_ref());
+        if let Some(target) = redirect::target(&url, &head) {
+            streams::release(&call.context, body.as_ref());
             url = target;
             continue;
         }
@@ -81,7 +81,7 @@ async fn fetch(
 }
 
 fn respond(
-    call: &Call<'_>,
+    call: &Call,
     reply: WellKnownReply,
     body: Option<ReadableStream>,
 ) -> Result<Response, JsValue> {
@@ -90,28 +90,28 @@ fn respond(
             http::response(&head, body.as_ref())
         }
         WellKnownReply::Untouched(head) => {
-            streams::release(call.context, body.as_ref());
+            streams::release(&call.context, body.as_ref());
             http::response(&head, None)
         }
         WellKnownReply::Document(head, text) => {
-            streams::release(call.context, body.as_ref());
+            streams::release(&call.context, body.as_ref());
             http::text_response(&head, &text)
         }
         WellKnownReply::Rejected(rejection) => {
-            streams::release(call.context, body.as_ref());
+            streams::release(&call.context, body.as_ref());
             http::rejection(&rejection)
         }
     }
 }
 
-async fn look_up(call: &Call<'_>, key: &CacheKey) -> Option<KeptDocument> {
-    let response = cache::look_up(call.config, key).await?;
+async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
+    let response = cache::look_up(&call.config, key).await?;
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
     KeptDocument::parse(&meta, text)
 }
 
-fn store(call: &Call<'_>, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
+fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
     let max_age = format!("public, max-age={}", call.config.cache_seconds);
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, crate::request::own_value(&max_age)),
@@ -119,6 +119,6 @@ fn store(call: &Call<'_>, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsV
         (STORED_META, kept.meta()),
     ]);
     let head = ReplyHead { status: StatusCode::OK, headers };
-    cache::store(call.context, call.config, key, &http::text_response(&head, &kept.text)?);
+    cache::store(&call.context, &call.config, key, &http::text_response(&head, &kept.text)?);
     Ok(())
 }

@@ -198,22 +198,6 @@ fn only_explicit_freshness_spares_the_host() {
 }
 
 #[test]
-fn redirects_are_resolved_and_stay_on_https() {
-    let to = |location: &'static str| {
-        let Fetched::Whole(head, _) = answer(302, &[("location", location)], "") else { panic!() };
-        redirect_target("https://example.com/.well-known/matrix/client", &head)
-    };
-    assert_eq!(to("/x").as_deref(), Some("https://example.com/x"));
-    assert_eq!(to("//www.example.com/x").as_deref(), Some("https://www.example.com/x"));
-    assert_eq!(to("https://www.example.com").as_deref(), Some("https://www.example.com"));
-    for location in ["http://example.com/x", "ftp://example.com", "https://", "relative", ""] {
-        assert_eq!(to(location), None, "{location}");
-    }
-    let Fetched::Whole(head, _) = answer(200, &[("location", "/x")], "") else { panic!() };
-    assert_eq!(redirect_target("https://example.com/", &head), None);
-}
-
-#[test]
 fn origin_headers_go_to_the_homeserver_only() {
     let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
     let head = RequestHead {

@@ -1,0 +1,127 @@
+//! Where leases live: in the isolate's memory, and in the PoP cache for the other isolates.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::mem;
+
+use ::http::StatusCode;
+use ::http::header::{CACHE_CONTROL, HeaderMap};
+use futures_util::future::join;
+use wasm_bindgen::JsValue;
+
+use super::{Call, cache, http, streams};
+use crate::cache_key::CacheKey;
+use crate::lease::{LeaseChange, LeaseKeys, LeaseRecord, Leases};
+use crate::request::{ReplyHead, own_value};
+
+/// Records in one generation. Two generations of some 200 bytes each: at most 4 MB of the
+/// isolate's 128.
+const GENERATION_RECORDS: usize = 10_000;
+
+/// The most that is read of a record, in bytes.
+const MAX_RECORD_BYTES: usize = 1024;
+
+/// Records by name. When the young generation is full it becomes the old one, and the old one is
+/// forgotten: what is used stays, at the price of a copy.
+#[derive(Default)]
+struct Memory {
+    young: BTreeMap<CacheKey, u64>,
+    old: BTreeMap<CacheKey, u64>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+impl Memory {
+    fn get(&mut self, key: &CacheKey) -> Option<u64> {
+        let confirmed = self.young.get(key).copied().or_else(|| self.old.remove(key))?;
+        self.insert(key.clone(), confirmed);
+        Some(confirmed)
+    }
+
+    fn insert(&mut self, key: CacheKey, confirmed_unix_secs: u64) {
+        if self.young.len() >= GENERATION_RECORDS {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(key, confirmed_unix_secs);
+    }
+
+    fn remove(&mut self, key: &CacheKey) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}
+
+/// Finds the records that may count.
+pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>, now: u64) -> Leases {
+    let Some(keys) = keys else { return Leases::default() };
+    let credential = async {
+        match &keys.credential {
+            Some(key) => look_up_one(call, key, now).await,
+            None => None,
+        }
+    };
+    let (credential, media) = join(credential, look_up_one(call, &keys.media, now)).await;
+    Leases { credential, media }
+}
+
+async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
+    let remembered = MEMORY.with_borrow_mut(|memory| memory.get(key));
+    let retention = call.config.lease.retention_seconds();
+    if let Some(confirmed) = remembered
+        && now.saturating_sub(confirmed) < retention
+    {
+        return Some(confirmed);
+    }
+    let response = cache::look_up(&call.config, key).await?;
+    let text = streams::read_bounded(&response.body()?, MAX_RECORD_BYTES).await.ok()??;
+    let confirmed = LeaseRecord::parse(std::str::from_utf8(&text).ok()?, key)?;
+    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), confirmed));
+    Some(confirmed)
+}
+
+/// Writes or removes records.
+pub(super) fn apply(
+    call: &Call,
+    keys: Option<&LeaseKeys>,
+    change: LeaseChange,
+) -> Result<(), JsValue> {
+    let Some(keys) = keys else { return Ok(()) };
+    match change {
+        LeaseChange::Keep => {}
+        LeaseChange::Grant { asked_unix_secs } => {
+            write(call, &keys.media, asked_unix_secs)?;
+            if let Some(credential) = &keys.credential {
+                write(call, credential, asked_unix_secs)?;
+            }
+        }
+        LeaseChange::GrantCredential { asked_unix_secs } => {
+            if let Some(credential) = &keys.credential {
+                write(call, credential, asked_unix_secs)?;
+            }
+        }
+        LeaseChange::EndCredential => {
+            if let Some(credential) = &keys.credential {
+                remove(call, credential);
+            }
+        }
+        LeaseChange::EndMedia => remove(call, &keys.media),
+    }
+    Ok(())
+}
+
+fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), JsValue> {
+    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), confirmed_unix_secs));
+    let max_age = format!("public, max-age={}", call.config.lease.retention_seconds());
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, own_value(&max_age))]);
+    let head = ReplyHead { status: StatusCode::OK, headers };
+    let record = http::text_response(&head, &LeaseRecord::write(key, confirmed_unix_secs))?;
+    cache::store(&call.context, &call.config, key, &record);
+    Ok(())
+}
+
+fn remove(call: &Call, key: &CacheKey) {
+    MEMORY.with_borrow_mut(|memory| memory.remove(key));
+    cache::remove(&call.context, &call.config, key);
+}

@@ -1,0 +1,167 @@
+//! Moves a stream into sinks that want different parts of it, chunk by chunk at the pace of the
+//! slowest. The chunks stay the runtime's: only references pass through here.
+//!
+//! Where every sink wants all of a stream the runtime's own `tee` is better. Here a client wants a
+//! part while the cache wants the whole, or servers want an envelope's head in one piece.
+
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    ReadableStream, ReadableStreamDefaultReader, WritableStream, WritableStreamDefaultWriter,
+};
+
+use crate::multipart::{MAX_PREAMBLE_BYTES, preamble_length};
+use crate::range::ByteRange;
+
+#[wasm_bindgen]
+extern "C" {
+    /// A pipe of the runtime's whose length is known beforehand, and which breaks when it is
+    /// closed short.
+    type FixedLengthStream;
+
+    #[wasm_bindgen(constructor)]
+    fn new(length: f64) -> FixedLengthStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn readable(this: &FixedLengthStream) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn writable(this: &FixedLengthStream) -> WritableStream;
+}
+
+/// One taker of a part of a stream.
+pub(super) struct Sink {
+    writer: WritableStreamDefaultWriter,
+    first: u64,
+    /// Offset behind the last byte wanted.
+    end: u64,
+    is_open: bool,
+}
+
+impl Sink {
+    /// A taker of `range`, and the stream that it comes out of.
+    pub(super) fn part(range: ByteRange) -> Result<(Self, ReadableStream), JsValue> {
+        Self::new(range.first, range.length())
+    }
+
+    /// A taker of a whole body.
+    pub(super) fn whole(length: u64) -> Result<(Self, ReadableStream), JsValue> {
+        Self::new(0, length)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+    fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
+        let pipe = FixedLengthStream::new(length as f64);
+        let writer = pipe.writable().get_writer()?;
+        Ok((Self { writer, first, end: first + length, is_open: true }, pipe.readable()))
+    }
+
+    /// Gives it what it wants of a chunk. A sink whose taker has left is closed.
+    async fn take(&mut self, offset: u64, chunk: &Uint8Array) {
+        let chunk_end = offset + u64::from(chunk.length());
+        let (first, end) = (self.first.max(offset), self.end.min(chunk_end));
+        if self.is_open && first < end {
+            let part = match (relative(first, offset), relative(end, offset)) {
+                (0, len) if len == chunk.length() => chunk.clone(),
+                (start, end) => chunk.subarray(start, end),
+            };
+            self.is_open = JsFuture::from(self.writer.write_with_chunk(&part)).await.is_ok();
+        }
+        if self.is_open && chunk_end >= self.end {
+            self.close().await;
+        }
+    }
+
+    async fn close(&mut self) {
+        self.is_open = false;
+        let _ = JsFuture::from(self.writer.close()).await;
+    }
+
+    async fn abort(&mut self, reason: &JsValue) {
+        if self.is_open {
+            self.is_open = false;
+            let _ = JsFuture::from(self.writer.abort_with_reason(reason)).await;
+        }
+    }
+}
+
+/// Whether the first bytes of a stream may be split anywhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// They may.
+    Free,
+    /// A multipart envelope's head leaves in one piece.
+    Multipart,
+}
+
+/// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
+/// breaks the sinks, so that nobody takes a part for the whole.
+pub(super) async fn pump(source: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
+    let reader: ReadableStreamDefaultReader = source.get_reader().unchecked_into();
+    let outcome = pump_into(&reader, &mut sinks, beginning).await;
+    let reason = outcome.err().unwrap_or(JsValue::UNDEFINED);
+    for sink in &mut sinks {
+        sink.abort(&reason).await;
+    }
+    let _ = JsFuture::from(reader.cancel()).await;
+}
+
+async fn pump_into(
+    reader: &ReadableStreamDefaultReader,
+    sinks: &mut [Sink],
+    beginning: Beginning,
+) -> Result<(), JsValue> {
+    let mut offset = 0;
+    if sinks.iter().any(|sink| sink.end == sink.first) {
+        for sink in sinks.iter_mut().filter(|sink| sink.end == sink.first) {
+            sink.close().await;
+        }
+    }
+    let mut next = match beginning {
+        Beginning::Free => read(reader).await?,
+        Beginning::Multipart => read_preamble(reader).await?,
+    };
+    while let Some(chunk) = next {
+        for sink in sinks.iter_mut() {
+            sink.take(offset, &chunk).await;
+        }
+        offset += u64::from(chunk.length());
+        if sinks.iter().all(|sink| !sink.is_open) {
+            return Ok(());
+        }
+        next = read(reader).await?;
+    }
+    Ok(())
+}
+
+async fn read(reader: &ReadableStreamDefaultReader) -> Result<Option<Uint8Array>, JsValue> {
+    let chunk = JsFuture::from(reader.read()).await?;
+    if Reflect::get(&chunk, &"done".into())?.is_truthy() {
+        return Ok(None);
+    }
+    Ok(Some(Reflect::get(&chunk, &"value".into())?.unchecked_into()))
+}
+
+/// Reads until the envelope's head is complete, and gives it back as one chunk.
+async fn read_preamble(
+    reader: &ReadableStreamDefaultReader,
+) -> Result<Option<Uint8Array>, JsValue> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = read(reader).await? {
+        if bytes.is_empty() && chunk.length() as usize >= MAX_PREAMBLE_BYTES {
+            return Ok(Some(chunk));
+        }
+        bytes.extend(chunk.to_vec());
+        if bytes.len() >= MAX_PREAMBLE_BYTES || preamble_length(&bytes).is_some() {
+            break;
+        }
+    }
+    Ok((!bytes.is_empty()).then(|| Uint8Array::from(bytes.as_slice())))
+}
+
+/// An offset within a chunk, which is never of 4 GiB.
+fn relative(offset: u64, base: u64) -> u32 {
+    u32::try_from(offset - base).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,294 @@
+//! The answers of an exchange: heads for the client, records for the cache.
+
+use http::header::{
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
+    HeaderMap, HeaderValue, RANGE,
+};
+use http::{Method, StatusCode};
+
+use super::{Body, Cut, EntryChange, Exchange, Fetched, Outcome};
+use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
+use crate::conditional::{EntityTag, is_current, is_range_wanted};
+use crate::content_disposition::with_file_name;
+use crate::headers::{add_cors, add_media_security};
+use crate::lease::{LeaseChange, Leases};
+use crate::matrix_error::Rejection;
+use crate::range::{RangeRequest, unsatisfied_content_range};
+use crate::request::{OriginHead, ReplyHead, own_value};
+use crate::route::Door;
+use crate::storability::{NoStoreReason, storable_length};
+use crate::stored::{Permission, STORED_META, StoredMeta};
+
+/// Served on a living lease.
+pub(super) fn leased(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    confirmed_unix_secs: u64,
+    now_unix_secs: u64,
+) -> Outcome {
+    let ttl = lease_end(exchange, confirmed_unix_secs) - to_signed(now_unix_secs);
+    let status = hit(ttl);
+    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, status)
+}
+
+/// Served because the homeserver is down and was content with this credential not long ago.
+pub(super) fn stale(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    leases: Leases,
+    now_unix_secs: u64,
+) -> Outcome {
+    let confirmed_unix_secs = leases.credential.or(leases.media).unwrap_or_default();
+    let ttl = lease_end(exchange, confirmed_unix_secs) - to_signed(now_unix_secs);
+    let status = CacheStatus { detail: Some("stale-if-error"), ..hit(ttl.min(0)) };
+    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, status)
+}
+
+/// RFC 9111 §5.1: a stored response that nobody validated for this request tells its age, counted
+/// from when it last was validated (§4.2.3).
+fn without_word(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    confirmed_unix_secs: u64,
+    now_unix_secs: u64,
+    status: CacheStatus,
+) -> Outcome {
+    let mut headers = stored.headers();
+    headers.insert(AGE, now_unix_secs.saturating_sub(confirmed_unix_secs).into());
+    from_stored(exchange, stored, headers, status, LeaseChange::Keep)
+}
+
+/// The homeserver said 304: ours, freshened by its headers (RFC 9111 §4.3.4).
+pub(super) fn validated(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    origin: &OriginHead,
+    leases: LeaseChange,
+) -> Outcome {
+    let mut headers = stored.headers();
+    for (name, value) in &origin.headers {
+        // §3.2: a length is the stored body's own. Servers get the homeserver's tag, others ours.
+        let is_own_tag = *name == ETAG && exchange.request.door != Door::Federation;
+        if *name != CONTENT_LENGTH && !is_own_tag {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    let status = forwarded(ForwardReason::Stale, Some(origin.status));
+    from_stored(exchange, stored, headers, status, leases)
+}
+
+/// The homeserver redirected, as it did when the bytes were stored. A redirect is a yes for now,
+/// and grants nothing for later.
+pub(super) fn confirmed(exchange: &Exchange, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
+    let status = forwarded(ForwardReason::Stale, Some(origin.status));
+    from_stored(exchange, stored, stored.headers(), status, LeaseChange::Keep)
+}
+
+/// The homeserver knows the token, and confirmed the media within its lease.
+pub(super) fn identified(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    asked_unix_secs: u64,
+) -> Outcome {
+    let status = forwarded(ForwardReason::Stale, Some(StatusCode::OK));
+    let leases = LeaseChange::GrantCredential { asked_unix_secs };
+    from_stored(exchange, stored, stored.headers(), status, leases)
+}
+
+fn from_stored(
+    exchange: &Exchange,
+    stored: &StoredMeta,
+    headers: HeaderMap,
+    status: CacheStatus,
+    leases: LeaseChange,
+) -> Outcome {
+    let (head, cut) = complete(exchange, headers, Some(stored.length_bytes()), status);
+    let body = cut.map_or(Body::Empty, Body::Stored);
+    Outcome { head, body, entry: EntryChange::Keep, leases }
+}
+
+/// The origin sent the media: pass it on, and store it where that is allowed.
+pub(super) fn fetched(
+    exchange: &Exchange,
+    origin: OriginHead,
+    Fetched { permission, method, forward }: Fetched,
+    leases: LeaseChange,
+    now_unix_secs: u64,
+) -> Outcome {
+    let mut status = forwarded(forward, Some(origin.status));
+    let storable = if method == Method::HEAD {
+        Err(NoStoreReason::NoBody)
+    } else {
+        storable(exchange, &origin, &permission)
+    };
+    let entry = match storable {
+        Ok(length) => {
+            status.is_stored = true;
+            let meta = StoredMeta::new(&exchange.key, &origin, permission, length, now_unix_secs);
+            EntryChange::Store(stored_head(exchange, &meta), length)
+        }
+        Err(reason) => {
+            status.detail = Some(reason.as_str());
+            let is_replaced = forward == ForwardReason::Stale && reason != NoStoreReason::NoBody;
+            if is_replaced { EntryChange::Remove } else { EntryChange::Keep }
+        }
+    };
+    let length = origin.content_length();
+    let mut headers = origin.headers;
+    if exchange.request.door != Door::Federation {
+        headers.remove(ETAG);
+    }
+    let (head, cut) = complete(exchange, headers, length, status);
+    Outcome { head, body: cut.map_or(Body::Empty, Body::Origin), entry, leases }
+}
+
+/// The homeserver said something else: its own words, our headers.
+pub(super) fn relayed(exchange: &Exchange, origin: OriginHead, forward: ForwardReason) -> Outcome {
+    let status = forwarded(forward, Some(origin.status));
+    // The legacy door is shut to most media that the client door has: its 404 says nothing of it.
+    let is_gone = origin.status == StatusCode::NOT_FOUND && exchange.request.door != Door::Legacy;
+    let entry = if is_gone && forward == ForwardReason::Stale {
+        EntryChange::Remove
+    } else {
+        EntryChange::Keep
+    };
+    let has_credential = exchange.lease_keys.as_ref().is_some_and(|keys| keys.credential.is_some());
+    let leases = match origin.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if has_credential => {
+            LeaseChange::EndCredential
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            LeaseChange::EndMedia
+        }
+        _ => LeaseChange::Keep,
+    };
+    let mut head = ReplyHead { status: origin.status, headers: origin.headers };
+    if exchange.request.door != Door::Federation {
+        add_cors(&mut head.headers);
+    }
+    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    let is_head = exchange.head.method == Method::HEAD;
+    let body = if is_head { Body::Empty } else { Body::Origin(Cut::Whole) };
+    Outcome { head, body, entry, leases }
+}
+
+/// An error of our own.
+pub(super) fn rejected(
+    exchange: &Exchange,
+    rejection: &Rejection,
+    forward: ForwardReason,
+    origin_status: Option<StatusCode>,
+) -> Outcome {
+    let (mut head, text) = rejection.reply();
+    let status = forwarded(forward, origin_status);
+    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    let body = if exchange.head.method == Method::HEAD { Body::Empty } else { Body::Text(text) };
+    Outcome { head, body, entry: EntryChange::Keep, leases: LeaseChange::Keep }
+}
+
+/// Whether and how long: storability, and what depends on how the answer could be used later.
+fn storable(
+    exchange: &Exchange,
+    origin: &OriginHead,
+    permission: &Permission,
+) -> Result<u64, NoStoreReason> {
+    let is_usable = match permission {
+        Permission::ETag(_) | Permission::LastModified(_) | Permission::Redirect => true,
+        Permission::None => {
+            exchange.config.lease.lease_seconds > 0 && exchange.lease_keys.is_some()
+        }
+    };
+    let length = storable_length(origin)?;
+    if !is_usable {
+        return Err(NoStoreReason::NoValidator);
+    }
+    Ok(length)
+}
+
+/// Headers of a cache entry: the platform reads the standard ones, we read our own record.
+fn stored_head(exchange: &Exchange, meta: &StoredMeta) -> ReplyHead {
+    let max_age = format!("public, max-age={}", exchange.config.cache_seconds);
+    let length = meta.length_bytes();
+    let headers = [
+        (CACHE_CONTROL, own_value(&max_age)),
+        (CONTENT_LENGTH, length.into()),
+        (ETAG, own_value(&EntityTag::new(&exchange.request, length).to_string())),
+        (STORED_META, meta.to_header()),
+    ];
+    ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
+}
+
+/// Completes the head of a 200, and makes it a 304, 206 or 416 where the client asked for that
+/// (RFC 9110 §13.2.2). Says how much of the body goes along; nothing for none.
+fn complete(
+    exchange: &Exchange,
+    mut headers: HeaderMap,
+    length: Option<u64>,
+    status: CacheStatus,
+) -> (ReplyHead, Option<Cut>) {
+    headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    let is_head = exchange.head.method == Method::HEAD;
+    if exchange.request.door == Door::Federation {
+        let cut = length.map_or(Cut::Whole, Cut::Multipart);
+        return (ReplyHead { status: StatusCode::OK, headers }, (!is_head).then_some(cut));
+    }
+    if let Some(file_name) = &exchange.request.file_name {
+        let of_origin = headers.get(CONTENT_DISPOSITION).and_then(|field| field.to_str().ok());
+        let disposition = with_file_name(of_origin, file_name);
+        headers.insert(CONTENT_DISPOSITION, own_value(&disposition));
+    }
+    add_media_security(&mut headers);
+    add_cors(&mut headers);
+    let mut head = ReplyHead { status: StatusCode::OK, headers };
+    let Some(length) = length else {
+        return (head, (!is_head).then_some(Cut::Whole));
+    };
+    let tag = EntityTag::new(&exchange.request, length);
+    head.headers.insert(ETAG, own_value(&tag.to_string()));
+    head.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if is_current(&exchange.head, &tag, &head.headers) {
+        head.status = StatusCode::NOT_MODIFIED;
+        head.headers.remove(CONTENT_LENGTH);
+        return (head, None);
+    }
+    // RFC 9110 §14.2: a range is for GET.
+    if is_head {
+        return (head, None);
+    }
+    let range = exchange
+        .head
+        .header(&RANGE)
+        .filter(|_| is_range_wanted(&exchange.head, &tag, &head.headers));
+    let cut = match RangeRequest::parse(range, length) {
+        RangeRequest::Whole => Some(Cut::Whole),
+        RangeRequest::Part(range) => {
+            head.status = StatusCode::PARTIAL_CONTENT;
+            head.headers.insert(CONTENT_RANGE, own_value(&range.content_range(length)));
+            head.headers.insert(CONTENT_LENGTH, range.length().into());
+            Some(Cut::Part(range, length))
+        }
+        RangeRequest::Unsatisfiable => {
+            head.status = StatusCode::RANGE_NOT_SATISFIABLE;
+            head.headers.insert(CONTENT_RANGE, own_value(&unsatisfied_content_range(length)));
+            head.headers.insert(CONTENT_LENGTH, 0.into());
+            None
+        }
+    };
+    (head, cut)
+}
+
+fn forwarded(reason: ForwardReason, status: Option<StatusCode>) -> CacheStatus {
+    CacheStatus { source: Source::Forwarded { reason, status }, is_stored: false, detail: None }
+}
+
+fn hit(ttl_seconds: i64) -> CacheStatus {
+    CacheStatus { source: Source::Hit { ttl_seconds }, is_stored: false, detail: None }
+}
+
+fn lease_end(exchange: &Exchange, confirmed_unix_secs: u64) -> i64 {
+    to_signed(confirmed_unix_secs.saturating_add(exchange.config.lease.lease_seconds))
+}
+
+fn to_signed(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}

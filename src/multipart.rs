@@ -1,0 +1,45 @@
+//! The envelope of federation media, as far as a cache must know it.
+//!
+//! <https://spec.matrix.org/v1.15/server-server-api/#get_matrixfederationv1mediadownloadmediaid>:
+//! two parts, a JSON object and the media. Synapse's parser takes each network read by itself; one
+//! that ends within the first part or a header spoils the media *for good* at the receiving
+//! server. So everything before the first byte of the media leaves in one piece.
+
+/// The most that is looked at for the end of the envelope's head, in bytes. Synapse's has about
+/// 300, most of them a file name's.
+pub const MAX_PREAMBLE_BYTES: usize = 16 * 1024;
+
+/// How many bytes stand before the media: both parts' heads, and the first part.
+///
+/// Nothing, while the end is not in sight.
+pub fn preamble_length(bytes: &[u8]) -> Option<usize> {
+    let first_head = blank_line_end(bytes)?;
+    Some(first_head + blank_line_end(&bytes[first_head..])?)
+}
+
+fn blank_line_end(bytes: &[u8]) -> Option<usize> {
+    const BLANK_LINE: &[u8] = b"\r\n\r\n";
+    let start = bytes.windows(BLANK_LINE.len()).position(|window| window == BLANK_LINE)?;
+    Some(start + BLANK_LINE.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREAMBLE: &[u8] = b"\r\n--b\r\nContent-Type: application/json\r\n\r\n{}\r\n--b\r\n\
+        Content-Type: text/plain\r\nContent-Disposition: inline\r\n\r\n";
+
+    #[test]
+    fn the_preamble_ends_where_the_media_begins() {
+        let body = [PREAMBLE, b"a\r\n\r\nb\r\n--b--\r\n"].concat();
+        assert_eq!(preamble_length(&body), Some(PREAMBLE.len()));
+    }
+
+    #[test]
+    fn an_unfinished_preamble_has_no_length() {
+        for end in 0..PREAMBLE.len() {
+            assert_eq!(preamble_length(&PREAMBLE[..end]), None, "{end}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Redirects that the edge follows itself (RFC 9110 §15.4), one hop at a time.
+
+use http::header::LOCATION;
+
+use crate::base_url::BaseUrl;
+use crate::request::OriginHead;
+
+/// The most hops followed.
+pub const MAX_REDIRECTS: u8 = 5;
+
+/// Where an answer redirects to, if it does and may be followed: to https, or to a host as near as
+/// configured ones may be.
+pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
+    if !is_redirect(answer) {
+        return None;
+    }
+    let location = answer.header(&LOCATION)?;
+    let absolute = if location.starts_with("//") {
+        format!("{}:{location}", from.split_once(':')?.0)
+    } else if location.starts_with('/') {
+        format!("{}{location}", &from[..authority_end(from)?])
+    } else {
+        location.to_owned()
+    };
+    BaseUrl::parse(&absolute[..authority_end(&absolute)?]).ok()?;
+    Some(absolute)
+}
+
+/// Whether an answer says that the thing is elsewhere.
+pub fn is_redirect(answer: &OriginHead) -> bool {
+    matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn authority_end(url: &str) -> Option<usize> {
+    let start = url.find("://")? + "://".len();
+    Some(url[start..].find(['/', '?', '#']).map_or(url.len(), |end| start + end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    fn redirected(status: u16, location: &'static str) -> Option<String> {
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+        let status = StatusCode::from_u16(status).unwrap();
+        target("https://example.com/a/b?c", &OriginHead { status, headers })
+    }
+
+    #[test]
+    fn a_location_is_resolved_against_where_it_came_from() {
+        for (location, expected) in [
+            ("/x", "https://example.com/x"),
+            ("//www.example.com/x", "https://www.example.com/x"),
+            ("https://www.example.com", "https://www.example.com"),
+            ("https://cdn.example.com/x?sig=a/b", "https://cdn.example.com/x?sig=a/b"),
+        ] {
+            assert_eq!(redirected(307, location).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn only_safe_schemes_are_followed() {
+        for location in [
+            "http://example.com/x",
+            "ftp://example.com",
+            "https://",
+            "https://u:p@example.com",
+            "relative",
+            "",
+        ] {
+            assert_eq!(redirected(307, location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn only_redirects_redirect() {
+        for status in [200, 300, 304, 404] {
+            assert_eq!(redirected(status, "/x"), None);
+        }
+    }
+}
