@@ -38,8 +38,10 @@ lint: ## Run clippy on what runs natively, then on what runs in the Worker
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/wasm-cargo clippy --locked --lib -- -D warnings
 
-docs: ## Check that the documentation builds
+docs: ## Check that the documentation builds, of what runs natively and in the Worker
+	@scripts/setup wasm
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' scripts/wasm-cargo doc --locked --lib --no-deps --document-private-items
 
 size: build ## Check the size of the Worker against its budget
 	@size=$$(gzip -9 < build/index_bg.wasm | wc -c); \
