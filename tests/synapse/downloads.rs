@@ -50,6 +50,43 @@ fn one_thumbnail_is_never_served_for_another() {
 }
 
 #[test]
+fn a_clients_validator_is_translated_and_opens_nothing() {
+    let media = stored_download();
+    let ask = media.download().user("alice");
+    let etag = ask.edge().header("etag").expect("no ETag").to_owned();
+    assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+
+    let not_modified = ask.clone().header("If-None-Match", &etag).edge();
+    assert_eq!((not_modified.status, not_modified.body.len()), (304, 0));
+    assert_eq!(not_modified.asked_synapse(), [304]);
+    assert_eq!(not_modified.header("cross-origin-resource-policy"), Some("cross-origin"));
+
+    // Synapse's own validator, which is the same for every file, is none of the edge's.
+    let theirs = ask.header("If-None-Match", "1").edge();
+    assert_eq!((theirs.status, &theirs.body[..]), (200, SQUARES));
+
+    for validator in [&*etag, "*", "1"] {
+        let stranger = media.download().token("syt_nobody").header("If-None-Match", validator);
+        let answer = stranger.edge();
+        assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"));
+    }
+}
+
+#[test]
+fn two_files_never_share_a_validator() {
+    let [first, second] = [b"first", b"other"].map(|bytes| {
+        let media = world().upload("text/plain", bytes);
+        let ask = media.download().user("alice");
+        ask.warm();
+        let etag = ask.edge().header("etag").expect("no ETag").to_owned();
+        (ask, etag)
+    });
+    assert_ne!(first.1, second.1);
+    let answer = second.0.header("If-None-Match", &first.1).edge();
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"other"[..]));
+}
+
+#[test]
 fn a_logged_out_token_opens_nothing_at_once() {
     let media = stored_download();
     let token = world().log_in("carol");

@@ -3,8 +3,10 @@
 use std::thread;
 
 use serde_json::Value;
+use test_support::assertions::assert_matrix_error;
+use test_support::http::Incoming;
 
-use crate::ask::{Ask, Media};
+use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
 use crate::parity::Parity;
 use crate::world::{MAX_UPLOAD_BYTES, SQUARES, world};
 
@@ -131,14 +133,42 @@ fn refused_uploads_are_refused_in_synapses_words() {
     parity.expect_none();
 }
 
+/// Synapse then closes the connection without saying so, and workerd may take it for the next
+/// request: this edge is for no other test.
 #[test]
 fn a_form_is_refused_with_415() {
+    let edge = world().synapse.edge();
     let form = Ask::post(UPLOAD, b"--x--")
         .header("Content-Type", "multipart/form-data; boundary=x")
         .user("alice");
-    let (direct, edge) = (form.direct(), form.edge());
+    let (direct, edge) = (form.direct(), form.send(&edge.address, HOMESERVER_AUTHORITY));
     assert_eq!((direct.status, edge.status), (415, 415));
     assert!(edge.body.is_empty());
+}
+
+#[test]
+fn two_lengths_never_reach_synapse() {
+    for second in ["4", "5"] {
+        let upload = Ask::post(UPLOAD, b"text").user("alice").header("Content-Length", second);
+        assert_eq!(upload.direct().status, 400);
+        let answer = upload.edge();
+        assert!(answer.status >= 400, "{}", answer.status);
+        assert!(answer.is_unknown_to_synapse());
+    }
+}
+
+/// Synapse breaks the connection, at the first byte too many and without a word.
+#[test]
+fn an_upload_over_the_limit_is_an_error_that_clients_understand() {
+    let head = Ask::post(UPLOAD, b"").user("alice").head(HOMESERVER_AUTHORITY);
+    let head = head.header("Content-Length", (MAX_UPLOAD_BYTES + 1).to_string());
+    let mut connection = head.open(&world().edge.address).expect("the upload can't be sent");
+    let block = vec![0; 1 << 20];
+    // Whoever refuses early may also hang up early.
+    let sent = (0..MAX_UPLOAD_BYTES >> 20).try_for_each(|_| connection.write(&block));
+    let _ = sent.and_then(|()| connection.write(b"0"));
+    let answer = connection.answer().and_then(Incoming::read).expect("no answer");
+    assert_matrix_error(&answer, 502, "M_UNKNOWN");
 }
 
 #[test]
