@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run
+.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run measure
 .NOTPARALLEL:
 
 help:
@@ -53,3 +53,7 @@ dry-run: build ## Check that wrangler would deploy the Worker
 
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
+
+measure: build ## Compare 200 MiB transfers through the edge with Synapse alone
+	@scripts/setup node synapse
+	cargo bench --locked --bench transfers
