@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run
+.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run measure
 .NOTPARALLEL:
 
 help:
@@ -38,8 +38,10 @@ lint: ## Run clippy on what runs natively, then on what runs in the Worker
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	scripts/wasm-cargo clippy --locked --lib -- -D warnings
 
-docs: ## Check that the documentation builds
+docs: ## Check that the documentation builds, of what runs natively and in the Worker
+	@scripts/setup wasm
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings' scripts/wasm-cargo doc --locked --lib --no-deps --document-private-items
 
 size: build ## Check the size of the Worker against its budget
 	@size=$$(gzip -9 < build/index_bg.wasm | wc -c); \
@@ -51,3 +53,7 @@ dry-run: build ## Check that wrangler would deploy the Worker
 
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
+
+measure: build ## Compare 200 MiB transfers through the edge with Synapse alone
+	@scripts/setup node synapse
+	cargo bench --locked --bench transfers

@@ -367,7 +367,7 @@ impl Pending {
                 answer::identified(&exchange, &stored, asked_unix_secs)
             }
             (Aim::WhoAmI(_), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                answer::relayed(&exchange, origin, forward)
+                answer::relayed(&exchange, &origin, forward)
             }
             // It has no such endpoint, so only the media itself can tell.
             (Aim::WhoAmI(_), _) => {
@@ -376,7 +376,7 @@ impl Pending {
             }
             (Aim::FetchRedirected(..), StatusCode::OK) => {
                 let fetched = Fetched { permission: Permission::Redirect, method, forward };
-                answer::fetched(&exchange, origin, fetched, LeaseChange::Keep, now_unix_secs)
+                answer::fetched(&exchange, &origin, fetched, LeaseChange::Keep, now_unix_secs)
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(..), _) => nonsense(&exchange, forward),
@@ -389,13 +389,13 @@ impl Pending {
             }
             (_, StatusCode::OK) => {
                 let fetched = Fetched { permission: Permission::of(&origin), method, forward };
-                answer::fetched(&exchange, origin, fetched, granted, now_unix_secs)
+                answer::fetched(&exchange, &origin, fetched, granted, now_unix_secs)
             }
             // We sent no such precondition, and no range.
             (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT) => {
                 nonsense(&exchange, forward)
             }
-            _ => answer::relayed(&exchange, origin, forward),
+            _ => answer::relayed(&exchange, &origin, forward),
         })
     }
 
@@ -445,7 +445,7 @@ impl Pending {
                 forward,
                 Some(origin.status),
             ),
-            (_, Ok(origin)) => answer::relayed(&exchange, origin, forward),
+            (_, Ok(origin)) => answer::relayed(&exchange, &origin, forward),
             (_, Err(error)) => {
                 answer::rejected(&exchange, &Rejection::Origin(error), forward, None)
             }

@@ -6,7 +6,9 @@ use http::Method;
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
-use crate::headers::{add_cors, add_media_security, ask_for_identity, to_homeserver, to_stranger};
+use crate::headers::{
+    add_cors, add_media_security, ask_for_identity, to_client, to_homeserver, to_stranger,
+};
 use crate::request::{
     Keep, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
 };
@@ -31,13 +33,13 @@ pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) ->
 }
 
 /// The head of the origin's answer, for the client.
-pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: OriginHead) -> ReplyHead {
+pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: &OriginHead) -> ReplyHead {
     let status = CacheStatus {
         source: Source::Forwarded { reason: ForwardReason::Bypass, status: Some(origin.status) },
         is_stored: false,
         detail: Some(endpoint.reason.as_str()),
     };
-    let mut headers = origin.headers;
+    let mut headers = to_client(&origin.headers);
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     // Servers don't read these, and what they get is to be what the origin sent.
     if endpoint.door != Door::Federation {

@@ -127,9 +127,14 @@ impl Keep {
     }
 }
 
-/// Whether the header `name` (lower case) of a media answer reaches the client.
-pub fn reaches_client(name: &str) -> bool {
-    MEDIA_RESPONSE.contains(&name)
+/// What of an origin's headers reaches the client of a media endpoint.
+pub fn to_client(origin: &HeaderMap) -> HeaderMap {
+    let reaches_client = |name: &HeaderName| MEDIA_RESPONSE.contains(&name.as_str());
+    origin
+        .iter()
+        .filter(|(name, _)| reaches_client(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Headers of every request that goes to the homeserver: who is asking, for whom, and the admin's.

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
-use crate::headers::{add_cors, to_homeserver, to_stranger};
+use crate::headers::{add_cors, to_client, to_homeserver, to_stranger};
 use crate::matrix_error::Rejection;
 use crate::request::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
@@ -234,7 +234,7 @@ fn document_reply(
 }
 
 fn untouched_head(document: Document, upstream: &OriginHead) -> ReplyHead {
-    let mut headers = upstream.headers.clone();
+    let mut headers = to_client(&upstream.headers);
     headers.remove(ETAG);
     headers.remove(CONTENT_LENGTH);
     add_cors(&mut headers);

@@ -1,9 +1,10 @@
 //! The PoP tier: the platform's Cache API. A cache that fails is a miss, never an error.
 
+use ::http::header::{CONTENT_RANGE, RANGE};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, Response};
+use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker::worker_sys::ext::CacheStorageExt;
 use worker::{Context, console_warn};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::select;
-use js_sys::{Function, Promise};
+use js_sys::{Function, Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::Delay;
@@ -50,7 +50,7 @@ impl Drop for Fill {
     fn drop(&mut self) {
         FILLS.with_borrow_mut(|fills| {
             // Another may have been announced since, by one who waited in vain.
-            if fills.get(&self.key).is_some_and(|done| *done == self.done) {
+            if fills.get(&self.key).is_some_and(|done| Object::is(done, &self.done)) {
                 fills.remove(&self.key);
             }
         });

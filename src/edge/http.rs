@@ -7,7 +7,7 @@ use js_sys::{Array, Iterator};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream, Request, Response, ResponseInit};
 
-use crate::headers::{READ, reaches_client};
+use crate::headers::READ;
 use crate::matrix_error::Rejection;
 use crate::request::{OriginHead, ReplyHead, RequestHead};
 use crate::target::split_url;
@@ -34,13 +34,11 @@ pub(super) fn request_head(request: &Request) -> Option<RequestHead> {
     })
 }
 
-/// The head of an origin's answer, with those headers that may reach a client.
+/// The head of an origin's answer.
 pub(super) fn origin_head(response: &Response) -> Result<OriginHead, JsValue> {
     let mut headers = HeaderMap::new();
     for (name, text) in entries(&response.headers())? {
-        if reaches_client(&name)
-            && let (Ok(name), Some(value)) = (name.parse::<HeaderName>(), to_value(&text))
-        {
+        if let (Ok(name), Some(value)) = (name.parse::<HeaderName>(), to_value(&text)) {
             headers.append(name, value);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use ::http::HeaderName;
+use ::http::header::CONTENT_LENGTH;
 use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
@@ -56,17 +58,21 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     }
 }
 
+/// The stored response. An entry that is no record of ours, or whose body is not as long as it
+/// should be, is none: the platform's local cache commits a body that broke off half-way.
 async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>, StoredMeta)> {
     let response = cache::look_up(&call.config, key).await?;
-    let text = response.headers().get(STORED_META.as_str()).ok()??;
+    let header = |name: &HeaderName| response.headers().get(name.as_str()).ok().flatten();
+    let length = header(&CONTENT_LENGTH);
+    let stored = header(&STORED_META)
+        .and_then(|text| StoredMeta::parse(&text, key))
+        .filter(|meta| length.is_none_or(|length| length == meta.length_bytes().to_string()));
     let body = response.body();
-    match StoredMeta::parse(&text, key) {
-        Some(meta) => Some((body, meta)),
-        None => {
-            streams::release(&call.context, body.as_ref());
-            None
-        }
+    if stored.is_none() {
+        streams::release(&call.context, body.as_ref());
+        cache::remove(&call.context, &call.config, key);
     }
+    stored.map(|meta| (body, meta))
 }
 
 /// Asks until there is an answer, and gives the origin's last body with it.
@@ -76,7 +82,7 @@ async fn ask(
 ) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
     loop {
         let Question { request, pending } = question;
-        let answer = origin::ask(call, request).await;
+        let answer = origin::ask(call, &request).await;
         let head = match &answer {
             Ok(response) => Ok(http::origin_head(response)?),
             Err(error) => Err(*error),

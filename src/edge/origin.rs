@@ -22,9 +22,13 @@ extern "C" {
     fn global_fetch(request: &Request) -> js_sys::Promise;
 }
 
-/// Sends a request without a body.
-pub(super) async fn ask(call: &Call, request: OriginRequest) -> Result<Response, OriginError> {
-    send(call, request, None).await
+/// Sends a request without a body, and once more if the connection was lost: it may have been one
+/// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Response, OriginError> {
+    match send(call, request, None).await {
+        Err(OriginError::Unreachable) => send(call, request, None).await,
+        answer => answer,
+    }
 }
 
 /// Sends a request with the client's body, streamed by the runtime.
@@ -32,12 +36,12 @@ pub(super) async fn ask_with_body(
     call: &Call,
     request: OriginRequest,
 ) -> Result<Response, OriginError> {
-    send(call, request, call.request.body()).await
+    send(call, &request, call.request.body()).await
 }
 
 async fn send(
     call: &Call,
-    request: OriginRequest,
+    request: &OriginRequest,
     body: Option<ReadableStream>,
 ) -> Result<Response, OriginError> {
     let unreachable = |error: JsValue| {
@@ -47,7 +51,7 @@ async fn send(
     let controller = AbortController::new().map_err(unreachable)?;
     let init = RequestInit::new();
     init.set_method(request.method.as_str());
-    init.set_headers_headers(&headers(call, &request).map_err(unreachable)?);
+    init.set_headers_headers(&headers(call, request).map_err(unreachable)?);
     init.set_redirect(RequestRedirect::Manual);
     // The platform's own cache would answer without asking the homeserver.
     init.set_cache(RequestCache::NoStore);

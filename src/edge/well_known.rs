@@ -54,7 +54,7 @@ async fn fetch(
     let mut url = format!("{}{}", call.config.well_known, document.path());
     for _ in 0..=MAX_REDIRECTS {
         let request = well_known::request(url.clone(), &call.head, &call.config);
-        let response = match origin::ask(call, request).await {
+        let response = match origin::ask(call, &request).await {
             Ok(response) => response,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };

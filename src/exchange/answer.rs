@@ -10,7 +10,7 @@ use super::{Body, Cut, EntryChange, Exchange, Fetched, Outcome};
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
-use crate::headers::{add_cors, add_media_security};
+use crate::headers::{add_cors, add_media_security, to_client};
 use crate::lease::{LeaseChange, Leases};
 use crate::matrix_error::Rejection;
 use crate::range::{RangeRequest, unsatisfied_content_range};
@@ -66,7 +66,7 @@ pub(super) fn validated(
     leases: LeaseChange,
 ) -> Outcome {
     let mut headers = stored.headers();
-    for (name, value) in &origin.headers {
+    for (name, value) in &to_client(&origin.headers) {
         // §3.2: a length is the stored body's own. Servers get the homeserver's tag, others ours.
         let is_own_tag = *name == ETAG && exchange.request.door != Door::Federation;
         if *name != CONTENT_LENGTH && !is_own_tag {
@@ -110,7 +110,7 @@ fn from_stored(
 /// The origin sent the media: pass it on, and store it where that is allowed.
 pub(super) fn fetched(
     exchange: &Exchange,
-    origin: OriginHead,
+    origin: &OriginHead,
     Fetched { permission, method, forward }: Fetched,
     leases: LeaseChange,
     now_unix_secs: u64,
@@ -119,12 +119,12 @@ pub(super) fn fetched(
     let storable = if method == Method::HEAD {
         Err(NoStoreReason::NoBody)
     } else {
-        storable(exchange, &origin, &permission)
+        storable(exchange, origin, &permission)
     };
     let entry = match storable {
         Ok(length) => {
             status.is_stored = true;
-            let meta = StoredMeta::new(&exchange.key, &origin, permission, length, now_unix_secs);
+            let meta = StoredMeta::new(&exchange.key, origin, permission, length, now_unix_secs);
             EntryChange::Store(stored_head(exchange, &meta), length)
         }
         Err(reason) => {
@@ -134,7 +134,7 @@ pub(super) fn fetched(
         }
     };
     let length = origin.content_length();
-    let mut headers = origin.headers;
+    let mut headers = to_client(&origin.headers);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
     }
@@ -143,7 +143,7 @@ pub(super) fn fetched(
 }
 
 /// The homeserver said something else: its own words, our headers.
-pub(super) fn relayed(exchange: &Exchange, origin: OriginHead, forward: ForwardReason) -> Outcome {
+pub(super) fn relayed(exchange: &Exchange, origin: &OriginHead, forward: ForwardReason) -> Outcome {
     let status = forwarded(forward, Some(origin.status));
     // The legacy door is shut to most media that the client door has: its 404 says nothing of it.
     let is_gone = origin.status == StatusCode::NOT_FOUND && exchange.request.door != Door::Legacy;
@@ -162,7 +162,7 @@ pub(super) fn relayed(exchange: &Exchange, origin: OriginHead, forward: ForwardR
         }
         _ => LeaseChange::Keep,
     };
-    let mut head = ReplyHead { status: origin.status, headers: origin.headers };
+    let mut head = ReplyHead { status: origin.status, headers: to_client(&origin.headers) };
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
     }

@@ -2,8 +2,10 @@
 //
 //     node edge.mjs <directory of index.js> <variables as a JSON object>
 //
-// Listens on a free port, prints `READY <url>`, and ends on SIGTERM or at the end of its standard
-// input. The cache is its own, and empty.
+// Listens on two free ports and prints `READY <url> <direct url>`. The first is Miniflare's own
+// front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP
+// and compresses. The second leads to the Worker as it is. Ends on SIGTERM or at the end of its
+// standard input. The cache is its own, and empty.
 import { resolve } from 'node:path';
 import process from 'node:process';
 
@@ -22,6 +24,7 @@ const worker = new Miniflare({
   bindings: JSON.parse(variables),
   host: '127.0.0.1',
   port: 0,
+  unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
   cf: false,
   log: new Log(LogLevel.INFO),
 });
@@ -36,4 +39,4 @@ async function end() {
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();
 
-console.log(`READY ${await worker.ready}`);
+console.log(`READY ${await worker.ready} ${await worker.unsafeGetDirectURL()}`);

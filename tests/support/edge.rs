@@ -16,8 +16,10 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 /// A Worker with an empty cache, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Edge {
-    /// Where it listens: `127.0.0.1:port`.
+    /// Where it listens, `127.0.0.1:port`, behind a front that does some of what Cloudflare does.
     pub address: String,
+    /// The same without that front: the Worker sees what was sent.
+    pub direct_address: String,
     server: Server,
 }
 
@@ -32,18 +34,15 @@ impl Edge {
         {
             assert!(Path::new(ROOT).join(path).exists(), "{path} is missing: run `{remedy}`");
         }
-        Self::start_worker(&Path::new(ROOT).join("build"), vars)
-    }
-
-    fn start_worker(directory: &Path, vars: &[(&str, &str)]) -> Self {
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::from(*value));
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
         let mut command = Command::new("node");
-        command.current_dir(ROOT).arg("tests/support/edge.mjs").arg(directory);
-        command.arg(vars.to_string());
-        let (server, url) = Server::start(command, START_PATIENCE);
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, server }
+        command.current_dir(ROOT).args(["tests/support/edge.mjs", "build", &vars.to_string()]);
+        let (server, urls) = Server::start(command, START_PATIENCE);
+        let address =
+            |url: &str| url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (front, direct) = urls.split_once(' ').expect("edge.mjs prints two URLs");
+        Self { address: address(front), direct_address: address(direct), server }
     }
 
     /// What it has logged so far.

@@ -1,0 +1,17 @@
+//! The built Worker, in real workerd, in front of a real Synapse.
+//!
+//! Requests go two ways, to Synapse directly and through the edge, and Synapse's log of requests
+//! tells what it was asked and how it answered.
+
+mod ask;
+mod doors;
+mod downloads;
+mod federation;
+mod large;
+mod memory;
+mod parity;
+mod servers;
+mod signature;
+mod surroundings;
+mod uploads;
+mod world;

@@ -1,0 +1,188 @@
+//! Uploads, at once and asynchronous, through the edge into Synapse.
+
+use std::thread;
+
+use serde_json::Value;
+use test_support::assertions::assert_matrix_error;
+use test_support::http::Incoming;
+
+use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
+use crate::parity::Parity;
+use crate::world::{MAX_UPLOAD_BYTES, SQUARES, world};
+
+const UPLOAD: &str = "/_matrix/media/v3/upload";
+const CREATE: &str = "/_matrix/media/v1/create";
+
+#[test]
+fn an_upload_through_the_edge_comes_back_whole() {
+    let upload = Ask::post(UPLOAD, SQUARES)
+        .query("filename=squares.png")
+        .header("Content-Type", "image/png")
+        .user("alice")
+        .edge();
+    assert_eq!(upload.status, 200, "{}", upload.text());
+    assert_eq!(upload.asked_synapse(), [200]);
+    let media = Media::of(&upload);
+    for _ in 0..2 {
+        let download = media.download().user("bob").edge();
+        assert_eq!(download.body, SQUARES);
+        assert_eq!(download.header("content-type"), Some("image/png"));
+        assert_eq!(download.header("content-disposition"), Some("inline; filename=squares.png"));
+    }
+}
+
+#[test]
+fn an_empty_upload_is_accepted() {
+    let upload = Ask::post(UPLOAD, b"").user("alice").edge();
+    assert_eq!(upload.status, 200, "{}", upload.text());
+    let download = Media::of(&upload).download().user("alice").edge();
+    assert_eq!((download.status, download.body.len()), (200, 0));
+}
+
+#[test]
+fn an_asynchronous_upload_reaches_a_reader_who_waits() {
+    let media = Media::of(&Ask::post(CREATE, b"").user("alice").edge());
+
+    let early = media.download().query("timeout_ms=0").user("bob").edge();
+    assert_eq!((early.status, early.errcode().as_str()), (504, "M_NOT_YET_UPLOADED"));
+
+    let reader = {
+        let waiting = media.download().query("timeout_ms=20000").user("bob");
+        thread::spawn(move || waiting.edge())
+    };
+    let put = media.put("image/png", SQUARES).user("alice").edge();
+    assert_eq!((put.status, put.text().as_str()), (200, "{}"));
+    let answer = reader.join().expect("the reader panicked");
+    assert_eq!((answer.status, &answer.body[..]), (200, SQUARES));
+
+    // What was said before the upload is not remembered.
+    assert_eq!(media.download().user("alice").edge().body, SQUARES);
+
+    let again = media.put("image/png", b"other bytes").user("alice").edge();
+    assert_eq!((again.status, again.errcode().as_str()), (409, "M_CANNOT_OVERWRITE_MEDIA"));
+    assert_eq!(media.download().user("alice").edge().body, SQUARES);
+}
+
+#[test]
+fn media_not_uploaded_yet_is_a_504_at_every_door() {
+    let media = Media::of(&Ask::post(CREATE, b"{}").user("alice").direct());
+    let mut parity = Parity::default();
+    for ask in [
+        media.download().user("alice"),
+        media.thumbnail("width=32&height=32").user("alice"),
+        media.legacy("v3", "download"),
+        media.legacy("v3", "thumbnail").query("width=32&height=32"),
+    ] {
+        let told = parity.check(&ask.target(), &ask.clone().query("timeout_ms=0"));
+        assert_eq!(told, (504, "M_NOT_YET_UPLOADED".to_owned()));
+    }
+    media.put("text/plain", b"done").user("alice").edge();
+    parity.expect_none();
+}
+
+#[test]
+fn refused_uploads_are_refused_in_synapses_words() {
+    let guest = world().guest();
+    let text = |ask: Ask| ask.header("Content-Type", "text/plain");
+    let upload = || text(Ask::post(UPLOAD, b"text"));
+    let done = world().upload("text/plain", b"done");
+    let foreign = Media { id: "x".to_owned() };
+    let pending = Media::of(&Ask::post(CREATE, b"").user("alice").direct());
+    let put = |path: &str| text(Ask::put(&format!("/_matrix/media/{path}"), b"text"));
+    let rows = [
+        ("no token", 401, "M_MISSING_TOKEN", upload()),
+        ("unknown token", 401, "M_UNKNOWN_TOKEN", upload().token("syt_nobody")),
+        ("locked", 401, "M_USER_LOCKED", upload().user("locked")),
+        ("suspended", 200, "", upload().user("suspended")),
+        ("guest", 403, "M_GUEST_ACCESS_FORBIDDEN", upload().token(guest)),
+        ("guest creates", 403, "M_GUEST_ACCESS_FORBIDDEN", Ask::post(CREATE, b"").token(guest)),
+        ("name isn't UTF-8", 400, "M_UNKNOWN", upload().query("filename=%FF").user("alice")),
+        ("chunked", 400, "M_UNKNOWN", upload().chunked().user("alice")),
+        ("GET", 405, "M_UNRECOGNIZED", Ask::get(UPLOAD).user("alice")),
+        (
+            "trailing slash",
+            404,
+            "M_UNRECOGNIZED",
+            text(Ask::post("/_matrix/media/v3/upload/", b"x")),
+        ),
+        (
+            "create, v3",
+            404,
+            "M_UNRECOGNIZED",
+            Ask::post("/_matrix/media/v3/create", b"").user("alice"),
+        ),
+        ("PUT, v1", 404, "M_UNRECOGNIZED", put("v1/upload/localhost/x").user("alice")),
+        ("PUT of unknown media", 404, "M_NOT_FOUND", foreign.put("text/plain", b"x").user("alice")),
+        ("PUT elsewhere", 404, "M_NOT_FOUND", put("v3/upload/example.org/x").user("alice")),
+        ("PUT twice", 409, "M_CANNOT_OVERWRITE_MEDIA", done.put("text/plain", b"x").user("alice")),
+        ("PUT by another", 403, "M_FORBIDDEN", pending.put("text/plain", b"x").user("bob")),
+        ("POST to an id", 405, "M_UNRECOGNIZED", done.put("text/plain", b"x").method("POST")),
+        (
+            "unstable create",
+            404,
+            "M_UNRECOGNIZED",
+            Ask::post("/_matrix/media/unstable/fi.mau.msc2246/create", b"").user("alice"),
+        ),
+    ];
+    let mut parity = Parity::default();
+    for (name, status, errcode, ask) in rows {
+        let told = parity.check(name, &ask);
+        assert_eq!(told, (status, errcode.to_owned()), "Synapse itself on: {name}");
+    }
+    pending.put("text/plain", b"x").user("alice").direct();
+    parity.expect_none();
+}
+
+/// Synapse then closes the connection without saying so, and workerd may take it for the next
+/// request: this edge is for no other test.
+#[test]
+fn a_form_is_refused_with_415() {
+    let edge = world().synapse.edge();
+    let form = Ask::post(UPLOAD, b"--x--")
+        .header("Content-Type", "multipart/form-data; boundary=x")
+        .user("alice");
+    let (direct, edge) = (form.direct(), form.send(&edge.address, HOMESERVER_AUTHORITY));
+    assert_eq!((direct.status, edge.status), (415, 415));
+    assert!(edge.body.is_empty());
+}
+
+#[test]
+fn two_lengths_never_reach_synapse() {
+    for second in ["4", "5"] {
+        let upload = Ask::post(UPLOAD, b"text").user("alice").header("Content-Length", second);
+        assert_eq!(upload.direct().status, 400);
+        let answer = upload.edge();
+        assert!(answer.status >= 400, "{}", answer.status);
+        assert!(answer.is_unknown_to_synapse());
+    }
+}
+
+/// Synapse breaks the connection, at the first byte too many and without a word.
+#[test]
+fn an_upload_over_the_limit_is_an_error_that_clients_understand() {
+    let head = Ask::post(UPLOAD, b"").user("alice").head(HOMESERVER_AUTHORITY);
+    let head = head.header("Content-Length", (MAX_UPLOAD_BYTES + 1).to_string());
+    let mut connection = head.open(&world().edge.address).expect("the upload can't be sent");
+    let block = vec![0; 1 << 20];
+    // Whoever refuses early may also hang up early.
+    let sent = (0..MAX_UPLOAD_BYTES >> 20).try_for_each(|_| connection.write(&block));
+    let _ = sent.and_then(|()| connection.write(b"0"));
+    let answer = connection.answer().and_then(Incoming::read).expect("no answer");
+    assert_matrix_error(&answer, 502, "M_UNKNOWN");
+}
+
+#[test]
+fn too_many_pending_uploads_are_a_429_that_says_when_to_retry() {
+    let create = Ask::post(CREATE, b"").user("hasty");
+    while create.direct().status == 200 {}
+    let answer = create.edge();
+    assert_eq!((answer.status, answer.errcode().as_str()), (429, "M_LIMIT_EXCEEDED"));
+    assert!(answer.header("retry-after").is_some_and(|secs| secs.parse::<u32>().is_ok()));
+    assert!(answer.json()["retry_after_ms"].is_u64());
+}
+
+#[test]
+fn the_announced_upload_limit_is_synapses() {
+    let config: Value = Ask::get("/_matrix/client/v1/media/config").user("alice").edge().json();
+    assert_eq!(config["m.upload.size"], MAX_UPLOAD_BYTES);
+}

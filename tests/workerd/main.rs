@@ -1,0 +1,8 @@
+//! The built Worker, in real workerd, in front of a homeserver stand-in that does what it is told.
+
+mod origin;
+mod world;
+
+mod download;
+mod representations;
+mod storing;

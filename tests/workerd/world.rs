@@ -1,0 +1,119 @@
+//! A stand-in and an edge before it, and requests as clients send them.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use test_support::edge::Edge;
+use test_support::http::{Answer, Request};
+use test_support::time::wait_for;
+
+use crate::origin::{Media, Origin, SERVER_NAME};
+
+/// The host of media and nothing else.
+pub(crate) const MEDIA_HOST: &str = "media.example.com";
+
+/// The homeserver's own host.
+pub(crate) const HOMESERVER_HOST: &str = "matrix.example.com";
+
+/// Small, and of every byte value.
+pub(crate) const BODY: &[u8] = &{
+    let mut bytes = [0; 256];
+    let mut i = 0;
+    while i < bytes.len() {
+        bytes[i] = i as u8;
+        i += 1;
+    }
+    bytes
+};
+
+/// How long anything may take that needs no deadline of the edge.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) origin: Origin,
+    pub(crate) edge: Edge,
+}
+
+/// The world of all tests that can share one: those that touch no media, token or path of others.
+pub(crate) fn shared() -> &'static World {
+    static SHARED: LazyLock<World> = LazyLock::new(World::start);
+    &SHARED
+}
+
+impl World {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With variables on top of the required ones.
+    pub(crate) fn start_with(vars: &[(&str, &str)]) -> Self {
+        let origin = Origin::start();
+        let edge = start_edge(&origin.url(), vars);
+        Self { origin, edge }
+    }
+
+    /// Media that the edge has never seen.
+    pub(crate) fn media(&self) -> String {
+        self.origin.homeserver().add(Media::new("image/png", BODY))
+    }
+
+    /// Media that the edge has stored, and no trace of how.
+    pub(crate) fn stored_media(&self) -> String {
+        let id = self.media();
+        self.store(&id);
+        id
+    }
+
+    /// Has the edge store this media.
+    pub(crate) fn store(&self, id: &str) {
+        let token = self.token();
+        self.store_by(&download_path(id), || download(id, &token).send(&self.edge.address));
+    }
+
+    /// Has the edge store what `ask` asks the origin's `path` for.
+    pub(crate) fn store_by(&self, path: &str, ask: impl Fn() -> Answer) {
+        wait_for("the edge stores it", PATIENCE, || {
+            let answer = ask();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            self.origin.asked(path).last()?.header("if-none-match").map(drop)
+        });
+        self.origin.forget(path);
+    }
+
+    pub(crate) fn token(&self) -> String {
+        self.origin.homeserver().log_in()
+    }
+}
+
+/// An edge before `origin`, which serves both the homeserver and the well-known documents.
+pub(crate) fn start_edge(origin: &str, vars: &[(&str, &str)]) -> Edge {
+    let media_url = format!("https://{MEDIA_HOST}");
+    let required = [
+        ("HOMESERVER_URL", origin),
+        ("SERVER_NAME", SERVER_NAME),
+        ("MEDIA_URL", media_url.as_str()),
+        ("WELL_KNOWN_URL", origin),
+    ];
+    let is_set = |name: &str| vars.iter().any(|(n, _)| *n == name);
+    let required = required.iter().filter(|(name, _)| !is_set(name));
+    Edge::start(&required.chain(vars).copied().collect::<Vec<_>>())
+}
+
+/// A request on the media domain.
+pub(crate) fn media_domain(method: &str, target: impl AsRef<[u8]>) -> Request {
+    Request::new(method, target).header("Host", MEDIA_HOST)
+}
+
+/// A request on the homeserver's own host.
+pub(crate) fn same_host(method: &str, target: impl AsRef<[u8]>) -> Request {
+    Request::new(method, target).header("Host", HOMESERVER_HOST)
+}
+
+/// The path of a download with a token.
+pub(crate) fn download_path(id: &str) -> String {
+    format!("/_matrix/client/v1/media/download/{SERVER_NAME}/{id}")
+}
+
+pub(crate) fn download(id: &str, token: &str) -> Request {
+    media_domain("GET", download_path(id)).bearer(token)
+}
