@@ -1,5 +1,7 @@
 //! The PoP tier: the platform's Cache API. A cache that fails is a miss, never an error.
 
+use std::rc::Rc;
+
 use ::http::header::{CONTENT_RANGE, RANGE};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -8,6 +10,7 @@ use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker::worker_sys::ext::CacheStorageExt;
 use worker::{Context, console_warn};
 
+use super::streams;
 use crate::cache_key::CacheKey;
 use crate::config::Config;
 use crate::range::ByteRange;
@@ -36,6 +39,51 @@ pub(super) async fn look_up_part(
     range: ByteRange,
     length: u64,
 ) -> Option<ReadableStream> {
+    let response = match_range(config, key, range).await?;
+    let sliced = response.headers().get(CONTENT_RANGE.as_str()).ok()??;
+    (response.status() == 206 && sliced == range.content_range(length))
+        .then(|| response.body())
+        .flatten()
+}
+
+/// Stores a response whose body is `length` bytes long. The body starts to be read now, so that a
+/// branch of the same stream that is returned on this turn shares one buffer with it; the client
+/// need not stay for the end.
+///
+/// Cloudflare commits no body that broke off; the local cache does, so its last byte is asked for.
+pub(super) fn store(
+    context: &Rc<Context>,
+    config: &Rc<Config>,
+    key: &CacheKey,
+    response: &Response,
+    length: u64,
+) -> impl Future<Output = ()> + 'static {
+    let put = cache().put_with_str(&key.url(&config.media), response);
+    let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
+    async move {
+        if let Err(error) = JsFuture::from(put).await {
+            console_warn!("cache: put failed: {error:?}");
+        } else if let Some(last) = length.checked_sub(1) {
+            let end = ByteRange { first: last, last };
+            match match_range(&config, &key, end).await {
+                Some(response) => streams::release(&context, response.body().as_ref()),
+                None => remove(&context, &config, &key),
+            }
+        }
+    }
+}
+
+/// Stores a small text.
+pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
+    let put = cache().put_with_str(&key.url(&config.media), response);
+    context.wait_until(async {
+        if let Err(error) = JsFuture::from(put).await {
+            console_warn!("cache: put failed: {error:?}");
+        }
+    });
+}
+
+async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Option<Response> {
     let headers = Headers::new().ok()?;
     headers.set(RANGE.as_str(), &range.request_header()).ok()?;
     let init = RequestInit::new();
@@ -43,30 +91,7 @@ pub(super) async fn look_up_part(
     let request = Request::new_with_str_and_init(&key.url(&config.media), &init).ok()?;
     let found = JsFuture::from(cache().match_with_request(&request)).await.ok()?;
     let response: Response = found.dyn_into().ok()?;
-    let sliced = response.headers().get(CONTENT_RANGE.as_str()).ok()??;
-    (response.status() == 206 && sliced == range.content_range(length))
-        .then(|| response.body())
-        .flatten()
-}
-
-/// Stores a response. The body starts to be read now, so that a branch of the same stream that is
-/// returned on this turn shares one buffer with it; the client need not stay for the end.
-pub(super) fn store(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
-    context.wait_until(store_then(config, key, response));
-}
-
-/// The same, for a caller who wants to know when it is done.
-pub(super) fn store_then(
-    config: &Config,
-    key: &CacheKey,
-    response: &Response,
-) -> impl Future<Output = ()> + 'static {
-    let put = cache().put_with_str(&key.url(&config.media), response);
-    async {
-        if let Err(error) = JsFuture::from(put).await {
-            console_warn!("cache: put failed: {error:?}");
-        }
-    }
+    (response.status() != 416).then_some(response)
 }
 
 /// Removes a stored response from this PoP.

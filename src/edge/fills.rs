@@ -28,13 +28,13 @@ thread_local! {
 pub(super) struct Fill {
     key: CacheKey,
     done: Promise,
-    resolve: Function,
+    resolve: Option<Function>,
 }
 
 /// Announces a fill.
 pub(super) fn begin(key: &CacheKey) -> Fill {
-    let mut resolve = Function::default();
-    let done = Promise::new(&mut |resolved, _| resolve = resolved);
+    let mut resolve = None;
+    let done = Promise::new(&mut |resolved, _| resolve = Some(resolved));
     FILLS.with_borrow_mut(|fills| fills.insert(key.clone(), done.clone()));
     Fill { key: key.clone(), done, resolve }
 }
@@ -54,7 +54,9 @@ impl Drop for Fill {
                 fills.remove(&self.key);
             }
         });
-        // Resolving a promise of ours can't fail.
-        let _ = self.resolve.call0(&JsValue::UNDEFINED);
+        if let Some(resolve) = &self.resolve {
+            // Resolving a promise of ours can't fail.
+            let _ = resolve.call0(&JsValue::UNDEFINED);
+        }
     }
 }

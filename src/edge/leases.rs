@@ -117,7 +117,7 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), Js
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, own_value(&max_age))]);
     let head = ReplyHead { status: StatusCode::OK, headers };
     let record = http::text_response(&head, &LeaseRecord::write(key, confirmed_unix_secs))?;
-    cache::store(&call.context, &call.config, key, &record);
+    cache::store_text(&call.context, &call.config, key, &record);
     Ok(())
 }
 

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use ::http::HeaderName;
-use ::http::header::CONTENT_LENGTH;
 use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
@@ -58,15 +56,16 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     }
 }
 
-/// The stored response. An entry that is no record of ours, or whose body is not as long as it
-/// should be, is none: the platform's local cache commits a body that broke off half-way.
+/// The stored response. An entry without a record of ours, or with one that belongs elsewhere, is
+/// none.
 async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>, StoredMeta)> {
     let response = cache::look_up(&call.config, key).await?;
-    let header = |name: &HeaderName| response.headers().get(name.as_str()).ok().flatten();
-    let length = header(&CONTENT_LENGTH);
-    let stored = header(&STORED_META)
-        .and_then(|text| StoredMeta::parse(&text, key))
-        .filter(|meta| length.is_none_or(|length| length == meta.length_bytes().to_string()));
+    let stored = response
+        .headers()
+        .get(STORED_META.as_str())
+        .ok()
+        .flatten()
+        .and_then(|text| StoredMeta::parse(&text, key));
     let body = response.body();
     if stored.is_none() {
         streams::release(&call.context, body.as_ref());
@@ -225,7 +224,7 @@ impl Filling<'_> {
     fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let Self { call, keys, head, length, fill } = self;
         let entry = http::response(&head, body)?;
-        let stored = cache::store_then(&call.config, &keys.entry, &entry);
+        let stored = cache::store(&call.context, &call.config, &keys.entry, &entry, length);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
         call.context.wait_until(async move {

@@ -119,6 +119,6 @@ fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue
         (STORED_META, kept.meta()),
     ]);
     let head = ReplyHead { status: StatusCode::OK, headers };
-    cache::store(&call.context, &call.config, key, &http::text_response(&head, &kept.text)?);
+    cache::store_text(&call.context, &call.config, key, &http::text_response(&head, &kept.text)?);
     Ok(())
 }

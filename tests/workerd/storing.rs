@@ -60,8 +60,8 @@ fn vary_by_what_the_edge_decides_itself_is_no_obstacle() {
 }
 
 #[test]
-fn a_redirect_is_passed_on_unfollowed_and_not_stored() {
-    let world = shared();
+fn a_redirect_is_passed_on_unfollowed_where_the_admin_says_so() {
+    let world = &World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     for (status, id) in [(307, "moved307"), (308, "moved308")] {
         let to = format!("{}/elsewhere/{id}?signature=a%2Fb", world.origin.url());
         world.origin.reply(&download_path(id), Reply::new(status).header("Location", &to));
