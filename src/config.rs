@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 
 use crate::base_url::BaseUrl;
+use crate::headers::is_settable;
 use crate::ids::ServerName;
 use crate::lease::{LeasePolicy, LeaseScope};
 
@@ -209,11 +210,15 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         let problem = || error(name, "must be a JSON object of header names and texts");
         let object: BTreeMap<String, String> =
             serde_json::from_str(&text).map_err(|_| problem())?;
-        object
+        let headers: Vec<(HeaderName, HeaderValue)> = object
             .into_iter()
             .map(|(header, value)| Some((header.parse().ok()?, value.parse().ok()?)))
             .collect::<Option<_>>()
-            .ok_or_else(problem)
+            .ok_or_else(problem)?;
+        match headers.iter().find(|(header, _)| !is_settable(header.as_str())) {
+            Some((header, _)) => Err(error(name, format!("can't set {header}: leave it out"))),
+            None => Ok(headers),
+        }
     }
 }
 
@@ -285,6 +290,7 @@ pub(crate) mod tests {
             ("ORIGIN_HEADERS", "[]"),
             ("ORIGIN_HEADERS", r#"{"a b":"c"}"#),
             ("ORIGIN_HEADERS", r#"{"a":"b\nc"}"#),
+            ("ORIGIN_HEADERS", r#"{"Host":"b"}"#),
         ] {
             assert_eq!(offender(&[(name, value)]), name, "{value}");
         }

@@ -14,7 +14,7 @@ mod well_known;
 
 use std::rc::Rc;
 
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, console_error, event};
 
 use crate::config::Config;
@@ -39,7 +39,7 @@ async fn fetch(
     context: Context,
 ) -> worker::Result<web_sys::Response> {
     Ok(answer(request, &env, context).await.or_else(|error| {
-        console_error!("internal error: {error:?}");
+        console_error!("internal error: {}", describe(&error));
         http::rejection(&Rejection::Internal)
     })?)
 }
@@ -88,5 +88,13 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
             http::response(&head, response.body().as_ref())
         }
         Err(error) => http::rejection(&Rejection::Origin(error)),
+    }
+}
+
+/// An error of the runtime, for the log.
+fn describe(error: &JsValue) -> String {
+    match error.dyn_ref::<js_sys::Error>() {
+        Some(error) => error.message().into(),
+        None => error.as_string().unwrap_or_default(),
     }
 }

@@ -26,7 +26,7 @@ pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) ->
     OriginRequest {
         method: head.method.clone(),
         url: format!("{}{}", config.homeserver, head.target.as_str()),
-        keep: Keep::Media,
+        keep: Keep::Endpoint,
         set,
         patience,
     }

@@ -43,8 +43,12 @@ const MEDIA_REQUEST: [&str; 11] = [
     "x-requested-with",
 ];
 
+/// RFC 9110 §13.1 and §14.2.
+const CONDITIONS: [&str; 6] =
+    ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
+
 /// Answer headers that a client of a media endpoint may read.
-const MEDIA_RESPONSE: [&str; 30] = [
+const MEDIA_RESPONSE: [&str; 31] = [
     "accept-ranges",
     "access-control-allow-headers",
     "access-control-allow-methods",
@@ -57,6 +61,7 @@ const MEDIA_RESPONSE: [&str; 30] = [
     "content-encoding",
     "content-language",
     "content-length",
+    "content-range",
     "content-security-policy",
     "content-type",
     "cross-origin-resource-policy",
@@ -113,6 +118,7 @@ impl Keep {
     pub fn admits(self, name: &str) -> bool {
         match self {
             Self::Media => MEDIA_REQUEST.contains(&name),
+            Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
             Self::Most => {
                 let is_websocket = name.starts_with("sec-websocket-") || name == "upgrade";
                 is_websocket
@@ -125,6 +131,18 @@ impl Keep {
             Self::Nothing => false,
         }
     }
+}
+
+/// Whether an admin may have this header added to requests: not one that the runtime writes itself.
+pub fn is_settable(name: &str) -> bool {
+    name != "content-length" && !HOP_BY_HOP.contains(&name)
+}
+
+/// Whether the client's `Connection` header names `name`, so that it ends here (RFC 9110 §7.6.1).
+pub fn is_named_by_connection(connection: &str, name: &str) -> bool {
+    // The runtime carries an upgrade over itself.
+    name != "upgrade"
+        && connection.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
 }
 
 /// What of an origin's headers reaches the client of a media endpoint.
@@ -242,6 +260,13 @@ mod tests {
         ] {
             assert!(!Keep::Most.admits(name), "{name}");
         }
+    }
+
+    #[test]
+    fn headers_named_by_connection_end_here() {
+        assert!(is_named_by_connection("keep-alive, X-Hop", "x-hop"));
+        assert!(!is_named_by_connection("keep-alive", "x-hop"));
+        assert!(!is_named_by_connection("Upgrade", "upgrade"));
     }
 
     #[test]

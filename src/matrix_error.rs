@@ -5,6 +5,7 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
+use serde::Serialize;
 
 use crate::config::ConfigError;
 use crate::headers::add_cors;
@@ -31,6 +32,12 @@ pub enum Rejection {
     WellKnownUnavailable,
     /// The runtime refused something that it should not have; the log has more.
     Internal,
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    errcode: &'static str,
+    error: String,
 }
 
 impl Rejection {
@@ -103,8 +110,9 @@ impl Rejection {
         add_cors(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let body = serde_json::json!({ "errcode": self.errcode(), "error": self.message() });
-        (ReplyHead { status: self.status(), headers }, body.to_string())
+        let body = ErrorBody { errcode: self.errcode(), error: self.message() };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        (ReplyHead { status: self.status(), headers }, text)
     }
 }
 

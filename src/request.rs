@@ -45,8 +45,10 @@ pub struct OriginRequest {
 /// Which headers of the client's request are sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Those that a media endpoint reads.
+    /// Those that a media endpoint reads, without conditions and ranges: these are the edge's.
     Media,
+    /// The same with them: the origin answers the client itself.
+    Endpoint,
     /// All but hop-by-hop, platform and forged forwarding headers.
     Most,
     /// None: the request is ours.

@@ -16,6 +16,9 @@ pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
 /// The version written; entries of others are misses.
 const VERSION: u32 = 1;
 
+/// How long an entry counts as new, in seconds.
+const NEW_SECS: u64 = 5;
+
 /// The origin's headers that a stored response is served with.
 const KEPT: [HeaderName; 9] = [
     CACHE_CONTROL,
@@ -123,6 +126,11 @@ impl StoredMeta {
     /// Length of the body in bytes.
     pub fn length_bytes(&self) -> u64 {
         self.length_bytes
+    }
+
+    /// Whether the store may still be finding out that the body broke off.
+    pub fn is_new(&self, now_unix_secs: u64) -> bool {
+        now_unix_secs.saturating_sub(self.stored_unix_secs) < NEW_SECS
     }
 
     /// How the origin is asked about it.

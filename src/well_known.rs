@@ -14,7 +14,6 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap,
 use http::{Method, StatusCode};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
 
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
@@ -268,13 +267,13 @@ fn reuse_seconds(cache_control: Option<&str>) -> u64 {
     max_age_seconds(field).unwrap_or(0).min(MAX_REUSE_SECS)
 }
 
-/// The least that a document must say.
+/// The least that a document must say. A base URL needs no escapes in JSON.
 fn generate(document: Document, config: &Config) -> String {
     match document {
         Document::Client => {
-            json!({ "m.homeserver": { "base_url": config.homeserver.to_string() } }).to_string()
+            format!(r#"{{"m.homeserver":{{"base_url":"{}"}}}}"#, config.homeserver)
         }
-        Document::Server => json!({ "m.server": config.homeserver.host_and_port() }).to_string(),
+        Document::Server => format!(r#"{{"m.server":"{}"}}"#, config.homeserver.host_and_port()),
     }
 }
 
@@ -282,15 +281,15 @@ fn generate(document: Document, config: &Config) -> String {
 /// for servers.
 fn members(document: Document, config: &Config) -> Vec<(&'static str, String)> {
     let value = match document {
-        Document::Client => json!({ "base_url": config.media.to_string() }),
-        Document::Server => json!(config.media.host_and_port()),
+        Document::Client => format!(r#"{{"base_url":"{}"}}"#, config.media),
+        Document::Server => format!(r#""{}""#, config.media.host_and_port()),
     };
     let names: &[&str] = match config.well_known_fields {
         WellKnownFields::Both => &[STABLE_FIELD, UNSTABLE_FIELD],
         WellKnownFields::Stable => &[STABLE_FIELD],
         WellKnownFields::Unstable => &[UNSTABLE_FIELD],
     };
-    names.iter().map(|name| (*name, value.to_string())).collect()
+    names.iter().map(|name| (*name, value.clone())).collect()
 }
 
 /// Writes members before the closing brace of a JSON object, unless the document already names a

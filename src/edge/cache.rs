@@ -1,6 +1,7 @@
 //! The PoP tier: the platform's Cache API. A cache that fails is a miss, never an error.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use ::http::header::{CONTENT_RANGE, RANGE};
 use wasm_bindgen::JsCast;
@@ -8,12 +9,17 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker::worker_sys::ext::CacheStorageExt;
-use worker::{Context, console_warn};
+use worker::{Context, Delay, console_warn};
 
-use super::streams;
+use super::{describe, streams};
 use crate::cache_key::CacheKey;
 use crate::config::Config;
 use crate::range::ByteRange;
+use crate::stored::STORED_META;
+
+/// How often and how long apart a new entry is looked for.
+const COMMIT_LOOKS: u32 = 4;
+const COMMIT_PAUSE: Duration = Duration::from_millis(30);
 
 #[wasm_bindgen]
 extern "C" {
@@ -26,7 +32,7 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response>
     match JsFuture::from(cache().match_with_str(&key.url(&config.media))).await {
         Ok(found) => found.dyn_into().ok(),
         Err(error) => {
-            console_warn!("cache: match failed: {error:?}");
+            console_warn!("cache: match failed: {}", describe(&error));
             None
         }
     }
@@ -50,7 +56,8 @@ pub(super) async fn look_up_part(
 /// branch of the same stream that is returned on this turn shares one buffer with it; the client
 /// need not stay for the end.
 ///
-/// Cloudflare commits no body that broke off; the local cache does, so its last byte is asked for.
+/// Cloudflare commits no body that broke off. The local cache does, a moment after it says that it
+/// is done: so the last byte of this very entry is looked for, and the entry goes if it is not there.
 pub(super) fn store(
     context: &Rc<Context>,
     config: &Rc<Config>,
@@ -58,19 +65,33 @@ pub(super) fn store(
     response: &Response,
     length: u64,
 ) -> impl Future<Output = ()> + 'static {
+    let record = record_of(response);
     let put = cache().put_with_str(&key.url(&config.media), response);
     let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
     async move {
         if let Err(error) = JsFuture::from(put).await {
-            console_warn!("cache: put failed: {error:?}");
-        } else if let Some(last) = length.checked_sub(1) {
-            let end = ByteRange { first: last, last };
-            match match_range(&config, &key, end).await {
-                Some(response) => streams::release(&context, response.body().as_ref()),
-                None => remove(&context, &config, &key),
+            console_warn!("cache: put failed: {}", describe(&error));
+            return;
+        }
+        let Some(last) = length.checked_sub(1) else { return };
+        for look in 0..COMMIT_LOOKS {
+            let found = match_range(&config, &key, ByteRange { first: last, last }).await;
+            if let Some(found) = found {
+                streams::release(&context, found.body().as_ref());
+                if record_of(&found) == record {
+                    return;
+                }
             }
+            if look > 0 {
+                remove(&context, &config, &key);
+            }
+            Delay::from(COMMIT_PAUSE).await;
         }
     }
+}
+
+fn record_of(response: &Response) -> Option<String> {
+    response.headers().get(STORED_META.as_str()).ok().flatten()
 }
 
 /// Stores a small text.
@@ -78,7 +99,7 @@ pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, res
     let put = cache().put_with_str(&key.url(&config.media), response);
     context.wait_until(async {
         if let Err(error) = JsFuture::from(put).await {
-            console_warn!("cache: put failed: {error:?}");
+            console_warn!("cache: put failed: {}", describe(&error));
         }
     });
 }
@@ -99,7 +120,7 @@ pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let delete = cache().delete_with_str(&key.url(&config.media));
     context.wait_until(async {
         if let Err(error) = JsFuture::from(delete).await {
-            console_warn!("cache: delete failed: {error:?}");
+            console_warn!("cache: delete failed: {}", describe(&error));
         }
     });
 }

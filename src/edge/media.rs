@@ -57,7 +57,7 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
 }
 
 /// The stored response. An entry without a record of ours, or with one that belongs elsewhere, is
-/// none.
+/// none. A new one may yet turn out to be short (see [`cache::store`]).
 async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>, StoredMeta)> {
     let response = cache::look_up(&call.config, key).await?;
     let stored = response
@@ -67,6 +67,13 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>,
         .flatten()
         .and_then(|text| StoredMeta::parse(&text, key));
     let body = response.body();
+    let now = clock::now_unix_secs();
+    if let (Some(meta), Some(body)) = (&stored, &body)
+        && meta.is_new(now)
+    {
+        let guarded = streams::guard(&call.context, body, meta.length_bytes());
+        return stored.map(|meta| (Some(guarded), meta));
+    }
     if stored.is_none() {
         streams::release(&call.context, body.as_ref());
         cache::remove(&call.context, &call.config, key);

@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 
+use ::http::header::CONNECTION;
 use futures_util::future::{Either, select};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -13,7 +14,8 @@ use web_sys::{
 };
 use worker::{Delay, console_warn};
 
-use super::{Call, http};
+use super::{Call, describe, http};
+use crate::headers::is_named_by_connection;
 use crate::request::{Keep, OriginError, OriginRequest, Patience};
 
 #[wasm_bindgen]
@@ -45,7 +47,7 @@ async fn send(
     body: Option<ReadableStream>,
 ) -> Result<Response, OriginError> {
     let unreachable = |error: JsValue| {
-        console_warn!("origin: {error:?}");
+        console_warn!("origin: {}", describe(&error));
         OriginError::Unreachable
     };
     let controller = AbortController::new().map_err(unreachable)?;
@@ -82,10 +84,13 @@ async fn send(
 fn headers(call: &Call, request: &OriginRequest) -> Result<Headers, JsValue> {
     let headers = match request.keep {
         Keep::Nothing => Headers::new()?,
-        Keep::Media | Keep::Most => Headers::new_with_headers(&call.request.headers())?,
+        Keep::Media | Keep::Endpoint | Keep::Most => {
+            Headers::new_with_headers(&call.request.headers())?
+        }
     };
+    let connection = headers.get(CONNECTION.as_str())?.unwrap_or_default();
     for (name, _) in http::entries(&headers)? {
-        if !request.keep.admits(&name) {
+        if !request.keep.admits(&name) || is_named_by_connection(&connection, &name) {
             headers.delete(&name)?;
         }
     }

@@ -5,31 +5,13 @@
 //! part while the cache wants the whole, or servers want an envelope's head in one piece.
 
 use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    ReadableStream, ReadableStreamDefaultReader, WritableStream, WritableStreamDefaultWriter,
-};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStreamDefaultWriter};
 
+use super::streams;
 use crate::multipart::{MAX_PREAMBLE_BYTES, preamble_length};
 use crate::range::ByteRange;
-
-#[wasm_bindgen]
-extern "C" {
-    /// A pipe of the runtime's whose length is known beforehand, and which breaks when it is
-    /// closed short.
-    type FixedLengthStream;
-
-    #[wasm_bindgen(constructor)]
-    fn new(length: f64) -> FixedLengthStream;
-
-    #[wasm_bindgen(method, getter)]
-    fn readable(this: &FixedLengthStream) -> ReadableStream;
-
-    #[wasm_bindgen(method, getter)]
-    fn writable(this: &FixedLengthStream) -> WritableStream;
-}
 
 /// One taker of a part of a stream.
 pub(super) struct Sink {
@@ -51,9 +33,8 @@ impl Sink {
         Self::new(0, length)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
     fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
-        let pipe = FixedLengthStream::new(length as f64);
+        let pipe = streams::fixed_length(length);
         let writer = pipe.writable().get_writer()?;
         Ok((Self { writer, first, end: first + length, is_open: true }, pipe.readable()))
     }
@@ -114,10 +95,8 @@ async fn pump_into(
     beginning: Beginning,
 ) -> Result<(), JsValue> {
     let mut offset = 0;
-    if sinks.iter().any(|sink| sink.end == sink.first) {
-        for sink in sinks.iter_mut().filter(|sink| sink.end == sink.first) {
-            sink.close().await;
-        }
+    for sink in sinks.iter_mut().filter(|sink| sink.first == sink.end) {
+        sink.close().await;
     }
     let mut next = match beginning {
         Beginning::Free => read(reader).await?,

@@ -1,15 +1,47 @@
 //! What is done to streams other than handing them on.
 
 use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream};
 use worker::Context;
 
 /// Splits a stream in two that the runtime feeds from one buffer.
 pub(super) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
     let branches = stream.tee();
     (branches.get(0).unchecked_into(), branches.get(1).unchecked_into())
+}
+
+/// A pipe of the runtime's whose length is known beforehand, and which breaks if it ends short.
+#[wasm_bindgen]
+extern "C" {
+    pub(super) type FixedLengthStream;
+
+    #[wasm_bindgen(constructor)]
+    fn new(length: f64) -> FixedLengthStream;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn readable(this: &FixedLengthStream) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn writable(this: &FixedLengthStream) -> WritableStream;
+}
+
+/// A pipe for `length` bytes.
+#[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+pub(super) fn fixed_length(length: u64) -> FixedLengthStream {
+    FixedLengthStream::new(length as f64)
+}
+
+/// The same stream, but a short body breaks it instead of looking whole.
+pub(super) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
+    let pipe = fixed_length(length);
+    let piped = stream.pipe_to(&pipe.writable());
+    context.wait_until(async {
+        let _ = JsFuture::from(piped).await;
+    });
+    pipe.readable()
 }
 
 /// Lets go of a stream that nobody will read.

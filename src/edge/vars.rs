@@ -29,8 +29,8 @@ pub(super) fn config(env: &Env) -> Parsed {
 /// A variable as text. TOML numbers and booleans arrive as such.
 fn read(env: &Env, name: &str) -> Option<String> {
     let value = js_sys::Reflect::get(env.as_ref(), &name.into()).ok()?;
-    value
-        .as_string()
-        .or_else(|| value.as_f64().map(|number| number.to_string()))
-        .or_else(|| value.as_bool().map(|flag| flag.to_string()))
+    if value.is_undefined() || value.is_null() {
+        return None;
+    }
+    Some(js_sys::Object::from(value).to_string().into())
 }

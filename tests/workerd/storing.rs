@@ -207,7 +207,7 @@ fn a_replacement_that_breaks_off_does_not_become_the_stored_body() {
     });
     let answer = download(&id, &token).try_send(&world.edge.address);
     assert!(answer.is_err(), "it looks complete: {answer:?}");
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(1000));
     world.origin.on(&download_path(&id), |call| call.reply_by_default());
     let answer = download(&id, &token).send(&world.edge.address);
     assert_eq!((answer.status, &answer.body[..]), (200, BODY));
