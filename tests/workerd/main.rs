@@ -4,5 +4,9 @@ mod origin;
 mod world;
 
 mod download;
+mod forwarded;
+mod headers;
+mod passthrough;
 mod representations;
 mod storing;
+mod uploads;

@@ -227,6 +227,11 @@ impl Call<'_> {
         self.reply(&reply)
     }
 
+    /// The connection itself, for another protocol.
+    pub(crate) fn stream(&self) -> io::Result<TcpStream> {
+        self.stream.get_ref().try_clone()
+    }
+
     /// Says nothing until the other end gives up.
     pub(crate) fn wait_for_end(&mut self) -> io::Result<Then> {
         io::copy(self.stream, &mut io::sink())?;
