@@ -3,10 +3,14 @@
 mod origin;
 mod world;
 
+mod config;
 mod download;
+mod errors;
 mod forwarded;
 mod headers;
 mod passthrough;
+mod paths;
 mod representations;
 mod storing;
 mod uploads;
+mod well_known;
