@@ -1,10 +1,7 @@
 //! Preflights, and what the edge says when it can't do what it is asked.
 
-use std::time::Duration;
-
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use test_support::http::Answer;
-use test_support::time::now;
 
 use crate::origin::{Origin, Reply, Then};
 use crate::world::{
@@ -150,7 +147,7 @@ fn an_edge_before_itself_is_a_508() {
             move |call| {
                 let mut again = same_host("GET", &path);
                 for (name, value) in &call.head.headers.0 {
-                    if !name.eq_ignore_ascii_case("host") {
+                    if !["host", "accept-encoding"].contains(&name.to_ascii_lowercase().as_str()) {
                         again = again.header(name, value);
                     }
                 }
@@ -170,46 +167,4 @@ fn a_mark_of_another_edge_is_no_loop() {
     let request = download(&world.media(), &world.token());
     let answer = request.header("X-Matrix-Media-Edge", "other.example").send(&world.edge.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
-}
-
-/// Takes 90 s: Synapse may hold a request for 60 s (`timeout_ms`), and the edge outwaits it.
-#[test]
-fn an_origin_that_does_not_answer_in_time_is_a_504() {
-    let world = World::start();
-    let token = world.token();
-    let (id, stored) = (world.media(), world.stored_media());
-    for id in [&id, &stored] {
-        world.origin.on(&download_path(id), |call| call.wait_for_end());
-    }
-    let slow = world.media();
-    world.origin.on(&download_path(&slow), |call| {
-        std::thread::sleep(Duration::from_secs(62));
-        call.reply_by_default()
-    });
-    let upload = "/_matrix/media/v3/upload";
-    world.origin.on(upload, |call| {
-        call.receive()?;
-        std::thread::sleep(Duration::from_secs(95));
-        call.reply(&Reply::new(200).body("{}"))
-    });
-    std::thread::scope(|scope| {
-        for id in [&id, &stored] {
-            scope.spawn(|| {
-                let asked = now();
-                let answer = download(id, &token).send(&world.edge.address);
-                assert_matrix_error(&answer, 504, "M_UNKNOWN");
-                assert!(asked.elapsed() > Duration::from_secs(61), "{:?}", asked.elapsed());
-                assert!(asked.elapsed() < Duration::from_secs(100), "{:?}", asked.elapsed());
-            });
-        }
-        scope.spawn(|| {
-            let answer = download(&slow, &token).send(&world.edge.address);
-            assert_eq!((answer.status, &answer.body[..]), (200, BODY), "it came within its time");
-        });
-        scope.spawn(|| {
-            let request = media_domain("POST", upload).bearer(&token).body(BODY);
-            let answer = request.send(&world.edge.address);
-            assert_eq!(answer.status, 200, "an upload takes what it takes");
-        });
-    });
 }

@@ -39,6 +39,29 @@ fn legacy_media_is_asked_for_every_time() {
     assert!(asked.iter().all(|r| r.header("if-none-match").is_none()), "what could it know?");
 }
 
+/// Until the edge answers for it, the origin must not lose what it can do by itself.
+#[test]
+fn conditions_and_ranges_of_what_is_forwarded_are_the_origins_to_answer() {
+    let world = shared();
+    let id = world.origin.homeserver().add(Media { is_legacy: true, ..Media::new("a/b", BODY) });
+    let path = format!("/_matrix/media/v3/download/example.com/{id}");
+    let request = media_domain("GET", &path).header("If-None-Match", "1");
+    let answer = request.send(&world.edge.address);
+    assert_eq!((answer.status, answer.body.len()), (304, 0));
+
+    let path = "/_matrix/media/v3/download/example.com/ranged";
+    let reply = Reply::new(206).header("Content-Range", "bytes 1-2/9").body("bc");
+    world.origin.reply(path, reply);
+    let request =
+        media_domain("GET", path).header("Range", "bytes=1-2").header("If-Range", "\"x\"");
+    let answer = request.send(&world.edge.address);
+    assert_eq!((answer.status, answer.text().as_str()), (206, "bc"));
+    assert_eq!(answer.header("content-range"), Some("bytes 1-2/9"));
+    let asked = world.origin.asked_once(path);
+    assert_eq!(asked.header("range"), Some("bytes=1-2"));
+    assert_eq!(asked.header("if-range"), Some("\"x\""));
+}
+
 const SIGNATURE: &str =
     r#"X-Matrix origin="other.example",destination="example.com",key="ed25519:1",sig="c2ln""#;
 

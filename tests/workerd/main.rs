@@ -4,10 +4,12 @@ mod origin;
 mod world;
 
 mod config;
+mod deadlines;
 mod download;
 mod errors;
 mod forwarded;
 mod headers;
+mod hosts;
 mod passthrough;
 mod paths;
 mod representations;

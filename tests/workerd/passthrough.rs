@@ -5,14 +5,13 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
 
-use test_support::assertions::assert_matrix_error;
-use test_support::http::Request;
+use test_support::time::wait_for;
 use tungstenite::WebSocket;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::Role;
 
 use crate::origin::{Received, Reply, Then};
-use crate::world::{BODY, HOMESERVER_HOST, PATIENCE, World, media_domain, same_host, shared};
+use crate::world::{BODY, HOMESERVER_HOST, PATIENCE, same_host, shared};
 
 #[test]
 fn any_method_passes_with_its_body() {
@@ -222,51 +221,18 @@ fn a_web_socket_opens_and_carries_messages_both_ways() {
 }
 
 #[test]
-fn websites_paths_go_to_the_website() {
-    let website = crate::origin::Origin::start();
-    let url = website.url();
-    let world = World::start_with(&[("WELL_KNOWN_URL", &url)]);
-    for path in ["/.well-known/matrix/support", "/.well-known/acme-challenge/x"] {
-        website.reply(path, Reply::new(200).body("theirs"));
-        let answer = Request::new("GET", path).header("Host", "example.com");
-        assert_eq!(answer.send(&world.edge.address).text(), "theirs");
-        assert_eq!(world.origin.asked(path).len(), 0);
-    }
-}
-
-#[test]
-fn secrets_for_the_homeserver_do_not_reach_the_website() {
-    let website = crate::origin::Origin::start();
-    let url = website.url();
-    let vars = [("WELL_KNOWN_URL", url.as_str()), ("ORIGIN_HEADERS", r#"{"X-Tunnel":"secret"}"#)];
-    let world = World::start_with(&vars);
-    for path in ["/.well-known/matrix/support", "/.well-known/matrix/client"] {
-        same_host("GET", path).send(&world.edge.address);
-        assert_eq!(website.asked_once(path).header("x-tunnel"), None, "{path}");
-    }
-}
-
-#[test]
-fn nothing_passes_on_the_media_domain() {
+fn a_client_that_leaves_takes_its_request_with_it() {
     let world = shared();
-    for path in [
-        "/",
-        "/_matrix/client/versions",
-        "/_matrix/client/v3/login",
-        "/_matrix/federation/v1/version",
-        "/_matrix/client/v3/media/download/example.com/a",
-        "/_matrix/mediaX/v3/config",
-        "/%5Fmatrix/media/v3/config",
-        "//_matrix/media/v3/config",
-        "/_synapse/admin/v1/users",
-        "/.well-known/matrix/client",
-        "/.well-known/matrix/support",
-    ] {
-        for method in ["GET", "POST"] {
-            let answer = media_domain(method, path).header("Content-Length", "0");
-            assert_matrix_error(&answer.send(&world.edge.address), 404, "M_UNRECOGNIZED");
-        }
-    }
-    let asked: Vec<_> = world.origin.records().into_iter().map(|r| r.head.target).collect();
-    assert!(!asked.iter().any(|t| t.starts_with("/_synapse") || t.contains("login")), "{asked:?}");
+    let path = "/_matrix/client/v3/sync";
+    let (left, has_left) = mpsc::channel();
+    world.origin.on(path, move |call| {
+        let then = call.wait_for_end();
+        // The test may have ended already.
+        let _ = left.send(());
+        then
+    });
+    let connection = same_host("GET", path).open(&world.edge.address).expect("a connection");
+    wait_for("the origin is asked", PATIENCE, || world.origin.asked(path).pop());
+    connection.reset();
+    has_left.recv_timeout(PATIENCE).expect("the origin still works for a client that is gone");
 }

@@ -9,18 +9,19 @@ use test_support::http::Request;
 use crate::origin::{Received, Reply, Then, UPLOAD_LIMIT_BYTES};
 use crate::world::{BODY, PATIENCE, World, media_domain, same_host, shared};
 
-/// An upload to a path that no other test uses, since the query is not part of it.
-fn upload(world: &World, version: &str) -> Request {
-    let path = format!("/_matrix/media/{version}/upload");
-    media_domain("POST", path).bearer(&world.token())
+/// An upload that no other test makes.
+fn target(file_name: &str) -> String {
+    format!("/_matrix/media/v3/upload?filename={file_name}")
 }
 
-const UPLOAD: &str = "/_matrix/media/v3/upload";
+fn upload(world: &World, target: &str) -> Request {
+    media_domain("POST", target).bearer(&world.token())
+}
 
 #[test]
 fn an_upload_reaches_the_origin_whole_and_its_answer_the_client() {
-    let world = World::start();
-    let target = format!("{UPLOAD}?filename=a%2Fb%20caf%C3%A9.png&x='");
+    let world = shared();
+    let target = target("a%2Fb%20caf%C3%A9.png&x=y");
     let token = world.token();
     let request = media_domain("POST", &target).bearer(&token).header("Content-Type", "image/png");
     let answer = request.body(BODY).send(&world.edge.address);
@@ -35,8 +36,7 @@ fn an_upload_reaches_the_origin_whole_and_its_answer_the_client() {
     assert_eq!((media.content_type.as_str(), &*media.body), ("image/png", BODY));
     drop(homeserver);
 
-    let asked = world.origin.asked_once(UPLOAD);
-    assert!(asked.head.target.starts_with(&format!("{UPLOAD}?filename=a%2Fb%20caf%C3%A9.png&x=")));
+    let asked = world.origin.asked_once(&target);
     assert_eq!(asked.header("content-length"), Some("256"));
     assert_eq!(asked.header("transfer-encoding"), None);
     assert_eq!(asked.header("authorization"), Some(format!("Bearer {token}").as_str()));
@@ -45,28 +45,31 @@ fn an_upload_reaches_the_origin_whole_and_its_answer_the_client() {
 
 #[test]
 fn an_empty_upload_keeps_its_length() {
-    let world = World::start();
-    let answer = upload(&world, "v3").body("").send(&world.edge.address);
+    let world = shared();
+    let target = target("empty");
+    let answer = upload(world, &target).body("").send(&world.edge.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(world.origin.asked_once(UPLOAD).header("content-length"), Some("0"));
+    assert_eq!(world.origin.asked_once(&target).header("content-length"), Some("0"));
 }
 
 #[test]
 fn an_encoded_upload_is_not_decoded() {
-    let world = World::start();
-    let request = upload(&world, "v3").header("Content-Encoding", "gzip").body(BODY);
+    let world = shared();
+    let target = target("encoded");
+    let request = upload(world, &target).header("Content-Encoding", "gzip").body(BODY);
     assert_eq!(request.send(&world.edge.address).status, 200);
-    let asked = world.origin.asked_once(UPLOAD);
+    let asked = world.origin.asked_once(&target);
     assert_eq!(asked.header("content-encoding"), Some("gzip"));
     assert_eq!(asked.body, Received::whole(BODY));
 }
 
 #[test]
 fn expect_stays_at_the_edge() {
-    let world = World::start();
-    let request = upload(&world, "v3").header("Expect", "100-continue").body(BODY);
+    let world = shared();
+    let target = target("expect");
+    let request = upload(world, &target).header("Expect", "100-continue").body(BODY);
     assert_eq!(request.send(&world.edge.address).status, 200);
-    let asked = world.origin.asked_once(UPLOAD);
+    let asked = world.origin.asked_once(&target);
     assert_eq!(asked.header("expect"), None);
     assert_eq!(asked.body, Received::whole(BODY));
 }
@@ -74,7 +77,8 @@ fn expect_stays_at_the_edge() {
 #[test]
 fn an_upload_without_a_length_is_the_origins_to_refuse() {
     let world = shared();
-    let answer = upload(world, "r0").chunked(BODY).send(&world.edge.address);
+    let target = target("unsized");
+    let answer = upload(world, &target).chunked(BODY).send(&world.edge.address);
     assert_matrix_error(&answer, 400, "M_UNKNOWN");
 }
 
@@ -96,7 +100,7 @@ fn an_asynchronous_upload_works_in_both_steps() {
 
 #[test]
 fn a_create_without_a_body_has_none_at_the_origin() {
-    let world = World::start();
+    let world = shared();
     let path = "/_matrix/media/v1/create";
     let answer = media_domain("POST", path).bearer(&world.token()).header("Content-Length", "0");
     assert_eq!(answer.send(&world.edge.address).status, 200);
@@ -113,50 +117,54 @@ fn an_upload_without_a_token_is_the_origins_to_refuse() {
 #[test]
 fn an_upload_over_the_origins_limit_gets_its_413() {
     let world = shared();
+    let target = target("large");
     let large = vec![0; UPLOAD_LIMIT_BYTES + 1];
-    let answer = upload(world, "v1").body(&large).send(&world.edge.address);
+    let answer = upload(world, &target).body(&large).send(&world.edge.address);
     assert_matrix_error(&answer, 413, "M_TOO_LARGE");
 }
 
 #[test]
 fn an_answer_without_a_body_gets_its_cors() {
-    let world = World::start();
-    world.origin.reply(UPLOAD, Reply::new(415));
-    let answer = upload(&world, "v3").body(BODY).send(&world.edge.address);
+    let world = shared();
+    let target = target("bodiless");
+    world.origin.reply(&target, Reply::new(415));
+    let answer = upload(world, &target).body(BODY).send(&world.edge.address);
     assert_eq!((answer.status, answer.body.len()), (415, 0));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
 }
 
 #[test]
 fn a_failed_upload_is_not_tried_again() {
-    let world = World::start();
-    world.origin.on(UPLOAD, |call| {
+    let world = shared();
+    let target = target("failed");
+    world.origin.on(&target, |call| {
         call.receive()?;
         Ok(Then::Reset)
     });
-    let answer = upload(&world, "v3").body(BODY).send(&world.edge.address);
+    let answer = upload(world, &target).body(BODY).send(&world.edge.address);
     assert_matrix_error(&answer, 502, "M_UNKNOWN");
-    world.origin.asked_once(UPLOAD);
+    world.origin.asked_once(&target);
 }
 
 #[test]
 fn an_upload_is_passed_on_while_it_arrives() {
-    let world = World::start();
+    let world = shared();
+    let target = target("streamed");
     let (seen, is_seen) = mpsc::channel();
-    world.origin.on(UPLOAD, move |call| {
+    world.origin.on(&target, move |call| {
         let mut sink = FirstBytes(&seen);
         call.receive_into(&mut sink)?;
         call.reply(&Reply::new(200).body("{}"))
     });
     let body = vec![5; 100_000];
-    let request = upload(&world, "v3").header("Content-Length", "200000");
+    let request = upload(world, &target).header("Content-Length", "200000");
     let mut connection = request.open(&world.edge.address).expect("a connection");
     connection.write(&body).expect("the edge listens");
     is_seen.recv_timeout(PATIENCE).expect("the origin has seen nothing of half the upload");
     connection.write(&body).expect("the edge listens");
     let answer = connection.answer().and_then(|a| a.read()).expect("an answer");
     assert_eq!(answer.status, 200);
-    assert_eq!(world.origin.received(UPLOAD), Received::whole(&[body.clone(), body].concat()));
+    assert_eq!(world.origin.received(&target), Received::whole(&[body.clone(), body].concat()));
 }
 
 /// Tells when bytes arrive.
@@ -177,13 +185,14 @@ impl std::io::Write for FirstBytes<'_> {
 /// (Of an answer without a length, workerd holds the end back until the upload has ended.)
 #[test]
 fn an_early_answer_reaches_a_client_that_is_still_sending() {
-    let world = World::start();
-    world.origin.on(UPLOAD, |call| {
+    let world = shared();
+    let target = target("early");
+    world.origin.on(&target, |call| {
         call.send(Reply::error(401, "M_UNKNOWN_TOKEN", "No").sized().to_bytes("POST"))?;
         call.receive()?;
         Ok(Then::Close)
     });
-    let request = upload(&world, "v3").header("Content-Length", "1000000");
+    let request = upload(world, &target).header("Content-Length", "1000000");
     let mut connection = request.open(&world.edge.address).expect("a connection");
     connection.write(&[0; 1000]).expect("the edge listens");
     let answer = connection.answer().and_then(|a| a.read()).expect("an answer");
@@ -192,30 +201,32 @@ fn an_early_answer_reaches_a_client_that_is_still_sending() {
 
 #[test]
 fn an_aborted_upload_is_broken_at_the_origin_too() {
-    let world = World::start();
-    let request = upload(&world, "v3").header("Content-Length", "1000000");
+    let world = shared();
+    let target = target("aborted");
+    let request = upload(world, &target).header("Content-Length", "1000000");
     let mut connection = request.open(&world.edge.address).expect("a connection");
     connection.write(&[0; 100_000]).expect("the edge listens");
     test_support::time::wait_for("the origin is asked", PATIENCE, || {
-        world.origin.asked(UPLOAD).pop()
+        world.origin.asked(&target).pop()
     });
     connection.reset();
-    assert_eq!(world.origin.received(UPLOAD), Received::Broken);
+    assert_eq!(world.origin.received(&target), Received::Broken);
 }
 
 #[test]
 fn an_upload_shorter_than_its_length_is_no_upload() {
-    let world = World::start();
-    let request = upload(&world, "v3").header("Content-Length", "1000");
+    let world = shared();
+    let target = target("shorter");
+    let request = upload(world, &target).header("Content-Length", "1000");
     let mut connection = request.open(&world.edge.address).expect("a connection");
     connection.write(&[0; 100]).expect("the edge listens");
     test_support::time::wait_for("the origin is asked", PATIENCE, || {
-        world.origin.asked(UPLOAD).pop()
+        world.origin.asked(&target).pop()
     });
     connection.finish().expect("a connection");
     match connection.answer().and_then(|answer| answer.read()) {
         Ok(answer) => assert!(answer.status >= 400, "{}", answer.text()),
         Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock, "it waits for ever"),
     }
-    assert_eq!(world.origin.received(UPLOAD), Received::Broken);
+    assert_eq!(world.origin.received(&target), Received::Broken);
 }
