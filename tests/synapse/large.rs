@@ -62,9 +62,9 @@ pub(crate) fn upload_large(address: &str) -> Media {
 
 /// Downloads the large body and checks it; returns what the edge says that it did. Takes no more
 /// than 2 MB/s for as long as `slow`.
-pub(crate) fn download_large(address: &str, media: &Media, slow: Duration) -> String {
-    let head = media.download().user("alice").head(HOMESERVER_AUTHORITY);
-    let connection = head.open(address).expect("the download can't be asked for");
+pub(crate) fn download_large(address: &str, ask: &Ask, slow: Duration) -> String {
+    let connection =
+        ask.head(HOMESERVER_AUTHORITY).open(address).expect("the download can't be asked for");
     let answer = connection.answer().expect("the download has no answer");
     assert_eq!(answer.head.status, 200);
     let cache_status = answer.head.headers.get("cache-status").unwrap_or_default().to_owned();

@@ -26,9 +26,8 @@ fn a_large_upload_arrives_whole_in_flat_memory() {
 #[test]
 fn a_large_miss_read_slowly_arrives_whole_in_flat_memory() {
     let edge = warmed_up_edge();
-    let media = upload_large(&world().synapse.address);
-    let (growth, status) =
-        growth_bytes_while(&edge, || download_large(&edge.address, &media, SLOW));
+    let ask = upload_large(&world().synapse.address).download().user("alice");
+    let (growth, status) = growth_bytes_while(&edge, || download_large(&edge.address, &ask, SLOW));
     assert!(status.contains("fwd=uri-miss"), "{status}");
     assert_flat(growth);
 }
@@ -36,10 +35,9 @@ fn a_large_miss_read_slowly_arrives_whole_in_flat_memory() {
 #[test]
 fn a_large_hit_read_slowly_arrives_whole_in_flat_memory() {
     let edge = warmed_up_edge();
-    let media = upload_large(&world().synapse.address);
-    while !download_large(&edge.address, &media, Duration::ZERO).contains("fwd-status=304") {}
-    let (growth, status) =
-        growth_bytes_while(&edge, || download_large(&edge.address, &media, SLOW));
+    let ask = upload_large(&world().synapse.address).download().user("alice");
+    while !download_large(&edge.address, &ask, Duration::ZERO).contains("fwd-status=304") {}
+    let (growth, status) = growth_bytes_while(&edge, || download_large(&edge.address, &ask, SLOW));
     assert!(status.contains("fwd-status=304"), "{status}");
     assert_flat(growth);
 }

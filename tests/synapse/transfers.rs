@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use test_support::time::now;
 
+use crate::ask::Ask;
 use crate::large::{LARGE_BYTES, download_large, upload_large};
 use crate::world::world;
 
@@ -23,32 +24,50 @@ fn main() {
     let synapse = &world().synapse.address;
     let edge = &world().edge.address;
     // The first transfer of each kind finds everything cold.
-    download_large(edge, &upload_large(edge), Duration::ZERO);
+    download(edge, &large(edge));
 
     println!("{} MiB, median of {ROUNDS}: direct, edge, ratio", LARGE_BYTES >> 20);
     compare("upload", || drop(upload_large(synapse)), || drop(upload_large(edge)));
 
-    let media = upload_large(synapse);
-    let direct = || drop(download_large(synapse, &media, Duration::ZERO));
-    let mut unseen = (0..ROUNDS).map(|_| upload_large(synapse)).collect::<Vec<_>>();
-    compare("download, miss", direct, || {
-        let media = unseen.pop().expect("there is one for each round");
-        let status = download_large(edge, &media, Duration::ZERO);
-        assert!(status.contains("fwd=uri-miss"), "{status}");
-    });
+    let ask = large(synapse);
+    let unstored = ask.clone().query("admin_unsafely_bypass_quarantine=false");
+    compare(
+        "download, never stored",
+        || drop(download(synapse, &ask)),
+        || assert!(download(edge, &unstored).contains("fwd=bypass")),
+    );
 
-    while !download_large(edge, &media, Duration::ZERO).contains("fwd-status=304") {}
-    compare("download, hit", direct, || {
-        let status = download_large(edge, &media, Duration::ZERO);
-        assert!(status.contains("fwd-status=304"), "{status}");
-    });
+    let mut unseen = (0..ROUNDS).map(|_| large(synapse)).collect::<Vec<_>>();
+    compare(
+        "download, miss",
+        || drop(download(synapse, &ask)),
+        || {
+            let ask = unseen.pop().expect("there is one for each round");
+            assert!(download(edge, &ask).contains("fwd=uri-miss"));
+        },
+    );
+
+    while !download(edge, &ask).contains("fwd-status=304") {}
+    compare(
+        "download, hit",
+        || drop(download(synapse, &ask)),
+        || assert!(download(edge, &ask).contains("fwd-status=304")),
+    );
+}
+
+fn large(address: &str) -> Ask {
+    upload_large(address).download().user("alice")
+}
+
+fn download(address: &str, ask: &Ask) -> String {
+    download_large(address, ask, Duration::ZERO)
 }
 
 fn compare(name: &str, mut direct: impl FnMut(), mut edge: impl FnMut()) {
     let (mut directs, mut edges): (Vec<_>, Vec<_>) =
         (0..ROUNDS).map(|_| (seconds(&mut direct), seconds(&mut edge))).unzip();
     let (direct, edge) = (median(&mut directs), median(&mut edges));
-    println!("{name:<16} {direct:.2} s  {edge:.2} s  {:.2}", edge / direct);
+    println!("{name:<24} {direct:.2} s  {edge:.2} s  {:.2}", edge / direct);
 }
 
 fn seconds(action: &mut impl FnMut()) -> f64 {

@@ -69,7 +69,7 @@ pub(crate) struct Origin {
 struct Shared {
     /// By number, from the first to arrive.
     records: Mutex<BTreeMap<usize, Record>>,
-    /// By raw path.
+    /// By raw target, with or without its query.
     handlers: Mutex<BTreeMap<String, Arc<Handler>>>,
     homeserver: Mutex<Homeserver>,
     connections: Mutex<Vec<TcpStream>>,
@@ -98,7 +98,7 @@ impl Origin {
         lock(&self.shared.homeserver)
     }
 
-    /// Replaces the default at one raw path, whatever the query.
+    /// Replaces the default at one raw target; without a query, whatever the query.
     pub(crate) fn on(
         &self,
         path: &str,
@@ -107,18 +107,18 @@ impl Origin {
         lock(&self.shared.handlers).insert(path.to_owned(), Arc::new(handler));
     }
 
-    /// Answers always the same at one raw path.
+    /// Answers always the same at one raw target.
     pub(crate) fn reply(&self, path: &str, reply: Reply) {
         self.on(path, move |call| call.reply(&reply));
     }
 
-    /// All requests for this raw path, in order.
+    /// All requests for this raw target, in order; without a query, whatever the query.
     pub(crate) fn asked(&self, path: &str) -> Vec<Record> {
         let records = lock(&self.shared.records);
-        records.values().filter(|r| path_of(&r.head.target) == path).cloned().collect()
+        records.values().filter(|r| is_at(&r.head.target, path)).cloned().collect()
     }
 
-    /// The only request for this raw path.
+    /// The only request for this raw target.
     #[track_caller]
     pub(crate) fn asked_once(&self, path: &str) -> Record {
         let records = self.asked(path);
@@ -131,12 +131,12 @@ impl Origin {
         lock(&self.shared.records).values().cloned().collect()
     }
 
-    /// Forgets the requests for this raw path: what led up to a test is none of its claims.
+    /// Forgets the requests for this raw target: what led up to a test is none of its claims.
     pub(crate) fn forget(&self, path: &str) {
-        lock(&self.shared.records).retain(|_, r| path_of(&r.head.target) != path);
+        lock(&self.shared.records).retain(|_, r| !is_at(&r.head.target, path));
     }
 
-    /// Waits until the body of the only request for this path has been read or has broken.
+    /// Waits until the body of the last request for this raw target has been read or has broken.
     pub(crate) fn received(&self, path: &str) -> Received {
         wait_for("the origin has the body", PATIENCE, || {
             let body = self.asked(path).pop()?.body;
@@ -227,6 +227,11 @@ impl Call<'_> {
         self.reply(&reply)
     }
 
+    /// The connection itself, for another protocol.
+    pub(crate) fn stream(&self) -> io::Result<TcpStream> {
+        self.stream.get_ref().try_clone()
+    }
+
     /// Says nothing until the other end gives up.
     pub(crate) fn wait_for_end(&mut self) -> io::Result<Then> {
         io::copy(self.stream, &mut io::sink())?;
@@ -256,7 +261,10 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         let number = shared.arrived.fetch_add(1, Ordering::Relaxed);
         let record = Record { head: head.clone(), body: Received::Unread };
         lock(&shared.records).insert(number, record);
-        let handler = lock(&shared.handlers).get(path_of(&head.target)).cloned();
+        let handler = {
+            let handlers = lock(&shared.handlers);
+            handlers.get(&head.target).or_else(|| handlers.get(path_of(&head.target))).cloned()
+        };
         let mut call = Call { head, stream: &mut stream, shared, number, is_received: false };
         let then = match handler {
             Some(handler) => handler(&mut call),
@@ -273,6 +281,11 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
     // The clone that `stop` keeps would hold the connection open.
     stream.get_ref().shutdown(std::net::Shutdown::Both)
+}
+
+/// Whether a raw target is the one that was named, with or without its query.
+fn is_at(target: &str, named: &str) -> bool {
+    target == named || path_of(target) == named
 }
 
 /// A raw target without its query.

@@ -231,7 +231,8 @@ fn a_chunked_body_without_its_end_is_not_stored() {
 
 #[test]
 fn bytes_beyond_the_length_are_not_the_medias() {
-    let world = shared();
+    // The connection can't be used again, which others should not find out.
+    let world = World::start();
     let id = "long";
     world.origin.on(&download_path(id), |call| {
         call.receive()?;
@@ -295,4 +296,34 @@ fn a_large_body_comes_as_it_is_sent() {
     go.send(()).expect("the origin waits");
     let rest = incoming.read().expect("the rest").body;
     assert_eq!([&first, &rest[..]].concat(), BODY);
+}
+
+#[test]
+fn a_stored_body_stays_no_longer_than_the_admin_allows() {
+    let world = World::start_with(&[("CACHE_SECONDS", "2")]);
+    let (id, token) = (world.stored_media(), world.token());
+    std::thread::sleep(Duration::from_millis(2_500));
+    world.origin.forget(&download_path(&id));
+    let answer = download(&id, &token).send(&world.edge.address);
+    assert_eq!((answer.status, &answer.body[..]), (200, BODY));
+    assert_eq!(world.origin.asked_once(&download_path(&id)).header("if-none-match"), None);
+}
+
+#[test]
+fn refused_readers_leave_nothing_behind() {
+    let world = World::start();
+    let large = vec![3; 4 << 20];
+    let id = world.origin.homeserver().add(Media::new("video/mp4", &large));
+    world.store(&id);
+    let refuse = || {
+        for _ in 0..50 {
+            assert_eq!(download(&id, "syt_nobody").send(&world.edge.address).status, 401);
+        }
+    };
+    refuse();
+    let before = world.edge.workerd_resident_bytes();
+    refuse();
+    let growth = world.edge.workerd_resident_bytes().saturating_sub(before);
+    assert!(growth < 32 << 20, "workerd grew by {growth} bytes");
+    assert!(download(&id, &world.token()).send(&world.edge.address).body == large);
 }

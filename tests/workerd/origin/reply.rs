@@ -71,6 +71,13 @@ impl Reply {
         self
     }
 
+    /// Does tell it, as most homeservers do but for errors.
+    #[must_use]
+    pub(crate) fn sized(mut self) -> Self {
+        self.is_chunked = false;
+        self
+    }
+
     /// The answer to a request of this method, on the wire.
     pub(crate) fn to_bytes(&self, method: &str) -> Vec<u8> {
         let is_headed = method == "HEAD";
