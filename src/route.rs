@@ -163,7 +163,7 @@ pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
         return Err(Rejection::Loop);
     }
     let route = route(&head.method, &head.authority, &head.target, config);
-    let is_signed = matches!(route, Route::Forward(Endpoint { door: Door::Federation, .. }));
+    let is_signed = head.target.path().starts_with("/_matrix/federation/");
     match head.target.fidelity() {
         Fidelity::Changed => Err(Rejection::UnfaithfulTarget),
         Fidelity::Equivalent if is_signed => Err(Rejection::UnfaithfulTarget),

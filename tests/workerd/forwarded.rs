@@ -1,4 +1,4 @@
-//! Media endpoints that the edge passes on: legacy, federation, `config`, `preview_url`, and the
+//! Requests that the edge passes on: signed ones to the byte, `config`, `preview_url`, and the
 //! unstable prefixes. Nothing of them is stored, and the origin's word stands.
 
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
@@ -6,75 +6,18 @@ use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use crate::origin::{Media, Reply};
 use crate::world::{BODY, download, media_domain, same_host, shared};
 
-#[test]
-fn legacy_media_needs_no_token() {
-    let world = shared();
-    let mut media = Media::new("image/png", BODY);
-    media.is_legacy = true;
-    let id = world.origin.homeserver().add(media);
-    for version in ["r0", "v1", "v3"] {
-        let target =
-            format!("/_matrix/media/{version}/download/example.com/{id}?allow_remote=false");
-        let answer = media_domain("GET", &target).send(&world.edge.address);
-        assert_eq!((answer.status, &answer.body[..]), (200, BODY));
-        assert_cache_status(&answer, "fwd=bypass; fwd-status=200; detail=legacy");
-        let path = target.split('?').next().expect("a path");
-        assert_eq!(world.origin.asked_once(path).head.target, target);
-    }
-}
-
-#[test]
-fn legacy_media_is_asked_for_every_time() {
-    let world = shared();
-    let mut media = Media::new("image/png", BODY);
-    media.is_legacy = true;
-    let id = world.origin.homeserver().add(media);
-    let path = format!("/_matrix/media/v3/download/example.com/{id}");
-    let get = || media_domain("GET", &path).send(&world.edge.address);
-    assert_eq!(get().status, 200);
-    world.origin.homeserver().quarantine(&id);
-    assert_matrix_error(&get(), 404, "M_NOT_FOUND");
-    let asked = world.origin.asked(&path);
-    assert_eq!(asked.len(), 2);
-    assert!(asked.iter().all(|r| r.header("if-none-match").is_none()), "what could it know?");
-}
-
-/// Until the edge answers for it, the origin must not lose what it can do by itself.
-#[test]
-fn conditions_and_ranges_of_what_is_forwarded_are_the_origins_to_answer() {
-    let world = shared();
-    let id = world.origin.homeserver().add(Media { is_legacy: true, ..Media::new("a/b", BODY) });
-    let path = format!("/_matrix/media/v3/download/example.com/{id}");
-    let request = media_domain("GET", &path).header("If-None-Match", "1");
-    let answer = request.send(&world.edge.address);
-    assert_eq!((answer.status, answer.body.len()), (304, 0));
-
-    let path = "/_matrix/media/v3/download/example.com/ranged";
-    let reply = Reply::new(206).header("Content-Range", "bytes 1-2/9").body("bc");
-    world.origin.reply(path, reply);
-    let request =
-        media_domain("GET", path).header("Range", "bytes=1-2").header("If-Range", "\"x\"");
-    let answer = request.send(&world.edge.address);
-    assert_eq!((answer.status, answer.text().as_str()), (206, "bc"));
-    assert_eq!(answer.header("content-range"), Some("bytes 1-2/9"));
-    let asked = world.origin.asked_once(path);
-    assert_eq!(asked.header("range"), Some("bytes=1-2"));
-    assert_eq!(asked.header("if-range"), Some("\"x\""));
-}
-
 const SIGNATURE: &str =
     r#"X-Matrix origin="other.example",destination="example.com",key="ed25519:1",sig="c2ln""#;
 
 #[test]
 fn a_federation_request_arrives_as_it_was_signed() {
     let world = shared();
-    let id = world.media();
-    let path = format!("/_matrix/federation/v1/media/download/{id}");
     for query in
         ["?timeout_ms=20000", "?timeout_ms=%32%30000", "?b=2&a=1&&=", "?", "", "?a=~!$()*,;:@/?[]|"]
     {
         for method in ["GET", "HEAD"] {
-            world.origin.forget(&path);
+            let id = world.media();
+            let path = format!("/_matrix/federation/v1/media/download/{id}");
             let target = format!("{path}{query}");
             let request = same_host(method, &target).header("Authorization", SIGNATURE);
             let answer = request.send(&world.edge.direct_address);
@@ -99,21 +42,6 @@ fn a_federation_request_that_would_not_arrive_as_signed_is_refused() {
         assert_matrix_error(&answer, 400, "M_INVALID_PARAM");
         assert_eq!(world.origin.asked(&path).len(), 0);
     }
-}
-
-#[test]
-fn a_federation_answer_arrives_as_it_was_sent() {
-    let world = shared();
-    let id = world.media();
-    let path = format!("/_matrix/federation/v1/media/download/{id}");
-    let request = same_host("GET", &path).header("Authorization", SIGNATURE);
-    let answer = request.send(&world.edge.address);
-    let direct = request.send(&world.origin.address);
-    assert_eq!(answer.body, direct.body);
-    assert_eq!(answer.header("content-type"), direct.header("content-type"), "its boundary, bare");
-    assert_eq!(answer.header("content-length"), direct.header("content-length"));
-    assert_eq!(answer.header("content-security-policy"), None);
-    assert_cache_status(&answer, "fwd=bypass; fwd-status=200; detail=federation");
 }
 
 #[test]
