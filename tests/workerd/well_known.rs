@@ -277,7 +277,7 @@ fn a_host_in_trouble_is_bridged_with_the_last_good_copy() {
                 call.send(document("").head_bytes(100))?;
                 call.send("{\"m.server\":")?;
                 Ok(Then::Close)
-            })
+            });
         },
     ];
     for (i, fail) in failures.iter().enumerate() {
