@@ -3,8 +3,8 @@
 mod origin;
 mod world;
 
+mod a_slow_origin;
 mod config;
-mod deadlines;
 mod download;
 mod errors;
 mod forwarded;

@@ -2,6 +2,7 @@
 //! is only ever one that came whole, and the one that the origin means.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -193,6 +194,30 @@ fn a_body_reset_half_way_is_a_broken_transfer_and_not_stored() {
     let answer = download(id, &world.token()).try_send(&world.edge.address);
     assert!(answer.is_err(), "it looks complete");
     assert_not_stored(world, id);
+}
+
+/// The runtime stores what came of a broken body first, and the edge finds out after.
+#[test]
+fn a_short_body_is_not_served_in_the_moment_before_it_is_dropped() {
+    let world = shared();
+    let (id, token) = (world.media(), world.token());
+    let is_first = AtomicBool::new(true);
+    world.origin.on(&download_path(&id), move |call| {
+        if !is_first.swap(false, Ordering::Relaxed) {
+            return call.reply_by_default();
+        }
+        call.receive()?;
+        call.send(media_reply().head_bytes(BODY.len()))?;
+        call.send(&BODY[..100])?;
+        Ok(Then::Close)
+    });
+    assert!(download(&id, &token).try_send(&world.edge.address).is_err());
+    for _ in 0..50 {
+        // A broken transfer is honest as well.
+        if let Ok(answer) = download(&id, &token).try_send(&world.edge.address) {
+            assert_eq!((answer.status, &answer.body[..]), (200, BODY));
+        }
+    }
 }
 
 #[test]

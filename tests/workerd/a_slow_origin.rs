@@ -1,5 +1,8 @@
 //! How long the edge waits for an origin: longer than Synapse may hold a request (60 s, by
-//! `timeout_ms`), and without an end for uploads. All in one test, since it takes 93 s.
+//! `timeout_ms`), and without an end for uploads.
+//!
+//! All in one test, which takes 93 s. Tests start in the order of their names, and this one had
+//! better be first.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use crate::origin::Reply;
 use crate::world::{BODY, World, download, download_path, media_domain};
 
 #[test]
-fn an_origin_that_does_not_answer_in_time_is_a_504() {
+fn is_a_504_after_its_time_but_not_within_it_nor_for_uploads() {
     let world = World::start();
     let token = world.token();
     let (id, stored) = (world.media(), world.stored_media());
