@@ -7,7 +7,6 @@
 //! answer on its way can make a lease longer than it should be.
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::cache_key::{CacheKey, Subject};
@@ -133,30 +132,20 @@ pub enum LeaseChange {
     EndMedia,
 }
 
-/// One record as it is stored in the PoP cache.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaseRecord {
-    version: u32,
-    key: String,
-    confirmed_unix_secs: u64,
+/// One record as it is stored in the PoP cache: version, second and key, a space apart.
+pub fn write_record(key: &CacheKey, confirmed_unix_secs: u64) -> String {
+    format!("{RECORD_VERSION} {confirmed_unix_secs} {key}")
 }
 
-const RECORD_VERSION: u32 = 1;
-
-impl LeaseRecord {
-    /// The record's text.
-    pub fn write(key: &CacheKey, confirmed_unix_secs: u64) -> String {
-        let record = Self { version: RECORD_VERSION, key: key.to_string(), confirmed_unix_secs };
-        serde_json::to_string(&record).unwrap_or_default()
-    }
-
-    /// When the yes was given, if the text is a record of this key.
-    pub fn parse(text: &str, key: &CacheKey) -> Option<u64> {
-        let record: Self = serde_json::from_str(text).ok()?;
-        (record.version == RECORD_VERSION && record.key == key.to_string())
-            .then_some(record.confirmed_unix_secs)
-    }
+/// When the yes was given, if the text is a record of this key.
+pub fn parse_record(text: &str, key: &CacheKey) -> Option<u64> {
+    let (version, rest) = text.split_once(' ')?;
+    let (confirmed_unix_secs, of_key) = rest.split_once(' ')?;
+    let is_readable = version == RECORD_VERSION && of_key == key.to_string();
+    is_readable.then(|| confirmed_unix_secs.parse().ok()).flatten()
 }
+
+const RECORD_VERSION: &str = "1";
 
 /// A keyed digest of an access token: what stands for it in names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,9 +254,9 @@ mod tests {
             CacheKey::new(Subject::MediaLease(Door::Client, &mxc("a"))),
             CacheKey::new(Subject::MediaLease(Door::Client, &mxc("b"))),
         );
-        let text = LeaseRecord::write(&a, 1_700_000_000);
-        assert_eq!(LeaseRecord::parse(&text, &a), Some(1_700_000_000));
-        assert_eq!(LeaseRecord::parse(&text, &b), None);
-        assert_eq!(LeaseRecord::parse(&text.replace("\"version\":1", "\"version\":2"), &a), None);
+        let text = write_record(&a, 1_700_000_000);
+        assert_eq!(parse_record(&text, &a), Some(1_700_000_000));
+        assert_eq!(parse_record(&text, &b), None);
+        assert_eq!(parse_record(&text.replacen('1', "2", 1), &a), None);
     }
 }

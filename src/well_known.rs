@@ -13,7 +13,7 @@ use std::fmt;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
@@ -47,7 +47,7 @@ const STALE_MAX_AGE_SECS: u64 = 300;
 const MAX_REUSE_SECS: u64 = 3_600;
 
 /// The version of the record kept beside a document.
-const KEPT_VERSION: u32 = 1;
+const KEPT_VERSION: &str = "1";
 
 const STABLE_FIELD: &str = "m.media_server";
 const UNSTABLE_FIELD: &str = "com.beeper.msc3859.m.media_server";
@@ -73,33 +73,24 @@ pub struct KeptDocument {
     pub fresh_until_unix_secs: u64,
 }
 
-/// What is kept beside the text of a [`KeptDocument`].
-#[derive(Serialize, Deserialize)]
-struct KeptMeta {
-    version: u32,
-    cache_control: Option<String>,
-    fresh_until_unix_secs: u64,
-}
-
 impl KeptDocument {
-    /// The record to keep beside the text, as a header value.
+    /// The record to keep beside the text, as a header value: version, second and
+    /// `Cache-Control`, a space apart.
     pub fn meta(&self) -> HeaderValue {
-        let meta = KeptMeta {
-            version: KEPT_VERSION,
-            cache_control: self.cache_control.clone(),
-            fresh_until_unix_secs: self.fresh_until_unix_secs,
-        };
-        own_value(&serde_json::to_string(&meta).unwrap_or_default())
+        let cache_control = self.cache_control.as_deref().unwrap_or_default();
+        own_value(&format!("{KEPT_VERSION} {} {cache_control}", self.fresh_until_unix_secs))
     }
 
     /// Reads a record and the text beside it, or says nothing if it is of another version.
     pub fn parse(meta: &str, text: Vec<u8>) -> Option<Self> {
-        let meta: KeptMeta = serde_json::from_str(meta).ok()?;
-        (meta.version == KEPT_VERSION).then_some(())?;
+        let mut fields = meta.splitn(3, ' ');
+        if fields.next() != Some(KEPT_VERSION) {
+            return None;
+        }
         Some(Self {
+            fresh_until_unix_secs: fields.next()?.parse().ok()?,
+            cache_control: fields.next().filter(|field| !field.is_empty()).map(str::to_owned),
             text: String::from_utf8(text).ok()?,
-            cache_control: meta.cache_control,
-            fresh_until_unix_secs: meta.fresh_until_unix_secs,
         })
     }
 }

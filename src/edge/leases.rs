@@ -11,7 +11,7 @@ use wasm_bindgen::JsValue;
 
 use super::{Call, cache, http, streams};
 use crate::cache_key::CacheKey;
-use crate::lease::{LeaseChange, LeaseKeys, LeaseRecord, Leases};
+use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::request::{ReplyHead, own_value};
 
 /// Records in one generation. Two generations of some 200 bytes each: at most 4 MB of the
@@ -76,7 +76,7 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
     }
     let response = cache::look_up(&call.config, key).await?;
     let text = streams::read_bounded(&response.body()?, MAX_RECORD_BYTES).await.ok()??;
-    let confirmed = LeaseRecord::parse(std::str::from_utf8(&text).ok()?, key)?;
+    let confirmed = parse_record(std::str::from_utf8(&text).ok()?, key)?;
     MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), confirmed));
     Some(confirmed)
 }
@@ -116,7 +116,7 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), Js
     let max_age = format!("public, max-age={}", call.config.lease.retention_seconds());
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, own_value(&max_age))]);
     let head = ReplyHead { status: StatusCode::OK, headers };
-    let record = http::text_response(&head, &LeaseRecord::write(key, confirmed_unix_secs))?;
+    let record = http::text_response(&head, &write_record(key, confirmed_unix_secs))?;
     cache::store_text(&call.context, &call.config, key, &record);
     Ok(())
 }
