@@ -20,6 +20,8 @@ pub struct Edge {
     pub address: String,
     /// The same without that front: the Worker sees what was sent.
     pub direct_address: String,
+    /// Where the Worker's second isolate listens, likewise; empty if there is none.
+    pub neighbor_address: String,
     server: Server,
 }
 
@@ -29,6 +31,26 @@ impl Edge {
     /// # Panics
     /// When it isn't built, when Miniflare isn't installed, or when it doesn't start.
     pub fn start(vars: &[(&str, &str)]) -> Self {
+        Self::launch(vars, &["1"])
+    }
+
+    /// The same with two isolates, which share the cache and nothing else.
+    ///
+    /// # Panics
+    /// As [`Edge::start`].
+    pub fn start_two_isolates(vars: &[(&str, &str)]) -> Self {
+        Self::launch(vars, &["2"])
+    }
+
+    /// The same, whose front speaks TLS at this port, with a certificate that nobody trusts.
+    ///
+    /// # Panics
+    /// As [`Edge::start`], or when the port is taken.
+    pub fn start_tls(port: u16, vars: &[(&str, &str)]) -> Self {
+        Self::launch(vars, &["1", &port.to_string()])
+    }
+
+    fn launch(vars: &[(&str, &str)], options: &[&str]) -> Self {
         for (path, remedy) in
             [("build/index.js", "make build"), ("node_modules/miniflare", "make setup")]
         {
@@ -37,12 +59,14 @@ impl Edge {
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::from(*value));
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
         let mut command = Command::new("node");
-        command.current_dir(ROOT).args(["tests/support/edge.mjs", "build", &vars.to_string()]);
+        command.current_dir(ROOT).args(["tests/support/edge.mjs", "build"]);
+        command.arg(vars.to_string()).args(options);
         let (server, urls) = Server::start(command, START_PATIENCE);
-        let address =
-            |url: &str| url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let (front, direct) = urls.split_once(' ').expect("edge.mjs prints two URLs");
-        Self { address: address(front), direct_address: address(direct), server }
+        let mut addresses = urls.split(' ').map(|url| {
+            url.split_once("//").expect("it is a URL").1.trim_end_matches('/').to_owned()
+        });
+        let mut next = || addresses.next().unwrap_or_default();
+        Self { address: next(), direct_address: next(), neighbor_address: next(), server }
     }
 
     /// What it has logged so far.

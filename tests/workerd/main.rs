@@ -10,6 +10,7 @@ mod errors;
 mod forwarded;
 mod headers;
 mod hosts;
+mod leases;
 mod passthrough;
 mod paths;
 mod representations;

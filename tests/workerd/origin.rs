@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Record {
     pub(crate) head: RequestHead,
     pub(crate) body: Received,
+    /// How many bytes of media or errors it got, if a [`Reply`] answered it.
+    pub(crate) answered_bytes: usize,
 }
 
 impl Record {
@@ -215,6 +217,9 @@ impl Call<'_> {
     /// Reads the request to its end and answers.
     pub(crate) fn reply(&mut self, reply: &Reply) -> io::Result<Then> {
         self.receive()?;
+        if let Some(record) = lock(&self.shared.records).get_mut(&self.number) {
+            record.answered_bytes = reply.body_bytes(&self.head.method);
+        }
         self.send(reply.to_bytes(&self.head.method))?;
         Ok(Then::KeepOpen)
     }
@@ -259,7 +264,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(head) = read_request_head(&mut stream)? {
         let number = shared.arrived.fetch_add(1, Ordering::Relaxed);
-        let record = Record { head: head.clone(), body: Received::Unread };
+        let record = Record { head: head.clone(), body: Received::Unread, answered_bytes: 0 };
         lock(&shared.records).insert(number, record);
         let handler = {
             let handlers = lock(&shared.handlers);

@@ -7,7 +7,7 @@ use test_support::edge::Edge;
 use test_support::http::{Answer, Request};
 use test_support::time::wait_for;
 
-use crate::origin::{Media, Origin, SERVER_NAME};
+use crate::origin::{Media, Origin, Record, SERVER_NAME};
 
 /// The host of media and nothing else.
 pub(crate) const MEDIA_HOST: &str = "media.example.com";
@@ -40,6 +40,13 @@ pub(crate) fn shared() -> &'static World {
     &SHARED
 }
 
+/// The same with leases that outlast every test.
+pub(crate) fn leased() -> &'static World {
+    static LEASED: LazyLock<World> =
+        LazyLock::new(|| World::start_with(&[("LEASE_SECONDS", "600")]));
+    &LEASED
+}
+
 impl World {
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
@@ -52,9 +59,23 @@ impl World {
         Self { origin, edge }
     }
 
+    /// With two isolates of the Worker.
+    pub(crate) fn start_two_isolates(vars: &[(&str, &str)]) -> Self {
+        let origin = Origin::start();
+        let url = origin.url();
+        let edge = with_required(&url, vars, Edge::start_two_isolates);
+        Self { origin, edge }
+    }
+
     /// Media that the edge has never seen.
     pub(crate) fn media(&self) -> String {
         self.origin.homeserver().add(Media::new("image/png", BODY))
+    }
+
+    /// The same, of before media needed a token: it is at the open door as well.
+    pub(crate) fn legacy_media(&self) -> String {
+        let media = Media { is_legacy: true, ..Media::new("image/png", BODY) };
+        self.origin.homeserver().add(media)
     }
 
     /// Media that the edge has stored, and no trace of how.
@@ -74,10 +95,29 @@ impl World {
     pub(crate) fn store_by(&self, path: &str, ask: impl Fn() -> Answer) {
         wait_for("the edge stores it", PATIENCE, || {
             let answer = ask();
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            self.origin.asked(path).last()?.header("if-none-match").map(drop)
+            assert!(matches!(answer.status, 200 | 206), "{}: {}", answer.status, answer.text());
+            is_from_store(&answer).then_some(())
         });
         self.origin.forget(path);
+    }
+
+    /// Claims that the edge answers `ask` from its store without a word to the origin's `path`.
+    #[track_caller]
+    pub(crate) fn assert_unasked(&self, path: &str, request: &Request) -> Answer {
+        self.origin.forget(path);
+        let answer = request.send(&self.edge.address);
+        assert!(self.origin.asked(path).is_empty(), "it was asked: {answer:?}");
+        assert!(is_hit(&answer), "{answer:?}");
+        answer
+    }
+
+    /// Claims that the edge asks the origin's `path` once before it answers, and no hit.
+    #[track_caller]
+    pub(crate) fn assert_asked(&self, path: &str, request: &Request) -> (Answer, Record) {
+        self.origin.forget(path);
+        let answer = request.send(&self.edge.address);
+        assert!(!is_hit(&answer), "{answer:?}");
+        (answer, self.origin.asked_once(path))
     }
 
     pub(crate) fn token(&self) -> String {
@@ -85,8 +125,23 @@ impl World {
     }
 }
 
+/// Whether the edge took the answer out of its store, asked or unasked.
+fn is_from_store(answer: &Answer) -> bool {
+    is_hit(answer)
+        || answer.header("cache-status").is_some_and(|field| field.contains("fwd-status=304"))
+}
+
+/// Whether the edge answered without the origin.
+pub(crate) fn is_hit(answer: &Answer) -> bool {
+    answer.header("cache-status").is_some_and(|field| field.contains("; hit"))
+}
+
 /// An edge before `origin`, which serves both the homeserver and the well-known documents.
 pub(crate) fn start_edge(origin: &str, vars: &[(&str, &str)]) -> Edge {
+    with_required(origin, vars, Edge::start)
+}
+
+fn with_required(origin: &str, vars: &[(&str, &str)], start: fn(&[(&str, &str)]) -> Edge) -> Edge {
     let media_url = format!("https://{MEDIA_HOST}");
     let required = [
         ("HOMESERVER_URL", origin),
@@ -96,7 +151,7 @@ pub(crate) fn start_edge(origin: &str, vars: &[(&str, &str)]) -> Edge {
     ];
     let is_set = |name: &str| vars.iter().any(|(n, _)| *n == name);
     let required = required.iter().filter(|(name, _)| !is_set(name));
-    Edge::start(&required.chain(vars).copied().collect::<Vec<_>>())
+    start(&required.chain(vars).copied().collect::<Vec<_>>())
 }
 
 /// A request on the media domain.
@@ -116,4 +171,18 @@ pub(crate) fn download_path(id: &str) -> String {
 
 pub(crate) fn download(id: &str, token: &str) -> Request {
     media_domain("GET", download_path(id)).bearer(token)
+}
+
+/// The path of a download at the open door.
+pub(crate) fn legacy_path(id: &str) -> String {
+    format!("/_matrix/media/v3/download/{SERVER_NAME}/{id}")
+}
+
+pub(crate) fn legacy_download(id: &str) -> Request {
+    media_domain("GET", legacy_path(id))
+}
+
+/// The path of a download by another server.
+pub(crate) fn federation_path(id: &str) -> String {
+    format!("/_matrix/federation/v1/media/download/{id}")
 }

@@ -13,9 +13,6 @@ pub(crate) const SERVER_NAME: &str = "example.com";
 /// The largest upload that it takes.
 pub(crate) const UPLOAD_LIMIT_BYTES: usize = 10_000_000;
 
-/// The boundary of its multipart answers; a new one each time, in a real homeserver.
-const BOUNDARY: &str = "6067d4698f8d40a0a794ea7d7379d53a";
-
 #[derive(Clone, Debug)]
 pub(crate) struct Media {
     pub(crate) content_type: String,
@@ -93,6 +90,7 @@ impl Homeserver {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         let door = match segments[..] {
             ["_matrix", "client", "v1", "media", ..] => Door::Client,
+            ["_matrix", "client", "v3", "account", "whoami"] => Door::Client,
             ["_matrix", "federation", "v1", "media", ..] => Door::Federation,
             ["_matrix", "media", "r0" | "v1" | "v3", "download" | "thumbnail", ..] => Door::Legacy,
             ["_matrix", "media", "r0" | "v1" | "v3", ..] => Door::Client,
@@ -105,7 +103,7 @@ impl Homeserver {
             ("GET" | "HEAD", [_, "v1", "media", "download" | "thumbnail", id])
                 if door == Door::Federation =>
             {
-                self.federated(id)
+                self.federated(id, head)
             }
             ("GET" | "HEAD", [.., kind @ ("download" | "thumbnail"), SERVER_NAME, id]) => {
                 self.download(door, kind, (id, None), head)
@@ -124,6 +122,7 @@ impl Homeserver {
             ("GET" | "HEAD", [.., "config"]) => {
                 Reply::json(200, &json!({ "m.upload.size": UPLOAD_LIMIT_BYTES }))
             }
+            ("GET", [.., "whoami"]) => Reply::json(200, &json!({ "user_id": "@a:example.com" })),
             ("GET" | "HEAD", [.., "preview_url"]) => Reply::json(200, &json!({ "og:title": "T" })),
             ("GET" | "HEAD", _) => Reply::error(404, "M_NOT_FOUND", "Not found"),
             _ => unrecognized(),
@@ -191,20 +190,27 @@ impl Homeserver {
             .body(body)
     }
 
-    fn federated(&self, id: &str) -> Reply {
-        let Some(media) = self.media.get(id) else {
+    fn federated(&mut self, id: &str, head: &RequestHead) -> Reply {
+        // A new one each time.
+        let boundary = format!("{:032x}", self.next());
+        let Some(media) = self.media.get(id).filter(|media| !media.is_quarantined) else {
             return Reply::error(404, "M_NOT_FOUND", "Not found");
         };
+        let is_known = head.headers.get("if-none-match") == Some("1");
+        let reply = Reply::new(if is_known { 304 } else { 200 })
+            .header("Cache-Control", "public,max-age=86400,s-maxage=0,proxy-revalidate")
+            .header("ETag", "1");
+        if is_known {
+            return reply;
+        }
         let type_ = &media.content_type;
         let before = format!(
-            "\r\n--{BOUNDARY}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n\
-             --{BOUNDARY}\r\nContent-Type: {type_}\r\nContent-Disposition: inline\r\n\r\n"
+            "\r\n--{boundary}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n\
+             --{boundary}\r\nContent-Type: {type_}\r\nContent-Disposition: inline\r\n\r\n"
         );
-        let after = format!("\r\n--{BOUNDARY}--\r\n");
-        Reply::new(200)
-            .header("Cache-Control", "public,max-age=86400,s-maxage=0,proxy-revalidate")
-            .header("ETag", "1")
-            .header("Content-Type", format!("multipart/mixed; boundary={BOUNDARY}"))
+        let after = format!("\r\n--{boundary}--\r\n");
+        reply
+            .header("Content-Type", format!("multipart/mixed; boundary={boundary}"))
             .body([before.as_bytes(), &media.body, after.as_bytes()].concat())
     }
 

@@ -78,11 +78,19 @@ impl Reply {
         self
     }
 
+    /// How many bytes of body a request of this method gets.
+    pub(crate) fn body_bytes(&self, method: &str) -> usize {
+        if self.has_body(method) { self.body.len() } else { 0 }
+    }
+
+    fn has_body(&self, method: &str) -> bool {
+        method != "HEAD" && !matches!(self.status, 204 | 304)
+    }
+
     /// The answer to a request of this method, on the wire.
     pub(crate) fn to_bytes(&self, method: &str) -> Vec<u8> {
-        let is_headed = method == "HEAD";
         let mut bytes = self.head_bytes(self.body.len());
-        if is_headed || matches!(self.status, 204 | 304) {
+        if !self.has_body(method) {
             return bytes;
         }
         if self.is_chunked {

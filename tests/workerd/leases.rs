@@ -1,0 +1,379 @@
+//! Leases: for `LEASE_SECONDS` the homeserver's yes to a token and about a media stands, at the
+//! door where it was given, and nothing but its yes is one.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use test_support::assertions::assert_matrix_error;
+use test_support::http::Answer;
+use test_support::time::wait_for;
+
+use crate::origin::{Reply, Then};
+use crate::world::{
+    BODY, PATIENCE, World, download, download_path, is_hit, leased, legacy_download, legacy_path,
+    media_domain, shared,
+};
+
+#[track_caller]
+fn assert_served(answer: &Answer) {
+    assert_eq!((answer.status, &answer.body[..]), (200, BODY), "{}", answer.text());
+}
+
+/// What `Cache-Status` says of the lease's rest, in seconds.
+fn ttl(answer: &Answer) -> u64 {
+    let field = answer.header("cache-status").unwrap_or_default();
+    let ttl = field.strip_prefix("matrix-media-edge; hit; ttl=").expect(field);
+    ttl.parse().expect(ttl)
+}
+
+#[test]
+fn a_strict_hit_costs_the_origin_one_conditional_request_and_no_body() {
+    let world = shared();
+    let id = world.stored_media();
+    let request = download(&id, &world.token());
+    let (answer, asked) = world.assert_asked(&download_path(&id), &request);
+    assert_served(&answer);
+    assert_eq!((asked.header("if-none-match"), asked.answered_bytes), (Some("1"), 0));
+}
+
+#[test]
+fn a_leased_hit_costs_the_origin_nothing() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let path = download_path(&id);
+    download(&id, &token).send(&world.edge.address);
+    for _ in 0..3 {
+        assert_served(&world.assert_unasked(&path, &download(&id, &token)));
+    }
+    let head = media_domain("HEAD", &path).bearer(&token);
+    assert_eq!(world.assert_unasked(&path, &head).status, 200);
+    let range = download(&id, &token).header("Range", "bytes=8-15");
+    assert_eq!(world.assert_unasked(&path, &range).body, &BODY[8..16]);
+    let named = media_domain("GET", format!("{path}/a.png")).bearer(&token);
+    assert_served(&world.assert_unasked(&format!("{path}/a.png"), &named));
+    assert!(world.origin.asked(&path).is_empty());
+    let in_query = media_domain("GET", format!("{path}?access_token={token}"));
+    assert_served(&world.assert_unasked(&path, &in_query));
+}
+
+#[test]
+fn a_leased_hit_tells_its_age_and_how_long_the_lease_lasts() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    download(&id, &token).send(&world.edge.address);
+    sleep(Duration::from_millis(1100));
+    let answer = world.assert_unasked(&download_path(&id), &download(&id, &token));
+    let age: u64 = answer.header("age").expect("a hit has an age").parse().expect("in seconds");
+    assert!((1..60).contains(&age), "{age}");
+    assert_eq!(ttl(&answer), 600 - age);
+}
+
+#[test]
+fn an_answer_that_the_origin_has_just_confirmed_has_no_age() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let (answer, _) = world.assert_asked(&download_path(&id), &download(&id, &token));
+    assert_eq!(answer.header("age"), None);
+}
+
+#[test]
+fn a_token_without_a_lease_is_asked_about_and_has_one_then() {
+    let world = leased();
+    let (id, other) = (world.stored_media(), world.stored_media());
+    let token = world.token();
+    let (answer, asked) = world.assert_asked(&download_path(&id), &download(&id, &token));
+    assert_served(&answer);
+    assert_eq!(asked.header("if-none-match"), Some("1"));
+    // The other media was confirmed to another token.
+    assert_served(&world.assert_unasked(&download_path(&other), &download(&other, &token)));
+}
+
+#[test]
+fn a_media_without_a_lease_is_asked_about_and_has_one_then() {
+    let world = leased();
+    let (token, other) = (world.token(), world.token());
+    for token in [&token, &other] {
+        download(&world.stored_media(), token).send(&world.edge.address);
+    }
+    // Stored, but never confirmed at the client door.
+    let id = world.legacy_media();
+    world.store_by(&legacy_path(&id), || legacy_download(&id).send(&world.edge.address));
+    let (answer, asked) = world.assert_asked(&download_path(&id), &download(&id, &token));
+    assert_served(&answer);
+    assert_eq!(asked.header("if-none-match"), Some("1"));
+    assert_served(&world.assert_unasked(&download_path(&id), &download(&id, &other)));
+}
+
+#[test]
+fn nothing_but_a_200_or_304_grants_a_lease() {
+    let world = leased();
+    let stored = world.stored_media();
+    let (missing, troubled) = ("neverThere", world.media());
+    let path = download_path(&troubled);
+    for (name, id, reply) in [
+        ("404", missing, None),
+        ("403", &troubled, Some(Reply::error(403, "M_FORBIDDEN", "No"))),
+        ("400", &troubled, Some(Reply::error(400, "M_UNKNOWN", "No"))),
+        ("429", &troubled, Some(Reply::error(429, "M_LIMIT_EXCEEDED", "Later"))),
+        ("500", &troubled, Some(Reply::error(500, "M_UNKNOWN", "Internal server error"))),
+        ("304", &troubled, Some(Reply::new(304).header("ETag", "1"))),
+        ("206", &troubled, Some(Reply::new(206).header("ETag", "1").body(BODY))),
+    ] {
+        if let Some(reply) = reply {
+            world.origin.reply(&path, reply);
+        }
+        let token = world.token();
+        let answer = download(id, &token).send(&world.edge.address);
+        assert!(answer.status >= 400, "{name}: {}", answer.status);
+        let (_, asked) = world.assert_asked(&download_path(&stored), &download(&stored, &token));
+        assert_eq!(asked.header("if-none-match"), Some("1"), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_never_came_grants_no_lease() {
+    let world = leased();
+    let (stored, lost, token) = (world.stored_media(), world.media(), world.token());
+    world.origin.on(&download_path(&lost), |call| {
+        call.receive()?;
+        Ok(Then::Reset)
+    });
+    let answer = download(&lost, &token).send(&world.edge.address);
+    assert_matrix_error(&answer, 502, "M_UNKNOWN");
+    world.assert_asked(&download_path(&stored), &download(&stored, &token));
+}
+
+#[test]
+fn a_refusal_ends_the_tokens_lease_at_once() {
+    let world = leased();
+    let (stored, strange) = (world.stored_media(), world.media());
+    for (status, errcode) in [(401, "M_UNKNOWN_TOKEN"), (403, "M_FORBIDDEN")] {
+        let token = world.token();
+        download(&stored, &token).send(&world.edge.address);
+        world.assert_unasked(&download_path(&stored), &download(&stored, &token));
+        world.origin.reply(&download_path(&strange), Reply::error(status, errcode, "No"));
+        assert_eq!(download(&strange, &token).send(&world.edge.address).status, status);
+        world.assert_asked(&download_path(&stored), &download(&stored, &token));
+    }
+}
+
+#[test]
+fn a_refusal_at_the_legacy_door_says_nothing_of_a_token() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    download(&id, &token).send(&world.edge.address);
+    for status in [401, 403] {
+        let refused = Reply::error(status, "M_FORBIDDEN", "No");
+        world.origin.reply(&legacy_path(&id), refused);
+        let answer = legacy_download(&id).bearer(&token).send(&world.edge.address);
+        assert_eq!(answer.status, status);
+        world.assert_unasked(&download_path(&id), &download(&id, &token));
+    }
+}
+
+/// A question that no lease answers tells that the media is gone.
+#[test]
+fn a_404_ends_the_medias_lease_at_once_at_its_own_door() {
+    let world = leased();
+    let id = world.legacy_media();
+    world.store(&id);
+    let token = world.token();
+    download(&id, &token).send(&world.edge.address);
+    legacy_download(&id).send(&world.edge.address);
+    world.assert_unasked(&download_path(&id), &download(&id, &token));
+    world.assert_unasked(&legacy_path(&id), &legacy_download(&id));
+
+    // Only the open door has shut.
+    world.origin.reply(&legacy_path(&id), Reply::error(404, "M_NOT_FOUND", "Not found"));
+    let special = media_domain("GET", format!("{}?allow_remote=false", legacy_path(&id)));
+    assert_eq!(special.send(&world.edge.address).status, 404);
+    assert_served(&world.assert_unasked(&download_path(&id), &download(&id, &token)));
+
+    world.origin.homeserver().quarantine(&id);
+    assert_eq!(download(&id, &world.token()).send(&world.edge.address).status, 404);
+    let (answer, _) = world.assert_asked(&download_path(&id), &download(&id, &token));
+    assert_matrix_error(&answer, 404, "M_NOT_FOUND");
+}
+
+#[test]
+fn a_media_confirmed_at_one_door_is_not_leased_at_the_other() {
+    let world = leased();
+    let (id, token) = (world.legacy_media(), world.token());
+    world.store(&id);
+    download(&id, &token).send(&world.edge.address);
+    let (answer, asked) = world.assert_asked(&legacy_path(&id), &legacy_download(&id));
+    assert_served(&answer);
+    assert_eq!((asked.header("if-none-match"), asked.answered_bytes), (Some("1"), 0));
+    assert_served(&world.assert_unasked(&legacy_path(&id), &legacy_download(&id)));
+}
+
+#[test]
+fn a_credential_at_the_legacy_door_is_asked_about_every_time() {
+    let world = leased();
+    let id = world.legacy_media();
+    world.store_by(&legacy_path(&id), || legacy_download(&id).send(&world.edge.address));
+    for _ in 0..2 {
+        let request = legacy_download(&id).bearer("syt_whatever");
+        let (answer, asked) = world.assert_asked(&legacy_path(&id), &request);
+        assert_served(&answer);
+        assert_eq!(asked.header("authorization"), Some("Bearer syt_whatever"));
+        let stranger = download(&id, "syt_whatever");
+        assert_eq!(world.assert_asked(&download_path(&id), &stranger).0.status, 401);
+    }
+    assert_served(&world.assert_unasked(&legacy_path(&id), &legacy_download(&id)));
+}
+
+#[test]
+fn no_lease_is_for_a_token_that_the_origin_never_accepted() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    download(&id, &token).send(&world.edge.address);
+    for stranger in ["syt_nobody", &token[..token.len() - 1], &format!("{token}x"), "", "null"] {
+        for _ in 0..2 {
+            let (answer, _) = world.assert_asked(&download_path(&id), &download(&id, stranger));
+            assert_eq!(answer.status, 401, "{stranger}: {}", answer.text());
+        }
+    }
+    world.assert_unasked(&download_path(&id), &download(&id, &token));
+}
+
+#[test]
+fn a_request_with_terms_of_its_own_is_asked_about_every_time() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let path = download_path(&id);
+    download(&id, &token).send(&world.edge.address);
+    for query in ["user_id=@b:example.com", "user_id=", "x=y", "timeout_ms=x", "timeout_ms=", "="] {
+        let request = media_domain("GET", format!("{path}?{query}")).bearer(&token);
+        for _ in 0..2 {
+            let (answer, asked) = world.assert_asked(&path, &request);
+            assert_served(&answer);
+            assert_eq!(asked.head.target, format!("{path}?{query}"));
+        }
+    }
+    for query in ["", "timeout_ms=20000"] {
+        let request = media_domain("GET", format!("{path}?{query}")).bearer(&token);
+        assert_served(&world.assert_unasked(&path, &request));
+    }
+}
+
+#[test]
+fn a_request_with_terms_of_its_own_grants_nothing() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let path = download_path(&id);
+    let request = media_domain("GET", format!("{path}?user_id=@b:example.com")).bearer(&token);
+    assert_served(&request.send(&world.edge.address));
+    world.assert_asked(&path, &download(&id, &token));
+}
+
+#[test]
+fn an_admins_look_at_quarantined_media_grants_nothing() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let path = download_path(&id);
+    let target = format!("{path}?admin_unsafely_bypass_quarantine=true");
+    assert_served(&media_domain("GET", target).bearer(&token).send(&world.edge.address));
+    world.assert_asked(&path, &download(&id, &token));
+}
+
+#[test]
+fn in_the_scope_of_token_and_media_each_pair_has_its_own_lease() {
+    let world = World::start_with(&[("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")]);
+    let (id, other) = (world.stored_media(), world.stored_media());
+    let (token, friend) = (world.token(), world.token());
+    let ask = |id: &str, token: &str| world.assert_asked(&download_path(id), &download(id, token));
+    let hit =
+        |id: &str, token: &str| world.assert_unasked(&download_path(id), &download(id, token));
+    assert_served(&ask(&id, &token).0);
+    assert_served(&hit(&id, &token));
+    assert_served(&ask(&other, &token).0);
+    assert_served(&ask(&id, &friend).0);
+    hit(&other, &token);
+
+    // A refusal is about the pair, too.
+    world.origin.reply(&download_path(&other), Reply::error(403, "M_FORBIDDEN", "No"));
+    let special = format!("{}?x=y", download_path(&other));
+    assert_eq!(media_domain("GET", special).bearer(&token).send(&world.edge.address).status, 403);
+    hit(&id, &token);
+}
+
+/// One world and one wait for all that ends with a lease.
+#[test]
+fn when_a_lease_ends_the_origin_decides_again() {
+    let world = World::start_with(&[("LEASE_SECONDS", "3")]);
+    let token = world.token();
+    let [kept, quarantined, revoked] = [(); 3].map(|()| world.stored_media());
+    let (leaver, legacy) = (world.token(), world.legacy_media());
+    world.store_by(&legacy_path(&legacy), || legacy_download(&legacy).send(&world.edge.address));
+    sleep(Duration::from_secs(3));
+
+    download(&kept, &token).send(&world.edge.address);
+    download(&quarantined, &token).send(&world.edge.address);
+    download(&revoked, &leaver).send(&world.edge.address);
+    legacy_download(&legacy).send(&world.edge.address);
+    world.origin.homeserver().log_out(&leaver);
+    for id in [&quarantined, &legacy] {
+        world.origin.homeserver().quarantine(id);
+    }
+    // The price of a lease, which the admin has agreed to.
+    assert_served(
+        &world.assert_unasked(&download_path(&quarantined), &download(&quarantined, &token)),
+    );
+    assert_served(&world.assert_unasked(&download_path(&revoked), &download(&revoked, &leaver)));
+    assert_served(&world.assert_unasked(&legacy_path(&legacy), &legacy_download(&legacy)));
+
+    let before = world.origin.records().len();
+    sleep(Duration::from_millis(3100));
+    assert_eq!(world.origin.records().len(), before, "the origin was asked for nobody");
+    let (answer, _) = world.assert_asked(&download_path(&revoked), &download(&revoked, &leaver));
+    assert_matrix_error(&answer, 401, "M_UNKNOWN_TOKEN");
+    let request = download(&quarantined, &token);
+    let (answer, _) = world.assert_asked(&download_path(&quarantined), &request);
+    assert_matrix_error(&answer, 404, "M_NOT_FOUND");
+    let (answer, _) = world.assert_asked(&legacy_path(&legacy), &legacy_download(&legacy));
+    assert_matrix_error(&answer, 404, "M_NOT_FOUND");
+    assert_served(&world.assert_asked(&download_path(&kept), &download(&kept, &token)).0);
+    assert_served(&world.assert_unasked(&download_path(&kept), &download(&kept, &token)));
+}
+
+#[test]
+fn an_old_lease_is_renewed_behind_the_client_who_finds_it_old() {
+    let world = World::start_with(&[("LEASE_SECONDS", "8")]);
+    let (id, token) = (world.stored_media(), world.token());
+    let (path, request) = (download_path(&id), download(&id, &token));
+    // Its last quarter begins after six seconds, and the clock counts whole ones.
+    request.send(&world.edge.address);
+    let ttl_now = ttl(&world.assert_unasked(&path, &request));
+    sleep(Duration::from_secs(ttl_now - 1) - Duration::from_millis(200));
+
+    world.origin.forget(&path);
+    let answer = request.send(&world.edge.address);
+    assert_served(&answer);
+    assert!(is_hit(&answer) && ttl(&answer) <= 2, "{answer:?}");
+    sleep(Duration::from_millis(500));
+    let asked = world.origin.asked_once(&path);
+    assert_eq!((asked.header("if-none-match"), asked.answered_bytes), (Some("1"), 0));
+    assert_eq!(asked.header("authorization"), Some(format!("Bearer {token}").as_str()));
+
+    let answer = world.assert_unasked(&path, &request);
+    assert!(ttl(&answer) >= 7, "it is a new lease: {answer:?}");
+    sleep(Duration::from_millis(2500));
+    assert_served(&world.assert_unasked(&path, &request));
+}
+
+#[test]
+fn isolates_of_one_data_centre_share_leases() {
+    let world = World::start_two_isolates(&[("LEASE_SECONDS", "600")]);
+    let (id, token) = (world.stored_media(), world.token());
+    download(&id, &token).send(&world.edge.direct_address);
+    world.origin.forget(&download_path(&id));
+    // A record takes a moment to be there.
+    let answer = wait_for("the other isolate finds both records", PATIENCE, || {
+        let answer = download(&id, &token).send(&world.edge.neighbor_address);
+        is_hit(&answer).then_some(answer)
+    });
+    assert_served(&answer);
+    let stranger = download(&id, "syt_nobody").send(&world.edge.neighbor_address);
+    assert_matrix_error(&stranger, 401, "M_UNKNOWN_TOKEN");
+}
