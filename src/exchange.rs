@@ -67,11 +67,20 @@ pub enum Begin {
 /// The second step's answer.
 #[derive(Debug)]
 pub enum Decision {
-    /// Serve without asking; and if there is a question, ask it behind the client's back, since
-    /// the lease is about to end. Of that answer only the changes to cache and leases count.
-    Serve(Outcome, Option<Question>),
+    /// Serve without asking; and maybe renew the lease.
+    Serve(Outcome, Option<Refresh>),
     /// Ask the origin.
     Ask(Question),
+}
+
+/// A question to ask behind the back of a client who is served already, since a lease is about to
+/// end. Of its answer only the changes to cache and leases count.
+#[derive(Debug)]
+pub struct Refresh {
+    /// The record that is old: one question at a time is enough for it.
+    pub key: CacheKey,
+    /// What to ask.
+    pub question: Question,
 }
 
 /// A request to send, and how to read its answer.
@@ -224,10 +233,10 @@ impl Exchange {
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
-            let is_old = self.config.lease.is_old(confirmed_unix_secs, now_unix_secs);
-            let refresh = is_old
-                .then(|| self.aim_at(stored, leases, now_unix_secs))
-                .map(|(exchange, aim)| exchange.ask(aim, leases, now_unix_secs));
+            let refresh = self.old_record(leases, now_unix_secs).map(|key| {
+                let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
+                Refresh { key, question: exchange.ask(aim, leases, now_unix_secs) }
+            });
             return Decision::Serve(outcome, refresh);
         }
         let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
@@ -244,6 +253,20 @@ impl Exchange {
         match keys.credential {
             Some(_) => alive(leases.credential).map(|credential| credential.min(media)),
             None => Some(media),
+        }
+    }
+
+    /// The record that should be renewed: the credential's before the media's, since it serves
+    /// more requests.
+    fn old_record(&self, leases: Leases, now_unix_secs: u64) -> Option<CacheKey> {
+        let keys = self.lease_keys.as_ref()?;
+        let is_old = |confirmed: Option<u64>| {
+            confirmed.is_some_and(|at| self.config.lease.is_old(at, now_unix_secs))
+        };
+        match &keys.credential {
+            Some(key) if is_old(leases.credential) => Some(key.clone()),
+            _ if is_old(leases.media) => Some(keys.media.clone()),
+            _ => None,
         }
     }
 

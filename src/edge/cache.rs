@@ -1,5 +1,9 @@
 //! The PoP tier: the platform's Cache API. A cache that fails is a miss, never an error.
+//!
+//! It is a named cache, apart from the default one: that is shared with the zone's own, which might
+//! serve an entry to anyone who asks for its URL where no route of ours covers it.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,7 +12,6 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
-use worker::worker_sys::ext::CacheStorageExt;
 use worker::{Context, Delay, console_warn};
 
 use super::{describe, streams};
@@ -16,6 +19,9 @@ use crate::cache_key::CacheKey;
 use crate::config::Config;
 use crate::range::ByteRange;
 use crate::stored::STORED_META;
+
+/// The cache's name.
+const NAME: &str = "matrix-media-edge";
 
 /// How often and how long apart a new entry is looked for.
 const COMMIT_LOOKS: u32 = 4;
@@ -27,9 +33,15 @@ extern "C" {
     static CACHES: web_sys::CacheStorage;
 }
 
+thread_local! {
+    /// Opened by the first look-up, which every request makes before it stores.
+    static CACHE: OnceCell<Cache> = const { OnceCell::new() };
+}
+
 /// The stored response, its body open.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
-    match JsFuture::from(cache().match_with_str(&key.url(&config.media))).await {
+    let cache = open().await?;
+    match JsFuture::from(cache.match_with_str(&key.url(&config.media))).await {
         Ok(found) => found.dyn_into().ok(),
         Err(error) => {
             console_warn!("cache: match failed: {}", describe(&error));
@@ -66,11 +78,10 @@ pub(super) fn store(
     length: u64,
 ) -> impl Future<Output = ()> + 'static {
     let record = record_of(response);
-    let put = cache().put_with_str(&key.url(&config.media), response);
+    let put = put(config, key, response);
     let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
     async move {
-        if let Err(error) = JsFuture::from(put).await {
-            console_warn!("cache: put failed: {}", describe(&error));
+        if !put.await {
             return;
         }
         let Some(last) = length.checked_sub(1) else { return };
@@ -96,12 +107,29 @@ fn record_of(response: &Response) -> Option<String> {
 
 /// Stores a small text.
 pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
-    let put = cache().put_with_str(&key.url(&config.media), response);
+    let put = put(config, key, response);
     context.wait_until(async {
-        if let Err(error) = JsFuture::from(put).await {
-            console_warn!("cache: put failed: {}", describe(&error));
-        }
+        put.await;
     });
+}
+
+/// Starts to put at once. Says whether that went well, as far as the platform tells.
+fn put(
+    config: &Config,
+    key: &CacheKey,
+    response: &Response,
+) -> impl Future<Output = bool> + 'static {
+    let put = opened().map(|cache| cache.put_with_str(&key.url(&config.media), response));
+    async {
+        let Some(put) = put else { return false };
+        match JsFuture::from(put).await {
+            Ok(_) => true,
+            Err(error) => {
+                console_warn!("cache: put failed: {}", describe(&error));
+                false
+            }
+        }
+    }
 }
 
 async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Option<Response> {
@@ -110,14 +138,15 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
     let init = RequestInit::new();
     init.set_headers_headers(&headers);
     let request = Request::new_with_str_and_init(&key.url(&config.media), &init).ok()?;
-    let found = JsFuture::from(cache().match_with_request(&request)).await.ok()?;
+    let found = JsFuture::from(opened()?.match_with_request(&request)).await.ok()?;
     let response: Response = found.dyn_into().ok()?;
     (response.status() != 416).then_some(response)
 }
 
 /// Removes a stored response from this PoP.
 pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
-    let delete = cache().delete_with_str(&key.url(&config.media));
+    let Some(cache) = opened() else { return };
+    let delete = cache.delete_with_str(&key.url(&config.media));
     context.wait_until(async {
         if let Err(error) = JsFuture::from(delete).await {
             console_warn!("cache: delete failed: {}", describe(&error));
@@ -125,6 +154,23 @@ pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     });
 }
 
-fn cache() -> Cache {
-    CACHES.with(CacheStorageExt::default)
+async fn open() -> Option<Cache> {
+    if let Some(cache) = opened() {
+        return Some(cache);
+    }
+    let opened = CACHES.with(|caches| caches.open(NAME));
+    match JsFuture::from(opened).await {
+        Ok(cache) => {
+            let cache: Cache = cache.unchecked_into();
+            Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
+        }
+        Err(error) => {
+            console_warn!("cache: open failed: {}", describe(&error));
+            None
+        }
+    }
+}
+
+fn opened() -> Option<Cache> {
+    CACHE.with(|cell| cell.get().cloned())
 }

@@ -3,7 +3,6 @@
 //! stored response with a permission of its own.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -21,12 +20,12 @@ pub(super) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
-    static FILLS: RefCell<BTreeMap<CacheKey, Promise>> = const { RefCell::new(BTreeMap::new()) };
+    /// Few at any time, so a list will do.
+    static FILLS: RefCell<Vec<(CacheKey, Promise)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One fill under way. When it is dropped, those who wait go on.
 pub(super) struct Fill {
-    key: CacheKey,
     done: Promise,
     resolve: Option<Function>,
 }
@@ -35,25 +34,27 @@ pub(super) struct Fill {
 pub(super) fn begin(key: &CacheKey) -> Fill {
     let mut resolve = None;
     let done = Promise::new(&mut |resolved, _| resolve = Some(resolved));
-    FILLS.with_borrow_mut(|fills| fills.insert(key.clone(), done.clone()));
-    Fill { key: key.clone(), done, resolve }
+    FILLS.with_borrow_mut(|fills| {
+        // One who waited in vain fills in another's place.
+        fills.retain(|(other, _)| other != key);
+        fills.push((key.clone(), done.clone()));
+    });
+    Fill { done, resolve }
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one.
 pub(super) async fn wait(key: &CacheKey) -> bool {
-    let Some(done) = FILLS.with_borrow(|fills| fills.get(key).cloned()) else { return false };
+    let done = FILLS.with_borrow(|fills| {
+        fills.iter().find(|(other, _)| other == key).map(|(_, done)| done.clone())
+    });
+    let Some(done) = done else { return false };
     select(JsFuture::from(done), Delay::from(MAX_WAIT)).await;
     true
 }
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        FILLS.with_borrow_mut(|fills| {
-            // Another may have been announced since, by one who waited in vain.
-            if fills.get(&self.key).is_some_and(|done| Object::is(done, &self.done)) {
-                fills.remove(&self.key);
-            }
-        });
+        FILLS.with_borrow_mut(|fills| fills.retain(|(_, done)| !Object::is(done, &self.done)));
         if let Some(resolve) = &self.resolve {
             // Resolving a promise of ours can't fail.
             let _ = resolve.call0(&JsValue::UNDEFINED);

@@ -31,6 +31,27 @@ struct Memory {
 
 thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
+    static REFRESHING: RefCell<Vec<CacheKey>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A record's renewal under way.
+pub(super) struct Refreshing(CacheKey);
+
+/// Announces a renewal, unless one of the same record is under way in this isolate.
+pub(super) fn begin_refresh(key: CacheKey) -> Option<Refreshing> {
+    REFRESHING.with_borrow_mut(|keys| {
+        let is_first = !keys.contains(&key);
+        is_first.then(|| {
+            keys.push(key.clone());
+            Refreshing(key)
+        })
+    })
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        REFRESHING.with_borrow_mut(|keys| keys.retain(|key| *key != self.0));
+    }
 }
 
 impl Memory {

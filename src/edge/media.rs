@@ -11,7 +11,7 @@ use super::pump::{Beginning, Sink, pump};
 use super::{Call, cache, clock, forward_media, http, leases, origin, streams};
 use crate::cache_key::CacheKey;
 use crate::exchange::{
-    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Verdict,
+    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use crate::lease::LeaseKeys;
 use crate::request::ReplyHead;
@@ -44,8 +44,14 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     let (stored_body, stored) = found.unzip();
     match exchange.on_lookup(stored, held, clock::now_unix_secs()) {
         Decision::Serve(outcome, refresh) => {
-            if let Some(question) = refresh {
-                call.context.wait_until(refresh_behind(call.clone(), keys.clone(), question));
+            if let Some(Refresh { key, question }) = refresh
+                && let Some(refreshing) = leases::begin_refresh(key)
+            {
+                let (call, keys) = (call.clone(), keys.clone());
+                call.context.clone().wait_until(async move {
+                    renew(&call, &keys, question).await;
+                    drop(refreshing);
+                });
             }
             respond(call, &keys, outcome, None, stored_body.flatten(), fill).await
         }
@@ -104,12 +110,12 @@ async fn ask(
     }
 }
 
-/// Renews a lease for the client that it still served.
-async fn refresh_behind(call: Call, keys: Keys, question: Question) {
-    let Ok((outcome, body)) = ask(&call, question).await else { return };
+/// Renews a lease for a client who is served already.
+async fn renew(call: &Call, keys: &Keys, question: Question) {
+    let Ok((outcome, body)) = ask(call, question).await else { return };
     let silent = Outcome { body: Body::Empty, ..outcome };
     // The response goes nowhere; what is stored and granted on the way is what counts.
-    let _ = respond(&call, &keys, silent, body, None, None).await;
+    let _ = respond(call, keys, silent, body, None, None).await;
 }
 
 async fn respond(
