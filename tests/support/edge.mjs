@@ -41,7 +41,6 @@ async function end() {
   if (isEnding) return;
   isEnding = true;
   await edge.dispose();
-  process.exit(0);
 }
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();

@@ -10,10 +10,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::time::now;
+
 const READY: &str = "READY ";
 
-/// A server in a process group of its own, killed as a whole when this is dropped. Its standard
-/// input closes when the tests' process ends, however that ends; it must then end by itself.
+/// How long a server may take to end by itself.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server in a process group of its own. When this is dropped its standard input closes, upon
+/// which it is to end by itself and to leave nothing behind; if it doesn't, its group is killed. The
+/// same input closes when the tests' process ends, however that ends.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -59,9 +65,13 @@ impl Drop for Server {
         if thread::panicking() {
             eprintln!("The server said:\n{}", self.log());
         }
-        let group = Pid::from_child(&self.child);
-        // An error means that it has ended by itself.
-        let _ = kill_process_group(group, Signal::KILL);
+        drop(self.child.stdin.take());
+        let deadline = now() + END_PATIENCE;
+        while now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // An error means that all of it has ended.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }

@@ -3,7 +3,7 @@
 
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
 
-use crate::origin::{Media, Reply};
+use crate::origin::Reply;
 use crate::world::{BODY, download, media_domain, same_host, shared};
 
 const SIGNATURE: &str =
