@@ -23,9 +23,9 @@ use crate::stored::STORED_META;
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
 
-/// How often and how long apart a new entry is looked for.
+/// How often a new entry is looked for, and how long apart: each pause is twice the one before.
 const COMMIT_LOOKS: u32 = 4;
-const COMMIT_PAUSE: Duration = Duration::from_millis(30);
+const FIRST_PAUSE: Duration = Duration::from_millis(30);
 
 #[wasm_bindgen]
 extern "C" {
@@ -85,18 +85,21 @@ pub(super) fn store(
             return;
         }
         let Some(last) = length.checked_sub(1) else { return };
+        let mut pause = FIRST_PAUSE;
         for look in 0..COMMIT_LOOKS {
-            let found = match_range(&config, &key, ByteRange { first: last, last }).await;
-            if let Some(found) = found {
-                streams::release(&context, found.body().as_ref());
-                if record_of(&found) == record {
-                    return;
+            match match_range(&config, &key, ByteRange { first: last, last }).await {
+                Some(found) => {
+                    streams::release(&context, found.body().as_ref());
+                    if record_of(&found) == record {
+                        return;
+                    }
+                    // The one before it is still there, or another has come since.
                 }
+                None if look > 0 => remove(&context, &config, &key),
+                None => {}
             }
-            if look > 0 {
-                remove(&context, &config, &key);
-            }
-            Delay::from(COMMIT_PAUSE).await;
+            Delay::from(pause).await;
+            pause *= 2;
         }
     }
 }
