@@ -13,24 +13,21 @@
 //! [`crate::lease`]) an earlier word stands. Whatever else the homeserver says is relayed.
 
 mod answer;
+mod question;
+
+pub use question::{Pending, Question, Verdict};
 
 use std::rc::Rc;
 
-use http::header::{AUTHORIZATION, HeaderMap};
-use http::{Method, StatusCode};
+use http::header::AUTHORIZATION;
 
+use self::question::Aim;
 use crate::cache_key::{CacheKey, Subject};
-use crate::cache_status::ForwardReason;
-use crate::config::{Config, OriginRedirects};
+use crate::config::Config;
 use crate::credentials::{AccessToken, Credential};
-use crate::headers::{LOOP, ask_for_identity, to_homeserver};
 use crate::lease::{LeaseChange, LeaseKeys, LeaseScope, Leases, TokenDigest};
-use crate::matrix_error::Rejection;
 use crate::range::ByteRange;
-use crate::redirect::{self, MAX_REDIRECTS};
-use crate::request::{
-    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
-};
+use crate::request::{Patience, ReplyHead, RequestHead};
 use crate::route::{BypassReason, Door, MediaRequest, Terms};
 use crate::stored::{Permission, StoredMeta};
 
@@ -40,9 +37,6 @@ use crate::stored::{Permission, StoredMeta};
 /// and sends nothing of remote media before it has all of it. The platform itself gives up on a
 /// proxied origin at 100 s.
 pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
-
-/// The same where a stored response can be served instead: clients give up at about 30 s.
-const STALE_PATIENCE: Patience = Patience::Millis(10_000);
 
 /// A request for media, from its arrival to the question to the origin.
 #[derive(Debug)]
@@ -81,47 +75,6 @@ pub struct Refresh {
     pub key: CacheKey,
     /// What to ask.
     pub question: Question,
-}
-
-/// A request to send, and how to read its answer.
-#[derive(Debug)]
-pub struct Question {
-    /// What to send, without a body.
-    pub request: OriginRequest,
-    /// Takes the answer.
-    pub pending: Pending,
-}
-
-/// What the origin was asked, and so how its answer is to be read.
-#[derive(Debug)]
-pub struct Pending {
-    exchange: Exchange,
-    aim: Aim,
-    leases: Leases,
-    asked_unix_secs: u64,
-}
-
-#[derive(Debug)]
-enum Aim {
-    /// A conditional request about what is stored.
-    Validate(StoredMeta),
-    /// An unconditional one: this origin redirects to the bytes, and redirecting is its yes.
-    Confirm(StoredMeta),
-    /// Whether the token is one: this origin gives no validators, and the media has its lease.
-    WhoAmI(StoredMeta),
-    /// The media, by this method.
-    Fetch(Method),
-    /// The media, from where the origin redirected to; and by how many hops.
-    FetchRedirected(String, u8),
-}
-
-/// The last step's answer.
-#[derive(Debug)]
-pub enum Verdict {
-    /// This is it.
-    Answer(Outcome),
-    /// Release the answer's body and ask this instead.
-    AskAgain(Question),
 }
 
 /// What to send, and what to do to cache and leases.
@@ -229,18 +182,18 @@ impl Exchange {
         let Some(stored) = stored else {
             // HEAD spares the origin the body.
             let aim = Aim::Fetch(self.head.method.clone());
-            return Decision::Ask(self.ask(aim, leases, now_unix_secs));
+            return Decision::Ask(Question::new(self, aim, leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
                 let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
-                Refresh { key, question: exchange.ask(aim, leases, now_unix_secs) }
+                Refresh { key, question: Question::new(exchange, aim, leases, now_unix_secs) }
             });
             return Decision::Serve(outcome, refresh);
         }
         let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
-        Decision::Ask(exchange.ask(aim, leases, now_unix_secs))
+        Decision::Ask(Question::new(exchange, aim, leases, now_unix_secs))
     }
 
     /// Since when both records have been alive, if they are.
@@ -290,11 +243,6 @@ impl Exchange {
         (self, aim)
     }
 
-    fn ask(self, aim: Aim, leases: Leases, asked_unix_secs: u64) -> Question {
-        let pending = Pending { exchange: self, aim, leases, asked_unix_secs };
-        Question { request: pending.request(), pending }
-    }
-
     /// The client's own target without the file name: one stored response serves every name, and
     /// without one the origin tells the name that the upload had.
     fn origin_target(&self) -> String {
@@ -307,210 +255,5 @@ impl Exchange {
         let Some(keys) = &self.lease_keys else { return false };
         let last_yes = if keys.credential.is_some() { leases.credential } else { leases.media };
         last_yes.is_some_and(|at| self.config.lease.is_within_stale_window(at, now_unix_secs))
-    }
-}
-
-impl Pending {
-    fn method(&self) -> Method {
-        let exchange = &self.exchange;
-        match &self.aim {
-            // Servers sign their method.
-            Aim::Validate(_) if exchange.request.door == Door::Federation => {
-                exchange.head.method.clone()
-            }
-            Aim::Fetch(method) => method.clone(),
-            // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
-            Aim::Validate(_) | Aim::Confirm(_) | Aim::WhoAmI(_) | Aim::FetchRedirected(..) => {
-                Method::GET
-            }
-        }
-    }
-
-    fn request(&self) -> OriginRequest {
-        let exchange = &self.exchange;
-        let homeserver = &exchange.config.homeserver;
-        let mut set = to_homeserver(&exchange.head, &exchange.config);
-        ask_for_identity(&mut set);
-        let mut keep = Keep::Media;
-        let mut patience = ORIGIN_PATIENCE;
-        let mut url = format!("{homeserver}{}", exchange.origin_target());
-        match &self.aim {
-            Aim::Validate(stored) => {
-                if let Some((name, value)) = stored.permission().precondition() {
-                    set.insert(name, value);
-                }
-            }
-            Aim::Confirm(_) | Aim::Fetch(_) => {}
-            Aim::WhoAmI(_) => {
-                url = format!("{homeserver}/_matrix/client/v3/account/whoami");
-                keep = Keep::Nothing;
-                if let Some(token) = &exchange.token {
-                    set.insert(AUTHORIZATION, own_value(&token.to_header()));
-                }
-            }
-            Aim::FetchRedirected(target, _) => {
-                url.clone_from(target);
-                keep = Keep::Nothing;
-                // No credential, no client's address, no secret of the admin's.
-                set =
-                    HeaderMap::from_iter([(LOOP, own_value(exchange.config.server_name.as_str()))]);
-                ask_for_identity(&mut set);
-            }
-        }
-        if !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(..))
-            && exchange.is_within_stale_window(self.leases, self.asked_unix_secs)
-        {
-            patience = STALE_PATIENCE;
-        }
-        OriginRequest { method: self.method(), url, keep, set, patience }
-    }
-
-    /// Reads the origin's answer.
-    pub fn on_origin(self, answer: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Verdict {
-        let origin = match answer {
-            Ok(origin) if !origin.status.is_server_error() => origin,
-            failed => return Verdict::Answer(self.on_failure(failed, now_unix_secs)),
-        };
-        if self.exchange.follows(&origin) {
-            return self.on_redirect(&origin);
-        }
-        let method = self.method();
-        let Self { exchange, aim, leases, asked_unix_secs } = self;
-        let status = origin.status;
-        let granted = exchange.granted(asked_unix_secs);
-        let nonsense = |exchange: &Exchange, forward| {
-            answer::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
-        };
-        let forward = aim.forward_reason();
-        Verdict::Answer(match (aim, status) {
-            (Aim::Validate(stored), StatusCode::NOT_MODIFIED) => {
-                answer::validated(&exchange, &stored, &origin, granted)
-            }
-            (Aim::WhoAmI(stored), StatusCode::OK) => {
-                answer::identified(&exchange, &stored, asked_unix_secs)
-            }
-            (Aim::WhoAmI(_), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                answer::relayed(&exchange, &origin, forward)
-            }
-            // It has no such endpoint, so only the media itself can tell.
-            (Aim::WhoAmI(_), _) => {
-                let aim = Aim::Fetch(exchange.head.method.clone());
-                return Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs));
-            }
-            (Aim::FetchRedirected(..), StatusCode::OK) => {
-                let fetched = Fetched { permission: Permission::Redirect, method, forward };
-                answer::fetched(&exchange, &origin, fetched, LeaseChange::Keep, now_unix_secs)
-            }
-            // What the homeserver redirects to is not the homeserver: its word means nothing.
-            (Aim::FetchRedirected(..), _) => nonsense(&exchange, forward),
-            // Not every homeserver knows HEAD; the edge does (MSC4120).
-            (Aim::Fetch(Method::HEAD), StatusCode::METHOD_NOT_ALLOWED)
-                if exchange.request.door != Door::Federation =>
-            {
-                let aim = Aim::Fetch(Method::GET);
-                return Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs));
-            }
-            (_, StatusCode::OK) => {
-                let fetched = Fetched { permission: Permission::of(&origin), method, forward };
-                answer::fetched(&exchange, &origin, fetched, granted, now_unix_secs)
-            }
-            // We sent no such precondition, and no range.
-            (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT) => {
-                nonsense(&exchange, forward)
-            }
-            _ => answer::relayed(&exchange, &origin, forward),
-        })
-    }
-
-    fn on_redirect(self, origin: &OriginHead) -> Verdict {
-        let from = self.request().url;
-        let Self { exchange, aim, leases, asked_unix_secs } = self;
-        let forward = aim.forward_reason();
-        let hops = match aim {
-            Aim::Confirm(stored) => {
-                return Verdict::Answer(answer::confirmed(&exchange, &stored, origin));
-            }
-            Aim::FetchRedirected(_, hops) => hops,
-            Aim::Fetch(_) | Aim::Validate(_) | Aim::WhoAmI(_) => 0,
-        };
-        // Beyond the homeserver the network is a stranger's, unless the homeserver is next door.
-        let is_allowed = |target: &String| {
-            target.starts_with("https://") || !exchange.config.homeserver.is_https()
-        };
-        let target = redirect::target(&from, origin).filter(is_allowed);
-        match target.filter(|_| hops < MAX_REDIRECTS) {
-            Some(target) => {
-                let aim = Aim::FetchRedirected(target, hops + 1);
-                Verdict::AskAgain(exchange.ask(aim, leases, asked_unix_secs))
-            }
-            None => Verdict::Answer(answer::rejected(
-                &exchange,
-                &Rejection::OriginNonsense,
-                forward,
-                Some(origin.status),
-            )),
-        }
-    }
-
-    /// No answer, or a 5xx: RFC 5861 §4, for credentials that were accepted not long ago.
-    fn on_failure(self, failed: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Outcome {
-        let Self { exchange, aim, leases, .. } = self;
-        let forward = aim.forward_reason();
-        match (aim, failed) {
-            (Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored), _)
-                if exchange.is_within_stale_window(leases, now_unix_secs) =>
-            {
-                answer::stale(&exchange, &stored, leases, now_unix_secs)
-            }
-            (Aim::FetchRedirected(..), Ok(origin)) => answer::rejected(
-                &exchange,
-                &Rejection::OriginNonsense,
-                forward,
-                Some(origin.status),
-            ),
-            (_, Ok(origin)) => answer::relayed(&exchange, &origin, forward),
-            (_, Err(error)) => {
-                answer::rejected(&exchange, &Rejection::Origin(error), forward, None)
-            }
-        }
-    }
-}
-
-impl Aim {
-    const fn forward_reason(&self) -> ForwardReason {
-        match self {
-            Self::Validate(_) | Self::Confirm(_) | Self::WhoAmI(_) => ForwardReason::Stale,
-            Self::Fetch(_) | Self::FetchRedirected(..) => ForwardReason::UriMiss,
-        }
-    }
-}
-
-/// How a 200 came about.
-struct Fetched {
-    permission: Permission,
-    method: Method,
-    forward: ForwardReason,
-}
-
-impl Exchange {
-    /// Whether an answer is a redirect that the edge follows. Servers never get one at the top
-    /// level, and what they signed is for the homeserver.
-    fn follows(&self, origin: &OriginHead) -> bool {
-        self.config.origin_redirects == OriginRedirects::Follow
-            && self.request.door != Door::Federation
-            && redirect::is_redirect(origin)
-    }
-
-    fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
-        match self.lease_keys {
-            Some(_) => LeaseChange::Grant { asked_unix_secs },
-            None => LeaseChange::Keep,
-        }
-    }
-}
-
-impl AccessToken {
-    fn to_header(&self) -> String {
-        format!("Bearer {}", String::from_utf8_lossy(self.as_bytes()))
     }
 }

@@ -6,7 +6,8 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::{Body, Cut, EntryChange, Exchange, Fetched, Outcome};
+use super::question::Fetched;
+use super::{Body, Cut, EntryChange, Exchange, Outcome};
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;

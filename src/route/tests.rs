@@ -1,0 +1,157 @@
+use super::*;
+use crate::config::tests::config;
+
+fn routed(method: &str, host: &str, target: &str) -> Route {
+    let method = method.parse().unwrap();
+    route(&method, host, &Target::new(target), &config(&[]).unwrap())
+}
+
+fn got(target: &str) -> Route {
+    routed("GET", "media.example.com", target)
+}
+
+fn media(target: &str) -> MediaRequest {
+    match got(target) {
+        Route::Media(media) => media,
+        other => panic!("{target}: {other:?}"),
+    }
+}
+
+fn reason(target: &str) -> BypassReason {
+    match got(target) {
+        Route::Forward(endpoint) => endpoint.reason,
+        other => panic!("{target}: {other:?}"),
+    }
+}
+
+#[test]
+fn client_downloads_name_their_media_once_decoded() {
+    let plain = media("/_matrix/client/v1/media/download/example.com/abc");
+    let escaped = media("/_matrix/client/v1/media/download/ex%61mple.com/%61bc");
+    assert_eq!(plain.mxc, escaped.mxc);
+    assert_eq!(plain.mxc.media_id.as_str(), "abc");
+    assert_eq!(plain.representation, Representation::Content);
+}
+
+#[test]
+fn file_names_are_decoded_and_may_be_empty() {
+    let named = media("/_matrix/client/v1/media/download/example.com/abc/a%2Fb%20%C3%A9");
+    assert_eq!(named.file_name.as_deref(), Some("a/b é"));
+    assert_eq!(named.unnamed_path, "/_matrix/client/v1/media/download/example.com/abc");
+    assert_eq!(media("/_matrix/client/v1/media/download/example.com/abc/").file_name, None);
+}
+
+#[test]
+fn what_is_outside_the_grammar_is_the_origins_to_judge() {
+    for target in [
+        "/_matrix/client/v1/media/download/example.com/a%2Fb",
+        "/_matrix/client/v1/media/download/example.com/a%00b",
+        "/_matrix/client/v1/media/download/bad_server/abc",
+        "/_matrix/client/v1/media/download/example.com/abc/%ff",
+        "/_matrix/client/v1/media/download/example.com/abc/a/b",
+        "/_matrix/client/v1/media/download/example.com",
+        "/_matrix/client/v1/media/download/mxc:%2F%2Fhs1%2Fabc/x",
+        "/_matrix/client/v1/media/thumbnail/example.com/abc",
+        "/_matrix/client/v1/media/thumbnail/example.com/abc/x?width=1&height=1",
+    ] {
+        assert_eq!(reason(target), BypassReason::Unusual, "{target}");
+    }
+}
+
+#[test]
+fn an_admins_look_at_quarantined_media_never_meets_the_cache() {
+    let target =
+        "/_matrix/client/v1/media/download/example.com/abc?admin_unsafely_bypass_quarantine=true";
+    assert_eq!(reason(target), BypassReason::QuarantineBypass);
+}
+
+#[test]
+fn other_media_endpoints_are_forwarded() {
+    for target in [
+        "/_matrix/client/v1/media/config",
+        "/_matrix/client/v1/media/preview_url?url=x",
+        "/_matrix/media/v3/config",
+        "/_matrix/media/v9/download/a/b",
+        "/_matrix/client/unstable/org.matrix.msc3916/media/download/a/b",
+        "/_matrix/federation/unstable/org.matrix.msc3916.v2/media/download/b",
+        "/_matrix/federation/v1/media/config",
+    ] {
+        assert_eq!(reason(target), BypassReason::Endpoint, "{target}");
+    }
+}
+
+#[test]
+fn servers_ask_for_our_own_media() {
+    let request = media("/_matrix/federation/v1/media/download/abc?timeout_ms=20000");
+    assert_eq!(request.door, Door::Federation);
+    assert_eq!(request.mxc.server_name.as_str(), "example.com");
+    assert_eq!(
+        reason("/_matrix/federation/v1/media/download/example.com/abc"),
+        BypassReason::Unusual
+    );
+}
+
+#[test]
+fn the_three_legacy_versions_are_one_door() {
+    for version in ["r0", "v1", "v3"] {
+        let request = media(&format!("/_matrix/media/{version}/download/example.com/abc/n"));
+        assert_eq!((request.door, request.mxc.media_id.as_str()), (Door::Legacy, "abc"));
+    }
+}
+
+#[test]
+fn terms_are_plain_where_every_parameter_is_known() {
+    let client = |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).terms;
+    let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).terms;
+    for query in ["", "timeout_ms=20000", "access_token=x"] {
+        assert_eq!(client(query), Terms::Plain, "{query}");
+    }
+    for query in
+        ["timeout_ms=x", "timeout_ms=", "user_id=@a:b", "allow_remote=true", "x=y", "width=1"]
+    {
+        assert_eq!(client(query), Terms::Special, "{query}");
+    }
+    for query in ["allow_remote=true&allow_redirect=true", "com.beeper.msc3860.allow_redirect=true"]
+    {
+        assert_eq!(legacy(query), Terms::Plain, "{query}");
+    }
+    for query in ["allow_remote=false", "allow_redirect=1", "access_token=x"] {
+        assert_eq!(legacy(query), Terms::Special, "{query}");
+    }
+}
+
+#[test]
+fn nothing_but_media_is_on_the_media_domain() {
+    for target in
+        ["/", "/_matrix/client/versions", "/.well-known/matrix/client", "//_matrix/media/v3/config"]
+    {
+        assert_eq!(got(target), Route::Unrecognized, "{target}");
+    }
+}
+
+#[test]
+fn elsewhere_the_rest_passes_through() {
+    let at = |host, target| routed("GET", host, target);
+    assert_eq!(
+        at("matrix.example.com", "/_matrix/client/versions"),
+        Route::Passthrough(Upstream::Homeserver)
+    );
+    assert_eq!(
+        at("matrix.example.com", "/.well-known/matrix/support"),
+        Route::Passthrough(Upstream::WellKnown)
+    );
+    assert_eq!(at("example.com", "/index.html"), Route::Passthrough(Upstream::WellKnown));
+    assert_eq!(at("example.com", "/.well-known/matrix/server"), Route::WellKnown(Document::Server));
+}
+
+#[test]
+fn preflights_are_ours_where_the_path_is() {
+    let preflight = |host, target| routed("OPTIONS", host, target);
+    assert_eq!(preflight("matrix.example.com", "/_matrix/media/v3/upload"), Route::Preflight);
+    assert_eq!(preflight("example.com", "/.well-known/matrix/client"), Route::Preflight);
+    assert_eq!(preflight("media.example.com", "/anything"), Route::Preflight);
+    assert_eq!(
+        preflight("matrix.example.com", "/_matrix/client/v3/sync"),
+        Route::Passthrough(Upstream::Homeserver)
+    );
+}
