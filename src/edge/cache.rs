@@ -89,11 +89,14 @@ pub(super) fn store(
         for look in 0..COMMIT_LOOKS {
             match match_range(&config, &key, ByteRange { first: last, last }).await {
                 Some(found) => {
-                    streams::release(&context, found.body().as_ref());
+                    let is_there = has_bytes(&found).await;
+                    // Otherwise the one before it is still there, or another has come since.
                     if record_of(&found) == record {
-                        return;
+                        if is_there {
+                            return;
+                        }
+                        remove(&context, &config, &key);
                     }
-                    // The one before it is still there, or another has come since.
                 }
                 None if look > 0 => remove(&context, &config, &key),
                 None => {}
@@ -102,6 +105,13 @@ pub(super) fn store(
             pause *= 2;
         }
     }
+}
+
+/// An empty body has a last byte too, to hear the local cache.
+async fn has_bytes(found: &Response) -> bool {
+    let Some(body) = found.body() else { return false };
+    let read = streams::read_bounded(&body, 1).await;
+    read.is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
 fn record_of(response: &Response) -> Option<String> {

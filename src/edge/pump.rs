@@ -4,14 +4,43 @@
 //! Where every sink wants all of a stream the runtime's own `tee` is better. Here a client wants a
 //! part while the cache wants the whole, or servers want an envelope's head in one piece.
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStreamDefaultWriter};
+use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
 use super::streams;
 use crate::multipart::{MAX_PREAMBLE_BYTES, preamble_length};
 use crate::range::ByteRange;
+
+/// How much is moved at once, in bytes.
+const CHUNK_BYTES: u32 = 64 * 1024;
+
+/// A stream that is read into one buffer, again and again: buffers of their own would be garbage
+/// that the runtime lets grow to tens of megabytes.
+struct Source {
+    reader: ReadableStreamByobReader,
+    buffer: ArrayBuffer,
+}
+
+impl Source {
+    fn new(stream: &ReadableStream) -> Result<Self, JsValue> {
+        let reader = ReadableStreamByobReader::new(stream)?;
+        Ok(Self { reader, buffer: ArrayBuffer::new(CHUNK_BYTES) })
+    }
+
+    /// The next bytes; they are overwritten by the next call.
+    async fn read(&mut self) -> Result<Option<Uint8Array>, JsValue> {
+        let whole = Uint8Array::new(&self.buffer);
+        let read = JsFuture::from(self.reader.read_with_array_buffer_view(&whole)).await?;
+        if Reflect::get(&read, &"done".into())?.is_truthy() {
+            return Ok(None);
+        }
+        let chunk: Uint8Array = Reflect::get(&read, &"value".into())?.unchecked_into();
+        self.buffer = chunk.buffer();
+        Ok(Some(chunk))
+    }
+}
 
 /// One taker of a part of a stream.
 pub(super) struct Sink {
@@ -79,18 +108,25 @@ pub(super) enum Beginning {
 
 /// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
 /// breaks the sinks, so that nobody takes a part for the whole.
-pub(super) async fn pump(source: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
-    let reader: ReadableStreamDefaultReader = source.get_reader().unchecked_into();
-    let outcome = pump_into(&reader, &mut sinks, beginning).await;
-    let reason = outcome.err().unwrap_or(JsValue::UNDEFINED);
-    for sink in &mut sinks {
-        sink.abort(&reason).await;
+pub(super) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
+    let mut source = match Source::new(&stream) {
+        Ok(source) => source,
+        Err(error) => return abort(&mut sinks, &error).await,
+    };
+    let outcome = pump_into(&mut source, &mut sinks, beginning).await;
+    abort(&mut sinks, &outcome.err().unwrap_or(JsValue::UNDEFINED)).await;
+    let _ = JsFuture::from(source.reader.cancel()).await;
+}
+
+/// Breaks those that have not had all.
+async fn abort(sinks: &mut [Sink], reason: &JsValue) {
+    for sink in sinks {
+        sink.abort(reason).await;
     }
-    let _ = JsFuture::from(reader.cancel()).await;
 }
 
 async fn pump_into(
-    reader: &ReadableStreamDefaultReader,
+    source: &mut Source,
     sinks: &mut [Sink],
     beginning: Beginning,
 ) -> Result<(), JsValue> {
@@ -99,8 +135,8 @@ async fn pump_into(
         sink.close().await;
     }
     let mut next = match beginning {
-        Beginning::Free => read(reader).await?,
-        Beginning::Multipart => read_preamble(reader).await?,
+        Beginning::Free => source.read().await?,
+        Beginning::Multipart => read_preamble(source).await?,
     };
     while let Some(chunk) = next {
         for sink in sinks.iter_mut() {
@@ -110,25 +146,15 @@ async fn pump_into(
         if sinks.iter().all(|sink| !sink.is_open) {
             return Ok(());
         }
-        next = read(reader).await?;
+        next = source.read().await?;
     }
     Ok(())
 }
 
-async fn read(reader: &ReadableStreamDefaultReader) -> Result<Option<Uint8Array>, JsValue> {
-    let chunk = JsFuture::from(reader.read()).await?;
-    if Reflect::get(&chunk, &"done".into())?.is_truthy() {
-        return Ok(None);
-    }
-    Ok(Some(Reflect::get(&chunk, &"value".into())?.unchecked_into()))
-}
-
 /// Reads until the envelope's head is complete, and gives it back as one chunk.
-async fn read_preamble(
-    reader: &ReadableStreamDefaultReader,
-) -> Result<Option<Uint8Array>, JsValue> {
+async fn read_preamble(source: &mut Source) -> Result<Option<Uint8Array>, JsValue> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = read(reader).await? {
+    while let Some(chunk) = source.read().await? {
         if bytes.is_empty() && chunk.length() as usize >= MAX_PREAMBLE_BYTES {
             return Ok(Some(chunk));
         }
