@@ -1,6 +1,6 @@
 //! The federation door: what a homeserver signed reaches Synapse byte for byte.
 
-use crate::ask::{Answer, Ask, Media};
+use crate::ask::{Answer, Ask, HOMESERVER_AUTHORITY, Media};
 use crate::parity::Parity;
 use crate::world::{SQUARES, world};
 
@@ -47,6 +47,22 @@ fn a_signature_for_another_target_is_refused_although_the_media_was_just_served(
     let replayed = world().authorization("GET", &download(&media, "timeout_ms=1"));
     let answer = Ask::get(&path).header("Authorization", &replayed).edge();
     assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNAUTHORIZED"));
+}
+
+/// Synapse 1.163.2 promises an envelope, sends the end of one, and never finishes.
+#[test]
+fn an_empty_file_which_synapse_never_sends_whole_is_not_stored() {
+    let media = world().upload("image/png", b"");
+    let uri = download(&media, "timeout_ms=0");
+    let ask = Ask::get(&uri).header("Authorization", &world().authorization("GET", &uri));
+    for address in [&world().synapse.address, &world().edge.address, &world().edge.address] {
+        let asked = ask.head(HOMESERVER_AUTHORITY).open(address).expect("it can't be asked");
+        let answer = asked.answer().expect("there is no answer");
+        assert_eq!(answer.head.status, 200);
+        let cache_status = answer.head.headers.get("cache-status").unwrap_or_default();
+        assert!(!cache_status.contains("304"), "{cache_status}");
+        answer.reset();
+    }
 }
 
 #[test]

@@ -18,7 +18,19 @@ const BLOCKS: u64 = LARGE_BYTES / BLOCK_BYTES as u64;
 /// What a block takes at 2 MB/s.
 const SLOW_BLOCK: Duration = Duration::from_millis(BLOCK_BYTES as u64 / 2000);
 
-/// Noise that doesn't compress; every block of it is stamped with its number, so that none can be
+/// So many bytes that don't compress, always the same.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let words = std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+/// Noise; every block of it is stamped with its number, so that none can be
 /// lost, doubled or moved.
 struct Blocks {
     block: Vec<u8>,
@@ -27,14 +39,7 @@ struct Blocks {
 
 impl Blocks {
     fn new() -> Self {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        let noise = std::iter::repeat_with(move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        });
-        Self { block: noise.take(BLOCK_BYTES / 8).flatten().collect(), number: 0 }
+        Self { block: noise(BLOCK_BYTES), number: 0 }
     }
 
     fn next(&mut self) -> &[u8] {

@@ -44,7 +44,7 @@ fn a_large_hit_read_slowly_arrives_whole_in_flat_memory() {
 
 /// The first requests make workerd grow, whatever they are.
 fn warmed_up_edge() -> Edge {
-    let edge = world().synapse.edge();
+    let edge = world().synapse.edge(&[]);
     let upload = Ask::post("/_matrix/media/v3/upload", SQUARES).user("alice");
     let media = Media::of(&upload.send(&edge.address, HOMESERVER_AUTHORITY));
     for _ in 0..20 {

@@ -1,9 +1,9 @@
-//! The two servers under test. Both end when this process does.
+//! The servers under test. They end when this process does.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{self, Command};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Synapse {
     /// `127.0.0.1:port`.
     pub(crate) address: String,
+    pub(crate) server_name: String,
     pub(crate) signing_key: PathBuf,
     /// By name: `access_token`, `password` and more.
     pub(crate) users: Value,
@@ -29,11 +30,14 @@ pub(crate) struct Synapse {
 }
 
 impl Synapse {
-    pub(crate) fn start(max_upload_bytes: u64, users: &[&str]) -> Self {
-        let dir = format!("{}/synapse-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
+    /// Starts one with these users; `options` are those of `scripts/synapse`.
+    pub(crate) fn start(server_name: &str, users: &[&str], options: &[&str]) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let dir = format!("{}/synapse-{}-{number}", env!("CARGO_TARGET_TMPDIR"), process::id());
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/synapse"));
-        command.args([&dir, "--remove", "--watch-stdin", "--server-name", SERVER_NAME]);
-        command.args(["--max-upload-size", &max_upload_bytes.to_string()]);
+        command.args([&dir, "--remove", "--watch-stdin", "--server-name", server_name]);
+        command.args(options);
         for user in users {
             command.args(["--user", user]);
         }
@@ -43,6 +47,7 @@ impl Synapse {
             |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("no {name}: {ready}"));
         Self {
             address: text("url").trim_start_matches("http://").to_owned(),
+            server_name: server_name.to_owned(),
             signing_key: text("signing_key").into(),
             users: ready["users"].clone(),
             log: text("log").into(),
@@ -51,22 +56,46 @@ impl Synapse {
         }
     }
 
-    /// A Worker of its own in front of this homeserver.
-    pub(crate) fn edge(&self) -> Edge {
+    /// A Worker of its own in front of this homeserver, with these variables added.
+    pub(crate) fn edge(&self, vars: &[(&str, &str)]) -> Edge {
+        self.with_vars(vars, Edge::start)
+    }
+
+    /// The same, reached by TLS at this port.
+    pub(crate) fn tls_edge(&self, port: u16) -> Edge {
+        self.with_vars(&[], |vars| Edge::start_tls(port, vars))
+    }
+
+    fn with_vars(
+        &self,
+        more: &[(&str, &str)],
+        start: impl FnOnce(&[(&str, &str)]) -> Edge,
+    ) -> Edge {
         let homeserver = format!("http://{}", self.address);
-        Edge::start(&[
-            ("HOMESERVER_URL", &homeserver),
-            ("SERVER_NAME", SERVER_NAME),
-            ("MEDIA_URL", &format!("https://{MEDIA_AUTHORITY}")),
+        let media = format!("https://{MEDIA_AUTHORITY}");
+        let vars = [
+            ("HOMESERVER_URL", homeserver.as_str()),
+            ("SERVER_NAME", &self.server_name),
+            ("MEDIA_URL", &media),
             ("WELL_KNOWN_URL", &homeserver),
-        ])
+        ];
+        start(&[&vars, more].concat())
+    }
+
+    pub(crate) fn token(&self, user: &str) -> &str {
+        let token = &self.users[user]["access_token"];
+        token.as_str().expect("scripts/synapse prints a token for every user")
     }
 
     /// The statuses of the requests that Synapse has answered and whose User-Agent is `mark`.
     pub(crate) fn answers_to(&self, mark: &str) -> Vec<u16> {
+        self.answers_with(&format!(r#" "{mark}" "#))
+    }
+
+    /// The statuses of the requests that Synapse has answered and logged with `text` in the line.
+    pub(crate) fn answers_with(&self, text: &str) -> Vec<u16> {
         let log = fs::read_to_string(&self.log).expect("Synapse's log can't be read");
-        let mark = format!(r#" "{mark}" "#);
-        log.lines().filter(|line| line.contains(&mark)).map(status).collect()
+        log.lines().filter(|line| line.contains(text)).map(status).collect()
     }
 
     /// Where Synapse keeps the bytes of its own media.

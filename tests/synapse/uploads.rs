@@ -137,7 +137,7 @@ fn refused_uploads_are_refused_in_synapses_words() {
 /// request: this edge is for no other test.
 #[test]
 fn a_form_is_refused_with_415() {
-    let edge = world().synapse.edge();
+    let edge = world().synapse.edge(&[]);
     let form = Ask::post(UPLOAD, b"--x--")
         .header("Content-Type", "multipart/form-data; boundary=x")
         .user("alice");

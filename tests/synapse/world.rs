@@ -32,8 +32,9 @@ pub(crate) fn world() -> &'static World {
 impl World {
     fn start() -> Self {
         let users = ["alice", "bob", "carol", "hasty", "locked", "patient", "suspended"];
-        let synapse = Synapse::start(MAX_UPLOAD_BYTES, &users);
-        let edge = synapse.edge();
+        let options = ["--max-upload-size", &MAX_UPLOAD_BYTES.to_string()];
+        let synapse = Synapse::start(SERVER_NAME, &users, &options);
+        let edge = synapse.edge(&[]);
         let key = ServerKey::read(&synapse.signing_key);
         Self { synapse, edge, key, guest: OnceLock::new(), logged_out: OnceLock::new() }
     }
@@ -53,8 +54,7 @@ impl World {
     }
 
     pub(crate) fn token(&self, user: &str) -> &str {
-        let token = &self.synapse.users[user]["access_token"];
-        token.as_str().expect("scripts/synapse prints a token for every user")
+        self.synapse.token(user)
     }
 
     pub(crate) fn guest(&self) -> &str {
