@@ -198,13 +198,17 @@ impl Exchange {
 
     /// Since when both records have been alive, if they are.
     fn leased_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
+        let policy = self.config.lease;
+        self.confirmed_since(leases, |at| policy.is_alive(at, now_unix_secs))
+    }
+
+    /// Since when both records stand, if both count. A refusal removes the one that it is about, so
+    /// neither is enough without the other.
+    fn confirmed_since(&self, leases: Leases, counts: impl Fn(u64) -> bool) -> Option<u64> {
         let keys = self.lease_keys.as_ref()?;
-        let alive = |confirmed: Option<u64>| {
-            confirmed.filter(|at| self.config.lease.is_alive(*at, now_unix_secs))
-        };
-        let media = alive(leases.media)?;
+        let media = leases.media.filter(|at| counts(*at))?;
         match keys.credential {
-            Some(_) => alive(leases.credential).map(|credential| credential.min(media)),
+            Some(_) => leases.credential.filter(|at| counts(*at)).map(|at| at.min(media)),
             None => Some(media),
         }
     }
@@ -250,10 +254,9 @@ impl Exchange {
         format!("{}{}", self.request.unnamed_path, &target.as_str()[target.path().len()..])
     }
 
-    /// Whether a client of this door may be served while the homeserver is down.
-    fn is_within_stale_window(&self, leases: Leases, now_unix_secs: u64) -> bool {
-        let Some(keys) = &self.lease_keys else { return false };
-        let last_yes = if keys.credential.is_some() { leases.credential } else { leases.media };
-        last_yes.is_some_and(|at| self.config.lease.is_within_stale_window(at, now_unix_secs))
+    /// Since when the homeserver's words count for a client of this door while it is down.
+    fn stale_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
+        let policy = self.config.lease;
+        self.confirmed_since(leases, |at| policy.is_within_stale_window(at, now_unix_secs))
     }
 }

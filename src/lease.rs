@@ -130,6 +130,8 @@ pub enum LeaseChange {
     EndCredential,
     /// It has no such media: remove the media's.
     EndMedia,
+    /// It has no such media for this credential: remove both.
+    End,
 }
 
 /// One record as it is stored in the PoP cache: version, second and key, a space apart.

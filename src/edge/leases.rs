@@ -128,6 +128,12 @@ pub(super) fn apply(
             }
         }
         LeaseChange::EndMedia => remove(call, &keys.media),
+        LeaseChange::End => {
+            remove(call, &keys.media);
+            if let Some(credential) = &keys.credential {
+                remove(call, credential);
+            }
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
 use crate::headers::{add_cors, add_media_security, to_client};
-use crate::lease::{LeaseChange, Leases};
+use crate::lease::{LeaseChange, LeaseScope};
 use crate::matrix_error::Rejection;
 use crate::range::{RangeRequest, unsatisfied_content_range};
 use crate::request::{OriginHead, ReplyHead, own_value};
@@ -36,10 +36,9 @@ pub(super) fn leased(
 pub(super) fn stale(
     exchange: &Exchange,
     stored: &StoredMeta,
-    leases: Leases,
+    confirmed_unix_secs: u64,
     now_unix_secs: u64,
 ) -> Outcome {
-    let confirmed_unix_secs = leases.credential.or(leases.media).unwrap_or_default();
     let ttl = lease_end(exchange, confirmed_unix_secs) - to_signed(now_unix_secs);
     let status = CacheStatus { detail: Some("stale-if-error"), ..hit(ttl.min(0)) };
     without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, status)
@@ -154,10 +153,13 @@ pub(super) fn relayed(exchange: &Exchange, origin: &OriginHead, forward: Forward
         EntryChange::Keep
     };
     let has_credential = exchange.lease_keys.as_ref().is_some_and(|keys| keys.credential.is_some());
+    let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
     let leases = match origin.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if has_credential => {
             LeaseChange::EndCredential
         }
+        // It may be gone, or hidden from this one.
+        StatusCode::NOT_FOUND if has_credential && is_pair => LeaseChange::End,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
             LeaseChange::EndMedia
         }

@@ -115,7 +115,7 @@ impl Pending {
             }
         }
         if !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(..))
-            && exchange.is_within_stale_window(self.leases, self.asked_unix_secs)
+            && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
         {
             patience = STALE_PATIENCE;
         }
@@ -134,6 +134,7 @@ impl Pending {
         let method = self.method();
         let Self { exchange, aim, leases, asked_unix_secs } = self;
         let status = origin.status;
+        let policy = exchange.config.lease;
         let granted = exchange.granted(asked_unix_secs);
         let nonsense = |exchange: &Exchange, forward| {
             answer::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
@@ -143,13 +144,16 @@ impl Pending {
             (Aim::Validate(stored), StatusCode::NOT_MODIFIED) => {
                 answer::validated(&exchange, &stored, &origin, granted)
             }
-            (Aim::WhoAmI(stored), StatusCode::OK) => {
+            // The media's lease may have ended while the answer was on its way.
+            (Aim::WhoAmI(stored), StatusCode::OK)
+                if leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
+            {
                 answer::identified(&exchange, &stored, asked_unix_secs)
             }
             (Aim::WhoAmI(_), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 answer::relayed(&exchange, &origin, forward)
             }
-            // It has no such endpoint, so only the media itself can tell.
+            // Nothing learned, so only the media itself can tell.
             (Aim::WhoAmI(_), _) => {
                 let aim = Aim::Fetch(exchange.head.method.clone());
                 return Verdict::AskAgain(Question::new(exchange, aim, leases, asked_unix_secs));
@@ -213,20 +217,21 @@ impl Pending {
     fn on_failure(self, failed: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Outcome {
         let Self { exchange, aim, leases, .. } = self;
         let forward = aim.forward_reason();
-        match (aim, failed) {
-            (Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored), _)
-                if exchange.is_within_stale_window(leases, now_unix_secs) =>
-            {
-                answer::stale(&exchange, &stored, leases, now_unix_secs)
-            }
-            (Aim::FetchRedirected(..), Ok(origin)) => answer::rejected(
+        let stale_since = exchange.stale_since(leases, now_unix_secs);
+        match (aim, failed, stale_since) {
+            (
+                Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored),
+                _,
+                Some(confirmed_unix_secs),
+            ) => answer::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs),
+            (Aim::FetchRedirected(..), Ok(origin), _) => answer::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
                 Some(origin.status),
             ),
-            (_, Ok(origin)) => answer::relayed(&exchange, &origin, forward),
-            (_, Err(error)) => {
+            (_, Ok(origin), _) => answer::relayed(&exchange, &origin, forward),
+            (_, Err(error), _) => {
                 answer::rejected(&exchange, &Rejection::Origin(error), forward, None)
             }
         }
