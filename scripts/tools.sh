@@ -19,6 +19,9 @@ WORKER_BUILD=$TOOLS/worker-build-$WORKER_BUILD_VERSION
 WASM_BINDGEN=$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION
 SYNAPSE=$TOOLS/synapse-$SYNAPSE_VERSION
 
+# Any of these will do for the tests in a browser (see tests/browser/seek.mjs).
+BROWSERS="chromium chromium-browser google-chrome"
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$@"; exit 1; }
 

@@ -4,6 +4,7 @@
 //! tells what it was asked and how it answered.
 
 mod ask;
+mod browser;
 mod doors;
 mod downloads;
 mod federation;
