@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use test_support::http::Request;
+use test_support::time::wait_for;
 
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,7 +26,7 @@ fn make_dev_serves_the_worker_until_it_is_interrupted() {
     let processes = processes_about(port);
     assert!(processes.iter().any(|process| process.contains("workerd")), "{processes:?}");
     drop(dev);
-    wait_until(|| processes_about(port).is_empty());
+    wait_for("all to end", STOP_PATIENCE, || processes_about(port).is_empty().then_some(()));
 }
 
 #[test]
@@ -91,12 +91,4 @@ fn processes_about(port: u16) -> Vec<String> {
     let lines = processes.filter_map(command_line);
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
-}
-
-fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + STOP_PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it does not stop");
-        thread::sleep(Duration::from_millis(100));
-    }
 }
