@@ -1,0 +1,234 @@
+//! A client's request, as what it means; the text that goes on the wire is made from it.
+
+use http::Method;
+use http::header::{
+    AUTHORIZATION, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use matrix_media_edge::headers::READ;
+use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::route::Door;
+use matrix_media_edge::target::Target;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::homeserver::{CONTENT, Homeserver, SERVER_NAME};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) door: Door,
+    /// Index of the media; there may be none such.
+    pub(crate) media: usize,
+    pub(crate) what: What,
+    pub(crate) file_name: Option<&'static str>,
+    pub(crate) credential: Credential,
+    pub(crate) extra: Option<Extra>,
+    pub(crate) range: Option<Span>,
+    pub(crate) if_range: Option<Validator>,
+    pub(crate) if_none_match: Option<Validator>,
+    pub(crate) if_modified_since: Option<Validator>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Content,
+    /// A thumbnail: what the homeserver takes it for, and one way to ask for it.
+    Thumbnail(&'static str, &'static str),
+    /// An endpoint that answers each user by itself.
+    Config,
+}
+
+/// What is shown, tokens by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    None,
+    Header(usize),
+    Query(usize),
+    Both(usize, usize),
+    /// Text of no token.
+    Garbage(&'static str),
+    /// A server's signature over method and target.
+    Signature,
+    /// The same over something else.
+    BadSignature,
+}
+
+/// A parameter more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extra {
+    Timeout,
+    BadTimeout,
+    /// On behalf of the user of this token.
+    UserId(usize),
+    AllowRemote,
+    ForbidRemote,
+    AllowRedirect,
+    Junk,
+}
+
+/// A `Range`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    From(usize),
+    Between(usize, usize),
+    Last(usize),
+    /// Several, or none that can be read.
+    Ignored(&'static str),
+}
+
+/// What stands in a precondition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Validator {
+    /// The tag that the edge gave for this; a text that is no one's, as long as it gave none.
+    Tag(usize, What),
+    WeakTag(usize, What),
+    /// Among others.
+    ListedTag(usize, What),
+    Text(&'static str),
+}
+
+impl What {
+    /// The word for it in [`crate::homeserver::Media::bytes`].
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Content | Self::Config => CONTENT,
+            Self::Thumbnail(name, _) => name,
+        }
+    }
+}
+
+impl Ask {
+    /// A plain GET at a door.
+    pub(crate) const fn new(door: Door, media: usize, credential: Credential) -> Self {
+        Self {
+            method: Method::GET,
+            door,
+            media,
+            what: What::Content,
+            file_name: None,
+            credential,
+            extra: None,
+            range: None,
+            if_range: None,
+            if_none_match: None,
+            if_modified_since: None,
+        }
+    }
+
+    /// Whether the homeserver may answer this one differently from a plain request at its door, so
+    /// that nothing but its word about this very request permits anything.
+    pub(crate) fn is_judged_alone(&self) -> bool {
+        let credential_is_plain = match self.door {
+            Door::Client => matches!(self.credential, Credential::Header(_) | Credential::Query(_)),
+            Door::Legacy => self.credential == Credential::None,
+            Door::Federation | Door::Other => false,
+        };
+        let extra_is_plain = match self.extra {
+            None | Some(Extra::Timeout) => true,
+            Some(Extra::AllowRemote | Extra::AllowRedirect) => self.door == Door::Legacy,
+            Some(Extra::BadTimeout | Extra::UserId(_) | Extra::ForbidRemote | Extra::Junk) => false,
+        };
+        !(credential_is_plain && extra_is_plain)
+    }
+
+    /// The one token that it shows.
+    pub(crate) const fn token(&self) -> Option<usize> {
+        match self.credential {
+            Credential::Header(token) | Credential::Query(token) => Some(token),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn target(&self, homeserver: &Homeserver) -> String {
+        let media = homeserver.media.get(self.media);
+        let (server_name, id) = media.map_or((SERVER_NAME, "nothing"), |m| (m.server_name, &*m.id));
+        let base = match self.door {
+            Door::Client | Door::Other => "/_matrix/client/v1/media",
+            Door::Legacy => "/_matrix/media/v3",
+            Door::Federation => "/_matrix/federation/v1/media",
+        };
+        let item = match self.door {
+            Door::Federation => id.to_owned(),
+            Door::Client | Door::Legacy | Door::Other => format!("{server_name}/{id}"),
+        };
+        let (path, mut query) = match self.what {
+            What::Content => (format!("{base}/download/{item}"), Vec::new()),
+            What::Thumbnail(_, query) => (format!("{base}/thumbnail/{item}"), vec![query.into()]),
+            What::Config => (format!("{base}/config"), Vec::new()),
+        };
+        let name = self.file_name.filter(|_| self.what == What::Content);
+        let name = name.map(|name| format!("/{}", utf8_percent_encode(name, NON_ALPHANUMERIC)));
+        query.extend(self.extra.map(|extra| match extra {
+            Extra::Timeout => "timeout_ms=20000".to_owned(),
+            Extra::BadTimeout => "timeout_ms=-1".to_owned(),
+            Extra::UserId(token) => format!("user_id={token}"),
+            Extra::AllowRemote => "allow_remote=true".to_owned(),
+            Extra::ForbidRemote => "allow_remote=false".to_owned(),
+            Extra::AllowRedirect => "allow_redirect=true".to_owned(),
+            Extra::Junk => "utm=1".to_owned(),
+        }));
+        if let Credential::Query(token) | Credential::Both(_, token) = self.credential {
+            query.push(format!("access_token={}", homeserver.tokens[token].text));
+        }
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{path}{}{mark}{}", name.unwrap_or_default(), query.join("&"))
+    }
+
+    /// All headers that the client sends, given how to find the tags that it may have kept.
+    pub(crate) fn headers(
+        &self,
+        homeserver: &Homeserver,
+        tag_of: impl Fn(usize, What) -> Option<String>,
+    ) -> HeaderMap {
+        let authorization = match self.credential {
+            Credential::None | Credential::Query(_) => None,
+            Credential::Header(token) | Credential::Both(token, _) => {
+                Some(format!("Bearer {}", homeserver.tokens[token].text))
+            }
+            Credential::Garbage(text) => Some(text.to_owned()),
+            Credential::Signature => {
+                Some(format!("X-Matrix {} {}", self.method, self.target(homeserver)))
+            }
+            Credential::BadSignature => Some("X-Matrix forged".to_owned()),
+        };
+        let tag = |media, what| tag_of(media, what).unwrap_or_else(|| "\"unseen\"".to_owned());
+        let validator = |validator: &Validator| match *validator {
+            Validator::Tag(media, what) => tag(media, what),
+            Validator::WeakTag(media, what) => format!("W/{}", tag(media, what)),
+            Validator::ListedTag(media, what) => format!("\"x\", W/\"y\" ,{}", tag(media, what)),
+            Validator::Text(text) => text.to_owned(),
+        };
+        let fields: [(HeaderName, Option<String>); 5] = [
+            (AUTHORIZATION, authorization),
+            (RANGE, self.range.map(Span::text)),
+            (IF_RANGE, self.if_range.as_ref().map(validator)),
+            (IF_NONE_MATCH, self.if_none_match.as_ref().map(validator)),
+            (IF_MODIFIED_SINCE, self.if_modified_since.as_ref().map(validator)),
+        ];
+        let sent = fields.into_iter().filter_map(|(name, text)| Some((name, text?.parse().ok()?)));
+        sent.collect()
+    }
+
+    /// The head as the shell reads it.
+    pub(crate) fn head(&self, homeserver: &Homeserver, sent: &HeaderMap) -> RequestHead {
+        let is_read = |name: &HeaderName| READ.contains(name);
+        let read = sent.iter().filter(|(name, _)| is_read(name));
+        RequestHead {
+            method: self.method.clone(),
+            scheme: "https".to_owned(),
+            authority: "media.example.com".to_owned(),
+            target: Target::new(&self.target(homeserver)),
+            headers: read.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+}
+
+impl Span {
+    fn text(self) -> String {
+        match self {
+            Self::From(first) => format!("bytes={first}-"),
+            Self::Between(first, last) => format!("bytes={first}-{last}"),
+            Self::Last(count) => format!("bytes=-{count}"),
+            Self::Ignored(text) => text.to_owned(),
+        }
+    }
+}

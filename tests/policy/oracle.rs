@@ -1,0 +1,339 @@
+//! What may be answered, worked out from the homeserver's words and the media alone.
+//!
+//! *Permission*: media goes out on the homeserver's yes to this very request; or, while a lease or
+//! the stale window lasts, on its last words about the credential and about the media at that
+//! door, as far as this isolate has heard them. Time is the edge's clock's; the yes is counted
+//! from the second it was asked for, and ends less than `n` seconds after it was said.
+//! *Representation*: status, head and bytes are those of that media and nothing else.
+//! *Refusals*: the origin's own, to the letter.
+
+use http::Method;
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CONTENT_DISPOSITION, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
+};
+use matrix_media_edge::config::OriginRedirects;
+use matrix_media_edge::lease::LeaseScope;
+use matrix_media_edge::route::Door;
+use percent_encoding::percent_decode_str;
+
+use crate::ask::{Span, What};
+use crate::homeserver::{HOMESERVER, Media, envelope};
+use crate::world::{Answered, Exchanged, Reply, Word, World};
+
+type Verdict = Result<(), String>;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    /// The homeserver's yes to this request.
+    Yes,
+    /// `whoami`, and the media's lease.
+    Identity,
+    /// Two leases.
+    Lease,
+    /// The homeserver is down.
+    Stale,
+}
+
+pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
+    let Answered { flight, reply } = answered;
+    if flight.is_behind() {
+        return Ok(());
+    }
+    effort(world, answered)?;
+    let last = flight.talk.last();
+    let ground = match last {
+        None => Ground::Lease,
+        Some(last) if !flight.has_looked_up() => return relayed(last, answered),
+        Some(last) => match (last.is_of_homeserver(), last.answer.status()) {
+            (false, Some(200)) => Ground::Yes,
+            (false, Some(_)) => return own_error(502, reply),
+            (false, None) => return relayed(last, answered),
+            (true, Some(200)) if last.is_whoami() => Ground::Identity,
+            (true, Some(200 | 304)) => Ground::Yes,
+            (true, Some(307)) if follows(world, flight.ask.door) => Ground::Yes,
+            (true, Some(307)) => {
+                let location = last.answer.head.as_ref().ok().map(|head| &head.headers[LOCATION]);
+                expect(reply.headers.get(LOCATION) == location, || "another Location".into())?;
+                return relayed(last, answered);
+            }
+            (true, Some(500..)) | (true, None) if is_media(reply) => Ground::Stale,
+            (true, _) => return relayed(last, answered),
+        },
+    };
+    permission(world, answered, ground)?;
+    representation(world, answered)
+}
+
+fn expect(is_so: bool, complaint: impl FnOnce() -> String) -> Verdict {
+    if is_so { Ok(()) } else { Err(complaint()) }
+}
+
+fn follows(world: &World, door: Door) -> bool {
+    world.config.origin_redirects == OriginRedirects::Follow && door != Door::Federation
+}
+
+const fn is_media(reply: &Reply) -> bool {
+    matches!(reply.status, 200 | 206 | 304 | 416)
+}
+
+/// The origin's own words; where there are none, 502 or 504 of ours.
+fn relayed(last: &Exchanged, Answered { flight, reply }: &Answered) -> Verdict {
+    let is_head = flight.ask.method == Method::HEAD;
+    match &last.answer.head {
+        Ok(head) => {
+            expect(reply.status == head.status.as_u16(), || {
+                format!("{} of the origin became {}", head.status, reply.status)
+            })?;
+            let body = if is_head { &[] } else { &last.answer.body[..] };
+            expect(reply.body == body, || "the origin's words were changed".into())?;
+            // HEAD is the edge's to add.
+            let is_direct =
+                last.direct.is_none_or(|direct| direct == reply.status || direct == 405);
+            expect(is_direct, || format!("{} in place of {:?}", reply.status, last.direct))
+        }
+        Err(_) => own_error(last.answer.failure_status(), reply),
+    }
+}
+
+fn own_error(status: u16, reply: &Reply) -> Verdict {
+    let says_so = reply.body.is_empty() || reply.body.starts_with(b"{\"errcode\":\"M_UNKNOWN\"");
+    expect(reply.status == status && says_so, || {
+        format!("{} in place of {status} M_UNKNOWN", reply.status)
+    })
+}
+
+/// Nobody is asked more than the promise costs.
+fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+    let found = &flight.found;
+    let talk = &flight.talk;
+    let status = reply.headers.get("cache-status").and_then(|status| status.to_str().ok());
+    let is_hit = status.is_some_and(|status| status.contains("; hit"));
+    let has_failed = talk.last().is_some_and(|last| last.answer.status().is_none_or(|s| s >= 500));
+    expect(is_hit == (talk.is_empty() || has_failed && is_media(reply)), || {
+        format!("{status:?} after {} questions", talk.len())
+    })?;
+    expect(is_hit == reply.headers.contains_key(AGE), || "Age is for hits".into())?;
+    let Some((stored, _)) = found.stored.as_ref() else { return Ok(()) };
+    let lasts = |since: Option<u64>| {
+        let seconds = world.config.lease.lease_seconds;
+        since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
+    };
+    let is_leased = lasts(found.leases.media)
+        && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
+    expect(!is_leased || talk.is_empty(), || "a living lease, and yet a question".into())?;
+    for (place, told) in talk.iter().enumerate() {
+        if told.answer.status() == Some(304) && told.is_of_homeserver() {
+            let is_all = talk.len() == 1 && told.answer.body.is_empty();
+            expect(is_all, || format!("a 304 at {place} of {} questions", talk.len()))?;
+        }
+    }
+    let (Some((name, _)), Some(first)) = (stored.permission().precondition(), talk.first()) else {
+        return Ok(());
+    };
+    let sent = first.wire.headers.get(&name).and_then(|value| value.to_str().ok());
+    let media = &world.homeserver.media[flight.ask.media];
+    let tag = media.tag(flight.ask.what.name());
+    let is_as_it_came = [Some("1"), Some(&tag), Some(Media::date())].contains(&sent);
+    expect(is_as_it_came, || format!("{name}: {sent:?} is not the homeserver's"))
+}
+
+fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground) -> Verdict {
+    let policy = world.config.lease;
+    let complaint = || format!("no permission: {ground:?}");
+    let (window_secs, words) = match ground {
+        Ground::Yes => {
+            let judge = flight.talk.iter().rev().find(|told| told.is_of_homeserver());
+            let said = judge.and_then(|told| told.answer.status());
+            return expect(matches!(said, Some(200 | 304 | 307)), complaint);
+        }
+        // Heard while the question was on its way.
+        Ground::Identity => (policy.lease_seconds, &world.words[..]),
+        Ground::Lease => (policy.lease_seconds, &world.words[..]),
+        // What was heard after it had looked is not known to it.
+        Ground::Stale => (policy.stale_if_error_seconds, &world.words[..flight.heard_before]),
+    };
+    let ask = &flight.ask;
+    expect(!ask.is_judged_alone(), || format!("{ground:?} for what is judged alone"))?;
+    let is_pair = policy.scope == LeaseScope::TokenAndMedia;
+    let is_about_token =
+        |word: &&Word| word.token == ask.token() && (!is_pair || word.media == Some(ask.media));
+    let is_about_media = |word: &&Word| word.media == Some(ask.media);
+    let heard_here =
+        || words.iter().rev().filter(|w| w.door == ask.door && w.is_heard_by(flight.isolate));
+    let is_open = ask.door == Door::Legacy;
+    let lasts = |word: &Word| {
+        let (now_ms, window_ms) = (world.edge_ms(), window_secs * 1000);
+        word.asked_ms / 1000 <= now_ms / 1000
+            && now_ms < word.said_ms.max(word.asked_ms) + window_ms
+    };
+    let refuses_token =
+        |word: &Word| matches!(word.status, 401 | 403) || is_pair && word.status == 404;
+    let refuses_media =
+        |word: &Word| word.status == 404 || is_open && matches!(word.status, 401 | 403);
+    let token_is_good = heard_here()
+        .filter(is_about_token)
+        .take_while(|word| !refuses_token(word))
+        .any(|word| word.is_yes() && lasts(word));
+    let media_is_good = heard_here()
+        .filter(is_about_media)
+        .take_while(|word| !refuses_media(word))
+        .any(|word| word.is_yes() && lasts(word));
+    expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
+    expect(media_is_good, || format!("{} for the media", complaint()))
+}
+
+fn representation(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+    let ask = &flight.ask;
+    let what = ask.what.name();
+    let media = &world.homeserver.media[ask.media];
+    let whole = media.bytes(what);
+    if ask.door == Door::Federation {
+        return enveloped(reply, &whole, ask.method == Method::HEAD);
+    }
+    for name in [ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY] {
+        expect(reply.headers.contains_key(&name), || format!("no {name}"))?;
+    }
+    let is_measured =
+        reply.headers.contains_key(ETAG) || reply.headers.contains_key(CONTENT_LENGTH);
+    let expected = if is_measured { selected(flight, reply, whole.len()) } else { Selected::All };
+    let (status, body) = match expected {
+        Selected::All => (200, &whole[..]),
+        Selected::Part(first, last) => (206, &whole[first..=last]),
+        Selected::Current => (304, &whole[..0]),
+        Selected::Nothing => (416, &whole[..0]),
+    };
+    expect(reply.status == status, || format!("{} in place of {status}", reply.status))?;
+    let length = match status {
+        304 => None,
+        _ if !is_measured => None,
+        _ => Some(body.len().to_string()),
+    };
+    same(reply, &CONTENT_LENGTH, length)?;
+    let content_range = match expected {
+        Selected::Part(first, last) => Some(format!("bytes {first}-{last}/{}", whole.len())),
+        Selected::Nothing => Some(format!("bytes */{}", whole.len())),
+        Selected::All | Selected::Current => None,
+    };
+    same(reply, &CONTENT_RANGE, content_range)?;
+    same(reply, &ACCEPT_RANGES, is_measured.then(|| "bytes".to_owned()))?;
+    same(reply, &CONTENT_TYPE, Some(media.content_type(what).to_owned()))?;
+    disposition(
+        reply,
+        media.disposition(what),
+        ask.file_name.filter(|_| ask.what == What::Content),
+    )?;
+    let body = if ask.method == Method::HEAD { &whole[..0] } else { body };
+    expect(reply.body == body || reply.is_broken && body.starts_with(&reply.body), || {
+        format!("{:?} in place of {:?}", text(&reply.body), text(body))
+    })?;
+    let Some(tag) = reply.headers.get(ETAG).filter(|_| is_measured) else { return Ok(()) };
+    let rival = world.tags().iter().find(|((of_media, of_what), other)| {
+        *of_media == ask.media && (*of_what == what) != (*tag == ***other)
+    });
+    expect(rival.is_none(), || format!("ETag {tag:?} beside {rival:?}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn same(reply: &Reply, name: &HeaderName, expected: Option<String>) -> Verdict {
+    let got = reply.headers.get(name).and_then(|value| value.to_str().ok());
+    expect(got == expected.as_deref(), || format!("{name}: {got:?} in place of {expected:?}"))
+}
+
+#[derive(Clone, Copy)]
+enum Selected {
+    All,
+    Part(usize, usize),
+    Current,
+    Nothing,
+}
+
+/// RFC 9110 §13.2.2 and §14.2, by the validators that the reply itself bears.
+fn selected(flight: &crate::world::Flight, reply: &Reply, length: usize) -> Selected {
+    let sent: &HeaderMap = &flight.head.headers;
+    let asked = |name: HeaderName| sent.get(name).and_then(|value| value.to_str().ok());
+    let tag = reply.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+    let date = reply.headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
+    let is_date = |field: &str| Some(field) == date;
+    let is_current = match asked(IF_NONE_MATCH) {
+        Some(list) => list
+            .split(',')
+            .map(str::trim)
+            .any(|member| list == "*" || member == tag || member == format!("W/{tag}")),
+        None => asked(IF_MODIFIED_SINCE).is_some_and(is_date),
+    };
+    let may_be_part = asked(IF_RANGE).is_none_or(|field| field == tag || is_date(field));
+    let is_get = flight.ask.method == Method::GET;
+    match flight.ask.range.filter(|_| is_get && may_be_part) {
+        _ if is_current => Selected::Current,
+        None | Some(Span::Ignored(_)) => Selected::All,
+        Some(Span::Between(first, last)) if last < first => Selected::All,
+        Some(Span::From(first) | Span::Between(first, _)) if first >= length => Selected::Nothing,
+        Some(Span::Last(count)) if count == 0 || length == 0 => Selected::Nothing,
+        Some(Span::From(first)) => Selected::Part(first, length - 1),
+        Some(Span::Between(first, last)) => Selected::Part(first, last.min(length - 1)),
+        Some(Span::Last(count)) => Selected::Part(length.saturating_sub(count), length - 1),
+    }
+}
+
+/// The type is the origin's or a safer one; the name is the path's, and the origin's without one.
+fn disposition(reply: &Reply, of_origin: Option<&str>, name: Option<&str>) -> Verdict {
+    let Some(name) = name else {
+        return same(reply, &CONTENT_DISPOSITION, of_origin.map(str::to_owned));
+    };
+    let field = reply.headers.get(CONTENT_DISPOSITION).and_then(|field| field.to_str().ok());
+    let (kind, written) = field.and_then(|field| field.split_once("; ")).unwrap_or_default();
+    let is_inline = of_origin.is_some_and(|field| field.starts_with("inline"));
+    let read = match (written.strip_prefix("filename*=utf-8''"), written.strip_prefix("filename="))
+    {
+        (Some(escaped), _) => percent_decode_str(escaped).decode_utf8_lossy().into_owned(),
+        (None, Some(plain)) => plain.to_owned(),
+        (None, None) => String::new(),
+    };
+    let is_right = kind == if is_inline { "inline" } else { "attachment" } && read == name;
+    expect(is_right, || format!("Content-Disposition {field:?} for {name:?}"))
+}
+
+/// Servers get the whole envelope with its own boundary, always.
+fn enveloped(reply: &Reply, media: &[u8], is_head: bool) -> Verdict {
+    expect(reply.status == 200, || format!("{} for a server", reply.status))?;
+    let content_type = reply.headers.get(CONTENT_TYPE).and_then(|field| field.to_str().ok());
+    let boundary = content_type.and_then(|field| field.split_once("boundary="));
+    let (_, boundary) = boundary.ok_or_else(|| format!("Content-Type {content_type:?}"))?;
+    let expected = envelope(boundary, media);
+    if reply.headers.contains_key(CONTENT_LENGTH) {
+        same(reply, &CONTENT_LENGTH, Some(expected.len().to_string()))?;
+    }
+    let is_whole = if is_head {
+        reply.body.is_empty()
+    } else {
+        reply.body == expected || reply.is_broken && expected.starts_with(&reply.body)
+    };
+    expect(is_whole, || format!("{:?} in place of {:?}", text(&reply.body), text(&expected)))
+}
+
+impl Exchanged {
+    fn is_of_homeserver(&self) -> bool {
+        self.wire.url.starts_with(HOMESERVER)
+    }
+
+    fn is_whoami(&self) -> bool {
+        self.wire.url.ends_with("/whoami")
+    }
+}
+
+impl Word {
+    const fn is_yes(&self) -> bool {
+        matches!(self.status, 200 | 304)
+    }
+
+    /// A refusal that another isolate heard is not known here, as long as this one remembers a yes.
+    fn is_heard_by(&self, isolate: usize) -> bool {
+        self.is_yes() || self.isolate == isolate
+    }
+}

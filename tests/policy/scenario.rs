@@ -1,0 +1,440 @@
+//! What happens in one run: a configuration, a homeserver, and a row of operations, all made from
+//! one seed before any of it is played.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use http::Method;
+use matrix_media_edge::route::Door;
+
+use crate::ask::{Ask, Credential, Extra, Span, Validator, What};
+use crate::homeserver::{
+    Cdn, Habits, Health, Homeserver, Media, NO_PICTURE, Quirk, SERVER_NAME, Token, Validators,
+};
+use crate::oracle;
+use crate::random::Random;
+use crate::store::{Fault, Memory};
+use crate::world::{Answered, World};
+
+const TOKENS: usize = 4;
+const MEDIA: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    vars: Vec<(&'static str, String)>,
+    habits: Habits,
+    media: Vec<Media>,
+    pub(crate) operations: Vec<Operation>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    /// A request comes to an isolate. With a delay it is answered, each way taking so long; without
+    /// one it stays on its way.
+    Ask(Ask, usize, Option<u64>),
+    /// The one on its way that has this place goes on.
+    Advance(usize),
+    Pass(u64),
+    StepClock(i64),
+    LogIn(usize),
+    LogOut(usize),
+    Lock(usize),
+    Unlock(usize),
+    Upload(usize),
+    Delete(usize),
+    Quarantine(usize),
+    Unquarantine(usize),
+    /// Only this token may read the media from now on, or everyone.
+    Restrict(usize, Option<usize>),
+    Fall(Health),
+    TurnOdd(Quirk),
+    TurnCdn(Cdn),
+    Upgrade(Habits),
+    Fail(Fault),
+    Evict(usize),
+    Settle,
+    Restart(usize),
+}
+
+/// What is wrong, and with which operation.
+pub(crate) struct Failure {
+    pub(crate) at: usize,
+    pub(crate) complaint: String,
+}
+
+impl Scenario {
+    pub(crate) fn new(seed: u64) -> Self {
+        let random = &mut Random::new(seed);
+        let lease_seconds: u64 = random.pick(&[0, 0, 1, 4, 60]);
+        let stale_seconds: u64 = random.pick(&[0, 0, 3, 600]);
+        let is_pair = random.once_in(3);
+        let is_remembering = lease_seconds + stale_seconds > 0;
+        let habits = habits(random);
+        let media = (0..MEDIA).map(|index| media(random, index, is_pair || !is_remembering));
+        let media = media.collect();
+        let vars = vec![
+            ("LEASE_SECONDS", lease_seconds.to_string()),
+            ("STALE_IF_ERROR_SECONDS", stale_seconds.to_string()),
+            ("LEASE_SCOPE", if is_pair { "token+media" } else { "token" }.to_owned()),
+            ("ORIGIN_REDIRECTS", random.pick(&["follow", "follow", "pass"]).to_owned()),
+            ("CACHE_SECONDS", random.pick(&["5", "2592000"]).to_owned()),
+        ];
+        let bounds = [lease_seconds, stale_seconds].map(|seconds| seconds * 1000);
+        let plot = Plot {
+            tokens: random.pick(&[1, 2, TOKENS]),
+            media: random.pick(&[1, 2, MEDIA]),
+            isolates: random.pick(&[1, 1, 1, 2]),
+            has_steps: random.once_in(5),
+            has_restrictions: is_pair || !is_remembering,
+            pauses_ms: bounds
+                .iter()
+                .flat_map(|ms| [*ms, ms.saturating_sub(1), ms / 4 * 3, ms / 2 + 300])
+                .chain([999])
+                .collect(),
+        };
+        let length = 10 + random.below(26);
+        let draw = |_| plot.operation(random);
+        Self { vars, habits, media, operations: (0..length).map(draw).collect() }
+    }
+
+    /// Plays it: the number of answers, or the first thing that is wrong. A panic is wrong, too.
+    pub(crate) fn play(&self) -> Result<usize, Failure> {
+        let mut at = 0;
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage { world: self.world(), answers: 0 };
+            for operation in &self.operations {
+                stage.apply(operation)?;
+                at += 1;
+            }
+            while !stage.world.flights.is_empty() {
+                stage.advance(0)?;
+            }
+            Ok(stage.answers)
+        }));
+        played
+            .unwrap_or_else(|_| Err("a panic".to_owned()))
+            .map_err(|complaint| Failure { at, complaint })
+    }
+
+    fn world(&self) -> World {
+        let vars: Vec<_> = self.vars.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let mut world = World::new(&vars, self.habits);
+        world.homeserver.media.clone_from(&self.media);
+        world.homeserver.tokens = tokens();
+        world
+    }
+
+    /// The shortest failing part of it that is found by leaving operations out.
+    pub(crate) fn shortened(mut self) -> Self {
+        if let Err(failure) = self.play() {
+            self.operations.truncate(failure.at + 1);
+        }
+        let mut at = self.operations.len();
+        while at > 0 {
+            at -= 1;
+            let mut shorter = self.clone();
+            shorter.operations.remove(at);
+            if shorter.play().is_err() {
+                self = shorter;
+                at = at.min(self.operations.len());
+            }
+        }
+        self
+    }
+}
+
+pub(crate) fn tokens() -> Vec<Token> {
+    let token = |index: usize| Token {
+        text: format!("syt_{index}"),
+        is_valid: index != TOKENS - 1,
+        is_locked: false,
+        is_service: index == 0,
+    };
+    (0..TOKENS).map(token).collect()
+}
+
+fn habits(random: &mut Random) -> Habits {
+    Habits {
+        validators: random.pick(&[
+            Validators::One,
+            Validators::One,
+            Validators::Both,
+            Validators::Date,
+            Validators::Nothing,
+            Validators::Redirect,
+        ]),
+        knows_head: !random.once_in(3),
+        knows_whoami: !random.once_in(3),
+        reads_legacy_tokens: random.once_in(2),
+        refusal: random.pick(&[403, 404]),
+    }
+}
+
+fn media(random: &mut Random, index: usize, is_restrictable: bool) -> Media {
+    Media {
+        server_name: random.pick(&[SERVER_NAME, SERVER_NAME, "remote.example.org"]),
+        id: format!("media{index}"),
+        length: random.pick(&[0, 1, 17, 40]),
+        content_type: random.pick(&["image/png", "video/mp4", NO_PICTURE]),
+        disposition: random.pick(&[
+            None,
+            Some("inline"),
+            Some("inline; filename=upload.png"),
+            Some("attachment; filename*=utf-8''%C3%A9"),
+        ]),
+        is_quarantined: false,
+        is_deleted: index != 0 && random.once_in(4),
+        is_frozen: random.once_in(3),
+        reader: (is_restrictable && random.once_in(3)).then(|| random.below(TOKENS)),
+    }
+}
+
+/// What may happen in a scenario. The fewer it happens to, the deeper it goes.
+struct Plot {
+    tokens: usize,
+    media: usize,
+    isolates: usize,
+    has_steps: bool,
+    has_restrictions: bool,
+    /// Pauses that end where a lease or the stale window does.
+    pauses_ms: Vec<u64>,
+}
+
+impl Plot {
+    fn operation(&self, random: &mut Random) -> Operation {
+        let token = random.below(self.tokens);
+        let media = random.below(self.media);
+        match random.below(36) {
+            0..16 => {
+                let delay_ms = random.pick(&[0, 0, 0, 400, 1000, 8000]);
+                let delay_ms = (!random.once_in(6)).then_some(delay_ms);
+                Operation::Ask(ask(random, media, token), random.below(self.isolates), delay_ms)
+            }
+            16..18 => Operation::Advance(random.below(4)),
+            22 if self.has_steps => Operation::StepClock(random.pick(&[-100, -3, -1, 1, 3, 100])),
+            18..23 => Operation::Pass(random.pick(&self.pauses_ms)),
+            23..26 => to_tokens(random, token),
+            26..29 => self.to_media(random, media),
+            29 | 30 => Operation::Fall(random.pick(&[
+                Health::Unreachable,
+                Health::Silent,
+                Health::Status(503),
+                Health::Status(429),
+            ])),
+            31 | 32 => Operation::Fall(Health::Up),
+            33 => Operation::TurnOdd(random.pick(&[
+                Quirk::None,
+                Quirk::None,
+                Quirk::NoStore,
+                Quirk::NoLength,
+                Quirk::Cookie,
+                Quirk::Vary,
+                Quirk::BreaksOff,
+            ])),
+            34 => Operation::TurnCdn(random.pick(&[
+                Cdn::Serves,
+                Cdn::Serves,
+                Cdn::Expired,
+                Cdn::Down,
+                Cdn::Loops,
+                Cdn::Downgrades,
+            ])),
+            _ => to_the_edge(random),
+        }
+    }
+
+    fn to_media(&self, random: &mut Random, media: usize) -> Operation {
+        match random.below(6) {
+            0 => Operation::Quarantine(media),
+            1 => Operation::Unquarantine(media),
+            2 => Operation::Delete(media),
+            3 => Operation::Upload(media),
+            _ if self.has_restrictions => {
+                Operation::Restrict(media, random.once_in(2).then(|| random.below(self.tokens)))
+            }
+            _ => Operation::Unquarantine(media),
+        }
+    }
+}
+
+fn to_tokens(random: &mut Random, token: usize) -> Operation {
+    match random.below(4) {
+        0 => Operation::LogIn(token),
+        1 => Operation::LogOut(token),
+        2 => Operation::Lock(token),
+        _ => Operation::Unlock(token),
+    }
+}
+
+fn to_the_edge(random: &mut Random) -> Operation {
+    match random.below(5) {
+        0 => Operation::Upgrade(habits(random)),
+        1 => Operation::Evict(random.below(8)),
+        2 => Operation::Settle,
+        3 => Operation::Restart(random.below(2)),
+        _ => Operation::Fail(random.pick(&[Fault::None, Fault::LookUp, Fault::Store, Fault::Late])),
+    }
+}
+
+const THUMBNAILS: [What; 5] = [
+    What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop"),
+    What::Thumbnail("32x32-crop-default", "height=32&method=CROP&width=32&width=64"),
+    What::Thumbnail("32x32-scale-default", "width=32&height=32"),
+    What::Thumbnail("64x32-scale-default", "width=64&height=32&method=scale"),
+    What::Thumbnail("32x32-scale-true", "width=32&height=32&animated=true"),
+];
+
+fn what(random: &mut Random) -> What {
+    match random.below(12) {
+        0 => What::Config,
+        1..5 => random.pick(&THUMBNAILS),
+        _ => What::Content,
+    }
+}
+
+fn ask(random: &mut Random, media: usize, token: usize) -> Ask {
+    let door =
+        random.pick(&[Door::Client, Door::Client, Door::Client, Door::Legacy, Door::Federation]);
+    let other = random.below(TOKENS);
+    let bearer = Credential::Header(token);
+    let unusual = [
+        Credential::None,
+        Credential::Query(token),
+        Credential::Both(token, other),
+        Credential::Garbage("bearer syt_0"),
+        Credential::Garbage("Bearer syt_unknown"),
+    ];
+    let rarely = |random: &mut Random| random.once_in(8);
+    let credential = match door {
+        Door::Federation if rarely(random) => Credential::BadSignature,
+        Door::Federation => Credential::Signature,
+        _ if rarely(random) => random.pick(&unusual),
+        Door::Legacy if rarely(random) => bearer,
+        Door::Legacy => Credential::None,
+        Door::Client | Door::Other => bearer,
+    };
+    let mut ask = Ask::new(door, if random.once_in(40) { MEDIA } else { media }, credential);
+    ask.what = what(random);
+    if ask.what == What::Config {
+        ask.door = Door::Client;
+    }
+    if random.once_in(4) {
+        ask.method = Method::HEAD;
+    }
+    if random.once_in(3) && ask.door != Door::Federation {
+        ask.file_name = Some(random.pick(&["cat.png", "a b", "é", "a;b\"c\r", "x/y"]));
+    }
+    if random.once_in(4) {
+        ask.extra = Some(random.pick(&[
+            Extra::Timeout,
+            Extra::BadTimeout,
+            Extra::UserId(other),
+            Extra::AllowRemote,
+            Extra::ForbidRemote,
+            Extra::AllowRedirect,
+            Extra::Junk,
+        ]));
+    }
+    if random.once_in(3) {
+        ask.range = Some(span(random));
+        ask.if_range = random.once_in(3).then(|| validator(random, &ask));
+    }
+    ask.if_none_match = random.once_in(5).then(|| validator(random, &ask));
+    ask.if_modified_since = random.once_in(8).then(|| validator(random, &ask));
+    ask
+}
+
+fn span(random: &mut Random) -> Span {
+    match random.below(4) {
+        0 => Span::From(random.below(20)),
+        1 => Span::Between(random.below(20), random.below(50)),
+        2 => Span::Last(random.below(20)),
+        _ => Span::Ignored(random.pick(&["bytes=0-1,3-4", "bytes=x", "lines=0-1", "bytes=--1"])),
+    }
+}
+
+fn validator(random: &mut Random, ask: &Ask) -> Validator {
+    let media = if random.once_in(3) { random.below(MEDIA) } else { ask.media };
+    let what = if random.once_in(3) { what(random) } else { ask.what };
+    match random.below(6) {
+        0 => Validator::WeakTag(media, what),
+        1 => Validator::ListedTag(media, what),
+        2 => Validator::Text(random.pick(&["*", "1", "\"\"", Media::date(), "x"])),
+        _ => Validator::Tag(media, what),
+    }
+}
+
+struct Stage {
+    world: World,
+    answers: usize,
+}
+
+impl Stage {
+    fn apply(&mut self, operation: &Operation) -> Result<(), String> {
+        let on_their_way = self.world.flights.len();
+        let world = &mut self.world;
+        let homeserver: &mut Homeserver = &mut world.homeserver;
+        match operation {
+            Operation::Ask(ask, isolate, delay_ms) => return self.ask(ask, *isolate, *delay_ms),
+            Operation::Advance(place) if on_their_way > 0 => {
+                return self.advance(place % on_their_way);
+            }
+            Operation::Advance(_) => {}
+            Operation::Pass(ms) => world.now_ms += ms,
+            Operation::StepClock(secs) => world.step_secs += secs,
+            Operation::LogIn(token) => homeserver.tokens[*token].is_valid = true,
+            Operation::LogOut(token) => homeserver.tokens[*token].is_valid = false,
+            Operation::Lock(token) => homeserver.tokens[*token].is_locked = true,
+            Operation::Unlock(token) => homeserver.tokens[*token].is_locked = false,
+            Operation::Upload(media) => homeserver.media[*media].is_deleted = false,
+            Operation::Delete(media) => homeserver.media[*media].is_deleted = true,
+            Operation::Quarantine(media) => homeserver.media[*media].is_quarantined = true,
+            Operation::Unquarantine(media) => homeserver.media[*media].is_quarantined = false,
+            Operation::Restrict(media, reader) => homeserver.media[*media].reader = *reader,
+            Operation::Fall(health) => homeserver.health = *health,
+            Operation::TurnOdd(quirk) => homeserver.quirk = *quirk,
+            Operation::TurnCdn(cdn) => homeserver.cdn = *cdn,
+            Operation::Upgrade(habits) => homeserver.habits = *habits,
+            Operation::Fail(fault) => world.cache.fault = *fault,
+            Operation::Evict(which) => world.cache.evict(*which),
+            Operation::Settle => world.cache.settle(),
+            Operation::Restart(isolate) => world.memories[*isolate] = Memory::default(),
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, ask: &Ask, isolate: usize, delay_ms: Option<u64>) -> Result<(), String> {
+        let mut answered = self.world.begin(ask, isolate);
+        let Some(delay_ms) = delay_ms else { return self.judge(answered) };
+        while answered.is_none() {
+            self.world.now_ms += delay_ms;
+            answered = self.world.advance(self.world.flights.len() - 1);
+        }
+        self.judge(answered)
+    }
+
+    fn advance(&mut self, place: usize) -> Result<(), String> {
+        let answered = self.world.advance(place);
+        self.judge(answered)
+    }
+
+    fn judge(&mut self, answered: Option<Answered>) -> Result<(), String> {
+        let Some(answered) = answered else { return Ok(()) };
+        self.answers += 1;
+        oracle::check(&self.world, &answered)
+            .map_err(|complaint| format!("{complaint}\n{}", answered.reply))
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}\n{:?}", self.vars, self.habits)?;
+        for media in &self.media {
+            writeln!(f, "{media:?}")?;
+        }
+        for (at, operation) in self.operations.iter().enumerate() {
+            writeln!(f, "{at:>3} {operation:?}")?;
+        }
+        Ok(())
+    }
+}
