@@ -51,6 +51,8 @@ size: build ## Check the size of the Worker against its budget
 dry-run: build ## Check that wrangler would deploy the Worker
 	npx wrangler deploy --dry-run
 
+# Most tests wait for a process or a clock: more of them at once than there are cores.
+cargo-test: export RUST_TEST_THREADS = 6
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
 
