@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -16,7 +16,10 @@ use crate::cache_key::CacheKey;
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
 pub(super) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
 
-/// How long others wait. Asking for a small body takes no longer where anyone would want to wait.
+/// How many fills of one body a request waits for, one after the other.
+pub(super) const MAX_AWAITED: usize = 3;
+
+/// How long others wait for each. Asking for a small body takes no longer where anyone would want to wait.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
@@ -42,14 +45,13 @@ pub(super) fn begin(key: &CacheKey) -> Fill {
     Fill { done, resolve }
 }
 
-/// Waits for another request's fill of `key`. Says whether there was one.
+/// Waits for another request's fill of `key`. Says whether there was one that has ended.
 pub(super) async fn wait(key: &CacheKey) -> bool {
     let done = FILLS.with_borrow(|fills| {
         fills.iter().find(|(other, _)| other == key).map(|(_, done)| done.clone())
     });
     let Some(done) = done else { return false };
-    select(JsFuture::from(done), Delay::from(MAX_WAIT)).await;
-    true
+    matches!(select(JsFuture::from(done), Delay::from(MAX_WAIT)).await, Either::Left(_))
 }
 
 impl Drop for Fill {

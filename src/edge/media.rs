@@ -37,7 +37,11 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     let now = clock::now_unix_secs();
     let (mut found, held) =
         join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref(), now)).await;
-    if found.is_none() && fills::wait(&keys.entry).await {
+    // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
+    for _ in 0..fills::MAX_AWAITED {
+        if found.is_some() || !fills::wait(&keys.entry).await {
+            break;
+        }
         found = look_up(call, &keys.entry).await;
     }
     let fill = found.is_none().then(|| fills::begin(&keys.entry));
