@@ -10,6 +10,8 @@ mod errors;
 mod federation;
 mod forwarded;
 mod headers;
+mod herd;
+mod hostile;
 mod hosts;
 mod leases;
 mod legacy;
