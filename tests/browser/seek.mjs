@@ -3,7 +3,7 @@
 //     node seek.mjs <access token> <address to upload to> <name=address to play from>…
 //
 // Prints one line of JSON: the file's size and length, and what was seen over a slow line from each
-// address. The picture itself tells which second it is, so a seek is checked by what is shown.
+// address. The picture itself tells its time, so a seek is checked by what is shown.
 import { existsSync } from 'node:fs';
 import http from 'node:http';
 import { delimiter, join } from 'node:path';
@@ -14,10 +14,12 @@ import { chromium } from 'playwright-core';
 import { relay } from './relay.mjs';
 import { webm } from './webm.mjs';
 
-const SECONDS = 120;
-const FRAMES = { width: 640, height: 360, framesPerSecond: 4 };
+const FORM = { width: 640, height: 360, framesEach: 12, frameMs: 250 };
+const PICTURES = 40;
+const PICTURE_SECONDS = (FORM.framesEach * FORM.frameMs) / 1000;
+const SECONDS = PICTURES * PICTURE_SECONDS;
 const LINE_BYTES_PER_SECOND = 4_000_000;
-const SEEKS = [SECONDS / 2, SECONDS - 2];
+const SEEKS = [SECONDS / 2, SECONDS - PICTURE_SECONDS];
 
 const SEEK_PATIENCE_MS = 20_000;
 // Where nothing is seekable there is nothing to wait for; it shows that the picture doesn't change.
@@ -36,8 +38,8 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-background-networking'],
 });
 try {
-  const pictures = await onPage((page) => page.evaluate(draw, { ...FRAMES, count: SECONDS }));
-  const video = webm(pictures.map((picture) => Buffer.from(picture, 'base64')), FRAMES);
+  const pictures = await onPage((page) => page.evaluate(draw, { ...FORM, count: PICTURES }));
+  const video = webm(pictures.map((picture) => Buffer.from(picture, 'base64')), FORM);
   const path = await upload(video);
   const seen = {};
   for (const [name, address] of sources.map((source) => source.split('='))) {
@@ -80,7 +82,7 @@ async function watch(address, path) {
       for (const target of SEEKS) {
         const isSeekable = target <= started.seekableUntil;
         const patienceMs = isSeekable ? SEEK_PATIENCE_MS : VAIN_SEEK_PATIENCE_MS;
-        const sought = await page.evaluate(seek, { target, patienceMs });
+        const sought = await page.evaluate(seek, { target, patienceMs, pictureSeconds: PICTURE_SECONDS });
         seen.seeks.push({ target, ...sought, movedBytes: line.movedBytes() });
       }
       return seen;
@@ -102,7 +104,7 @@ async function onPage(action) {
 
 // What follows runs in the browser.
 
-// Noise, which makes large files, and eight blocks: the second in binary, light for 1.
+// Noise, which makes large files, and eight blocks: the picture's number in binary, light for 1.
 async function draw({ width, height, count }) {
   const canvas = Object.assign(document.createElement('canvas'), { width, height });
   const context = canvas.getContext('2d', { alpha: false });
@@ -113,10 +115,10 @@ async function draw({ width, height, count }) {
     noise.data[at] = state >>> 24;
   }
   const pictures = [];
-  for (let second = 0; second < count; second++) {
+  for (let number = 0; number < count; number++) {
     context.putImageData(noise, 0, 0);
     for (let bit = 0; bit < 8; bit++) {
-      context.fillStyle = (second >> bit) & 1 ? 'white' : 'black';
+      context.fillStyle = (number >> bit) & 1 ? 'white' : 'black';
       context.fillRect((bit * width) / 8, 0, width / 8, height / 2);
     }
     const picture = canvas.toDataURL('image/webp', 0.5);
@@ -140,22 +142,23 @@ async function start(url) {
   return { tookMs: Math.round(performance.now() - began), duration: video.duration, seekableUntil };
 }
 
-// Seeks, and waits until the picture of that second shows; `shown` is the one that does at last.
-async function seek({ target, patienceMs }) {
+// Seeks, and waits until the picture of that time shows; `shown` is the time of the one that does.
+async function seek({ target, patienceMs, pictureSeconds }) {
   const video = document.querySelector('video');
   const canvas = Object.assign(document.createElement('canvas'), { width: 8, height: 2 });
   const context = canvas.getContext('2d', { willReadFrequently: true });
-  const shownSecond = () => {
+  const shown = () => {
     context.drawImage(video, 0, 0, 8, 2);
     const { data } = context.getImageData(0, 0, 8, 1);
-    return Array.from({ length: 8 }, (_, bit) => (data[bit * 4] > 127) << bit).reduce((a, b) => a | b);
+    const bits = Array.from({ length: 8 }, (_, bit) => (data[bit * 4] > 127) << bit);
+    return bits.reduce((number, bit) => number | bit) * pictureSeconds;
   };
   const began = performance.now();
   const elapsed = () => Math.round(performance.now() - began);
   video.currentTime = target;
-  while (video.seeking || Math.abs(shownSecond() - target) > 1) {
+  while (video.seeking || shown() !== target) {
     if (elapsed() > patienceMs) break;
     await new Promise(requestAnimationFrame);
   }
-  return { tookMs: elapsed(), time: video.currentTime, shown: shownSecond() };
+  return { tookMs: elapsed(), time: video.currentTime, shown: shown() };
 }

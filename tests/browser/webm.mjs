@@ -1,4 +1,4 @@
-// The smallest WebM file that a player can seek in: key frames alone, one cluster a second, and in
+// The smallest WebM file that a player can seek in: key frames alone, one cluster for each picture, and in
 // front of them an index (Cues). https://www.matroska.org/technical/elements.html
 //
 // A lossy WebP picture is a VP8 key frame in another envelope, so any canvas can make frames.
@@ -18,18 +18,18 @@ const VIDEO = 1;
 const KEY_FRAME = 0x80;
 const NS_PER_MS = 1_000_000;
 
-// A file that shows each picture for one second, as so many frames.
-export function webm(pictures, { width, height, framesPerSecond }) {
-  const frames = pictures.map(keyFrame);
-  const clusters = frames.map((frame, second) => element(ID.Cluster, [
-    number(ID.Timestamp, second * 1000),
-    ...Array.from({ length: framesPerSecond }, (_, index) =>
-      element(ID.SimpleBlock, [blockHead(Math.round((index * 1000) / framesPerSecond)), frame])),
+// A file that shows one picture after the other, each for so many frames.
+export function webm(pictures, { width, height, framesEach, frameMs }) {
+  const pictureMs = framesEach * frameMs;
+  const clusters = pictures.map(keyFrame).map((frame, picture) => element(ID.Cluster, [
+    number(ID.Timestamp, picture * pictureMs),
+    ...Array.from({ length: framesEach }, (_, index) =>
+      element(ID.SimpleBlock, [blockHead(index * frameMs), frame])),
   ]));
   const description = Buffer.concat([
     element(ID.Info, [
       number(ID.TimestampScale, NS_PER_MS),
-      float(ID.Duration, pictures.length * 1000),
+      float(ID.Duration, pictures.length * pictureMs),
       text(ID.MuxingApp, 'matrix-media-edge'),
       text(ID.WritingApp, 'matrix-media-edge'),
     ]),
@@ -44,19 +44,19 @@ export function webm(pictures, { width, height, framesPerSecond }) {
     ]),
   ]);
   // Numbers have a fixed size, so the index is as long with wrong positions as with right ones.
-  const cluster0 = description.length + cues(clusters, 0).length;
-  const segment = element(ID.Segment, [description, cues(clusters, cluster0), ...clusters]);
+  const cluster0 = description.length + cues(clusters, pictureMs, 0).length;
+  const segment = element(ID.Segment, [description, cues(clusters, pictureMs, cluster0), ...clusters]);
   const head = element(ID.EBML, [
     text(ID.DocType, 'webm'), number(ID.DocTypeVersion, 2), number(ID.DocTypeReadVersion, 2),
   ]);
   return Buffer.concat([head, segment]);
 }
 
-function cues(clusters, first) {
+function cues(clusters, clusterMs, first) {
   let position = first;
-  return element(ID.Cues, clusters.map((cluster, second) => {
+  return element(ID.Cues, clusters.map((cluster, index) => {
     const point = element(ID.CuePoint, [
-      number(ID.CueTime, second * 1000),
+      number(ID.CueTime, index * clusterMs),
       element(ID.CueTrackPositions, [number(ID.CueTrack, 1), number(ID.CueClusterPosition, position)]),
     ]);
     position += cluster.length;

@@ -73,6 +73,45 @@ fn a_clients_validator_is_translated_and_opens_nothing() {
 }
 
 #[test]
+fn every_form_of_the_current_validator_is_a_304_and_any_other_the_whole() {
+    let media = world().upload("image/png", SQUARES);
+    let thumbnail = media.thumbnail("width=320&height=240&method=scale");
+    for ask in [media.download().user("alice"), thumbnail.user("alice")] {
+        ask.warm();
+        let etag = ask.edge().header("etag").expect("no ETag").to_owned();
+        let forms = [&*etag, &format!("W/{etag}"), &format!(r#""other", {etag}"#), "*"];
+        for form in forms {
+            for method in ["GET", "HEAD"] {
+                let answer = ask.clone().method(method).header("If-None-Match", form).edge();
+                assert_eq!((answer.status, answer.body.len()), (304, 0), "{method} {form}");
+                assert_eq!(answer.asked_synapse(), [304]);
+            }
+        }
+        let whole = ask.direct().body.clone();
+        for (name, value) in [
+            ("If-None-Match", r#""other""#),
+            ("If-None-Match", etag.trim_matches('"')),
+            // Synapse tells no date.
+            ("If-Modified-Since", "Fri, 31 Dec 2100 23:59:59 GMT"),
+        ] {
+            let answer = ask.clone().header(name, value).edge();
+            assert_eq!((answer.status, &answer.body), (200, &whole), "{name}: {value}");
+        }
+    }
+}
+
+#[test]
+fn a_404_at_the_legacy_door_takes_nothing_from_the_client_door() {
+    let media = stored_download();
+    for _ in 0..2 {
+        let frozen = media.legacy("v3", "download").edge();
+        assert_eq!((frozen.status, frozen.asked_synapse()), (404, vec![404]));
+    }
+    let answer = media.download().user("alice").edge();
+    assert_eq!((answer.status, answer.asked_synapse()), (200, vec![304]));
+}
+
+#[test]
 fn two_files_never_share_a_validator() {
     let [first, second] = [b"first", b"other"].map(|bytes| {
         let media = world().upload("text/plain", bytes);

@@ -5,7 +5,7 @@
 //! *reader* is open at the legacy door too.
 
 use std::net::TcpListener;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::scope;
 use std::time::Duration;
 
@@ -40,52 +40,51 @@ struct Item {
 
 #[test]
 fn media_reaches_another_homeserver_whole_and_later_on_a_304() {
-    // Synapse sends no empty file to other servers: see `federation`.
-    let sizes = [1, 16_383, 16_384, 16_385, 1 << 20, 30 << 20];
-    let items = start_both(|owner| sizes.map(|size| owner.upload("image/png", "", noise(size))));
-    for item in &items {
-        assert_arrives(item);
-        assert_eq!(item.answers_to_servers(), [200], "{} bytes", item.bytes.len());
-    }
-    for item in &items {
-        wait_for("the owner's edge serves what it has stored", PATIENCE, || {
-            READER.forget_remote_media();
-            assert_arrives(item);
-            item.answers_to_servers().ends_with(&[304]).then_some(())
-        });
-    }
+    federate(|owner| {
+        // Synapse sends no empty file to other servers: see `federation`.
+        let sizes = [1, 16_383, 16_384, 16_385, 1 << 20, 30 << 20];
+        for item in sizes.map(|size| owner.upload("image/png", "", noise(size))) {
+            assert_arrives(&item);
+            assert_eq!(item.answers_to_servers(), [200], "{} bytes", item.bytes.len());
+            wait_for("the owner's edge serves what it has stored", PATIENCE, || {
+                READER.forget_remote_media();
+                assert_arrives(&item);
+                item.answers_to_servers().ends_with(&[304]).then_some(())
+            });
+        }
+    });
 }
 
 #[test]
 fn types_and_names_reach_another_homeserver() {
-    let names = ["", "plain.bin", "%C3%A9t%C3%A9%20%E2%98%80.bin", "a%3Bb%22c.bin", "a%2Fb.bin"];
     let types = ["image/png", "text/plain; charset=utf-8", "application/pdf", "garbage"];
-    let rows = types.iter().flat_map(|content_type| names.map(|name| (*content_type, name)));
-    let items = start_both(|owner| {
-        rows.map(|(content_type, name)| owner.upload(content_type, name, b"bytes".to_vec()))
-            .collect::<Vec<_>>()
-    });
-    for item in &items {
-        let theirs = item.download_by(item.site);
-        for _ in ["stored by nobody", "stored by the owner's edge"] {
-            let ours = item.download_by(&READER);
-            for header in ["content-type", "content-disposition"] {
-                assert_eq!(ours.header(header), theirs.header(header));
+    let names = ["", "plain.bin", "%C3%A9t%C3%A9%20%E2%98%80.bin", "a%3Bb%22c.bin", "a%2Fb.bin"];
+    federate(|owner| {
+        for (content_type, name) in types.iter().flat_map(|t| names.map(|name| (t, name))) {
+            let item = owner.upload(content_type, name, b"bytes".to_vec());
+            let theirs = item.download_by(owner);
+            for state in ["from Synapse", "from the edge"] {
+                let ours = item.download_by(&READER);
+                for header in ["content-type", "content-disposition"] {
+                    assert_eq!(ours.header(header), theirs.header(header), "{name} {state}");
+                }
+                READER.forget_remote_media();
             }
-            READER.forget_remote_media();
         }
-    }
+    });
 }
 
 #[test]
 fn media_that_is_gone_is_gone_for_other_homeservers() {
-    let item = start_both(|owner| owner.upload("image/png", "", b"soon deleted".to_vec()));
-    assert_arrives(&item);
-    READER.forget_remote_media();
-    let path = format!("/_synapse/admin/v1/media/{}/{}", item.site.synapse.server_name, item.id);
-    assert_eq!(item.site.as_admin(Ask::get(&path).method("DELETE")).status, 200);
-    let answer = READER.direct(&item.client_download().token(READER.synapse.token(USER)));
-    assert_eq!((answer.status, answer.errcode().as_str()), (404, "M_NOT_FOUND"));
+    federate(|owner| {
+        let item = owner.upload("image/png", "", b"soon deleted".to_vec());
+        assert_arrives(&item);
+        READER.forget_remote_media();
+        let path = format!("/_synapse/admin/v1/media/{}/{}", owner.synapse.server_name, item.id);
+        assert_eq!(owner.as_admin(Ask::get(&path).method("DELETE")).status, 200);
+        let answer = READER.direct(&item.client_download().token(READER.synapse.token(USER)));
+        assert_eq!((answer.status, answer.errcode().as_str()), (404, "M_NOT_FOUND"));
+    });
 }
 
 #[test]
@@ -131,12 +130,16 @@ fn what_the_open_door_stored_opens_nothing_at_the_client_door() {
     assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"));
 }
 
-/// Starts both homeservers at the same time, and gives the owner to `prepare`.
-fn start_both<T>(prepare: impl FnOnce(&'static Site) -> T) -> T {
+/// Starts both homeservers at the same time, and runs a test to which they belong alone: what one
+/// test makes the reader forget would be missing in the middle of another's download.
+fn federate(test: impl FnOnce(&'static Site)) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     scope(|scope| {
         scope.spawn(|| LazyLock::force(&READER));
-        prepare(&OWNER)
-    })
+        LazyLock::force(&OWNER);
+    });
+    test(&OWNER);
 }
 
 /// Claims that the reader's user gets the item as it was uploaded.
