@@ -103,7 +103,7 @@ pub(crate) enum Cdn {
     Expired,
     Down,
     Loops,
-    /// It redirects to a host without TLS.
+    /// It redirects to a near host, where TLS is not a must.
     Downgrades,
 }
 
@@ -406,7 +406,7 @@ impl Homeserver {
             Cdn::Expired => *Answer::refused(403, "AccessDenied"),
             Cdn::Down => Answer::failed(OriginError::Unreachable),
             Cdn::Loops => elsewhere(&wire.url),
-            Cdn::Downgrades => elsewhere("http://cdn.example.com/0/content"),
+            Cdn::Downgrades => elsewhere("http://127.0.0.1/0/content"),
         }
     }
 }

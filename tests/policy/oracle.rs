@@ -9,20 +9,23 @@
 
 use http::Method;
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, CONTENT_DISPOSITION, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, AUTHORIZATION, CONTENT_DISPOSITION,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
 };
 use matrix_media_edge::config::OriginRedirects;
 use matrix_media_edge::lease::LeaseScope;
 use matrix_media_edge::route::Door;
 use percent_encoding::percent_decode_str;
 
-use crate::ask::{Span, What};
+use crate::ask::{Ask, Span, What};
 use crate::homeserver::{HOMESERVER, Media, envelope};
-use crate::world::{Answered, Exchanged, Reply, Word, World};
+use crate::world::{Answered, Exchanged, Flight, Reply, Word, World};
 
 type Verdict = Result<(), String>;
+
+/// One in vain (`whoami`, HEAD), one for the media, five hops.
+const MAX_QUESTIONS: usize = 7;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,7 @@ fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
         format!("{status:?} after {} questions", talk.len())
     })?;
     expect(is_hit == reply.headers.contains_key(AGE), || "Age is for hits".into())?;
+    expect(talk.len() <= MAX_QUESTIONS, || format!("{} questions", talk.len()))?;
     let Some((stored, _)) = found.stored.as_ref() else { return Ok(()) };
     let lasts = |since: Option<u64>| {
         let seconds = world.config.lease.lease_seconds;
@@ -146,13 +150,14 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let (window_secs, words) = match ground {
         Ground::Yes => {
             let judge = flight.talk.iter().rev().find(|told| told.is_of_homeserver());
-            let said = judge.and_then(|told| told.answer.status());
-            return expect(matches!(said, Some(200 | 304 | 307)), complaint);
+            let said_yes = judge.is_some_and(|told| {
+                matches!(told.answer.status(), Some(200 | 304 | 307)) && is_own(world, flight, told)
+            });
+            return expect(said_yes, complaint);
         }
-        // Heard while the question was on its way.
-        Ground::Identity => (policy.lease_seconds, &world.words[..]),
         Ground::Lease => (policy.lease_seconds, &world.words[..]),
-        // What was heard after it had looked is not known to it.
+        // What was heard since it looked is not known to it.
+        Ground::Identity => (policy.lease_seconds, &world.words[..flight.heard_before]),
         Ground::Stale => (policy.stale_if_error_seconds, &world.words[..flight.heard_before]),
     };
     let ask = &flight.ask;
@@ -181,8 +186,18 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
         .filter(is_about_media)
         .take_while(|word| !refuses_media(word))
         .any(|word| word.is_yes() && lasts(word));
+    // `whoami` has just told.
+    let token_is_good = token_is_good || ground == Ground::Identity;
     expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
     expect(media_is_good, || format!("{} for the media", complaint()))
+}
+
+/// Whether it was asked with the client's own credential for what the client wants.
+fn is_own(world: &World, flight: &Flight, told: &Exchanged) -> bool {
+    let unnamed = Ask { file_name: None, ..flight.ask.clone() };
+    let url = format!("{HOMESERVER}{}", unnamed.target(&world.homeserver));
+    let credential = |headers: &HeaderMap| headers.get(AUTHORIZATION).cloned();
+    told.wire.url == url && credential(&told.wire.headers) == credential(&flight.head.headers)
 }
 
 fn representation(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
@@ -254,7 +269,7 @@ enum Selected {
 }
 
 /// RFC 9110 §13.2.2 and §14.2, by the validators that the reply itself bears.
-fn selected(flight: &crate::world::Flight, reply: &Reply, length: usize) -> Selected {
+fn selected(flight: &Flight, reply: &Reply, length: usize) -> Selected {
     let sent: &HeaderMap = &flight.head.headers;
     let asked = |name: HeaderName| sent.get(name).and_then(|value| value.to_str().ok());
     let tag = reply.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();

@@ -86,6 +86,7 @@ impl Scenario {
             isolates: random.pick(&[1, 1, 1, 2]),
             has_steps: random.once_in(5),
             has_restrictions: is_pair || !is_remembering,
+            is_plain: random.once_in(2),
             pauses_ms: bounds
                 .iter()
                 .flat_map(|ms| [*ms, ms.saturating_sub(1), ms / 4 * 3, ms / 2 + 300])
@@ -196,6 +197,8 @@ struct Plot {
     isolates: usize,
     has_steps: bool,
     has_restrictions: bool,
+    /// Whether clients ask for media and nothing else.
+    is_plain: bool,
     /// Pauses that end where a lease or the stale window does.
     pauses_ms: Vec<u64>,
 }
@@ -206,9 +209,14 @@ impl Plot {
         let media = random.below(self.media);
         match random.below(36) {
             0..16 => {
+                let ask = if self.is_plain {
+                    plain_ask(random, media, token)
+                } else {
+                    ask(random, media, token)
+                };
                 let delay_ms = random.pick(&[0, 0, 0, 400, 1000, 8000]);
-                let delay_ms = (!random.once_in(6)).then_some(delay_ms);
-                Operation::Ask(ask(random, media, token), random.below(self.isolates), delay_ms)
+                let is_awaited = !random.once_in(6);
+                Operation::Ask(ask, random.below(self.isolates), is_awaited.then_some(delay_ms))
             }
             16..18 => Operation::Advance(random.below(4)),
             22 if self.has_steps => Operation::StepClock(random.pick(&[-100, -3, -1, 1, 3, 100])),
@@ -244,15 +252,14 @@ impl Plot {
     }
 
     fn to_media(&self, random: &mut Random, media: usize) -> Operation {
-        match random.below(6) {
+        match random.below(4) {
+            _ if self.has_restrictions && random.once_in(2) => {
+                Operation::Restrict(media, random.once_in(2).then(|| random.below(TOKENS)))
+            }
             0 => Operation::Quarantine(media),
             1 => Operation::Unquarantine(media),
             2 => Operation::Delete(media),
-            3 => Operation::Upload(media),
-            _ if self.has_restrictions => {
-                Operation::Restrict(media, random.once_in(2).then(|| random.below(self.tokens)))
-            }
-            _ => Operation::Unquarantine(media),
+            _ => Operation::Upload(media),
         }
     }
 }
@@ -290,6 +297,15 @@ fn what(random: &mut Random) -> What {
         1..5 => random.pick(&THUMBNAILS),
         _ => What::Content,
     }
+}
+
+fn plain_ask(random: &mut Random, media: usize, token: usize) -> Ask {
+    let ask = if random.once_in(6) {
+        Ask::new(Door::Legacy, media, Credential::None)
+    } else {
+        Ask::new(Door::Client, media, Credential::Header(token))
+    };
+    Ask { what: random.pick(&[What::Content, What::Content, THUMBNAILS[0]]), ..ask }
 }
 
 fn ask(random: &mut Random, media: usize, token: usize) -> Ask {
