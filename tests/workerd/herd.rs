@@ -75,7 +75,7 @@ fn strangers_among_them_are_refused_and_spoil_nothing() {
     let id = world.media();
     let path = thumbnail_path(&id);
     delay(world, &path);
-    let is_stranger = |i: usize| i % 10 == 0;
+    let is_stranger = |i: usize| i.is_multiple_of(10);
     let tokens: Vec<String> =
         (0..50).map(|i| if is_stranger(i) { format!("syt_x{i}") } else { world.token() }).collect();
     let requests: Vec<Request> = tokens.iter().map(|token| thumbnail(&id, token)).collect();
