@@ -1,7 +1,7 @@
 //! Leases: for `LEASE_SECONDS` the homeserver's yes to a token and about a media stands, at the
 //! door where it was given, and nothing but its yes is one.
 
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use test_support::assertions::assert_matrix_error;
@@ -338,20 +338,31 @@ fn when_a_lease_ends_the_origin_decides_again() {
 }
 
 #[test]
-fn an_old_lease_is_renewed_behind_the_client_who_finds_it_old() {
+fn an_old_lease_is_renewed_once_behind_the_clients_who_find_it_old() {
     let world = World::start_with(&[("LEASE_SECONDS", "8")]);
     let (id, token) = (world.stored_media(), world.token());
     let (path, request) = (download_path(&id), download(&id, &token));
     // Its last quarter begins after six seconds, and the clock counts whole ones.
     request.send(&world.edge.address);
     let ttl_now = ttl(&world.assert_unasked(&path, &request));
-    sleep(Duration::from_secs(ttl_now - 1) - Duration::from_millis(200));
+    sleep(Duration::from_secs(ttl_now - 2) + Duration::from_millis(200));
 
     world.origin.forget(&path);
-    let answer = request.send(&world.edge.address);
-    assert_served(&answer);
-    assert!(is_hit(&answer) && ttl(&answer) <= 2, "{answer:?}");
-    sleep(Duration::from_millis(500));
+    // Slow enough that all of them find it old.
+    world.origin.on(&path, |call| {
+        sleep(Duration::from_millis(300));
+        call.reply_by_default()
+    });
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let answer = request.send(&world.edge.address);
+                assert_served(&answer);
+                assert!(is_hit(&answer) && ttl(&answer) <= 2, "{answer:?}");
+            });
+        }
+    });
+    sleep(Duration::from_millis(600));
     let asked = world.origin.asked_once(&path);
     assert_eq!((asked.header("if-none-match"), asked.answered_bytes), (Some("1"), 0));
     assert_eq!(asked.header("authorization"), Some(format!("Bearer {token}").as_str()));
