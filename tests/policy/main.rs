@@ -6,8 +6,11 @@ mod homeserver;
 mod oracle;
 mod random;
 mod scenario;
+mod scene;
 mod store;
 mod world;
 
 mod exchange;
+mod leases;
 mod properties;
+mod representations;

@@ -171,8 +171,7 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let is_open = ask.door == Door::Legacy;
     let lasts = |word: &Word| {
         let (now_ms, window_ms) = (world.edge_ms(), window_secs * 1000);
-        word.asked_ms / 1000 <= now_ms / 1000
-            && now_ms < word.said_ms.max(word.asked_ms) + window_ms
+        word.came_ms / 1000 <= now_ms / 1000 && now_ms < word.said_ms.max(word.came_ms) + window_ms
     };
     let refuses_token =
         |word: &Word| matches!(word.status, 401 | 403) || is_pair && word.status == 404;

@@ -49,6 +49,8 @@ pub(crate) struct Flight {
     keys: Option<(CacheKey, Option<LeaseKeys>)>,
     /// The lease that it renews behind the back of a client who has an answer already.
     renews: Option<CacheKey>,
+    /// When it came, by the edge's clock.
+    came_ms: u64,
     /// How many words had been heard when it looked leases up.
     pub(crate) heard_before: usize,
     pub(crate) found: Found,
@@ -112,8 +114,8 @@ pub(crate) struct Word {
     /// Nothing for `whoami`.
     pub(crate) media: Option<usize>,
     pub(crate) status: u16,
-    /// When it was asked for and when it was said, by the edge's clock.
-    pub(crate) asked_ms: u64,
+    /// When the request came for which it was asked, and when it was said, by the edge's clock.
+    pub(crate) came_ms: u64,
     pub(crate) said_ms: u64,
 }
 
@@ -203,6 +205,7 @@ impl World {
             isolate,
             keys: None,
             renews: None,
+            came_ms: self.edge_ms(),
             heard_before: self.words.len(),
             found: Found::default(),
             stage: Stage::Done,
@@ -293,7 +296,7 @@ impl World {
                 if let Some(last) = flight.talk.last_mut() {
                     last.answer = answer.clone();
                 }
-                self.hear(&flight, &answer, asked, answered);
+                self.hear(&flight, &answer, answered);
                 match next {
                     Next::Forward(endpoint) => Some(self.relay(flight, endpoint, answer)),
                     Next::Pending(pending) => {
@@ -323,7 +326,7 @@ impl World {
         self.homeserver.answer(&Wire { method, url, headers }).status()
     }
 
-    fn hear(&mut self, flight: &Flight, answer: &Answer, asked: Moment, answered: Moment) {
+    fn hear(&mut self, flight: &Flight, answer: &Answer, answered: Moment) {
         let Some(Exchanged { wire, .. }) = flight.talk.last() else { return };
         let is_about_media = wire.url.contains("/download/") || wire.url.contains("/thumbnail/");
         let is_about_token = wire.url.ends_with("/account/whoami");
@@ -340,7 +343,7 @@ impl World {
             token: flight.ask.token(),
             media: is_about_media.then_some(flight.ask.media),
             status,
-            asked_ms: asked.edge_ms,
+            came_ms: flight.came_ms,
             said_ms: answered.edge_ms,
         });
     }
