@@ -1,0 +1,200 @@
+//! What is served without the homeserver's word about this very request.
+
+use matrix_media_edge::route::Door;
+
+use crate::ask::{Ask, Credential, Extra};
+use crate::homeserver::{Habits, Health, Validators};
+use crate::scene::{
+    ALICE, BOB, LEASED, NO_QUESTION, STALE, STRICT, SYNAPSE, THUMBNAIL, ask, bytes, world,
+};
+
+#[test]
+fn a_lease_spares_the_question() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    world.now_ms += 10_000;
+    let hit = world.answer(&ask());
+    assert_eq!((hit.status(), hit.questions().len()), (200, 0));
+    assert_eq!((hit.header("age"), hit.reply.body.len()), ("10", 40));
+    assert_eq!(hit.header("cache-status"), "matrix-media-edge; hit; ttl=50");
+}
+
+#[test]
+fn a_lease_ends_after_its_seconds() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    world.now_ms += 60_000;
+    assert_eq!(world.answer(&ask()).heard(), [304]);
+}
+
+#[test]
+fn a_token_is_accepted_by_the_homeserver_before_it_is_leased() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).heard(), [304]);
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, Credential::Header(3))).status(), 401);
+}
+
+#[test]
+fn a_token_that_is_leased_opens_what_was_confirmed_to_others() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&Ask::new(Door::Client, 1, BOB));
+    world.answer(&ask());
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).heard(), NO_QUESTION);
+}
+
+#[test]
+fn a_token_that_is_leased_for_one_media_opens_no_other() {
+    let vars = [("LEASE_SECONDS", "60"), ("LEASE_SCOPE", "token+media")];
+    let mut world = world(&vars, Habits { refusal: 404, ..SYNAPSE });
+    world.answer(&ask());
+    world.answer(&Ask::new(Door::Client, 1, BOB));
+    world.homeserver.media[0].reader = Some(1);
+    assert_eq!(world.answer(&ask()).heard(), NO_QUESTION);
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).status(), 404);
+}
+
+#[test]
+fn hidden_media_stays_hidden_when_another_sees_it() {
+    let vars = [("LEASE_SECONDS", "60"), ("LEASE_SCOPE", "token+media")];
+    let mut world = world(&vars, Habits { refusal: 404, ..SYNAPSE });
+    let bobs = Ask::new(Door::Client, 0, BOB);
+    world.answer(&bobs);
+    world.homeserver.media[0].reader = Some(1);
+    world.now_ms += 59_000;
+    let thumbnail = Ask { what: THUMBNAIL, ..bobs.clone() };
+    assert_eq!(world.answer(&thumbnail).status(), 404);
+    world.answer(&ask());
+    assert_eq!(world.answer(&bobs).heard(), [404]);
+}
+
+#[test]
+fn a_refusal_ends_the_lease_of_a_token() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    world.homeserver.tokens[1].is_valid = false;
+    assert_eq!(world.answer(&Ask::new(Door::Client, 1, ALICE)).status(), 401);
+    assert_eq!(world.answer(&ask()).heard(), [401]);
+}
+
+#[test]
+fn a_404_ends_the_lease_of_a_media() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    world.homeserver.media[0].is_quarantined = true;
+    assert_eq!(world.answer(&Ask { what: THUMBNAIL, ..ask() }).status(), 404);
+    assert_eq!(world.answer(&ask()).heard(), [404]);
+}
+
+#[test]
+fn an_old_lease_is_renewed_behind_the_client_that_it_serves() {
+    let mut world = world(LEASED, SYNAPSE);
+    world.answer(&ask());
+    world.now_ms += 50_000;
+    assert!(world.begin(&ask(), 0).is_some());
+    assert!(world.begin(&ask(), 0).is_some());
+    assert_eq!(world.flights.len(), 1, "one question is enough");
+    while !world.flights.is_empty() {
+        world.advance(0);
+    }
+    world.now_ms += 40_000;
+    assert_eq!(world.answer(&ask()).heard(), NO_QUESTION);
+}
+
+#[test]
+fn a_request_on_behalf_of_another_has_no_lease() {
+    let mut world = world(LEASED, SYNAPSE);
+    let service = |extra| Ask { extra, ..Ask::new(Door::Client, 0, Credential::Header(0)) };
+    world.answer(&service(None));
+    assert_eq!(world.answer(&service(Some(Extra::UserId(1)))).heard(), [304]);
+    assert_eq!(world.answer(&service(Some(Extra::UserId(3)))).status(), 403);
+    assert_eq!(world.answer(&service(None)).heard(), NO_QUESTION);
+}
+
+#[test]
+fn without_validators_and_leases_nothing_is_stored() {
+    let habits = Habits { validators: Validators::Nothing, ..SYNAPSE };
+    let mut world = world(STRICT, habits);
+    world.answer(&ask());
+    assert_eq!(world.answer(&ask()).heard(), [200]);
+}
+
+#[test]
+fn without_validators_whoami_tells_of_the_token() {
+    let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..SYNAPSE });
+    world.answer(&ask());
+    let hit = world.answer(&Ask::new(Door::Client, 0, BOB));
+    assert_eq!(hit.questions(), ["/_matrix/client/v3/account/whoami"]);
+    assert_eq!(hit.reply.body, bytes());
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, Credential::Header(3))).status(), 401);
+}
+
+#[test]
+fn whoami_counts_while_the_media_is_leased_only() {
+    let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..SYNAPSE });
+    world.answer(&ask());
+    world.now_ms += 59_000;
+    world.begin(&Ask::new(Door::Client, 0, BOB), 0);
+    world.advance(0);
+    world.now_ms += 1_000;
+    assert!(world.advance(0).is_none(), "the media itself is asked for");
+    world.advance(0);
+    assert_eq!(world.advance(0).map(|answered| answered.heard()), Some(vec![200, 200]));
+}
+
+#[test]
+fn without_whoami_the_media_is_asked_for() {
+    let habits = Habits { validators: Validators::Nothing, knows_whoami: false, ..SYNAPSE };
+    let mut world = world(LEASED, habits);
+    world.answer(&ask());
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).heard(), [404, 200]);
+}
+
+#[test]
+fn while_the_homeserver_is_down_those_it_accepted_lately_are_served() {
+    for (health, heard) in
+        [(Health::Unreachable, 0), (Health::Silent, 0), (Health::Status(503), 503)]
+    {
+        let mut world = world(STALE, SYNAPSE);
+        world.answer(&ask());
+        world.homeserver.health = health;
+        world.now_ms += 599_000;
+        let stale = world.answer(&ask());
+        assert_eq!((stale.status(), stale.heard()), (200, vec![heard]));
+        assert!(stale.header("cache-status").ends_with("detail=stale-if-error"));
+        world.now_ms += 1_000;
+        assert!(world.answer(&ask()).status() >= 500, "{health:?}");
+    }
+}
+
+#[test]
+fn nobody_else_is_served_while_the_homeserver_is_down() {
+    for vars in [STRICT, STALE] {
+        let mut world = world(vars, SYNAPSE);
+        world.answer(&ask());
+        world.homeserver.health = Health::Unreachable;
+        let refused = world.answer(&Ask::new(Door::Client, 0, BOB));
+        assert_eq!(refused.status(), 502);
+        assert!(refused.reply.to_string().contains("M_UNKNOWN"));
+    }
+}
+
+#[test]
+fn a_refusal_that_is_known_outlasts_the_homeserver() {
+    let mut world = world(STALE, SYNAPSE);
+    world.answer(&ask());
+    world.answer(&Ask { what: THUMBNAIL, ..ask() });
+    world.homeserver.media[0].is_quarantined = true;
+    assert_eq!(world.answer(&Ask { what: THUMBNAIL, ..ask() }).status(), 404);
+    world.homeserver.health = Health::Unreachable;
+    assert_eq!(world.answer(&ask()).status(), 502);
+}
+
+#[test]
+fn a_client_is_told_to_slow_down_by_the_homeserver_itself() {
+    let mut world = world(STALE, SYNAPSE);
+    world.answer(&ask());
+    world.homeserver.health = Health::Status(429);
+    let refused = world.answer(&ask());
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, "3"));
+}

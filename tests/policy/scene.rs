@@ -1,0 +1,100 @@
+//! Where the examples play: a homeserver that does as Synapse does, two users, two videos.
+
+use http::Method;
+use http::header::AsHeaderName;
+use matrix_media_edge::route::Door;
+
+use crate::ask::{Ask, Credential, Span, What};
+use crate::homeserver::{HOMESERVER, Habits, Media, SERVER_NAME, Validators};
+use crate::scenario::tokens;
+use crate::world::{Answered, World};
+
+pub(crate) const SYNAPSE: Habits = Habits {
+    validators: Validators::One,
+    knows_head: true,
+    knows_whoami: true,
+    reads_legacy_tokens: false,
+    refusal: 403,
+};
+
+pub(crate) const STRICT: &[(&str, &str)] = &[];
+pub(crate) const LEASED: &[(&str, &str)] = &[("LEASE_SECONDS", "60")];
+pub(crate) const STALE: &[(&str, &str)] = &[("STALE_IF_ERROR_SECONDS", "600")];
+
+pub(crate) const NO_QUESTION: [u16; 0] = [];
+
+pub(crate) const ALICE: Credential = Credential::Header(1);
+pub(crate) const BOB: Credential = Credential::Header(2);
+
+pub(crate) const THUMBNAIL: What =
+    What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop");
+
+pub(crate) fn world(vars: &[(&str, &str)], habits: Habits) -> World {
+    let mut world = World::new(vars, habits);
+    world.homeserver.tokens = tokens();
+    world.homeserver.media = (0..2).map(video).collect();
+    world
+}
+
+pub(crate) fn video(index: usize) -> Media {
+    Media {
+        server_name: SERVER_NAME,
+        id: format!("media{index}"),
+        length: 40,
+        content_type: "video/mp4",
+        disposition: Some("inline; filename=upload.mp4"),
+        is_quarantined: false,
+        is_deleted: false,
+        is_frozen: false,
+        reader: None,
+    }
+}
+
+pub(crate) fn ask() -> Ask {
+    Ask::new(Door::Client, 0, ALICE)
+}
+
+pub(crate) fn legacy() -> Ask {
+    Ask::new(Door::Legacy, 0, Credential::None)
+}
+
+pub(crate) fn server() -> Ask {
+    Ask::new(Door::Federation, 0, Credential::Signature)
+}
+
+pub(crate) fn bytes() -> Vec<u8> {
+    video(0).bytes("content")
+}
+
+pub(crate) fn by_name(file_name: &'static str) -> Ask {
+    Ask { file_name: Some(file_name), ..ask() }
+}
+
+pub(crate) fn ranged(range: Span) -> Ask {
+    Ask { range: Some(range), ..ask() }
+}
+
+pub(crate) fn head(ask: Ask) -> Ask {
+    Ask { method: Method::HEAD, ..ask }
+}
+
+impl Answered {
+    pub(crate) fn status(&self) -> u16 {
+        self.reply.status
+    }
+
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> &str {
+        self.reply.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
+    }
+
+    /// How the origin answered each question; 0 where it didn't.
+    pub(crate) fn heard(&self) -> Vec<u16> {
+        self.flight.talk.iter().map(|told| told.answer.status().unwrap_or(0)).collect()
+    }
+
+    /// What was asked, with the server it was asked of left out if that is the homeserver.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        let text = |url: &str| url.trim_start_matches(HOMESERVER).to_owned();
+        self.flight.talk.iter().map(|told| text(&told.wire.url)).collect()
+    }
+}
