@@ -81,8 +81,8 @@ impl Scenario {
         ];
         let bounds = [lease_seconds, stale_seconds].map(|seconds| seconds * 1000);
         let plot = Plot {
-            tokens: random.pick(&[1, 2, TOKENS]),
-            media: random.pick(&[1, 2, MEDIA]),
+            tokens: random.pick(&[1, 2, 2, TOKENS]),
+            media: random.pick(&[1, 1, 2, MEDIA]),
             isolates: random.pick(&[1, 1, 1, 2]),
             has_steps: random.once_in(5),
             has_restrictions: is_pair || !is_remembering,
@@ -253,8 +253,9 @@ impl Plot {
 
     fn to_media(&self, random: &mut Random, media: usize) -> Operation {
         match random.below(4) {
-            _ if self.has_restrictions && random.once_in(2) => {
-                Operation::Restrict(media, random.once_in(2).then(|| random.below(TOKENS)))
+            _ if self.has_restrictions && !random.once_in(3) => {
+                let token = random.below(self.tokens);
+                Operation::Restrict(media, random.once_in(2).then_some(token))
             }
             0 => Operation::Quarantine(media),
             1 => Operation::Unquarantine(media),
