@@ -9,7 +9,7 @@ use ::http::header::{CACHE_CONTROL, HeaderMap};
 use futures_util::future::join;
 use wasm_bindgen::JsValue;
 
-use super::{Call, cache, http, streams};
+use super::{Call, cache, clock, http, streams};
 use crate::cache_key::CacheKey;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::request::{ReplyHead, own_value};
@@ -21,12 +21,21 @@ const GENERATION_RECORDS: usize = 10_000;
 /// The most that is read of a record, in bytes.
 const MAX_RECORD_BYTES: usize = 1024;
 
-/// Records by name. When the young generation is full it becomes the old one, and the old one is
+/// The homeserver's last word, and when it was given, in seconds since the Unix epoch.
+#[derive(Clone, Copy)]
+enum Word {
+    /// A yes: when it was asked for.
+    Yes(u64),
+    /// A no: when it arrived. A yes that was asked for before is no news.
+    No(u64),
+}
+
+/// Words by name. When the young generation is full it becomes the old one, and the old one is
 /// forgotten: what is used stays, at the price of a copy.
 #[derive(Default)]
 struct Memory {
-    young: BTreeMap<CacheKey, u64>,
-    old: BTreeMap<CacheKey, u64>,
+    young: BTreeMap<CacheKey, Word>,
+    old: BTreeMap<CacheKey, Word>,
 }
 
 thread_local! {
@@ -55,22 +64,29 @@ impl Drop for Refreshing {
 }
 
 impl Memory {
-    fn get(&mut self, key: &CacheKey) -> Option<u64> {
-        let confirmed = self.young.get(key).copied().or_else(|| self.old.remove(key))?;
-        self.insert(key.clone(), confirmed);
-        Some(confirmed)
+    fn get(&mut self, key: &CacheKey) -> Option<Word> {
+        let word = self.young.get(key).copied().or_else(|| self.old.remove(key))?;
+        self.insert(key.clone(), word);
+        Some(word)
     }
 
-    fn insert(&mut self, key: CacheKey, confirmed_unix_secs: u64) {
+    fn insert(&mut self, key: CacheKey, word: Word) {
         if self.young.len() >= GENERATION_RECORDS {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(key, confirmed_unix_secs);
+        self.young.insert(key, word);
     }
 
-    fn remove(&mut self, key: &CacheKey) {
-        self.young.remove(key);
-        self.old.remove(key);
+    /// Takes a yes in, unless a later no is known. Says whether it counts.
+    fn insert_yes(&mut self, key: &CacheKey, confirmed_unix_secs: u64) -> bool {
+        let counts = match self.get(key) {
+            Some(Word::No(refused_unix_secs)) => refused_unix_secs < confirmed_unix_secs,
+            Some(Word::Yes(_)) | None => true,
+        };
+        if counts {
+            self.insert(key.clone(), Word::Yes(confirmed_unix_secs));
+        }
+        counts
     }
 }
 
@@ -87,19 +103,18 @@ pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>, now: u64) -> 
     Leases { credential, media }
 }
 
+/// Memory answers for a lease. Beyond that, for the stale window, only the PoP cache does: another
+/// isolate may have heard a no since.
 async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
-    let remembered = MEMORY.with_borrow_mut(|memory| memory.get(key));
-    let retention = call.config.lease.retention_seconds();
-    if let Some(confirmed) = remembered
-        && now.saturating_sub(confirmed) < retention
+    if let Some(Word::Yes(confirmed)) = MEMORY.with_borrow_mut(|memory| memory.get(key))
+        && call.config.lease.is_alive(confirmed, now)
     {
         return Some(confirmed);
     }
     let response = cache::look_up(&call.config, key).await?;
     let text = streams::read_bounded(&response.body()?, MAX_RECORD_BYTES).await.ok()??;
     let confirmed = parse_record(std::str::from_utf8(&text).ok()?, key)?;
-    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), confirmed));
-    Some(confirmed)
+    MEMORY.with_borrow_mut(|memory| memory.insert_yes(key, confirmed)).then_some(confirmed)
 }
 
 /// Writes or removes records.
@@ -139,7 +154,9 @@ pub(super) fn apply(
 }
 
 fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), JsValue> {
-    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), confirmed_unix_secs));
+    if !MEMORY.with_borrow_mut(|memory| memory.insert_yes(key, confirmed_unix_secs)) {
+        return Ok(());
+    }
     let max_age = format!("public, max-age={}", call.config.lease.retention_seconds());
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, own_value(&max_age))]);
     let head = ReplyHead { status: StatusCode::OK, headers };
@@ -149,6 +166,7 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), Js
 }
 
 fn remove(call: &Call, key: &CacheKey) {
-    MEMORY.with_borrow_mut(|memory| memory.remove(key));
+    let refused = Word::No(clock::now_unix_secs());
+    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), refused));
     cache::remove(&call.context, &call.config, key);
 }

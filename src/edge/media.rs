@@ -132,7 +132,7 @@ async fn respond(
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases)?;
     let release = |body: Option<&ReadableStream>| streams::release(&call.context, body);
-    if !matches!(outcome.body, Body::Stored(Cut::Whole | Cut::Multipart(_))) {
+    if !matches!(outcome.body, Body::Stored(_)) {
         release(stored_body.as_ref());
     }
     let served = match outcome.entry {
@@ -155,16 +155,12 @@ async fn respond(
         Body::Origin(cut) => respond_cut(call, &outcome.head, origin_body, cut),
         Body::Stored(Cut::Part(range, length)) => {
             let part = cache::look_up_part(&call.config, &keys.entry, range, length).await;
-            match part {
-                Some(body) => http::response(&outcome.head, Some(&body)),
-                // The cache can't slice, or has lost the entry since.
-                None => {
-                    let whole = cache::look_up(&call.config, &keys.entry).await;
-                    let body = whole.and_then(|response| response.body());
-                    let body = body.ok_or_else(|| JsValue::from("the stored body is gone"))?;
-                    respond_cut(call, &outcome.head, Some(body), Cut::Part(range, length))
-                }
+            if part.is_some() {
+                release(stored_body.as_ref());
+                return http::response(&outcome.head, part.as_ref());
             }
+            // The cache can't slice, or has lost the entry since.
+            respond_cut(call, &outcome.head, stored_body, Cut::Part(range, length))
         }
         Body::Stored(cut) => respond_cut(call, &outcome.head, stored_body, cut),
     }

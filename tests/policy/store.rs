@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use matrix_media_edge::cache_key::CacheKey;
-use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
+use matrix_media_edge::lease::{
+    LeaseChange, LeaseKeys, LeasePolicy, Leases, parse_record, write_record,
+};
 use matrix_media_edge::request::ReplyHead;
 use matrix_media_edge::stored::{STORED_META, StoredMeta};
 
@@ -99,7 +101,7 @@ pub(crate) struct Memory(BTreeMap<CacheKey, u64>);
 pub(crate) struct LeaseStore<'a> {
     pub(crate) memory: &'a mut Memory,
     pub(crate) cache: &'a mut Cache,
-    pub(crate) retention_secs: u64,
+    pub(crate) policy: LeasePolicy,
     pub(crate) now_ms: u64,
     /// The edge's own clock, which may be wrong.
     pub(crate) now_unix_secs: u64,
@@ -134,7 +136,7 @@ impl LeaseStore<'_> {
 
     fn find(&mut self, key: &CacheKey) -> Option<u64> {
         let remembered = self.memory.0.get(key).copied();
-        let is_of_use = |at: &u64| self.now_unix_secs.saturating_sub(*at) < self.retention_secs;
+        let is_of_use = |at: &u64| self.policy.is_alive(*at, self.now_unix_secs);
         if let Some(confirmed) = remembered.filter(is_of_use) {
             return Some(confirmed);
         }
@@ -147,7 +149,7 @@ impl LeaseStore<'_> {
         let Some(key) = key else { return };
         self.memory.0.insert(key.clone(), confirmed_unix_secs);
         let record = write_record(key, confirmed_unix_secs);
-        let ends_ms = self.now_ms + self.retention_secs * 1000;
+        let ends_ms = self.now_ms + self.policy.retention_seconds() * 1000;
         self.cache.put(key, Entry { record, body: Vec::new(), ends_ms });
     }
 

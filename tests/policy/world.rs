@@ -415,7 +415,7 @@ impl World {
         LeaseStore {
             memory: &mut self.memories[isolate],
             cache: &mut self.cache,
-            retention_secs: self.config.lease.retention_seconds(),
+            policy: self.config.lease,
             now_ms: self.now_ms,
             now_unix_secs,
         }
