@@ -196,6 +196,20 @@ fn a_404_ends_the_medias_lease_at_once_at_its_own_door() {
 }
 
 #[test]
+fn a_404_of_a_file_ends_the_lease_of_its_thumbnails_too() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
+    let thumbnail = media_domain("GET", format!("{path}?width=32&height=32")).bearer(&token);
+    world.store_by(&path, || thumbnail.send(&world.edge.address));
+    world.assert_unasked(&path, &thumbnail);
+    world.origin.homeserver().quarantine(&id);
+    assert_eq!(download(&id, &world.token()).send(&world.edge.address).status, 404);
+    let (answer, _) = world.assert_asked(&path, &thumbnail);
+    assert_matrix_error(&answer, 404, "M_NOT_FOUND");
+}
+
+#[test]
 fn a_media_confirmed_at_one_door_is_not_leased_at_the_other() {
     let world = leased();
     let (id, token) = (world.legacy_media(), world.token());

@@ -128,6 +128,18 @@ fn media_that_was_gone_is_not_served_afterwards() {
     assert_matrix_error(&download(&id, &token).send(&world.edge.address), 503, "M_UNKNOWN");
 }
 
+/// The legacy door's 404 leaves the stored bytes to the client door, and no permission here.
+#[test]
+fn media_that_was_gone_at_the_legacy_door_is_not_served_there_afterwards() {
+    let world = world();
+    let id = world.legacy_media();
+    world.store_by(&legacy_path(&id), || legacy_download(&id).send(&world.edge.address));
+    world.origin.reply(&legacy_path(&id), Reply::error(404, "M_NOT_FOUND", "Not found"));
+    assert_eq!(legacy_download(&id).send(&world.edge.address).status, 404);
+    world.origin.reply(&legacy_path(&id), Reply::error(503, "M_UNKNOWN", "Down for a moment"));
+    assert_matrix_error(&legacy_download(&id).send(&world.edge.address), 503, "M_UNKNOWN");
+}
+
 #[test]
 fn a_request_with_terms_of_its_own_is_not_served() {
     let world = world();
