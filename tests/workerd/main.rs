@@ -13,6 +13,7 @@ mod headers;
 mod herd;
 mod hostile;
 mod hosts;
+mod lease_ends;
 mod leases;
 mod legacy;
 mod memory;
