@@ -26,6 +26,8 @@ deploy: ## Deploy the Worker as wrangler.toml describes it
 	@scripts/setup node wasm
 	@if grep -n '^[^#]*\<example\.' wrangler.toml; then \
 		echo 'wrangler.toml: write your own names in place of the examples above'; exit 1; fi
+	@if ! grep -q '^ *pattern\|^ *routes* *=' wrangler.toml; then \
+		echo 'wrangler.toml: write the routes that lead to the Worker'; exit 1; fi
 	npx wrangler deploy
 
 test: setup format lint docs build size dry-run cargo-test ## Check all that CI checks
