@@ -69,7 +69,8 @@ pub(super) async fn look_up_part(
 /// need not stay for the end.
 ///
 /// Cloudflare commits no body that broke off. The local cache does, a moment after it says that it
-/// is done: so the last byte of this very entry is looked for, and the entry goes if it is not there.
+/// is done: so the last byte of this very entry is looked for, and the entry goes if it is not
+/// there.
 pub(super) fn store(
     context: &Rc<Context>,
     config: &Rc<Config>,

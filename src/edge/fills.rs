@@ -19,7 +19,8 @@ pub(super) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
 /// How many fills of one body a request waits for, one after the other.
 pub(super) const MAX_AWAITED: usize = 3;
 
-/// How long others wait for each. Asking for a small body takes no longer where anyone would want to wait.
+/// How long others wait for each. Asking for a small body takes no longer where anyone would want
+/// to wait.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {

@@ -91,8 +91,9 @@ impl Memory {
 }
 
 /// Finds the records that may count.
-pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>, now: u64) -> Leases {
+pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
+    let now = clock::now_unix_secs();
     let credential = async {
         match &keys.credential {
             Some(key) => look_up_one(call, key, now).await,

@@ -34,15 +34,16 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         Begin::Bypass(reason) => return forward_media(call, Endpoint { door, reason }).await,
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let now = clock::now_unix_secs();
-    let (mut found, held) =
-        join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref(), now)).await;
+    let (mut found, mut held) =
+        join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref())).await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
     for _ in 0..fills::MAX_AWAITED {
         if found.is_some() || !fills::wait(&keys.entry).await {
             break;
         }
-        found = look_up(call, &keys.entry).await;
+        // Much may have been said in the meantime, about the credential too.
+        (found, held) =
+            join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref())).await;
     }
     let fill = found.is_none().then(|| fills::begin(&keys.entry));
     let (stored_body, stored) = found.unzip();
