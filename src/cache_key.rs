@@ -6,8 +6,8 @@
 use std::fmt;
 
 use crate::base_url::BaseUrl;
+use crate::credentials::TokenDigest;
 use crate::ids::{MediaId, Mxc, ServerName};
-use crate::lease::TokenDigest;
 use crate::route::{Document, Door, Representation};
 
 /// Begins every key; a change of what is stored under a key changes it.

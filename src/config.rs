@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 use crate::base_url::BaseUrl;
 use crate::headers::is_settable;
 use crate::ids::ServerName;
-use crate::lease::{LeasePolicy, LeaseScope};
+use crate::lease_policy::{LeasePolicy, LeaseScope};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 

@@ -5,6 +5,9 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use crate::request::RequestHead;
 
 /// An access token. It has no `Display` and its `Debug` tells nothing.
@@ -63,6 +66,25 @@ impl Credential {
     }
 }
 
+/// A keyed digest of an access token: what stands for it in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenDigest(String);
+
+impl TokenDigest {
+    /// HMAC-SHA-256 (RFC 2104) of the token, in hexadecimal.
+    pub fn new(key: &[u8], token: &AccessToken) -> Self {
+        #[expect(clippy::expect_used, reason = "RFC 2104 takes keys of any length")]
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+        mac.update(token.as_bytes());
+        Self(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The digest in hexadecimal.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +138,15 @@ mod tests {
     #[test]
     fn debug_output_tells_no_token() {
         assert!(!format!("{:?}", credential(Some(b"Bearer syt_x"), "/")).contains("syt"));
+    }
+
+    #[test]
+    fn a_digest_is_hmac_sha_256() {
+        // printf token | openssl dgst -sha256 -hmac key
+        let digest = TokenDigest::new(b"key", &AccessToken::parse("token").unwrap());
+        assert_eq!(
+            digest.as_str(),
+            "646b8eac0c4ae4178299c9bd924e2bf073dfb07e024901a8c864f65b9462bf0d"
+        );
     }
 }

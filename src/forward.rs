@@ -6,9 +6,8 @@ use http::Method;
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
-use crate::headers::{
-    add_cors, add_media_security, ask_for_identity, to_client, to_homeserver, to_stranger,
-};
+use crate::forwarding::{ask_for_identity, to_homeserver, to_stranger};
+use crate::headers::{add_cors, add_media_security, to_client};
 use crate::request::{
     Keep, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
 };

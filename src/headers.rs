@@ -4,14 +4,12 @@
 //! as RFC 9110 §7.6.1 allows.
 
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION,
-    CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::config::Config;
-use crate::request::{Keep, RequestHead, own_value};
+use crate::request::Keep;
 
 /// Marks a request to the origin with the server name that we serve, so that we know it again
 /// when the "origin" turns out to be ourselves.
@@ -21,8 +19,6 @@ pub const LOOP: HeaderName = HeaderName::from_static("x-matrix-media-edge");
 pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request headers that decisions depend on.
 pub const READ: [HeaderName; 7] =
@@ -155,32 +151,6 @@ pub fn to_client(origin: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
-/// Headers of every request that goes to the homeserver: who is asking, for whom, and the admin's.
-pub fn to_homeserver(head: &RequestHead, config: &Config) -> HeaderMap {
-    let mut headers = to_stranger(head, config);
-    for (name, value) in &config.origin_headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    headers
-}
-
-/// The same for a host that is not the homeserver, and so must not see the admin's secrets.
-pub fn to_stranger(head: &RequestHead, config: &Config) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    // Set, not appended: Synapse believes the first address of the first header.
-    if let Some(address) = head.headers.get(CONNECTING_IP) {
-        headers.insert(FORWARDED_FOR, address.clone());
-    }
-    headers.insert(FORWARDED_PROTO, own_value(&head.scheme));
-    headers.insert(LOOP, own_value(config.server_name.as_str()));
-    headers
-}
-
-/// Asks for the bytes as they are: an encoded body has another length, and can't be sliced.
-pub fn ask_for_identity(headers: &mut HeaderMap) {
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-}
-
 /// CORS as the specification wants it on every answer, errors included.
 /// <https://spec.matrix.org/v1.15/client-server-api/#web-browser-clients>
 pub fn add_cors(headers: &mut HeaderMap) {
@@ -205,21 +175,6 @@ pub fn add_media_security(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::config;
-    use crate::target::Target;
-
-    fn head(headers: &[(&'static str, &'static str)]) -> RequestHead {
-        RequestHead {
-            method: http::Method::GET,
-            scheme: "https".to_owned(),
-            authority: "media.example.com".to_owned(),
-            target: Target::new("/"),
-            headers: headers
-                .iter()
-                .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
-                .collect(),
-        }
-    }
 
     #[test]
     fn media_requests_carry_only_what_is_listed() {
@@ -267,21 +222,6 @@ mod tests {
         assert!(is_named_by_connection("keep-alive, X-Hop", "x-hop"));
         assert!(!is_named_by_connection("keep-alive", "x-hop"));
         assert!(!is_named_by_connection("Upgrade", "upgrade"));
-    }
-
-    #[test]
-    fn the_connecting_address_replaces_any_claim() {
-        let headers =
-            to_homeserver(&head(&[("cf-connecting-ip", "203.0.113.7")]), &config(&[]).unwrap());
-        assert_eq!(headers["x-forwarded-for"], "203.0.113.7");
-        assert_eq!(headers["x-forwarded-proto"], "https");
-    }
-
-    #[test]
-    fn origin_headers_are_for_the_homeserver_alone() {
-        let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
-        assert_eq!(to_homeserver(&head(&[]), &config)["x-secret"], "s");
-        assert!(!to_stranger(&head(&[]), &config).contains_key("x-secret"));
     }
 
     #[test]

@@ -6,77 +6,11 @@
 //! that very credential and by nothing else, counted from when the question was sent, so that no
 //! answer on its way can make a lease longer than it should be.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use crate::cache_key::{CacheKey, Subject};
-use crate::credentials::AccessToken;
+use crate::credentials::TokenDigest;
 use crate::ids::Mxc;
+use crate::lease_policy::{LeasePolicy, LeaseScope};
 use crate::route::Door;
-
-/// `LEASE_SECONDS`, `LEASE_SCOPE` and `STALE_IF_ERROR_SECONDS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeasePolicy {
-    /// How long a yes lasts. 0: not at all, every request asks.
-    pub lease_seconds: u64,
-    /// What a token's yes covers.
-    pub scope: LeaseScope,
-    /// How long after its last yes a credential is served while the homeserver is down.
-    pub stale_if_error_seconds: u64,
-}
-
-/// What a token's yes covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaseScope {
-    /// All media that the homeserver confirms to anyone at this door.
-    Token,
-    /// The media that it was given for (MSC3911).
-    TokenAndMedia,
-}
-
-impl LeasePolicy {
-    /// Whether anything is remembered at all.
-    pub const fn is_remembering(self) -> bool {
-        self.retention_seconds() > 0
-    }
-
-    /// How long a record may be of use.
-    pub const fn retention_seconds(self) -> u64 {
-        if self.lease_seconds > self.stale_if_error_seconds {
-            self.lease_seconds
-        } else {
-            self.stale_if_error_seconds
-        }
-    }
-
-    /// Whether a yes of `confirmed_unix_secs` still counts.
-    pub const fn is_alive(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
-        is_within(confirmed_unix_secs, self.lease_seconds, now_unix_secs)
-    }
-
-    /// Whether a yes still counts but should be renewed: in the last quarter of its life.
-    pub const fn is_old(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
-        !is_within(confirmed_unix_secs, self.lease_seconds - self.lease_seconds / 4, now_unix_secs)
-    }
-
-    /// Whether a yes counts while the homeserver is down.
-    pub const fn is_within_stale_window(
-        self,
-        confirmed_unix_secs: u64,
-        now_unix_secs: u64,
-    ) -> bool {
-        is_within(confirmed_unix_secs, self.stale_if_error_seconds, now_unix_secs)
-    }
-}
-
-/// Whole seconds of two instants differ by less than `seconds` only if the instants do. A clock
-/// that has stepped back makes a record of the future, which counts for nothing.
-const fn is_within(since_unix_secs: u64, seconds: u64, now_unix_secs: u64) -> bool {
-    match now_unix_secs.checked_sub(since_unix_secs) {
-        Some(age_secs) => age_secs < seconds,
-        None => false,
-    }
-}
 
 /// The records that stand for one yes, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,28 +83,10 @@ pub fn parse_record(text: &str, key: &CacheKey) -> Option<u64> {
 
 const RECORD_VERSION: &str = "1";
 
-/// A keyed digest of an access token: what stands for it in names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenDigest(String);
-
-impl TokenDigest {
-    /// HMAC-SHA-256 (RFC 2104) of the token, in hexadecimal.
-    pub fn new(key: &[u8], token: &AccessToken) -> Self {
-        #[expect(clippy::expect_used, reason = "RFC 2104 takes keys of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-        mac.update(token.as_bytes());
-        Self(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// The digest in hexadecimal.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::AccessToken;
     use crate::ids::{MediaId, ServerName};
 
     const POLICY: LeasePolicy =
@@ -189,30 +105,6 @@ mod tests {
 
     fn keys(scope: LeaseScope, door: Door, token: &str, media_id: &str) -> LeaseKeys {
         LeaseKeys::new(LeasePolicy { scope, ..POLICY }, door, Some(&digest(token)), &mxc(media_id))
-    }
-
-    #[test]
-    fn a_lease_ends_on_its_last_second() {
-        assert!(POLICY.is_alive(100, 100));
-        assert!(POLICY.is_alive(100, 159));
-        assert!(!POLICY.is_alive(100, 160));
-    }
-
-    #[test]
-    fn no_lease_is_alive_in_strict_mode() {
-        assert!(!LeasePolicy { lease_seconds: 0, ..POLICY }.is_alive(100, 100));
-    }
-
-    #[test]
-    fn a_lease_of_the_future_counts_for_nothing() {
-        assert!(!POLICY.is_alive(101, 100));
-        assert!(!POLICY.is_within_stale_window(101, 100));
-    }
-
-    #[test]
-    fn a_lease_is_old_in_its_last_quarter() {
-        assert!(!POLICY.is_old(100, 144));
-        assert!(POLICY.is_old(100, 145));
     }
 
     #[test]
@@ -238,16 +130,6 @@ mod tests {
         let key = keys(LeaseScope::Token, Door::Client, "syt_secret", "m").credential.unwrap();
         assert!(!key.to_string().contains("secret"));
         assert_ne!(digest("syt_a"), digest("syt_b"));
-    }
-
-    #[test]
-    fn the_digest_is_hmac_sha_256() {
-        // RFC 4231 §4.3, test case 2, whose text has spaces that no token has; so by openssl:
-        // printf token | openssl dgst -sha256 -hmac key
-        assert_eq!(
-            digest("token").as_str(),
-            "646b8eac0c4ae4178299c9bd924e2bf073dfb07e024901a8c864f65b9462bf0d"
-        );
     }
 
     #[test]

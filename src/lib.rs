@@ -9,34 +9,40 @@
 //! natively. Everything that touches the runtime is in `edge`, which exists for wasm only. Bodies
 //! stay streams of the runtime from door to door: no code here ever holds one, small JSON aside.
 //!
-//! The modules stand in the order of a request's life.
+//! The modules stand in order: each uses those of the groups before it and of its own.
 
 pub mod base_url;
-pub mod config;
 pub mod ids;
-pub mod request;
-pub mod route;
 pub mod target;
+
+pub mod headers;
+pub mod lease_policy;
+pub mod request;
+
+pub mod config;
+pub mod matrix_error;
+
+pub mod route;
 pub mod thumbnail;
 
 pub mod cache_control;
 pub mod cache_key;
 pub mod conditional;
 pub mod credentials;
-pub mod exchange;
-pub mod forward;
 pub mod lease;
 pub mod multipart;
 pub mod range;
 pub mod redirect;
 pub mod storability;
 pub mod stored;
-pub mod well_known;
 
 pub mod cache_status;
 pub mod content_disposition;
-pub mod headers;
-pub mod matrix_error;
+pub mod forwarding;
+
+pub mod exchange;
+pub mod forward;
+pub mod well_known;
 
 #[cfg(target_arch = "wasm32")]
 mod edge;

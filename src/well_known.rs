@@ -17,7 +17,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
-use crate::headers::{add_cors, to_client, to_homeserver, to_stranger};
+use crate::forwarding::{to_homeserver, to_stranger};
+use crate::headers::{add_cors, to_client};
 use crate::matrix_error::Rejection;
 use crate::request::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,

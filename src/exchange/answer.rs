@@ -6,13 +6,13 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::question::Fetched;
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
 use crate::headers::{add_cors, add_media_security, to_client};
-use crate::lease::{LeaseChange, LeaseScope};
+use crate::lease::LeaseChange;
+use crate::lease_policy::LeaseScope;
 use crate::matrix_error::Rejection;
 use crate::range::{RangeRequest, unsatisfied_content_range};
 use crate::request::{OriginHead, ReplyHead, own_value};
@@ -105,6 +105,13 @@ fn from_stored(
     let (head, cut) = complete(exchange, headers, Some(stored.length_bytes()), status);
     let body = cut.map_or(Body::Empty, Body::Stored);
     Outcome { head, body, entry: EntryChange::Keep, leases }
+}
+
+/// How a 200 came about.
+pub(super) struct Fetched {
+    pub(super) permission: Permission,
+    pub(super) method: Method,
+    pub(super) forward: ForwardReason,
 }
 
 /// The origin sent the media: pass it on, and store it where that is allowed.

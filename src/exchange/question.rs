@@ -3,11 +3,13 @@
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 
-use super::{Exchange, ORIGIN_PATIENCE, Outcome, answer};
+use super::answer::{self, Fetched};
+use super::{Exchange, ORIGIN_PATIENCE, Outcome};
 use crate::cache_status::ForwardReason;
 use crate::config::OriginRedirects;
 use crate::credentials::AccessToken;
-use crate::headers::{LOOP, ask_for_identity, to_homeserver};
+use crate::forwarding::{ask_for_identity, to_homeserver};
+use crate::headers::LOOP;
 use crate::lease::{LeaseChange, Leases};
 use crate::matrix_error::Rejection;
 use crate::redirect::{self, MAX_REDIRECTS};
@@ -245,13 +247,6 @@ impl Aim {
             Self::Fetch(_) | Self::FetchRedirected(..) => ForwardReason::UriMiss,
         }
     }
-}
-
-/// How a 200 came about.
-pub(super) struct Fetched {
-    pub(super) permission: Permission,
-    pub(super) method: Method,
-    pub(super) forward: ForwardReason,
 }
 
 impl Exchange {

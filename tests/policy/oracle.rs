@@ -14,7 +14,7 @@ use http::header::{
     HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
 };
 use matrix_media_edge::config::OriginRedirects;
-use matrix_media_edge::lease::LeaseScope;
+use matrix_media_edge::lease_policy::LeaseScope;
 use matrix_media_edge::route::Door;
 use percent_encoding::percent_decode_str;
 

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use matrix_media_edge::cache_key::CacheKey;
-use matrix_media_edge::lease::{
-    LeaseChange, LeaseKeys, LeasePolicy, Leases, parse_record, write_record,
-};
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
+use matrix_media_edge::lease_policy::LeasePolicy;
 use matrix_media_edge::request::ReplyHead;
 use matrix_media_edge::stored::{STORED_META, StoredMeta};
 

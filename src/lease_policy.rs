@@ -1,0 +1,97 @@
+//! How long the homeserver's yes lasts, and how far it reaches: the admin's choice.
+
+/// `LEASE_SECONDS`, `LEASE_SCOPE` and `STALE_IF_ERROR_SECONDS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeasePolicy {
+    /// How long a yes lasts. 0: not at all, every request asks.
+    pub lease_seconds: u64,
+    /// What a token's yes covers.
+    pub scope: LeaseScope,
+    /// How long after its last yes a credential is served while the homeserver is down.
+    pub stale_if_error_seconds: u64,
+}
+
+/// What a token's yes covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseScope {
+    /// All media that the homeserver confirms to anyone at this door.
+    Token,
+    /// The media that it was given for (MSC3911).
+    TokenAndMedia,
+}
+
+impl LeasePolicy {
+    /// Whether anything is remembered at all.
+    pub const fn is_remembering(self) -> bool {
+        self.retention_seconds() > 0
+    }
+
+    /// How long a record may be of use.
+    pub const fn retention_seconds(self) -> u64 {
+        if self.lease_seconds > self.stale_if_error_seconds {
+            self.lease_seconds
+        } else {
+            self.stale_if_error_seconds
+        }
+    }
+
+    /// Whether a yes of `confirmed_unix_secs` still counts.
+    pub const fn is_alive(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
+        is_within(confirmed_unix_secs, self.lease_seconds, now_unix_secs)
+    }
+
+    /// Whether a yes still counts but should be renewed: in the last quarter of its life.
+    pub const fn is_old(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
+        !is_within(confirmed_unix_secs, self.lease_seconds - self.lease_seconds / 4, now_unix_secs)
+    }
+
+    /// Whether a yes counts while the homeserver is down.
+    pub const fn is_within_stale_window(
+        self,
+        confirmed_unix_secs: u64,
+        now_unix_secs: u64,
+    ) -> bool {
+        is_within(confirmed_unix_secs, self.stale_if_error_seconds, now_unix_secs)
+    }
+}
+
+/// Whole seconds of two instants differ by less than `seconds` only if the instants do. A clock
+/// that has stepped back makes a record of the future, which counts for nothing.
+const fn is_within(since_unix_secs: u64, seconds: u64, now_unix_secs: u64) -> bool {
+    match now_unix_secs.checked_sub(since_unix_secs) {
+        Some(age_secs) => age_secs < seconds,
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: LeasePolicy =
+        LeasePolicy { lease_seconds: 60, scope: LeaseScope::Token, stale_if_error_seconds: 600 };
+
+    #[test]
+    fn a_lease_ends_on_its_last_second() {
+        assert!(POLICY.is_alive(100, 100));
+        assert!(POLICY.is_alive(100, 159));
+        assert!(!POLICY.is_alive(100, 160));
+    }
+
+    #[test]
+    fn no_lease_is_alive_in_strict_mode() {
+        assert!(!LeasePolicy { lease_seconds: 0, ..POLICY }.is_alive(100, 100));
+    }
+
+    #[test]
+    fn a_lease_of_the_future_counts_for_nothing() {
+        assert!(!POLICY.is_alive(101, 100));
+        assert!(!POLICY.is_within_stale_window(101, 100));
+    }
+
+    #[test]
+    fn a_lease_is_old_in_its_last_quarter() {
+        assert!(!POLICY.is_old(100, 144));
+        assert!(POLICY.is_old(100, 145));
+    }
+}
