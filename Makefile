@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run measure
+.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run bench
 .NOTPARALLEL:
 
 help:
@@ -58,6 +58,6 @@ cargo-test: export RUST_TEST_THREADS = 6
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
 
-measure: build ## Compare 200 MiB transfers through the edge with Synapse alone
+bench: build ## Compare 200 MiB transfers through the edge with Synapse alone
 	@scripts/setup node synapse
 	cargo bench --locked --bench transfers
