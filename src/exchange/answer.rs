@@ -27,9 +27,7 @@ pub(super) fn leased(
     confirmed_unix_secs: u64,
     now_unix_secs: u64,
 ) -> Outcome {
-    let ttl = lease_end(exchange, confirmed_unix_secs) - to_signed(now_unix_secs);
-    let status = hit(ttl);
-    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, status)
+    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, None)
 }
 
 /// Served because the homeserver is down and was content with this credential not long ago.
@@ -39,9 +37,7 @@ pub(super) fn stale(
     confirmed_unix_secs: u64,
     now_unix_secs: u64,
 ) -> Outcome {
-    let ttl = lease_end(exchange, confirmed_unix_secs) - to_signed(now_unix_secs);
-    let status = CacheStatus { detail: Some("stale-if-error"), ..hit(ttl.min(0)) };
-    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, status)
+    without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, Some("stale-if-error"))
 }
 
 /// RFC 9111 §5.1: a stored response that nobody validated for this request tells its age, counted
@@ -51,8 +47,12 @@ fn without_word(
     stored: &StoredMeta,
     confirmed_unix_secs: u64,
     now_unix_secs: u64,
-    status: CacheStatus,
+    detail: Option<&'static str>,
 ) -> Outcome {
+    let lease_seconds = exchange.config.lease.lease_seconds;
+    let ends_unix_secs = to_signed(confirmed_unix_secs.saturating_add(lease_seconds));
+    let source = Source::Hit { ttl_seconds: ends_unix_secs - to_signed(now_unix_secs) };
+    let status = CacheStatus { source, is_stored: false, detail };
     let mut headers = stored.headers();
     headers.insert(AGE, now_unix_secs.saturating_sub(confirmed_unix_secs).into());
     from_stored(exchange, stored, headers, status, LeaseChange::Keep)
@@ -289,14 +289,6 @@ fn complete(
 
 fn forwarded(reason: ForwardReason, status: Option<StatusCode>) -> CacheStatus {
     CacheStatus { source: Source::Forwarded { reason, status }, is_stored: false, detail: None }
-}
-
-fn hit(ttl_seconds: i64) -> CacheStatus {
-    CacheStatus { source: Source::Hit { ttl_seconds }, is_stored: false, detail: None }
-}
-
-fn lease_end(exchange: &Exchange, confirmed_unix_secs: u64) -> i64 {
-    to_signed(confirmed_unix_secs.saturating_add(exchange.config.lease.lease_seconds))
 }
 
 fn to_signed(seconds: u64) -> i64 {
