@@ -2,6 +2,15 @@
 //!
 //! Reading never fails: what can't be read is left out, and every use is safe without it.
 
+use http::HeaderValue;
+
+use crate::request::own_value;
+
+/// The field of what any cache may keep for so many seconds.
+pub fn public_for(seconds: u64) -> HeaderValue {
+    own_value(&format!("public, max-age={seconds}"))
+}
+
 /// Whether a directive stands in the field, with or without an argument.
 pub fn has_directive(field: &str, name: &str) -> bool {
     directives(field).any(|(directive, _)| directive.eq_ignore_ascii_case(name))

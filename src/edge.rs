@@ -19,7 +19,7 @@ use worker::{Context, Env, console_error, event};
 
 use crate::config::Config;
 use crate::forward;
-use crate::matrix_error::{Rejection, is_read, preflight_reply};
+use crate::matrix_error::{Rejection, preflight_reply};
 use crate::request::RequestHead;
 use crate::route::{Endpoint, Route, admit};
 
@@ -62,9 +62,7 @@ async fn answer(
         Err(rejection) => http::rejection(&rejection),
         Ok(Route::Preflight) => http::response(&preflight_reply(), None),
         Ok(Route::Unrecognized) => http::rejection(&Rejection::Unrecognized),
-        Ok(Route::WellKnown(_)) if !is_read(&head.method) => {
-            http::rejection(&Rejection::WellKnownMethod)
-        }
+        Ok(Route::WellKnown(_)) if !head.is_read() => http::rejection(&Rejection::WellKnownMethod),
         Ok(Route::WellKnown(document)) => well_known::answer(&call, document).await,
         Ok(Route::Media(media)) => media::answer(&call, media).await,
         Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,

@@ -188,13 +188,13 @@ impl Exchange {
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
-                let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
-                Refresh { key, question: Question::new(exchange, aim, leases, now_unix_secs) }
+                let aim = self.aim_at(stored, leases, now_unix_secs);
+                Refresh { key, question: Question::new(self, aim, leases, now_unix_secs) }
             });
             return Decision::Serve(outcome, refresh);
         }
-        let (exchange, aim) = self.aim_at(stored, leases, now_unix_secs);
-        Decision::Ask(Question::new(exchange, aim, leases, now_unix_secs))
+        let aim = self.aim_at(stored, leases, now_unix_secs);
+        Decision::Ask(Question::new(self, aim, leases, now_unix_secs))
     }
 
     /// Since when both records have been alive, if they are.
@@ -229,9 +229,9 @@ impl Exchange {
     }
 
     /// How to ask about what is stored.
-    fn aim_at(self, stored: StoredMeta, leases: Leases, now_unix_secs: u64) -> (Self, Aim) {
+    fn aim_at(&self, stored: StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
         let policy = self.config.lease;
-        let aim = match stored.permission() {
+        match stored.permission() {
             Permission::ETag(_) | Permission::LastModified(_) => Aim::Validate(stored),
             Permission::Redirect => Aim::Confirm(stored),
             // `whoami` tells of a token, not of what it may read.
@@ -244,8 +244,7 @@ impl Exchange {
                 Aim::WhoAmI(stored)
             }
             Permission::None => Aim::Fetch(self.head.method.clone()),
-        };
-        (self, aim)
+        }
     }
 
     /// The client's own target without the file name: one stored response serves every name, and

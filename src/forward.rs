@@ -1,8 +1,6 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
-use http::Method;
-
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
@@ -39,11 +37,10 @@ pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: &OriginHead) 
         detail: Some(endpoint.reason.as_str()),
     };
     let mut headers = to_client(&origin.headers);
-    let is_read = head.method == Method::GET || head.method == Method::HEAD;
     // Servers don't read these, and what they get is to be what the origin sent.
     if endpoint.door != Door::Federation {
         add_cors(&mut headers);
-        if is_read && origin.status.is_success() {
+        if head.is_read() && origin.status.is_success() {
             add_media_security(&mut headers);
         }
     }

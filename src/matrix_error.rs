@@ -3,8 +3,8 @@
 //! <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>. None of them is a
 //! 401: that would log users out on our word.
 
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::config::ConfigError;
@@ -124,11 +124,6 @@ pub fn preflight_reply() -> ReplyHead {
     add_cors(&mut headers);
     headers.insert(http::header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     ReplyHead { status: StatusCode::NO_CONTENT, headers }
-}
-
-/// Whether a document may be read with this method.
-pub fn is_read(method: &Method) -> bool {
-    method == Method::GET || method == Method::HEAD
 }
 
 #[cfg(test)]

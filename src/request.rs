@@ -25,6 +25,11 @@ impl RequestHead {
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// Whether it asks for something as it is: GET or HEAD.
+    pub fn is_read(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
 }
 
 /// A request to the origin. Its body, if any, is the client's own stream.

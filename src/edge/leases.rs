@@ -10,9 +10,10 @@ use futures_util::future::join;
 use wasm_bindgen::JsValue;
 
 use super::{Call, cache, clock, http, streams};
+use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
-use crate::request::{ReplyHead, own_value};
+use crate::request::ReplyHead;
 
 /// Records in one generation. Two generations of some 200 bytes each: at most 4 MB of the
 /// isolate's 128.
@@ -125,48 +126,41 @@ pub(super) fn apply(
     change: LeaseChange,
 ) -> Result<(), JsValue> {
     let Some(keys) = keys else { return Ok(()) };
+    let (credential, media) = (keys.credential.as_ref(), Some(&keys.media));
     match change {
         LeaseChange::Keep => {}
         LeaseChange::Grant { asked_unix_secs } => {
-            write(call, &keys.media, asked_unix_secs)?;
-            if let Some(credential) = &keys.credential {
-                write(call, credential, asked_unix_secs)?;
-            }
+            write(call, media, asked_unix_secs)?;
+            write(call, credential, asked_unix_secs)?;
         }
         LeaseChange::GrantCredential { asked_unix_secs } => {
-            if let Some(credential) = &keys.credential {
-                write(call, credential, asked_unix_secs)?;
-            }
+            write(call, credential, asked_unix_secs)?;
         }
-        LeaseChange::EndCredential => {
-            if let Some(credential) = &keys.credential {
-                remove(call, credential);
-            }
-        }
-        LeaseChange::EndMedia => remove(call, &keys.media),
+        LeaseChange::EndCredential => remove(call, credential),
+        LeaseChange::EndMedia => remove(call, media),
         LeaseChange::End => {
-            remove(call, &keys.media);
-            if let Some(credential) = &keys.credential {
-                remove(call, credential);
-            }
+            remove(call, media);
+            remove(call, credential);
         }
     }
     Ok(())
 }
 
-fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) -> Result<(), JsValue> {
+fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) -> Result<(), JsValue> {
+    let Some(key) = key else { return Ok(()) };
     if !MEMORY.with_borrow_mut(|memory| memory.insert_yes(key, confirmed_unix_secs)) {
         return Ok(());
     }
-    let max_age = format!("public, max-age={}", call.config.lease.retention_seconds());
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, own_value(&max_age))]);
+    let lifetime = public_for(call.config.lease.retention_seconds());
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, lifetime)]);
     let head = ReplyHead { status: StatusCode::OK, headers };
     let record = http::text_response(&head, &write_record(key, confirmed_unix_secs))?;
     cache::store_text(&call.context, &call.config, key, &record);
     Ok(())
 }
 
-fn remove(call: &Call, key: &CacheKey) {
+fn remove(call: &Call, key: Option<&CacheKey>) {
+    let Some(key) = key else { return };
     let refused = Word::No(clock::now_unix_secs());
     MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), refused));
     cache::remove(&call.context, &call.config, key);

@@ -11,6 +11,7 @@ use web_sys::{ReadableStream, Response};
 use worker::Delay;
 
 use super::{Call, cache, clock, http, origin, streams};
+use crate::cache_control::public_for;
 use crate::cache_key::{CacheKey, Subject};
 use crate::redirect::{self, MAX_REDIRECTS};
 use crate::request::{OriginError, ReplyHead};
@@ -112,9 +113,8 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
 }
 
 fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
-    let max_age = format!("public, max-age={}", call.config.cache_seconds);
     let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, crate::request::own_value(&max_age)),
+        (CACHE_CONTROL, public_for(call.config.cache_seconds)),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (STORED_META, kept.meta()),
     ]);

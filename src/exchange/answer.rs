@@ -7,6 +7,7 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
+use crate::cache_control::public_for;
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
@@ -217,10 +218,9 @@ fn storable(
 
 /// Headers of a cache entry: the platform reads the standard ones, we read our own record.
 fn stored_head(exchange: &Exchange, meta: &StoredMeta) -> ReplyHead {
-    let max_age = format!("public, max-age={}", exchange.config.cache_seconds);
     let length = meta.length_bytes();
     let headers = [
-        (CACHE_CONTROL, own_value(&max_age)),
+        (CACHE_CONTROL, public_for(exchange.config.cache_seconds)),
         (CONTENT_LENGTH, length.into()),
         (ETAG, own_value(&EntityTag::new(&exchange.request, length).to_string())),
         (STORED_META, meta.to_header()),
