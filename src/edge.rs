@@ -85,7 +85,10 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
             let head = forward::media_reply(&call.head, endpoint, &http::origin_head(&response)?);
             http::response(&head, response.body().as_ref())
         }
-        Err(error) => http::rejection(&Rejection::Origin(error)),
+        Err(error) => {
+            let (head, text) = forward::media_failure(endpoint, error);
+            http::text_response(&head, &text)
+        }
     }
 }
 

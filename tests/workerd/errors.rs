@@ -87,6 +87,17 @@ fn an_unreachable_origin_says_what_was_tried_in_cache_status() {
 }
 
 #[test]
+fn a_forwarded_request_without_an_answer_says_so_in_cache_status() {
+    let world = World::start();
+    let token = world.token();
+    world.origin.stop();
+    let answer = media_domain("GET", "/_matrix/client/v1/media/config").bearer(&token);
+    let answer = answer.send(&world.edge.address);
+    assert_matrix_error(&answer, 502, "M_UNKNOWN");
+    assert_cache_status(&answer, "fwd=bypass; detail=endpoint");
+}
+
+#[test]
 fn an_origin_that_says_no_http_is_a_502() {
     let world = shared();
     let token = world.token();
