@@ -3,13 +3,14 @@
 //! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
 //! bindings is the shell's work: the parser takes a function from name to text.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use crate::base_url::BaseUrl;
-use crate::headers::is_settable;
+use crate::headers::{is_settable, is_token_byte};
 use crate::ids::ServerName;
+use crate::json;
 use crate::lease_policy::{LeasePolicy, LeaseScope};
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -48,7 +49,7 @@ pub struct Config {
     /// `ORIGIN_REDIRECTS`: what becomes of a redirect to where the bytes are.
     pub origin_redirects: OriginRedirects,
     /// `ORIGIN_HEADERS`: added to every request to the homeserver.
-    pub origin_headers: Vec<(HeaderName, HeaderValue)>,
+    pub origin_headers: Vec<OriginHeader>,
 }
 
 /// Which names of MSC3859's field are written.
@@ -69,6 +70,15 @@ pub enum OriginRedirects {
     Follow,
     /// The client gets the redirect.
     Pass,
+}
+
+/// A header that an admin adds to requests. Its `Debug` does not tell the value.
+#[derive(Clone)]
+pub struct OriginHeader {
+    /// A field name (RFC 9110 §5.1), in lower case.
+    pub name: String,
+    /// Its value.
+    pub value: HeaderValue,
 }
 
 /// A variable that is missing or can't be used. It is written for the admin who has to mend it.
@@ -140,8 +150,8 @@ impl Config {
     /// has. Two deployments give one token two names.
     pub fn digest_key(&self) -> Vec<u8> {
         let mut key = format!("{} {}", self.server_name, self.homeserver).into_bytes();
-        for (_, value) in &self.origin_headers {
-            key.extend(value.as_bytes());
+        for header in &self.origin_headers {
+            key.extend(header.value.as_bytes());
         }
         key
     }
@@ -152,6 +162,12 @@ impl Config {
     /// homeserver's, and a route that is too broad must not break it.
     pub fn is_media_domain(&self, authority: &str) -> bool {
         self.media.is_at(authority) && self.media.authority() != self.homeserver.authority()
+    }
+}
+
+impl fmt::Debug for OriginHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
     }
 }
 
@@ -205,21 +221,25 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         })
     }
 
-    fn headers(&self, name: &'static str) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+    fn headers(&self, name: &'static str) -> Result<Vec<OriginHeader>, ConfigError> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let problem = || error(name, "must be a JSON object of header names and texts");
-        let object: BTreeMap<String, String> =
-            serde_json::from_str(&text).map_err(|_| problem())?;
-        let headers: Vec<(HeaderName, HeaderValue)> = object
-            .into_iter()
-            .map(|(header, value)| Some((header.parse().ok()?, value.parse().ok()?)))
-            .collect::<Option<_>>()
+        let headers: Vec<OriginHeader> = json::members(&text)
+            .and_then(|members| members.iter().map(|(name, value)| header(name, value)).collect())
             .ok_or_else(problem)?;
-        match headers.iter().find(|(header, _)| !is_settable(header.as_str())) {
-            Some((header, _)) => Err(error(name, format!("can't set {header}: leave it out"))),
+        match headers.iter().find(|header| !is_settable(&header.name)) {
+            Some(header) => Err(error(name, format!("can't set {}: leave it out", header.name))),
             None => Ok(headers),
         }
     }
+}
+
+/// A header out of a JSON member.
+fn header(name: &str, value: &str) -> Option<OriginHeader> {
+    let mut value = HeaderValue::from_str(&json::string(value)?).ok()?;
+    value.set_sensitive(true);
+    let is_name = !name.is_empty() && name.bytes().all(is_token_byte);
+    is_name.then(|| OriginHeader { name: name.to_ascii_lowercase(), value })
 }
 
 fn error(variable: &'static str, problem: impl Into<String>) -> ConfigError {
@@ -228,6 +248,8 @@ fn error(variable: &'static str, problem: impl Into<String>) -> ConfigError {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// A config of the three required variables and these.

@@ -5,6 +5,8 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::headers::is_token_byte;
+
 /// What `attr-char` (RFC 8187 §3.2.1) leaves to be escaped.
 const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
@@ -35,14 +37,10 @@ pub fn with_file_name(of_origin: Option<&str>, file_name: &str) -> String {
     }
 }
 
-/// RFC 9110 §5.6.2 `tchar`, less the `%`, `'` and `*` that careless readers take for an escape,
+/// `tchar`, less the `%`, `'` and `*` that careless readers take for an escape,
 /// and with nothing else that Synapse would quote.
 const fn is_token_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'&' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+    is_token_byte(byte) && !matches!(byte, b'%' | b'\'' | b'*')
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
     let request = forward::media_request(&call.head, endpoint, &call.config);
     match origin::ask_with_body(call, request).await {
         Ok(response) => {
-            let head = forward::media_reply(&call.head, endpoint, &http::origin_head(&response)?);
+            let head = forward::media_reply(&call.head, endpoint, &http::origin_head(&response));
             http::response(&head, response.body().as_ref())
         }
         Err(error) => {

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
-use crate::forwarding::{ask_for_identity, to_homeserver, to_stranger};
+use crate::forwarding::{ask_for_identity, forwarding_headers};
 use crate::headers::{add_cors, add_media_security, to_client};
 use crate::matrix_error::Rejection;
 use crate::request::{
@@ -16,7 +16,7 @@ use crate::route::{BypassReason, Door, Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte.
 pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) -> OriginRequest {
-    let mut set = to_homeserver(head, config);
+    let mut set = forwarding_headers(head, config);
     ask_for_identity(&mut set);
     // The origin may answer an upload only after its last byte, whenever that comes.
     let patience = match endpoint.reason {
@@ -28,6 +28,7 @@ pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) ->
         url: format!("{}{}", config.homeserver, head.target.as_str()),
         keep: Keep::Endpoint,
         set,
+        is_for_homeserver: true,
         patience,
     }
 }
@@ -68,18 +69,16 @@ pub fn passthrough_request(
     upstream: Upstream,
     config: &Config,
 ) -> OriginRequest {
-    let (base, set) = match upstream {
-        Upstream::Homeserver => (&config.homeserver, to_homeserver(head, config)),
-        Upstream::WellKnown if config.well_known == config.homeserver => {
-            (&config.well_known, to_homeserver(head, config))
-        }
-        Upstream::WellKnown => (&config.well_known, to_stranger(head, config)),
+    let base = match upstream {
+        Upstream::Homeserver => &config.homeserver,
+        Upstream::WellKnown => &config.well_known,
     };
     OriginRequest {
         method: head.method.clone(),
         url: format!("{base}{}", head.target.as_str()),
         keep: Keep::Most,
-        set,
+        set: forwarding_headers(head, config),
+        is_for_homeserver: *base == config.homeserver,
         patience: Patience::Client,
     }
 }

@@ -1,5 +1,4 @@
-//! What the edge tells the origin of its own accord: who is connecting, that it passed here, and
-//! what the admin adds.
+//! What the edge tells the origin of its own accord: who is connecting, and that it passed here.
 
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
@@ -10,17 +9,8 @@ use crate::request::{RequestHead, own_value};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers of every request that goes to the homeserver: who is asking, for whom, and the admin's.
-pub fn to_homeserver(head: &RequestHead, config: &Config) -> HeaderMap {
-    let mut headers = to_stranger(head, config);
-    for (name, value) in &config.origin_headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    headers
-}
-
-/// The same for a host that is not the homeserver, and so must not see the admin's secrets.
-pub fn to_stranger(head: &RequestHead, config: &Config) -> HeaderMap {
+/// Headers of every request: who is asking, and for whom.
+pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // Set, not appended: Synapse believes the first address of the first header.
     if let Some(address) = head.headers.get(CONNECTING_IP) {
@@ -57,16 +47,11 @@ mod tests {
 
     #[test]
     fn the_connecting_address_replaces_any_claim() {
-        let headers =
-            to_homeserver(&head(&[("cf-connecting-ip", "203.0.113.7")]), &config(&[]).unwrap());
+        let headers = forwarding_headers(
+            &head(&[("cf-connecting-ip", "203.0.113.7")]),
+            &config(&[]).unwrap(),
+        );
         assert_eq!(headers["x-forwarded-for"], "203.0.113.7");
         assert_eq!(headers["x-forwarded-proto"], "https");
-    }
-
-    #[test]
-    fn origin_headers_are_for_the_homeserver_alone() {
-        let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
-        assert_eq!(to_homeserver(&head(&[]), &config)["x-secret"], "s");
-        assert!(!to_stranger(&head(&[]), &config).contains_key("x-secret"));
     }
 }

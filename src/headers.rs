@@ -6,7 +6,8 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName,
-    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, X_CONTENT_TYPE_OPTIONS,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::request::Keep;
@@ -21,7 +22,7 @@ pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip"
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The request headers that decisions depend on.
-pub const READ: [HeaderName; 7] =
+pub static READ: [HeaderName; 7] =
     [AUTHORIZATION, CONNECTING_IP, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LOOP, RANGE];
 
 /// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
@@ -43,39 +44,40 @@ const MEDIA_REQUEST: [&str; 11] = [
 const CONDITIONS: [&str; 6] =
     ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
 
-/// Answer headers that a client of a media endpoint may read.
-const MEDIA_RESPONSE: [&str; 31] = [
-    "accept-ranges",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-expose-headers",
-    "age",
-    "allow",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-range",
-    "content-security-policy",
-    "content-type",
-    "cross-origin-resource-policy",
-    "date",
-    "deprecation",
-    "etag",
-    "expires",
-    "last-modified",
-    "link",
-    "location",
-    "referrer-policy",
-    "retry-after",
-    "synapse-trace-id",
-    "www-authenticate",
-    "x-content-security-policy",
-    "x-content-type-options",
-    "x-robots-tag",
-    "vary",
+/// The headers of an origin's answer that decisions depend on or that reach clients.
+pub static ANSWERED: [HeaderName; 32] = [
+    HeaderName::from_static("accept-ranges"),
+    HeaderName::from_static("access-control-allow-headers"),
+    HeaderName::from_static("access-control-allow-methods"),
+    HeaderName::from_static("access-control-allow-origin"),
+    HeaderName::from_static("access-control-expose-headers"),
+    HeaderName::from_static("age"),
+    HeaderName::from_static("allow"),
+    HeaderName::from_static("cache-control"),
+    HeaderName::from_static("content-disposition"),
+    HeaderName::from_static("content-encoding"),
+    HeaderName::from_static("content-language"),
+    HeaderName::from_static("content-length"),
+    HeaderName::from_static("content-range"),
+    HeaderName::from_static("content-security-policy"),
+    HeaderName::from_static("content-type"),
+    HeaderName::from_static("cross-origin-resource-policy"),
+    HeaderName::from_static("date"),
+    HeaderName::from_static("deprecation"),
+    HeaderName::from_static("etag"),
+    HeaderName::from_static("expires"),
+    HeaderName::from_static("last-modified"),
+    HeaderName::from_static("link"),
+    HeaderName::from_static("location"),
+    HeaderName::from_static("referrer-policy"),
+    HeaderName::from_static("retry-after"),
+    HeaderName::from_static("synapse-trace-id"),
+    HeaderName::from_static("www-authenticate"),
+    HeaderName::from_static("x-content-security-policy"),
+    HeaderName::from_static("x-content-type-options"),
+    HeaderName::from_static("x-robots-tag"),
+    HeaderName::from_static("vary"),
+    SET_COOKIE,
 ];
 
 /// RFC 9110 §7.6.1, and what only makes sense between two neighbours.
@@ -129,6 +131,28 @@ impl Keep {
     }
 }
 
+/// RFC 9110 §5.6.2 `tchar`.
+pub const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
 /// Whether an admin may have this header added to requests: not one that the runtime writes itself.
 pub fn is_settable(name: &str) -> bool {
     name != "content-length" && !HOP_BY_HOP.contains(&name)
@@ -143,7 +167,7 @@ pub fn is_named_by_connection(connection: &str, name: &str) -> bool {
 
 /// What of an origin's headers reaches the client of a media endpoint.
 pub fn to_client(origin: &HeaderMap) -> HeaderMap {
-    let reaches_client = |name: &HeaderName| MEDIA_RESPONSE.contains(&name.as_str());
+    let reaches_client = |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE;
     origin
         .iter()
         .filter(|(name, _)| reaches_client(name))

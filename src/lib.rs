@@ -13,6 +13,7 @@
 
 pub mod base_url;
 pub mod ids;
+pub mod json;
 pub mod target;
 
 pub mod headers;

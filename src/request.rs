@@ -43,6 +43,8 @@ pub struct OriginRequest {
     pub keep: Keep,
     /// Headers set on top, replacing the client's of the same name.
     pub set: HeaderMap,
+    /// Whether it goes to the homeserver, for which alone `ORIGIN_HEADERS` are: they may be secret.
+    pub is_for_homeserver: bool,
     /// How long to wait for the head of the answer.
     pub patience: Patience,
 }

@@ -1,30 +1,34 @@
-//! What is kept beside a stored body: one header, versioned, in ASCII.
+//! What is kept beside a stored body: one record, versioned, in ASCII.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use serde::{Deserialize, Serialize};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use crate::cache_key::CacheKey;
-use crate::request::{OriginHead, own_value};
+use crate::request::OriginHead;
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
 
 /// The version written; entries of others are misses.
-const VERSION: u32 = 1;
+const VERSION: &str = "2";
+
+/// The field that every record begins with.
+const VERSION_FIELD: &str = "version";
 
 /// How long an entry counts as new, in seconds.
 const NEW_SECS: u64 = 5;
 
 /// The origin's headers that a stored response is served with.
-const KEPT: [HeaderName; 9] = [
+static KEPT: [HeaderName; 10] = [
     CACHE_CONTROL,
     CONTENT_DISPOSITION,
     CONTENT_SECURITY_POLICY,
     CONTENT_TYPE,
+    LAST_MODIFIED,
     HeaderName::from_static("cross-origin-resource-policy"),
     REFERRER_POLICY,
     HeaderName::from_static("x-content-security-policy"),
@@ -33,9 +37,8 @@ const KEPT: [HeaderName; 9] = [
 ];
 
 /// The record kept with each stored body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMeta {
-    version: u32,
     /// The key it was stored under: an entry that turns up under another is not used.
     key: String,
     /// When the origin sent it, in seconds since the Unix epoch.
@@ -44,17 +47,16 @@ pub struct StoredMeta {
     length_bytes: u64,
     /// How the origin is asked about it.
     permission: Permission,
-    last_modified: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: HeaderMap,
 }
 
 /// How the origin is asked whether a client may have what is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// With `If-None-Match` and its own `ETag` as it came, valid or not.
-    ETag(String),
+    ETag(HeaderValue),
     /// With `If-Modified-Since` and its own `Last-Modified`.
-    LastModified(String),
+    LastModified(HeaderValue),
     /// It redirected to these bytes, and a redirect is its yes.
     Redirect,
     /// It gave nothing to ask with.
@@ -64,18 +66,18 @@ pub enum Permission {
 impl Permission {
     /// What the headers of a 200 allow.
     pub fn of(head: &OriginHead) -> Self {
-        let text = |name: &HeaderName| head.headers.get(name).map(to_latin1);
-        text(&ETAG)
+        let value = |name: &HeaderName| head.headers.get(name).cloned();
+        value(&ETAG)
             .map(Self::ETag)
-            .or_else(|| text(&LAST_MODIFIED).map(Self::LastModified))
+            .or_else(|| value(&LAST_MODIFIED).map(Self::LastModified))
             .unwrap_or(Self::None)
     }
 
     /// The header of a conditional request.
     pub fn precondition(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::ETag(tag) => Some((IF_NONE_MATCH, from_latin1(tag))),
-            Self::LastModified(date) => Some((IF_MODIFIED_SINCE, from_latin1(date))),
+            Self::ETag(tag) => Some((IF_NONE_MATCH, tag.clone())),
+            Self::LastModified(date) => Some((IF_MODIFIED_SINCE, date.clone())),
             Self::Redirect | Self::None => None,
         }
     }
@@ -90,37 +92,72 @@ impl StoredMeta {
         length_bytes: u64,
         now_unix_secs: u64,
     ) -> Self {
-        let text = |name: &HeaderName| head.headers.get(name).map(to_latin1);
-        Self {
-            version: VERSION,
-            key: key.to_string(),
-            stored_unix_secs: now_unix_secs,
-            length_bytes,
-            permission,
-            last_modified: text(&LAST_MODIFIED),
-            headers: KEPT
-                .iter()
-                .filter_map(|name| Some((name.as_str().to_owned(), text(name)?)))
-                .collect(),
-        }
+        let headers = KEPT
+            .iter()
+            .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
+            .collect();
+        let key = key.to_string();
+        Self { key, stored_unix_secs: now_unix_secs, length_bytes, permission, headers }
     }
 
     /// Reads a record, or says nothing if it is of another version or of another key.
     pub fn parse(text: &str, key: &CacheKey) -> Option<Self> {
-        let meta: Self = serde_json::from_str(text).ok()?;
-        (meta.version == VERSION && meta.key == key.to_string()).then_some(meta)
+        let mut fields = text.split('&').map(|field| field.split_once('='));
+        if fields.next()?? != (VERSION_FIELD, VERSION) {
+            return None;
+        }
+        let mut meta = Self {
+            key: key.to_string(),
+            stored_unix_secs: 0,
+            length_bytes: 0,
+            permission: Permission::None,
+            headers: HeaderMap::new(),
+        };
+        let mut is_of_key = false;
+        for field in fields {
+            let (name, value) = field?;
+            let bytes: Vec<u8> = percent_decode_str(value).collect();
+            let number = || std::str::from_utf8(&bytes).ok()?.parse().ok();
+            let header = || HeaderValue::from_bytes(&bytes).ok();
+            match name {
+                "key" => is_of_key = bytes == meta.key.as_bytes(),
+                "stored" => meta.stored_unix_secs = number()?,
+                "length" => meta.length_bytes = number()?,
+                "if-none-match" => meta.permission = Permission::ETag(header()?),
+                "if-modified-since" => meta.permission = Permission::LastModified(header()?),
+                "redirect" => meta.permission = Permission::Redirect,
+                name => {
+                    let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
+                    meta.headers.insert(name.clone(), header()?);
+                }
+            }
+        }
+        is_of_key.then_some(meta)
     }
 
-    /// The record as a header value.
-    pub fn to_header(&self) -> HeaderValue {
-        let json = serde_json::to_string(self).unwrap_or_default();
-        // JSON allows any letter to be escaped, and headers are safe in ASCII only. What is kept
-        // came out of headers as Latin-1, so one UTF-16 unit is enough for each.
-        let ascii: String = json
-            .chars()
-            .map(|c| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", c as u32) })
-            .collect();
-        own_value(&ascii)
+    /// The record as text, as forms are encoded: ASCII without white space.
+    pub fn to_text(&self) -> String {
+        let (stored, length) = (self.stored_unix_secs.to_string(), self.length_bytes.to_string());
+        let mut text = format!("{VERSION_FIELD}={VERSION}");
+        let mut field = |name: &str, value: &[u8]| {
+            text.push('&');
+            text.push_str(name);
+            text.push('=');
+            text.extend(percent_encode(value, NON_ALPHANUMERIC));
+        };
+        field("key", self.key.as_bytes());
+        field("stored", stored.as_bytes());
+        field("length", length.as_bytes());
+        match &self.permission {
+            Permission::ETag(tag) => field("if-none-match", tag.as_bytes()),
+            Permission::LastModified(date) => field("if-modified-since", date.as_bytes()),
+            Permission::Redirect => field("redirect", b""),
+            Permission::None => {}
+        }
+        for (name, value) in &self.headers {
+            field(name.as_str(), value.as_bytes());
+        }
+        text
     }
 
     /// Length of the body in bytes.
@@ -138,29 +175,17 @@ impl StoredMeta {
         &self.permission
     }
 
+    /// When the origin sent it, in seconds since the Unix epoch.
+    pub fn stored_unix_secs(&self) -> u64 {
+        self.stored_unix_secs
+    }
+
     /// The headers that the stored response is served with.
     pub fn headers(&self) -> HeaderMap {
-        let mut headers: HeaderMap = self
-            .headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.parse().ok()?, from_latin1(value))))
-            .collect();
-        if let Some(date) = &self.last_modified {
-            headers.insert(LAST_MODIFIED, from_latin1(date));
-        }
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(self.length_bytes));
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_LENGTH, self.length_bytes.into());
         headers
     }
-}
-
-/// Header bytes as letters, one each (ISO 8859-1), so that none is lost in JSON.
-fn to_latin1(value: &HeaderValue) -> String {
-    value.as_bytes().iter().copied().map(char::from).collect()
-}
-
-fn from_latin1(text: &str) -> HeaderValue {
-    let bytes: Vec<u8> = text.chars().filter_map(|c| u8::try_from(c).ok()).collect();
-    HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -192,8 +217,7 @@ mod tests {
 
     #[test]
     fn a_record_survives_the_round_trip_byte_for_byte() {
-        let header = meta().to_header();
-        let read = StoredMeta::parse(header.to_str().unwrap(), &key("abc")).unwrap();
+        let read = StoredMeta::parse(&meta().to_text(), &key("abc")).unwrap();
         assert_eq!(read, meta());
         assert_eq!(read.headers()["content-type"].as_bytes(), b"text/\xe9\"\\");
         assert_eq!(read.permission().precondition().unwrap().1, "1");
@@ -207,16 +231,21 @@ mod tests {
 
     #[test]
     fn a_record_under_another_key_is_not_used() {
-        let header = meta().to_header();
-        assert_eq!(StoredMeta::parse(header.to_str().unwrap(), &key("abd")), None);
+        assert_eq!(StoredMeta::parse(&meta().to_text(), &key("abd")), None);
     }
 
     #[test]
     fn a_record_of_another_version_or_shape_is_not_used() {
-        let text = meta().to_header().to_str().unwrap().to_owned();
-        for text in
-            [text.replace("\"version\":1", "\"version\":2"), text[1..].to_owned(), String::new()]
-        {
+        let text = meta().to_text();
+        for text in [
+            text.replace("version=2", "version=1"),
+            text.replace("version=2&", ""),
+            text.replace("length=5", "length=x"),
+            text.replace("content-type", "x-unknown"),
+            text[1..].to_owned(),
+            format!("{text}&"),
+            String::new(),
+        ] {
             assert_eq!(StoredMeta::parse(&text, &key("abc")), None, "{text}");
         }
     }

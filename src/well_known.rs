@@ -8,17 +8,14 @@
 //! The members are spliced into the text as it came, so everything else in it stays as it was to
 //! the byte: order, white space, numbers that no float can hold, members that we don't know.
 
-use std::fmt;
-
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
-use crate::forwarding::{to_homeserver, to_stranger};
+use crate::forwarding::forwarding_headers;
 use crate::headers::{add_cors, to_client};
+use crate::json;
 use crate::matrix_error::Rejection;
 use crate::request::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
@@ -131,12 +128,17 @@ pub enum CopyChange {
 
 /// Asks for a document, first at its own host and then wherever that redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
-    // A redirect may lead anywhere: the admin's secrets are for the homeserver alone.
-    let is_homeserver =
+    // A redirect may lead anywhere.
+    let is_for_homeserver =
         url.strip_prefix(&config.homeserver.to_string()).is_some_and(|rest| rest.starts_with('/'));
-    let set = if is_homeserver { to_homeserver(head, config) } else { to_stranger(head, config) };
-    let patience = Patience::Millis(PATIENCE_MILLIS);
-    OriginRequest { method: Method::GET, url, keep: Keep::Nothing, set, patience }
+    OriginRequest {
+        method: Method::GET,
+        url,
+        keep: Keep::Nothing,
+        set: forwarding_headers(head, config),
+        is_for_homeserver,
+        patience: Patience::Millis(PATIENCE_MILLIS),
+    }
 }
 
 /// A kept copy that may be sent without asking its host.
@@ -287,43 +289,16 @@ fn members(document: Document, config: &Config) -> Vec<(&'static str, String)> {
 /// Writes members before the closing brace of a JSON object, unless the document already names a
 /// media server under either name. Nothing, if the text is no JSON object.
 fn inject(text: &str, members: &[(&str, String)]) -> Option<String> {
-    let Names(names) = serde_json::from_str(text).ok()?;
-    if names.iter().any(|name| name == STABLE_FIELD || name == UNSTABLE_FIELD) {
+    let present = json::members(text)?;
+    if present.iter().any(|(name, _)| name == STABLE_FIELD || name == UNSTABLE_FIELD) {
         return Some(text.to_owned());
     }
     let (before, after) = text.split_at(text.rfind('}')?);
     let inner_len = before.trim_end().len();
     let (inner, space) = before.split_at(inner_len);
     let added: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    let comma = if names.is_empty() { "" } else { "," };
+    let comma = if present.is_empty() { "" } else { "," };
     Some(format!("{inner}{comma}{}{space}{after}", added.join(",")))
-}
-
-/// The member names of a JSON object, decoded; its values are checked and forgotten.
-struct Names(Vec<String>);
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NamesVisitor;
-
-        impl<'de> Visitor<'de> for NamesVisitor {
-            type Value = Names;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-                let mut names = Vec::new();
-                while let Some((name, IgnoredAny)) = map.next_entry()? {
-                    names.push(name);
-                }
-                Ok(Names(names))
-            }
-        }
-
-        deserializer.deserialize_map(NamesVisitor)
-    }
 }
 
 #[cfg(test)]

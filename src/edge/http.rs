@@ -1,49 +1,69 @@
 //! Heads of the runtime to heads of the core, and back. Bodies are handed on by reference.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use js_sys::{Array, Iterator};
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Headers, ReadableStream, Request, Response, ResponseInit};
+use web_sys::{Headers, ReadableStream, Request, Response};
 
-use crate::headers::READ;
+use crate::headers::{ANSWERED, READ};
 use crate::matrix_error::Rejection;
 use crate::request::{OriginHead, ReplyHead, RequestHead};
 use crate::target::split_url;
 
+#[wasm_bindgen(module = "/src/edge/heads.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = requestHead)]
+    fn request_head_text(request: &Request, names: &JsValue) -> String;
+
+    #[wasm_bindgen(js_name = entries)]
+    fn entries_text(headers: &Headers) -> String;
+
+    #[wasm_bindgen(catch, js_name = setHeaders)]
+    fn set_headers_text(headers: &Headers, text: &str) -> Result<Headers, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = response)]
+    fn response_of(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
+}
+
+thread_local! {
+    /// The names in [`READ`], for the runtime.
+    static READ_NAMES: JsValue =
+        READ.iter().map(|name| JsValue::from_str(name.as_str())).collect::<js_sys::Array>().into();
+}
+
 /// The head of the client's request; nothing, if its method or URL can't be read.
 pub(super) fn request_head(request: &Request) -> Option<RequestHead> {
-    let url = request.url();
-    let url = split_url(&url)?;
-    let from = request.headers();
-    let mut headers = HeaderMap::new();
-    for name in READ {
-        if let Ok(Some(text)) = from.get(name.as_str())
-            && let Some(value) = to_value(&text)
-        {
-            headers.insert(name, value);
-        }
-    }
+    let text = READ_NAMES.with(|names| request_head_text(request, names));
+    let mut lines = text.split('\n');
+    let method = Method::from_bytes(lines.next()?.as_bytes()).ok()?;
+    let url = split_url(lines.next()?)?;
     Some(RequestHead {
-        method: Method::from_bytes(request.method().as_bytes()).ok()?,
+        method,
         scheme: url.scheme.to_owned(),
         authority: url.authority.to_owned(),
+        headers: known(lines, &READ),
         target: url.target,
-        headers,
     })
 }
 
 /// The head of an origin's answer.
-pub(super) fn origin_head(response: &Response) -> Result<OriginHead, JsValue> {
+pub(super) fn origin_head(response: &Response) -> OriginHead {
+    let headers = known(entries_text(&response.headers()).split('\n'), &ANSWERED);
+    let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    OriginHead { status, headers }
+}
+
+/// Those of the headers that the core knows. The runtime reads and writes their bytes as UTF-8.
+fn known<'a>(mut lines: impl Iterator<Item = &'a str>, names: &[HeaderName]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, text) in entries(&response.headers())? {
-        if let (Ok(name), Some(value)) = (name.parse::<HeaderName>(), to_value(&text)) {
-            headers.append(name, value);
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        if let Some(name) = names.iter().find(|known| known.as_str() == name)
+            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        {
+            headers.append(name.clone(), value);
         }
     }
-    let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-    Ok(OriginHead { status, headers })
+    headers
 }
 
 /// A response with this stream for a body.
@@ -51,12 +71,13 @@ pub(super) fn response(
     head: &ReplyHead,
     body: Option<&ReadableStream>,
 ) -> Result<Response, JsValue> {
-    Response::new_with_opt_readable_stream_and_init(body, &init(head)?)
+    let body = body.map_or(JsValue::NULL, |body| body.unchecked_ref::<JsValue>().clone());
+    response_of(head.status.as_u16(), &to_text(&head.headers), &body)
 }
 
 /// A response with this text for a body.
 pub(super) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, JsValue> {
-    Response::new_with_opt_str_and_init(Some(text), &init(head)?)
+    response_of(head.status.as_u16(), &to_text(&head.headers), &text.into())
 }
 
 /// An error of ours.
@@ -65,41 +86,26 @@ pub(super) fn rejection(rejection: &Rejection) -> Result<Response, JsValue> {
     text_response(&head, &text)
 }
 
-/// Headers of the runtime with these values.
+/// Sets headers of the runtime.
 pub(super) fn set_headers(into: &Headers, from: &HeaderMap) -> Result<(), JsValue> {
-    for (name, value) in from {
-        into.set(name.as_str(), &to_text(value))?;
-    }
-    Ok(())
+    set_headers_text(into, &to_text(from)).map(drop)
 }
 
 /// Lower-case names and values; those of one name are joined.
-pub(super) fn entries(headers: &Headers) -> Result<Vec<(String, String)>, JsValue> {
-    let iterator: Iterator = headers.entries().unchecked_into();
-    let mut entries = Vec::new();
-    for pair in &iterator {
-        let pair: Array = pair?.unchecked_into();
-        if let (Some(name), Some(value)) = (pair.get(0).as_string(), pair.get(1).as_string()) {
-            entries.push((name, value));
-        }
+pub(super) fn entries(headers: &Headers) -> Vec<(String, String)> {
+    let text = entries_text(headers);
+    let mut lines = text.split('\n').map(str::to_owned);
+    std::iter::from_fn(|| lines.next().zip(lines.next())).collect()
+}
+
+/// Headers as `heads.js` reads them.
+fn to_text(headers: &HeaderMap) -> String {
+    let mut text = String::new();
+    for (name, value) in headers {
+        text.push_str(name.as_str());
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        text.push('\n');
     }
-    Ok(entries)
-}
-
-fn init(head: &ReplyHead) -> Result<ResponseInit, JsValue> {
-    let headers = Headers::new()?;
-    set_headers(&headers, &head.headers)?;
-    let init = ResponseInit::new();
-    init.set_status(head.status.as_u16());
-    init.set_headers(&headers);
-    Ok(init)
-}
-
-/// The runtime reads and writes header bytes as UTF-8.
-fn to_value(text: &str) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(text.as_bytes()).ok()
-}
-
-fn to_text(value: &HeaderValue) -> Cow<'_, str> {
-    String::from_utf8_lossy(value.as_bytes())
+    text
 }

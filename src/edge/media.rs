@@ -101,7 +101,7 @@ async fn ask(
         let Question { request, pending } = question;
         let answer = origin::ask(call, &request).await;
         let head = match &answer {
-            Ok(response) => Ok(http::origin_head(response)?),
+            Ok(response) => Ok(http::origin_head(response)),
             Err(error) => Err(*error),
         };
         let body = answer.ok().and_then(|response| response.body());

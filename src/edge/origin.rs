@@ -89,11 +89,16 @@ fn headers(call: &Call, request: &OriginRequest) -> Result<Headers, JsValue> {
         }
     };
     let connection = headers.get(CONNECTION.as_str())?.unwrap_or_default();
-    for (name, _) in http::entries(&headers)? {
+    for (name, _) in http::entries(&headers) {
         if !request.keep.admits(&name) || is_named_by_connection(&connection, &name) {
             headers.delete(&name)?;
         }
     }
     http::set_headers(&headers, &request.set)?;
+    if request.is_for_homeserver {
+        for header in &call.config.origin_headers {
+            headers.set(&header.name, &String::from_utf8_lossy(header.value.as_bytes()))?;
+        }
+    }
     Ok(headers)
 }

@@ -59,7 +59,7 @@ async fn fetch(
             Ok(response) => response,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
-        let head = http::origin_head(&response)?;
+        let head = http::origin_head(&response);
         let body = response.body();
         if let Some(target) = redirect::target(&url, &head) {
             streams::release(&call.context, body.as_ref());

@@ -223,7 +223,7 @@ fn stored_head(exchange: &Exchange, meta: &StoredMeta) -> ReplyHead {
         (CACHE_CONTROL, public_for(exchange.config.cache_seconds)),
         (CONTENT_LENGTH, length.into()),
         (ETAG, own_value(&EntityTag::new(&exchange.request, length).to_string())),
-        (STORED_META, meta.to_header()),
+        (STORED_META, own_value(&meta.to_text())),
     ];
     ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
 }

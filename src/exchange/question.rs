@@ -8,7 +8,7 @@ use super::{Exchange, ORIGIN_PATIENCE, Outcome};
 use crate::cache_status::ForwardReason;
 use crate::config::OriginRedirects;
 use crate::credentials::AccessToken;
-use crate::forwarding::{ask_for_identity, to_homeserver};
+use crate::forwarding::{ask_for_identity, forwarding_headers};
 use crate::headers::LOOP;
 use crate::lease::{LeaseChange, Leases};
 use crate::matrix_error::Rejection;
@@ -88,9 +88,10 @@ impl Pending {
     fn request(&self) -> OriginRequest {
         let exchange = &self.exchange;
         let homeserver = &exchange.config.homeserver;
-        let mut set = to_homeserver(&exchange.head, &exchange.config);
+        let mut set = forwarding_headers(&exchange.head, &exchange.config);
         ask_for_identity(&mut set);
         let mut keep = Keep::Media;
+        let mut is_for_homeserver = true;
         let mut patience = ORIGIN_PATIENCE;
         let mut url = format!("{homeserver}{}", exchange.origin_target());
         match &self.aim {
@@ -110,6 +111,7 @@ impl Pending {
             Aim::FetchRedirected(target, _) => {
                 url.clone_from(target);
                 keep = Keep::Nothing;
+                is_for_homeserver = false;
                 // No credential, no client's address, no secret of the admin's.
                 set =
                     HeaderMap::from_iter([(LOOP, own_value(exchange.config.server_name.as_str()))]);
@@ -121,7 +123,7 @@ impl Pending {
         {
             patience = STALE_PATIENCE;
         }
-        OriginRequest { method: self.method(), url, keep, set, patience }
+        OriginRequest { method: self.method(), url, keep, set, is_for_homeserver, patience }
     }
 
     /// Reads the origin's answer.

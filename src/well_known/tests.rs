@@ -207,8 +207,7 @@ fn origin_headers_go_to_the_homeserver_only() {
         target: crate::target::Target::new("/"),
         headers: HeaderMap::new(),
     };
-    let has_secret =
-        |url: &str| request(url.to_owned(), &head, &config).set.contains_key("x-secret");
+    let has_secret = |url: &str| request(url.to_owned(), &head, &config).is_for_homeserver;
     assert!(has_secret("https://origin.example.com/.well-known/matrix/client"));
     assert!(!has_secret("https://origin.example.com.evil.org/x"));
     assert!(!has_secret("https://example.com/x"));
