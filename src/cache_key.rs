@@ -28,6 +28,8 @@ pub enum Subject<'a> {
     MediaLease(Door, &'a Mxc),
     /// A yes to a token at a door, about one media or about all.
     TokenLease(Door, &'a TokenDigest, Option<&'a Mxc>),
+    /// The upload limit that the origin told a token.
+    UploadLimit(&'a TokenDigest),
     /// The last good copy of a well-known document of this server.
     WellKnown(&'a ServerName, Document),
 }
@@ -53,6 +55,7 @@ impl CacheKey {
                 let (door, token) = (door.as_str(), token.as_str());
                 format!("{VERSION}/lease/{door}/token/{token}/{}", path_of(mxc))
             }
+            Subject::UploadLimit(token) => format!("{VERSION}/upload-limit/{}", token.as_str()),
             Subject::WellKnown(server_name, document) => {
                 let document = match document {
                     Document::Client => "client",

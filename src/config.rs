@@ -27,6 +27,12 @@ const MAX_LEASE_SECONDS: u64 = 3_600;
 /// The longest `STALE_IF_ERROR_SECONDS`.
 const MAX_STALE_SECONDS: u64 = 7 * SECONDS_PER_DAY;
 
+/// Default of `MAX_UPLOAD_BYTES`: what Cloudflare's Free and Pro plans let through.
+const DEFAULT_MAX_UPLOAD_BYTES: u64 = 100_000_000;
+
+/// The largest `MAX_UPLOAD_BYTES`: no plan lets more through.
+const MAX_MAX_UPLOAD_BYTES: u64 = 5_000_000_000;
+
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -46,6 +52,10 @@ pub struct Config {
     pub lease: LeasePolicy,
     /// `CACHE_SECONDS`: how long a stored response may stay at all.
     pub cache_seconds: u64,
+    /// `MAX_UPLOAD_BYTES`: larger uploads are refused before they are read.
+    pub max_upload_bytes: u64,
+    /// `WARM_UPLOADS`: whether new media is stored before its first reader comes.
+    pub warm_uploads: bool,
     /// `ORIGIN_REDIRECTS`: what becomes of a redirect to where the bytes are.
     pub origin_redirects: OriginRedirects,
     /// `ORIGIN_HEADERS`: added to every request to the homeserver.
@@ -133,6 +143,12 @@ impl Config {
                     0..=MAX_STALE_SECONDS,
                 )?,
             },
+            max_upload_bytes: vars.number(
+                "MAX_UPLOAD_BYTES",
+                DEFAULT_MAX_UPLOAD_BYTES,
+                1..=MAX_MAX_UPLOAD_BYTES,
+            )?,
+            warm_uploads: vars.choice("WARM_UPLOADS", &[("true", true), ("false", false)])?,
             origin_redirects: vars.choice(
                 "ORIGIN_REDIRECTS",
                 &[("follow", OriginRedirects::Follow), ("pass", OriginRedirects::Pass)],
@@ -275,6 +291,7 @@ pub(crate) mod tests {
         assert!(!config.well_known_generate);
         assert_eq!(config.cache_seconds, 2_592_000);
         assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
+        assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
         assert_eq!(config.origin_redirects, OriginRedirects::Follow);
     }
 
@@ -305,6 +322,10 @@ pub(crate) mod tests {
             ("LEASE_SECONDS", "3601"),
             ("LEASE_SCOPE", "media"),
             ("STALE_IF_ERROR_SECONDS", "1h"),
+            ("MAX_UPLOAD_BYTES", "0"),
+            ("MAX_UPLOAD_BYTES", "100 MB"),
+            ("MAX_UPLOAD_BYTES", "5000000001"),
+            ("WARM_UPLOADS", "yes"),
             ("ORIGIN_REDIRECTS", "true"),
             ("CACHE_SECONDS", "0"),
             ("CACHE_SECONDS", "-1"),

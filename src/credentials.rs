@@ -22,6 +22,11 @@ impl AccessToken {
         is_token.then(|| Self(text.to_owned()))
     }
 
+    /// The `Authorization` header that shows it.
+    pub fn to_header(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
     /// The token's bytes, for a digest.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

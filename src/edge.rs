@@ -9,6 +9,7 @@ mod media;
 mod origin;
 mod pump;
 mod streams;
+mod uploads;
 mod vars;
 mod well_known;
 
@@ -65,6 +66,8 @@ async fn answer(
         Ok(Route::WellKnown(_)) if !head.is_read() => http::rejection(&Rejection::WellKnownMethod),
         Ok(Route::WellKnown(document)) => well_known::answer(&call, document).await,
         Ok(Route::Media(media)) => media::answer(&call, media).await,
+        Ok(Route::Upload(to)) => uploads::answer(&call, to).await,
+        Ok(Route::Limits(door)) => uploads::limits(&call, door).await,
         Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,
         Ok(Route::Passthrough(upstream)) => {
             let request = forward::passthrough_request(head, upstream, config);
@@ -79,7 +82,7 @@ async fn answer(
 
 /// A media endpoint that the origin answers each time.
 async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
-    let request = forward::media_request(&call.head, endpoint, &call.config);
+    let request = forward::media_request(&call.head, &call.config);
     match origin::ask_with_body(call, request).await {
         Ok(response) => {
             let head = forward::media_reply(&call.head, endpoint, &http::origin_head(&response));

@@ -12,17 +12,14 @@ use crate::matrix_error::Rejection;
 use crate::request::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
 };
-use crate::route::{BypassReason, Door, Endpoint, Upstream};
+use crate::route::{Door, Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte.
-pub fn media_request(head: &RequestHead, endpoint: Endpoint, config: &Config) -> OriginRequest {
+pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     let mut set = forwarding_headers(head, config);
     ask_for_identity(&mut set);
-    // The origin may answer an upload only after its last byte, whenever that comes.
-    let patience = match endpoint.reason {
-        BypassReason::Upload => Patience::Client,
-        _ => ORIGIN_PATIENCE,
-    };
+    // The origin may answer only after the last byte of the client's body, whenever that comes.
+    let patience = if head.is_read() { ORIGIN_PATIENCE } else { Patience::Client };
     OriginRequest {
         method: head.method.clone(),
         url: format!("{}{}", config.homeserver, head.target.as_str()),

@@ -5,9 +5,9 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName,
-    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::request::Keep;
@@ -22,8 +22,16 @@ pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip"
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The request headers that decisions depend on.
-pub static READ: [HeaderName; 7] =
-    [AUTHORIZATION, CONNECTING_IP, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LOOP, RANGE];
+pub static READ: [HeaderName; 8] = [
+    AUTHORIZATION,
+    CONNECTING_IP,
+    CONTENT_LENGTH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    LOOP,
+    RANGE,
+];
 
 /// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
 const MEDIA_REQUEST: [&str; 11] = [

@@ -69,6 +69,15 @@ pub struct Mxc {
     pub media_id: MediaId,
 }
 
+impl Mxc {
+    /// Reads an mxc URI: `mxc://<server-name>/<media-id>`.
+    pub fn parse(uri: &str) -> Option<Self> {
+        let (server_name, media_id) = uri.strip_prefix("mxc://")?.split_once('/')?;
+        let server_name = ServerName::parse(server_name)?;
+        Some(Self { server_name, media_id: MediaId::parse(media_id)? })
+    }
+}
+
 /// Splits `host[:port]`, minding the colons of an IPv6 literal.
 pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     let after_host = text.rfind(']').map_or(0, |bracket| bracket + 1);

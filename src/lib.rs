@@ -43,6 +43,7 @@ pub mod forwarding;
 
 pub mod exchange;
 pub mod forward;
+pub mod upload;
 pub mod well_known;
 
 #[cfg(target_arch = "wasm32")]

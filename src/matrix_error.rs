@@ -22,6 +22,13 @@ pub enum Rejection {
     WellKnownMethod,
     /// The admin's variables are wrong; every request is refused until they are right.
     Misconfigured(ConfigError),
+    /// An upload that doesn't say how long it is.
+    LengthRequired,
+    /// An upload of more bytes than the origin or the edge takes.
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The request has been here before.
     Loop,
     /// The origin gave no answer.
@@ -48,6 +55,8 @@ impl Rejection {
             Self::Unrecognized => StatusCode::NOT_FOUND,
             Self::WellKnownMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
             Self::Origin(OriginError::Unreachable)
@@ -61,7 +70,10 @@ impl Rejection {
         match self {
             Self::UnfaithfulTarget => "M_INVALID_PARAM",
             Self::Unrecognized | Self::WellKnownMethod => "M_UNRECOGNIZED",
-            Self::Misconfigured(_)
+            Self::TooLarge { .. } => "M_TOO_LARGE",
+            // As Synapse has it.
+            Self::LengthRequired
+            | Self::Misconfigured(_)
             | Self::Loop
             | Self::Origin(_)
             | Self::OriginNonsense
@@ -84,6 +96,10 @@ impl Rejection {
             Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
             Self::Misconfigured(error) => {
                 format!("The media edge is not configured: its admin must mend {error}")
+            }
+            Self::LengthRequired => "Send the upload with a Content-Length".to_owned(),
+            Self::TooLarge { limit_bytes } => {
+                format!("Uploads are limited to {limit_bytes} bytes: send a smaller file")
             }
             Self::Loop => "HOMESERVER_URL or WELL_KNOWN_URL leads back to the media edge itself: \
                  its admin must give the address of the server behind it"
@@ -139,6 +155,8 @@ mod tests {
                 variable: "MEDIA_URL",
                 problem: "is \"bad\"".to_owned(),
             }),
+            Rejection::LengthRequired,
+            Rejection::TooLarge { limit_bytes: 5 },
             Rejection::Loop,
             Rejection::Origin(OriginError::Unreachable),
             Rejection::Origin(OriginError::TimedOut),

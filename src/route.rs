@@ -22,6 +22,10 @@ pub enum Route {
     WellKnown(Document),
     /// Media whose stored response may be looked up.
     Media(MediaRequest),
+    /// An upload, to this place.
+    Upload(UploadTo),
+    /// The limits of uploads (`config`), asked at this door.
+    Limits(Door),
     /// A media endpoint that is the origin's to answer, every time.
     Forward(Endpoint),
     /// None of our business: streamed through.
@@ -109,6 +113,15 @@ pub enum Terms {
     Special,
 }
 
+/// Where an upload goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadTo {
+    /// To an ID that the origin makes up.
+    New,
+    /// To an ID made before (MSC2246); nothing, if it is outside the grammar.
+    Id(Option<Mxc>),
+}
+
 /// A forwarded media endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -121,7 +134,7 @@ pub struct Endpoint {
 /// Why a request under the media paths goes to the origin without a look at the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BypassReason {
-    /// An upload or the making of a media ID.
+    /// An upload.
     Upload,
     /// An endpoint that answers each user by itself, or that we don't know.
     Endpoint,
@@ -235,8 +248,13 @@ fn media_route(
     let is_stored_kind = matches!(door, Door::Client | Door::Legacy | Door::Federation);
     if !is_stored_kind || !(endpoint.starts_with("download/") || endpoint.starts_with("thumbnail/"))
     {
-        let is_upload = method == Method::POST || method == Method::PUT;
-        return forward(if is_upload { BypassReason::Upload } else { BypassReason::Endpoint });
+        return if let Some(to) = upload_to(method, target.path()) {
+            Route::Upload(to)
+        } else if method == Method::GET && is_limits(door, endpoint) {
+            Route::Limits(door)
+        } else {
+            forward(BypassReason::Endpoint)
+        };
     }
     if method != Method::GET && method != Method::HEAD {
         return forward(BypassReason::Method);
@@ -246,6 +264,39 @@ fn media_route(
     }
     media_request(door, endpoint, target, config)
         .map_or_else(|| forward(BypassReason::Unusual), Route::Media)
+}
+
+/// `POST /_matrix/media/*/upload` and `PUT /_matrix/media/*/upload/{serverName}/{mediaId}`, under
+/// the unstable name of the latter too.
+fn upload_to(method: &Method, path: &str) -> Option<UploadTo> {
+    let (version, endpoint) = path.strip_prefix("/_matrix/media/")?.split_once('/')?;
+    let endpoint = match version {
+        "r0" | "v1" | "v3" => endpoint,
+        "unstable" => endpoint.strip_prefix("fi.mau.msc2246/")?,
+        _ => return None,
+    };
+    let id = endpoint.strip_prefix("upload")?;
+    match (method, id.strip_prefix('/')) {
+        (&Method::POST, None) if id.is_empty() => Some(UploadTo::New),
+        (&Method::PUT, Some(id)) => Some(UploadTo::Id(mxc(id))),
+        _ => None,
+    }
+}
+
+/// Reads the raw path segments `{serverName}/{mediaId}`.
+fn mxc(path: &str) -> Option<Mxc> {
+    let (server_name, media_id) = path.split_once('/')?;
+    let server_name = ServerName::parse(&decode_segment(server_name)?)?;
+    Some(Mxc { server_name, media_id: MediaId::parse(&decode_segment(media_id)?)? })
+}
+
+/// `config`, wherever it has been.
+fn is_limits(door: Door, endpoint: &str) -> bool {
+    match door {
+        Door::Client => endpoint == "config",
+        Door::Other => matches!(endpoint, "config" | "r0/config" | "v1/config" | "v3/config"),
+        Door::Legacy | Door::Federation => false,
+    }
 }
 
 /// Reads what is asked for, or nothing where an identifier or parameter is outside the grammar.

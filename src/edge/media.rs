@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use ::http::header::AUTHORIZATION;
 use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
@@ -13,10 +14,12 @@ use crate::cache_key::CacheKey;
 use crate::exchange::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
-use crate::lease::LeaseKeys;
-use crate::request::ReplyHead;
+use crate::ids::Mxc;
+use crate::lease::{LeaseKeys, Leases};
+use crate::request::{Keep, ReplyHead};
 use crate::route::{Endpoint, MediaRequest};
 use crate::stored::{STORED_META, StoredMeta};
+use crate::upload;
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]
@@ -54,7 +57,7 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
             {
                 let (call, keys) = (call.clone(), keys.clone());
                 call.context.clone().wait_until(async move {
-                    renew(&call, &keys, question).await;
+                    renew(&call, &keys, question, None).await;
                     drop(refreshing);
                 });
             }
@@ -115,12 +118,35 @@ async fn ask(
     }
 }
 
+/// Stores new media behind the back of its uploader, as if they had downloaded it.
+pub(super) fn warm(call: &Call, mxc: Mxc) {
+    let Some((head, media)) = upload::first_download(&call.head, mxc) else { return };
+    let authorization = head.headers.get(AUTHORIZATION).cloned();
+    let config = Rc::clone(&call.config);
+    let begun = Exchange::begin(config, Rc::new(head), media, &call.config.digest_key());
+    let Begin::LookUp(exchange) = begun else { return };
+    let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
+    let fill = fills::begin(&keys.entry);
+    let Decision::Ask(mut question) =
+        exchange.on_lookup(None, Leases::default(), clock::now_unix_secs())
+    else {
+        return;
+    };
+    // The headers at hand are the upload's.
+    question.request.keep = Keep::Nothing;
+    question.request.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
+    let call = call.clone();
+    call.context.clone().wait_until(async move {
+        renew(&call, &keys, question, Some(fill)).await;
+    });
+}
+
 /// Renews a lease for a client who is served already.
-async fn renew(call: &Call, keys: &Keys, question: Question) {
+async fn renew(call: &Call, keys: &Keys, question: Question, fill: Option<Fill>) {
     let Ok((outcome, body)) = ask(call, question).await else { return };
     let silent = Outcome { body: Body::Empty, ..outcome };
     // The response goes nowhere; what is stored and granted on the way is what counts.
-    let _ = respond(call, keys, silent, body, None, None).await;
+    let _ = respond(call, keys, silent, body, None, fill).await;
 }
 
 async fn respond(

@@ -7,7 +7,6 @@ use super::answer::{self, Fetched};
 use super::{Exchange, ORIGIN_PATIENCE, Outcome};
 use crate::cache_status::ForwardReason;
 use crate::config::OriginRedirects;
-use crate::credentials::AccessToken;
 use crate::forwarding::{ask_for_identity, forwarding_headers};
 use crate::headers::LOOP;
 use crate::lease::{LeaseChange, Leases};
@@ -265,11 +264,5 @@ impl Exchange {
             Some(_) => LeaseChange::Grant { asked_unix_secs },
             None => LeaseChange::Keep,
         }
-    }
-}
-
-impl AccessToken {
-    fn to_header(&self) -> String {
-        format!("Bearer {}", String::from_utf8_lossy(self.as_bytes()))
     }
 }

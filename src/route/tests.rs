@@ -68,15 +68,49 @@ fn an_admins_look_at_quarantined_media_never_meets_the_cache() {
 #[test]
 fn other_media_endpoints_are_forwarded() {
     for target in [
-        "/_matrix/client/v1/media/config",
         "/_matrix/client/v1/media/preview_url?url=x",
-        "/_matrix/media/v3/config",
         "/_matrix/media/v9/download/a/b",
         "/_matrix/client/unstable/org.matrix.msc3916/media/download/a/b",
         "/_matrix/federation/unstable/org.matrix.msc3916.v2/media/download/b",
         "/_matrix/federation/v1/media/config",
     ] {
         assert_eq!(reason(target), BypassReason::Endpoint, "{target}");
+    }
+}
+
+#[test]
+fn uploads_and_their_limits_are_known_under_every_name() {
+    let id = |id| UploadTo::Id(Mxc::parse(id));
+    for (method, path, route) in [
+        ("POST", "/_matrix/media/r0/upload", Route::Upload(UploadTo::New)),
+        ("POST", "/_matrix/media/v3/upload?filename=a", Route::Upload(UploadTo::New)),
+        (
+            "PUT",
+            "/_matrix/media/v3/upload/example.com/%61bc",
+            Route::Upload(id("mxc://example.com/abc")),
+        ),
+        (
+            "PUT",
+            "/_matrix/media/unstable/fi.mau.msc2246/upload/example.com/abc",
+            Route::Upload(id("mxc://example.com/abc")),
+        ),
+        ("PUT", "/_matrix/media/v3/upload/example.com/a.b", Route::Upload(UploadTo::Id(None))),
+        ("GET", "/_matrix/client/v1/media/config", Route::Limits(Door::Client)),
+        ("GET", "/_matrix/media/v3/config", Route::Limits(Door::Other)),
+    ] {
+        assert_eq!(routed(method, "media.example.com", path), route, "{method} {path}");
+    }
+    for (method, path) in [
+        ("POST", "/_matrix/media/v1/create"),
+        ("POST", "/_matrix/media/v3/upload/"),
+        ("POST", "/_matrix/media/v3/uploads"),
+        ("PUT", "/_matrix/media/v3/upload"),
+        ("GET", "/_matrix/media/v3/upload"),
+        ("HEAD", "/_matrix/client/v1/media/config"),
+        ("POST", "/_matrix/client/v1/media/upload"),
+    ] {
+        let route = routed(method, "media.example.com", path);
+        assert!(matches!(route, Route::Forward(_)), "{method} {path}: {route:?}");
     }
 }
 

@@ -75,11 +75,12 @@ fn expect_stays_at_the_edge() {
 }
 
 #[test]
-fn an_upload_without_a_length_is_the_origins_to_refuse() {
+fn an_upload_without_a_length_is_refused_at_the_edge() {
     let world = shared();
     let target = target("unsized");
     let answer = upload(world, &target).chunked(BODY).send(&world.edge.address);
-    assert_matrix_error(&answer, 400, "M_UNKNOWN");
+    assert_matrix_error(&answer, 411, "M_UNKNOWN");
+    assert!(world.origin.asked(&target).is_empty());
 }
 
 #[test]

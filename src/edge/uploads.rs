@@ -1,0 +1,129 @@
+//! Uploads and their limits: streams them on, remembers what limits the origin tells, and stores
+//! new media before its first reader comes.
+
+use std::rc::Rc;
+
+use ::http::StatusCode;
+use ::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap};
+use wasm_bindgen::JsValue;
+use web_sys::{ReadableStream, Response};
+
+use super::{Call, cache, http, media, origin, streams};
+use crate::cache_control::public_for;
+use crate::cache_key::CacheKey;
+use crate::forward;
+use crate::request::{OriginHead, ReplyHead};
+use crate::route::{BypassReason, Door, Endpoint, UploadTo};
+use crate::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+
+/// Answers an upload.
+pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
+    // What is too much for anyone needs no look-up.
+    if let Err(rejection) = upload::check(&call.head, None, &call.config) {
+        return http::rejection(&rejection);
+    }
+    let told_bytes = look_up(call).await;
+    if let Err(rejection) = upload::check(&call.head, told_bytes, &call.config) {
+        return http::rejection(&rejection);
+    }
+    let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
+    let request = forward::media_request(&call.head, &call.config);
+    let response = match origin::ask_with_body(call, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let (head, text) = forward::media_failure(endpoint, error);
+            return http::text_response(&head, &text);
+        }
+    };
+    let origin = http::origin_head(&response);
+    let head = forward::media_reply(&call.head, endpoint, &origin);
+    let mut body = response.body();
+    if upload::is_worth_warming(&call.head, &origin, &call.config) {
+        body = warm(call, to, &origin, body);
+    }
+    http::response(&head, body.as_ref())
+}
+
+/// Sees to it that the new media is stored, behind the back of the uploader, and gives back the
+/// body of the origin's answer.
+fn warm(
+    call: &Call,
+    to: UploadTo,
+    origin: &OriginHead,
+    body: Option<ReadableStream>,
+) -> Option<ReadableStream> {
+    match (to, body) {
+        (UploadTo::Id(mxc), body) => {
+            if let Some(mxc) = mxc {
+                media::warm(call, mxc);
+            }
+            body
+        }
+        (UploadTo::New, Some(body)) if upload::is_readable(origin) => {
+            let (for_client, to_read) = streams::tee(&body);
+            let (call, context) = (call.clone(), Rc::clone(&call.context));
+            context.wait_until(async move {
+                if let Some(mxc) = read(&to_read).await.as_deref().and_then(upload::content_uri) {
+                    media::warm(&call, mxc);
+                }
+            });
+            Some(for_client)
+        }
+        (UploadTo::New, body) => body,
+    }
+}
+
+/// Answers a request for the limits of uploads, with none above ours.
+pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
+    let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
+    let request = forward::media_request(&call.head, &call.config);
+    let response = match origin::ask(call, &request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let (head, text) = forward::media_failure(endpoint, error);
+            return http::text_response(&head, &text);
+        }
+    };
+    let origin = http::origin_head(&response);
+    let mut head = forward::media_reply(&call.head, endpoint, &origin);
+    let body = match response.body() {
+        Some(body) if upload::is_readable(&origin) => body,
+        body => return http::response(&head, body.as_ref()),
+    };
+    let (untouched, to_read) = streams::tee(&body);
+    let text = read(&to_read).await;
+    if let Some(limit_bytes) = text.as_deref().and_then(upload::told_limit) {
+        remember(call, limit_bytes)?;
+    }
+    match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
+        Some(lowered) => {
+            streams::release(&call.context, Some(&untouched));
+            head.headers.remove(CONTENT_LENGTH);
+            http::text_response(&head, &lowered)
+        }
+        None => http::response(&head, Some(&untouched)),
+    }
+}
+
+async fn read(body: &ReadableStream) -> Option<String> {
+    String::from_utf8(streams::read_bounded(body, MAX_ANSWER_BYTES).await.ok()??).ok()
+}
+
+/// The limit that the origin told this user not long ago.
+async fn look_up(call: &Call) -> Option<u64> {
+    let response = cache::look_up(&call.config, &key(call)?).await?;
+    read(&response.body()?).await?.parse().ok()
+}
+
+fn remember(call: &Call, limit_bytes: u64) -> Result<(), JsValue> {
+    let Some(key) = key(call) else { return Ok(()) };
+    let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(LIMIT_SECONDS))]);
+    let head = ReplyHead { status: StatusCode::OK, headers };
+    let record = http::text_response(&head, &limit_bytes.to_string())?;
+    cache::store_text(&call.context, &call.config, &key, &record);
+    Ok(())
+}
+
+fn key(call: &Call) -> Option<CacheKey> {
+    upload::limit_key(&call.head, &call.config.digest_key())
+}

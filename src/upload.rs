@@ -1,0 +1,270 @@
+//! Uploads: what is refused before a byte of them is read, what clients are told about limits, and
+//! how new media gets to the edge before its first reader.
+//!
+//! <https://spec.matrix.org/v1.15/client-server-api/#content-repository>. The origin stores and
+//! answers; nothing here retries or holds an upload.
+
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+
+use crate::cache_key::{CacheKey, Subject};
+use crate::config::Config;
+use crate::credentials::{Credential, TokenDigest};
+use crate::headers::CONNECTING_IP;
+use crate::ids::Mxc;
+use crate::json;
+use crate::matrix_error::Rejection;
+use crate::request::{OriginHead, RequestHead};
+use crate::route::{Door, MediaRequest, Representation, Terms};
+use crate::target::Target;
+
+/// The most that is read of an answer to an upload or to a request for limits, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// How long a limit that the origin told is remembered, in seconds: admins change it now and then.
+pub const LIMIT_SECONDS: u64 = 900;
+
+/// The most that is fetched for readers who may come, in bytes: what an uplink of 10 Mbit/s brings
+/// in the 30 s that the platform leaves after the answer.
+const MAX_WARM_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The member of a `config` answer that tells the limit.
+const LIMIT_FIELD: &str = "m.upload.size";
+
+/// Where what the origin told this credential is kept; nothing, where there is no credential to
+/// tell users apart by.
+pub fn limit_key(head: &RequestHead, digest_key: &[u8]) -> Option<CacheKey> {
+    match Credential::of(head) {
+        Credential::Bearer(token) => {
+            let digest = TokenDigest::new(digest_key, &token);
+            Some(CacheKey::new(Subject::UploadLimit(&digest)))
+        }
+        Credential::Missing | Credential::Unusual => None,
+    }
+}
+
+/// Judges an upload by its head, given what limit the origin told its user.
+///
+/// # Errors
+/// It has no length, which origins insist on, or more than may be sent.
+pub fn check(
+    head: &RequestHead,
+    told_bytes: Option<u64>,
+    config: &Config,
+) -> Result<(), Rejection> {
+    let length = head.header(&CONTENT_LENGTH).ok_or(Rejection::LengthRequired)?;
+    let limit_bytes =
+        told_bytes.map_or(config.max_upload_bytes, |told| told.min(config.max_upload_bytes));
+    // A number that no integer holds is too large.
+    match length.parse::<u64>() {
+        Ok(length_bytes) if length_bytes <= limit_bytes => Ok(()),
+        _ => Err(Rejection::TooLarge { limit_bytes }),
+    }
+}
+
+/// Whether an answer about limits can be read, and so lowered: JSON as it is, and not too much.
+pub fn is_readable(origin: &OriginHead) -> bool {
+    origin.status == StatusCode::OK
+        && !origin.headers.contains_key(CONTENT_ENCODING)
+        && origin.content_length().is_none_or(|length| length <= MAX_ANSWER_BYTES as u64)
+}
+
+/// The limit that a `config` answer tells, in bytes.
+pub fn told_limit(answer: &str) -> Option<u64> {
+    json::member(answer, LIMIT_FIELD)?.parse().ok()
+}
+
+/// A `config` answer with a limit no higher than ours, all else as it was to the byte; nothing, if
+/// it may stay as it is. Silence means "unknown" and becomes ours.
+pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
+    let members = json::members(answer)?;
+    let mut limits = members.iter().filter(|(name, _)| name == LIMIT_FIELD).peekable();
+    if limits.peek().is_none() {
+        let start = answer.find('{')? + 1;
+        let (before, after) = answer.split_at(start);
+        let comma = if members.is_empty() { "" } else { "," };
+        return Some(format!("{before}\"{LIMIT_FIELD}\":{max_bytes}{comma}{after}"));
+    }
+    let mut text = answer.to_owned();
+    let is_high = |value: &str| {
+        value == "null"
+            || value.bytes().all(|b| b.is_ascii_digit())
+                && value.parse::<u64>().map_or(true, |told| told > max_bytes)
+    };
+    let high: Vec<_> = limits
+        .filter(|(_, value)| is_high(value))
+        .map(|(_, value)| json::position(answer, value))
+        .collect();
+    for range in high.iter().rev() {
+        text.replace_range(range.clone(), &max_bytes.to_string());
+    }
+    (!high.is_empty()).then_some(text)
+}
+
+/// The new media's ID in the origin's answer to an upload.
+pub fn content_uri(answer: &str) -> Option<Mxc> {
+    Mxc::parse(&json::string(json::member(answer, "content_uri")?)?)
+}
+
+/// Whether media is fetched for its first reader, right after the origin took the upload.
+pub fn is_worth_warming(head: &RequestHead, origin: &OriginHead, config: &Config) -> bool {
+    let length = head.header(&CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    config.warm_uploads
+        && origin.status == StatusCode::OK
+        && length.is_some_and(|length| (1..=MAX_WARM_BYTES).contains(&length))
+}
+
+/// The download that the uploader could make now: its head, with nothing of the upload's but who is
+/// asking, and what it is for.
+pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, MediaRequest)> {
+    let Credential::Bearer(token) = Credential::of(upload) else { return None };
+    let path =
+        format!("/_matrix/client/v1/media/download/{}/{}", mxc.server_name, mxc.media_id.as_str());
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&token.to_header()).ok()?);
+    if let Some(address) = upload.headers.get(CONNECTING_IP) {
+        headers.insert(CONNECTING_IP, address.clone());
+    }
+    let head = RequestHead {
+        method: Method::GET,
+        scheme: upload.scheme.clone(),
+        authority: upload.authority.clone(),
+        target: Target::new(&path),
+        headers,
+    };
+    let request = MediaRequest {
+        door: Door::Client,
+        mxc,
+        representation: Representation::Content,
+        file_name: None,
+        unnamed_path: path,
+        terms: Terms::Plain,
+    };
+    Some((head, request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use http::HeaderName;
+
+    fn upload(headers: &[(&'static str, &'static str)]) -> RequestHead {
+        RequestHead {
+            method: Method::POST,
+            scheme: "https".to_owned(),
+            authority: "media.example.com".to_owned(),
+            target: Target::new("/_matrix/media/v3/upload"),
+            headers: headers
+                .iter()
+                .map(|(name, value)| {
+                    (HeaderName::from_static(name), HeaderValue::from_static(value))
+                })
+                .collect(),
+        }
+    }
+
+    fn judged(length: &'static str, told_bytes: Option<u64>) -> Result<(), Rejection> {
+        let config = config(&[("MAX_UPLOAD_BYTES", "1000")]).unwrap();
+        check(&upload(&[("content-length", length)]), told_bytes, &config)
+    }
+
+    #[test]
+    fn the_smaller_of_both_limits_counts() {
+        for (told, limit) in [(None, 1000), (Some(2000), 1000), (Some(500), 500)] {
+            let over = Err(Rejection::TooLarge { limit_bytes: limit });
+            assert_eq!(judged("500", told), Ok(()));
+            assert_eq!(judged("1001", told), over);
+            assert_eq!(judged("99999999999999999999999", told), over);
+        }
+        assert_eq!(judged("1000", None), Ok(()));
+        assert_eq!(judged("501", Some(500)), Err(Rejection::TooLarge { limit_bytes: 500 }));
+    }
+
+    #[test]
+    fn an_upload_needs_a_length() {
+        let config = config(&[]).unwrap();
+        assert_eq!(check(&upload(&[]), None, &config), Err(Rejection::LengthRequired));
+    }
+
+    #[test]
+    fn a_limit_is_lowered_and_nothing_else_is_changed() {
+        for (answer, expected) in [
+            (r#"{"m.upload.size":2000}"#, Some(r#"{"m.upload.size":1000}"#)),
+            (
+                r#"{ "a":1e5, "m.upload.size" : 1001 ,"b":[]}"#,
+                Some(r#"{ "a":1e5, "m.upload.size" : 1000 ,"b":[]}"#),
+            ),
+            (r#"{"m.upload.size":99999999999999999999999}"#, Some(r#"{"m.upload.size":1000}"#)),
+            (r#"{"m.upload.size":null}"#, Some(r#"{"m.upload.size":1000}"#)),
+            (
+                r#"{"m.upload.size":5000,"m.upload.size":1}"#,
+                Some(r#"{"m.upload.size":1000,"m.upload.size":1}"#),
+            ),
+            ("{}", Some(r#"{"m.upload.size":1000}"#)),
+            (r#"{ "a":1}"#, Some(r#"{"m.upload.size":1000, "a":1}"#)),
+            (r#"{"m.upload.size":1000}"#, None),
+            (r#"{"m.upload.size":5}"#, None),
+            (r#"{"m.upload.size":"many"}"#, None),
+            ("[]", None),
+            ("<html>", None),
+        ] {
+            assert_eq!(lowered(answer, 1000).as_deref(), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_told_limit_is_a_whole_number() {
+        assert_eq!(told_limit(r#"{"m.upload.size":52428800}"#), Some(52_428_800));
+        for answer in [r#"{"m.upload.size":null}"#, r#"{"m.upload.size":-1}"#, "{}", "no"] {
+            assert_eq!(told_limit(answer), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn the_new_id_is_read_from_the_answer() {
+        let mxc = content_uri(r#"{"content_uri":"mxc://example.com:8448/aB_-"}"#).unwrap();
+        assert_eq!(mxc.server_name.as_str(), "example.com:8448");
+        assert_eq!(mxc.media_id.as_str(), "aB_-");
+        for answer in [
+            "{}",
+            r#"{"content_uri":1}"#,
+            r#"{"content_uri":"https://a/b"}"#,
+            r#"{"content_uri":"mxc://a/b/c"}"#,
+        ] {
+            assert_eq!(content_uri(answer), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_first_download_has_the_uploaders_word_and_nothing_else() {
+        let upload = upload(&[
+            ("authorization", "Bearer t"),
+            ("content-length", "5"),
+            ("cf-connecting-ip", "192.0.2.1"),
+        ]);
+        let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
+        let (head, request) = first_download(&upload, mxc).unwrap();
+        assert_eq!(head.target.as_str(), "/_matrix/client/v1/media/download/example.com/abc");
+        assert_eq!(head.headers["authorization"], "Bearer t");
+        assert_eq!(head.headers.len(), 2);
+        assert_eq!(request.door, Door::Client);
+    }
+
+    #[test]
+    fn what_is_empty_large_or_unwanted_is_not_warmed() {
+        let origin = |status| OriginHead { status, headers: HeaderMap::new() };
+        let sized = |length| upload(&[("content-length", length)]);
+        let on = config(&[]).unwrap();
+        let off = config(&[("WARM_UPLOADS", "false")]).unwrap();
+        assert!(is_worth_warming(&sized("33554432"), &origin(StatusCode::OK), &on));
+        for (length, status, config) in [
+            ("33554433", StatusCode::OK, &on),
+            ("0", StatusCode::OK, &on),
+            ("5", StatusCode::CREATED, &on),
+            ("5", StatusCode::OK, &off),
+        ] {
+            assert!(!is_worth_warming(&sized(length), &origin(status), config));
+        }
+    }
+}
