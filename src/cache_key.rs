@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+use crate::access_token::TokenDigest;
 use crate::base_url::BaseUrl;
-use crate::credentials::TokenDigest;
 use crate::ids::{MediaId, Mxc, ServerName};
 use crate::route::{Document, Door, Representation};
 
@@ -14,7 +14,7 @@ use crate::route::{Document, Door, Representation};
 const VERSION: &str = "v1";
 
 /// A cache key: URL-safe path segments.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheKey(String);
 
 /// What a key names.
@@ -30,6 +30,10 @@ pub enum Subject<'a> {
     TokenLease(Door, &'a TokenDigest, Option<&'a Mxc>),
     /// The upload limit that the origin told a token.
     UploadLimit(&'a TokenDigest),
+    /// The list of purges.
+    Purges,
+    /// How far the list of quarantined media has been read.
+    QuarantinePosition,
     /// The last good copy of a well-known document of this server.
     WellKnown(&'a ServerName, Document),
 }
@@ -56,6 +60,8 @@ impl CacheKey {
                 format!("{VERSION}/lease/{door}/token/{token}/{}", path_of(mxc))
             }
             Subject::UploadLimit(token) => format!("{VERSION}/upload-limit/{}", token.as_str()),
+            Subject::QuarantinePosition => format!("{VERSION}/quarantine-position"),
+            Subject::Purges => format!("{VERSION}/purges"),
             Subject::WellKnown(server_name, document) => {
                 let document = match document {
                     Document::Client => "client",
@@ -70,6 +76,56 @@ impl CacheKey {
     /// served.
     pub fn url(&self, media: &BaseUrl) -> String {
         format!("{media}/_edge/cache/{self}")
+    }
+}
+
+/// What the keys of several stored responses begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(String);
+
+impl KeyPrefix {
+    /// All media that clients got.
+    pub fn all_media() -> Self {
+        Self(format!("{VERSION}/media/"))
+    }
+
+    /// Media of one server that clients got.
+    pub fn server(server_name: &ServerName) -> Self {
+        Self(format!("{VERSION}/media/{server_name}/"))
+    }
+
+    /// One media that clients got, in all its sizes.
+    pub fn media(mxc: &Mxc) -> Self {
+        Self(format!("{VERSION}/media/{}/", path_of(mxc)))
+    }
+
+    /// All media that servers got.
+    pub fn federation() -> Self {
+        Self(format!("{VERSION}/federation/"))
+    }
+
+    /// One media that servers got, in all its sizes.
+    pub fn federation_media(media_id: &MediaId) -> Self {
+        Self(format!("{VERSION}/federation/{}/", media_id.as_str()))
+    }
+
+    /// Reads a prefix of stored responses of this version.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_of_responses = [Self::all_media(), Self::federation()]
+            .iter()
+            .any(|prefix| text.starts_with(&prefix.0) && text.ends_with('/'));
+        is_of_responses.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether `key` begins so.
+    pub fn is_of(&self, key: &CacheKey) -> bool {
+        key.0.starts_with(&self.0)
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

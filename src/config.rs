@@ -7,6 +7,7 @@ use std::fmt;
 
 use http::HeaderValue;
 
+use crate::access_token::AccessToken;
 use crate::base_url::BaseUrl;
 use crate::headers::{is_settable, is_token_byte};
 use crate::ids::ServerName;
@@ -33,6 +34,15 @@ const DEFAULT_MAX_UPLOAD_BYTES: u64 = 100_000_000;
 /// The largest `MAX_UPLOAD_BYTES`: no plan lets more through.
 const MAX_MAX_UPLOAD_BYTES: u64 = 5_000_000_000;
 
+/// Default of `MEMORY_CACHE_MIB`.
+const DEFAULT_MEMORY_CACHE_MIB: u64 = 32;
+
+/// The largest `MEMORY_CACHE_MIB`: an isolate has 128 MB in all.
+const MAX_MEMORY_CACHE_MIB: u64 = 64;
+
+/// The shortest token that is taken for a secret, in bytes.
+const MIN_TOKEN_BYTES: usize = 16;
+
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -58,6 +68,12 @@ pub struct Config {
     pub warm_uploads: bool,
     /// `ORIGIN_REDIRECTS`: what becomes of a redirect to where the bytes are.
     pub origin_redirects: OriginRedirects,
+    /// `MEMORY_CACHE_MIB`, in bytes: what an isolate keeps of small bodies. 0: nothing.
+    pub memory_cache_bytes: u64,
+    /// `ADMIN_TOKEN`: opens what is for the admin. Without one, nothing does.
+    pub admin_token: Option<AccessToken>,
+    /// `SYNAPSE_ADMIN_TOKEN`: reads from Synapse what was quarantined.
+    pub synapse_admin_token: Option<AccessToken>,
     /// `ORIGIN_HEADERS`: added to every request to the homeserver.
     pub origin_headers: Vec<OriginHeader>,
 }
@@ -158,6 +174,14 @@ impl Config {
                 DEFAULT_CACHE_SECONDS,
                 1..=MAX_CACHE_SECONDS,
             )?,
+            memory_cache_bytes: vars.number(
+                "MEMORY_CACHE_MIB",
+                DEFAULT_MEMORY_CACHE_MIB,
+                0..=MAX_MEMORY_CACHE_MIB,
+            )? * 1024
+                * 1024,
+            admin_token: vars.token("ADMIN_TOKEN")?,
+            synapse_admin_token: vars.token("SYNAPSE_ADMIN_TOKEN")?,
             origin_headers: vars.headers("ORIGIN_HEADERS")?,
         })
     }
@@ -170,6 +194,11 @@ impl Config {
             key.extend(header.value.as_bytes());
         }
         key
+    }
+
+    /// Whether there may be purges to hear of.
+    pub fn can_purge(&self) -> bool {
+        self.admin_token.is_some() || self.synapse_admin_token.is_some()
     }
 
     /// Whether requests to `authority` are for media and nothing else.
@@ -235,6 +264,21 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             error(name, format!("must be a whole number from {} to {}", range.start(), range.end()))
         })
+    }
+
+    fn token(&self, name: &'static str) -> Result<Option<AccessToken>, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        AccessToken::parse(&text)
+            .filter(|token| token.as_bytes().len() >= MIN_TOKEN_BYTES)
+            .map_or_else(
+                || {
+                    let problem = format!(
+                        "must be at least {MIN_TOKEN_BYTES} letters, without white space and commas"
+                    );
+                    Err(error(name, problem))
+                },
+                |token| Ok(Some(token)),
+            )
     }
 
     fn headers(&self, name: &'static str) -> Result<Vec<OriginHeader>, ConfigError> {
@@ -326,6 +370,10 @@ pub(crate) mod tests {
             ("MAX_UPLOAD_BYTES", "100 MB"),
             ("MAX_UPLOAD_BYTES", "5000000001"),
             ("WARM_UPLOADS", "yes"),
+            ("MEMORY_CACHE_MIB", "65"),
+            ("ADMIN_TOKEN", "short"),
+            ("ADMIN_TOKEN", "with white space in it"),
+            ("SYNAPSE_ADMIN_TOKEN", "short"),
             ("ORIGIN_REDIRECTS", "true"),
             ("CACHE_SECONDS", "0"),
             ("CACHE_SECONDS", "-1"),

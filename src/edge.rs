@@ -1,26 +1,36 @@
 //! The shell: reads heads, asks the core, and moves streams as the answer says.
 
+mod bucket;
 mod cache;
 mod clock;
+mod feed;
+mod filling;
 mod fills;
 mod http;
 mod leases;
 mod media;
+mod memory;
 mod origin;
 mod pump;
+mod purges;
 mod streams;
+mod tiers;
 mod uploads;
 mod vars;
 mod well_known;
 
 use std::rc::Rc;
 
+use ::http::Method;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Context, Env, console_error, event};
+use worker::worker_sys::R2Bucket;
+use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, event};
 
+use crate::admin::authorize;
 use crate::config::Config;
 use crate::forward;
 use crate::matrix_error::{Rejection, preflight_reply};
+use crate::purge::Purges;
 use crate::request::RequestHead;
 use crate::route::{Endpoint, Route, admit};
 
@@ -31,6 +41,8 @@ struct Call {
     head: Rc<RequestHead>,
     config: Rc<Config>,
     context: Rc<Context>,
+    bucket: Option<R2Bucket>,
+    purges: Rc<Purges>,
 }
 
 #[event(fetch)]
@@ -45,6 +57,13 @@ async fn fetch(
     })?)
 }
 
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    if let Ok(config) = vars::config(&env).as_ref() {
+        feed::follow(config, bucket::bound(&env).as_ref()).await;
+    }
+}
+
 async fn answer(
     request: web_sys::Request,
     env: &Env,
@@ -57,7 +76,9 @@ async fn answer(
     let Some(head) = http::request_head(&request).map(Rc::new) else {
         return http::rejection(&Rejection::UnfaithfulTarget);
     };
-    let call = Call { request, head, config, context: Rc::new(context) };
+    let bucket = bucket::bound(env);
+    let purges = purges::current(&config, bucket.as_ref()).await;
+    let call = Call { request, head, config, context: Rc::new(context), bucket, purges };
     let (head, config) = (&*call.head, &*call.config);
     match admit(head, config) {
         Err(rejection) => http::rejection(&rejection),
@@ -66,6 +87,11 @@ async fn answer(
         Ok(Route::WellKnown(_)) if !head.is_read() => http::rejection(&Rejection::WellKnownMethod),
         Ok(Route::WellKnown(document)) => well_known::answer(&call, document).await,
         Ok(Route::Media(media)) => media::answer(&call, media).await,
+        Ok(Route::Purge) if head.method != Method::POST => http::rejection(&Rejection::PurgeMethod),
+        Ok(Route::Purge) => match authorize(head, config) {
+            Ok(()) => purges::answer(&call).await,
+            Err(rejection) => http::rejection(&rejection),
+        },
         Ok(Route::Upload(to)) => uploads::answer(&call, to).await,
         Ok(Route::Limits(door)) => uploads::limits(&call, door).await,
         Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,

@@ -22,9 +22,10 @@ use std::rc::Rc;
 use http::header::AUTHORIZATION;
 
 use self::question::Aim;
+use crate::access_token::{AccessToken, TokenDigest};
 use crate::cache_key::{CacheKey, Subject};
 use crate::config::Config;
-use crate::credentials::{AccessToken, Credential, TokenDigest};
+use crate::credentials::Credential;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::lease_policy::LeaseScope;
 use crate::range::ByteRange;
@@ -122,8 +123,8 @@ pub enum EntryChange {
     Keep,
     /// Remove it: it is no longer what the homeserver has.
     Remove,
-    /// Store the origin's body, this many bytes long, under these headers.
-    Store(ReplyHead, u64),
+    /// Store the origin's body with this record.
+    Store(StoredMeta),
 }
 
 impl Exchange {
@@ -176,7 +177,7 @@ impl Exchange {
     /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
     pub fn on_lookup(
         self,
-        stored: Option<StoredMeta>,
+        stored: Option<Rc<StoredMeta>>,
         leases: Leases,
         now_unix_secs: u64,
     ) -> Decision {
@@ -229,7 +230,7 @@ impl Exchange {
     }
 
     /// How to ask about what is stored.
-    fn aim_at(&self, stored: StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
+    fn aim_at(&self, stored: Rc<StoredMeta>, leases: Leases, now_unix_secs: u64) -> Aim {
         let policy = self.config.lease;
         match stored.permission() {
             Permission::ETag(_) | Permission::LastModified(_) => Aim::Validate(stored),

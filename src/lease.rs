@@ -6,8 +6,8 @@
 //! that very credential and by nothing else, counted from when the question was sent, so that no
 //! answer on its way can make a lease longer than it should be.
 
+use crate::access_token::TokenDigest;
 use crate::cache_key::{CacheKey, Subject};
-use crate::credentials::TokenDigest;
 use crate::ids::Mxc;
 use crate::lease_policy::{LeasePolicy, LeaseScope};
 use crate::route::Door;
@@ -86,7 +86,7 @@ const RECORD_VERSION: &str = "1";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::AccessToken;
+    use crate::access_token::AccessToken;
     use crate::ids::{MediaId, ServerName};
 
     const POLICY: LeasePolicy =

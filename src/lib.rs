@@ -11,6 +11,7 @@
 //!
 //! The modules stand in order: each uses those of the groups before it and of its own.
 
+pub mod access_token;
 pub mod base_url;
 pub mod ids;
 pub mod json;
@@ -26,16 +27,21 @@ pub mod matrix_error;
 pub mod route;
 pub mod thumbnail;
 
+pub mod admin;
 pub mod cache_control;
 pub mod cache_key;
 pub mod conditional;
 pub mod credentials;
 pub mod lease;
+pub mod lru;
 pub mod multipart;
+pub mod purge;
+pub mod quarantine;
 pub mod range;
 pub mod redirect;
 pub mod storability;
 pub mod stored;
+pub mod tier;
 
 pub mod cache_status;
 pub mod content_disposition;

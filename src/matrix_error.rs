@@ -18,6 +18,12 @@ pub enum Rejection {
     UnfaithfulTarget,
     /// Not media, on the media domain.
     Unrecognized,
+    /// Only the admin may ask this.
+    NotAdmin,
+    /// A request to purge that doesn't say what.
+    PurgeWhat,
+    /// A purge is only ever sent.
+    PurgeMethod,
     /// A well-known document is only ever read.
     WellKnownMethod,
     /// The admin's variables are wrong; every request is refused until they are right.
@@ -51,9 +57,10 @@ impl Rejection {
     /// The status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::UnfaithfulTarget => StatusCode::BAD_REQUEST,
+            Self::UnfaithfulTarget | Self::PurgeWhat => StatusCode::BAD_REQUEST,
+            Self::NotAdmin => StatusCode::FORBIDDEN,
             Self::Unrecognized => StatusCode::NOT_FOUND,
-            Self::WellKnownMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WellKnownMethod | Self::PurgeMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -69,7 +76,9 @@ impl Rejection {
     pub const fn errcode(&self) -> &'static str {
         match self {
             Self::UnfaithfulTarget => "M_INVALID_PARAM",
-            Self::Unrecognized | Self::WellKnownMethod => "M_UNRECOGNIZED",
+            Self::NotAdmin => "M_FORBIDDEN",
+            Self::PurgeWhat => "M_BAD_JSON",
+            Self::Unrecognized | Self::WellKnownMethod | Self::PurgeMethod => "M_UNRECOGNIZED",
             Self::TooLarge { .. } => "M_TOO_LARGE",
             // As Synapse has it.
             Self::LengthRequired
@@ -93,6 +102,11 @@ impl Rejection {
                 "Only media is served on this host: use the homeserver's own for anything else"
                     .to_owned()
             }
+            Self::NotAdmin => "Show the ADMIN_TOKEN of this edge as a bearer token".to_owned(),
+            Self::PurgeWhat => "Send a JSON object with one of: \"mxc\" (an mxc URI), \
+                 \"server_name\", or \"everything\": true"
+                .to_owned(),
+            Self::PurgeMethod => "Use POST to purge".to_owned(),
             Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
             Self::Misconfigured(error) => {
                 format!("The media edge is not configured: its admin must mend {error}")
@@ -155,6 +169,9 @@ mod tests {
                 variable: "MEDIA_URL",
                 problem: "is \"bad\"".to_owned(),
             }),
+            Rejection::NotAdmin,
+            Rejection::PurgeWhat,
+            Rejection::PurgeMethod,
             Rejection::LengthRequired,
             Rejection::TooLarge { limit_bytes: 5 },
             Rejection::Loop,

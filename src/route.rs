@@ -22,6 +22,8 @@ pub enum Route {
     WellKnown(Document),
     /// Media whose stored response may be looked up.
     Media(MediaRequest),
+    /// The admin's request to purge.
+    Purge,
     /// An upload, to this place.
     Upload(UploadTo),
     /// The limits of uploads (`config`), asked at this door.
@@ -193,6 +195,9 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
         } else {
             media_route(method, door, endpoint, target, config)
         };
+    }
+    if path == "/_edge/purge" && config.media.is_at(authority) {
+        return if method == Method::OPTIONS { Route::Preflight } else { Route::Purge };
     }
     if is_media_domain {
         return if method == Method::OPTIONS { Route::Preflight } else { Route::Unrecognized };

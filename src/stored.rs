@@ -1,5 +1,6 @@
 //! What is kept beside a stored body: one record, versioned, in ASCII.
 
+use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
@@ -7,11 +8,19 @@ use http::header::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
+use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
-use crate::request::OriginHead;
+use crate::config::Config;
+use crate::request::{OriginHead, ReplyHead, own_value};
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
+
+/// Names an entry for the platform's purge by tag.
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+
+/// Sets our tags apart from the zone's others.
+const TAG_PREFIX: &str = "matrix-media-edge/";
 
 /// The version written; entries of others are misses.
 const VERSION: &str = "2";
@@ -170,6 +179,26 @@ impl StoredMeta {
         now_unix_secs.saturating_sub(self.stored_unix_secs) < NEW_SECS
     }
 
+    /// Whether it has been kept for longer than anything may be.
+    pub fn is_expired(&self, config: &Config, now_unix_secs: u64) -> bool {
+        self.seconds_left(config, now_unix_secs) == 0
+    }
+
+    fn seconds_left(&self, config: &Config, now_unix_secs: u64) -> u64 {
+        self.stored_unix_secs.saturating_add(config.cache_seconds).saturating_sub(now_unix_secs)
+    }
+
+    /// The head of a cache entry: the platform reads the standard headers, we read our own record.
+    pub fn entry_head(&self, config: &Config, now_unix_secs: u64) -> ReplyHead {
+        let headers = [
+            (CACHE_CONTROL, public_for(self.seconds_left(config, now_unix_secs))),
+            (CONTENT_LENGTH, self.length_bytes.into()),
+            (CACHE_TAG, own_value(&tags(&self.key))),
+            (STORED_META, own_value(&self.to_text())),
+        ];
+        ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
+    }
+
     /// How the origin is asked about it.
     pub fn permission(&self) -> &Permission {
         &self.permission
@@ -188,10 +217,18 @@ impl StoredMeta {
     }
 }
 
+/// The platform's names for an entry: its key's path, and every path above it, so that it can be
+/// purged by any of them.
+fn tags(key: &str) -> String {
+    let ends = key.match_indices('/').map(|(end, _)| end).chain([key.len()]);
+    ends.map(|end| format!("{TAG_PREFIX}{}", &key[..end])).collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cache_key::Subject;
+    use crate::config::tests::config;
     use crate::ids::{MediaId, Mxc, ServerName};
     use crate::route::Representation;
     use http::StatusCode;
@@ -227,6 +264,27 @@ mod tests {
     fn only_listed_headers_are_kept() {
         assert!(!meta().headers().contains_key("set-cookie"));
         assert!(!meta().headers().contains_key("etag"));
+    }
+
+    #[test]
+    fn an_entry_ends_when_its_time_is_up_wherever_it_went() {
+        let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
+        let stored = meta().stored_unix_secs();
+        assert!(!meta().is_expired(&config, stored + 59));
+        assert!(meta().is_expired(&config, stored + 60));
+        let head = meta().entry_head(&config, stored + 45);
+        assert_eq!(head.headers["cache-control"], "public, max-age=15");
+    }
+
+    #[test]
+    fn an_entry_is_tagged_with_its_path_and_all_above() {
+        let head = meta().entry_head(&config(&[]).unwrap(), 1_700_000_000);
+        assert_eq!(
+            head.headers["cache-tag"],
+            "matrix-media-edge/v1,matrix-media-edge/v1/media,\
+             matrix-media-edge/v1/media/example.com,matrix-media-edge/v1/media/example.com/abc,\
+             matrix-media-edge/v1/media/example.com/abc/content"
+        );
     }
 
     #[test]

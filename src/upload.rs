@@ -7,9 +7,10 @@
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::access_token::TokenDigest;
 use crate::cache_key::{CacheKey, Subject};
 use crate::config::Config;
-use crate::credentials::{Credential, TokenDigest};
+use crate::credentials::Credential;
 use crate::headers::CONNECTING_IP;
 use crate::ids::Mxc;
 use crate::json;

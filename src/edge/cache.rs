@@ -71,21 +71,23 @@ pub(super) async fn look_up_part(
 /// Cloudflare commits no body that broke off. The local cache does, a moment after it says that it
 /// is done: so the last byte of this very entry is looked for, and the entry goes if it is not
 /// there.
+///
+/// Says whether it is there, as far as the platform tells.
 pub(super) fn store(
     context: &Rc<Context>,
     config: &Rc<Config>,
     key: &CacheKey,
     response: &Response,
     length: u64,
-) -> impl Future<Output = ()> + 'static {
+) -> impl Future<Output = bool> + 'static {
     let record = record_of(response);
     let put = put(config, key, response);
     let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
     async move {
         if !put.await {
-            return;
+            return false;
         }
-        let Some(last) = length.checked_sub(1) else { return };
+        let Some(last) = length.checked_sub(1) else { return true };
         let mut pause = FIRST_PAUSE;
         for look in 0..COMMIT_LOOKS {
             match match_range(&config, &key, ByteRange { first: last, last }).await {
@@ -94,7 +96,7 @@ pub(super) fn store(
                     // Otherwise the one before it is still there, or another has come since.
                     if record_of(&found) == record {
                         if is_there {
-                            return;
+                            return true;
                         }
                         remove(&context, &config, &key);
                     }
@@ -105,6 +107,7 @@ pub(super) fn store(
             Delay::from(pause).await;
             pause *= 2;
         }
+        false
     }
 }
 
@@ -128,7 +131,7 @@ pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, res
 }
 
 /// Starts to put at once. Says whether that went well, as far as the platform tells.
-fn put(
+pub(super) fn put(
     config: &Config,
     key: &CacheKey,
     response: &Response,

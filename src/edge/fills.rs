@@ -25,7 +25,16 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 
 thread_local! {
     /// Few at any time, so a list will do.
-    static FILLS: RefCell<Vec<(CacheKey, Promise)>> = const { RefCell::new(Vec::new()) };
+    static FILLS: RefCell<Vec<(Stage, CacheKey, Promise)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What is being filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// This isolate's memory, from the data centre's cache.
+    Memory,
+    /// The data centre's cache, from the bucket or the origin.
+    Pop,
 }
 
 /// One fill under way. When it is dropped, those who wait go on.
@@ -35,21 +44,23 @@ pub(super) struct Fill {
 }
 
 /// Announces a fill.
-pub(super) fn begin(key: &CacheKey) -> Fill {
+pub(super) fn begin(stage: Stage, key: &CacheKey) -> Fill {
     let mut resolve = None;
     let done = Promise::new(&mut |resolved, _| resolve = Some(resolved));
     FILLS.with_borrow_mut(|fills| {
         // One who waited in vain fills in another's place.
-        fills.retain(|(other, _)| other != key);
-        fills.push((key.clone(), done.clone()));
+        fills.retain(|(other_stage, other, _)| (*other_stage, other) != (stage, key));
+        fills.push((stage, key.clone(), done.clone()));
     });
     Fill { done, resolve }
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
-pub(super) async fn wait(key: &CacheKey) -> bool {
+pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
     let done = FILLS.with_borrow(|fills| {
-        fills.iter().find(|(other, _)| other == key).map(|(_, done)| done.clone())
+        let fill =
+            fills.iter().find(|(other_stage, other, _)| (*other_stage, other) == (stage, key));
+        fill.map(|(.., done)| done.clone())
     });
     let Some(done) = done else { return false };
     matches!(select(JsFuture::from(done), Delay::from(MAX_WAIT)).await, Either::Left(_))
@@ -57,7 +68,7 @@ pub(super) async fn wait(key: &CacheKey) -> bool {
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        FILLS.with_borrow_mut(|fills| fills.retain(|(_, done)| !Object::is(done, &self.done)));
+        FILLS.with_borrow_mut(|fills| fills.retain(|(.., done)| !Object::is(done, &self.done)));
         if let Some(resolve) = &self.resolve {
             // Resolving a promise of ours can't fail.
             let _ = resolve.call0(&JsValue::UNDEFINED);

@@ -1,6 +1,7 @@
 //! Heads of the runtime to heads of the core, and back. Bodies are handed on by reference.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream, Request, Response};
@@ -73,6 +74,11 @@ pub(super) fn response(
 ) -> Result<Response, JsValue> {
     let body = body.map_or(JsValue::NULL, |body| body.unchecked_ref::<JsValue>().clone());
     response_of(head.status.as_u16(), &to_text(&head.headers), &body)
+}
+
+/// A response with these bytes for a body.
+pub(super) fn bytes_response(head: &ReplyHead, bytes: &Uint8Array) -> Result<Response, JsValue> {
+    response_of(head.status.as_u16(), &to_text(&head.headers), bytes)
 }
 
 /// A response with this text for a body.

@@ -1,8 +1,6 @@
 //! Where leases live: in the isolate's memory, and in the PoP cache for the other isolates.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::mem;
 
 use ::http::StatusCode;
 use ::http::header::{CACHE_CONTROL, HeaderMap};
@@ -13,11 +11,11 @@ use super::{Call, cache, clock, http, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
+use crate::lru::Lru;
 use crate::request::ReplyHead;
 
-/// Records in one generation. Two generations of some 200 bytes each: at most 4 MB of the
-/// isolate's 128.
-const GENERATION_RECORDS: usize = 10_000;
+/// How many records are kept: of some 300 bytes each, 6 MB of the isolate's 128.
+const MAX_RECORDS: u64 = 20_000;
 
 /// The most that is read of a record, in bytes.
 const MAX_RECORD_BYTES: usize = 1024;
@@ -31,16 +29,8 @@ enum Word {
     No(u64),
 }
 
-/// Words by name. When the young generation is full it becomes the old one, and the old one is
-/// forgotten: what is used stays, at the price of a copy.
-#[derive(Default)]
-struct Memory {
-    young: BTreeMap<CacheKey, Word>,
-    old: BTreeMap<CacheKey, Word>,
-}
-
 thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
+    static WORDS: RefCell<Lru<Word>> = RefCell::new(Lru::new(MAX_RECORDS));
     static REFRESHING: RefCell<Vec<CacheKey>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -64,31 +54,25 @@ impl Drop for Refreshing {
     }
 }
 
-impl Memory {
-    fn get(&mut self, key: &CacheKey) -> Option<Word> {
-        let word = self.young.get(key).copied().or_else(|| self.old.remove(key))?;
-        self.insert(key.clone(), word);
-        Some(word)
-    }
+/// The last word that this isolate has heard.
+fn heard(key: &CacheKey) -> Option<Word> {
+    WORDS.with_borrow_mut(|words| words.get(key).copied())
+}
 
-    fn insert(&mut self, key: CacheKey, word: Word) {
-        if self.young.len() >= GENERATION_RECORDS {
-            self.old = mem::take(&mut self.young);
-        }
-        self.young.insert(key, word);
-    }
+fn hear(key: &CacheKey, word: Word) {
+    WORDS.with_borrow_mut(|words| words.insert(key.clone(), word, 1));
+}
 
-    /// Takes a yes in, unless a later no is known. Says whether it counts.
-    fn insert_yes(&mut self, key: &CacheKey, confirmed_unix_secs: u64) -> bool {
-        let counts = match self.get(key) {
-            Some(Word::No(refused_unix_secs)) => refused_unix_secs < confirmed_unix_secs,
-            Some(Word::Yes(_)) | None => true,
-        };
-        if counts {
-            self.insert(key.clone(), Word::Yes(confirmed_unix_secs));
-        }
-        counts
+/// Takes a yes in, unless a later no is known. Says whether it counts.
+fn hear_yes(key: &CacheKey, confirmed_unix_secs: u64) -> bool {
+    let counts = match heard(key) {
+        Some(Word::No(refused_unix_secs)) => refused_unix_secs < confirmed_unix_secs,
+        Some(Word::Yes(_)) | None => true,
+    };
+    if counts {
+        hear(key, Word::Yes(confirmed_unix_secs));
     }
+    counts
 }
 
 /// Finds the records that may count.
@@ -108,7 +92,7 @@ pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
 /// Memory answers for a lease. Beyond that, for the stale window, only the PoP cache does: another
 /// isolate may have heard a no since.
 async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
-    if let Some(Word::Yes(confirmed)) = MEMORY.with_borrow_mut(|memory| memory.get(key))
+    if let Some(Word::Yes(confirmed)) = heard(key)
         && call.config.lease.is_alive(confirmed, now)
     {
         return Some(confirmed);
@@ -116,7 +100,7 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
     let response = cache::look_up(&call.config, key).await?;
     let text = streams::read_bounded(&response.body()?, MAX_RECORD_BYTES).await.ok()??;
     let confirmed = parse_record(std::str::from_utf8(&text).ok()?, key)?;
-    MEMORY.with_borrow_mut(|memory| memory.insert_yes(key, confirmed)).then_some(confirmed)
+    hear_yes(key, confirmed).then_some(confirmed)
 }
 
 /// Writes or removes records.
@@ -148,7 +132,7 @@ pub(super) fn apply(
 
 fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) -> Result<(), JsValue> {
     let Some(key) = key else { return Ok(()) };
-    if !MEMORY.with_borrow_mut(|memory| memory.insert_yes(key, confirmed_unix_secs)) {
+    if !hear_yes(key, confirmed_unix_secs) {
         return Ok(());
     }
     let lifetime = public_for(call.config.lease.retention_seconds());
@@ -161,7 +145,6 @@ fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) -> Resul
 
 fn remove(call: &Call, key: Option<&CacheKey>) {
     let Some(key) = key else { return };
-    let refused = Word::No(clock::now_unix_secs());
-    MEMORY.with_borrow_mut(|memory| memory.insert(key.clone(), refused));
+    hear(key, Word::No(clock::now_unix_secs()));
     cache::remove(&call.context, &call.config, key);
 }

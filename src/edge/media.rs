@@ -7,18 +7,21 @@ use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::fills::{self, Fill, MAX_AWAITED_BYTES};
+use super::filling::{Filling, Source};
+use super::fills::{self, Fill, Stage};
 use super::pump::{Beginning, Sink, pump};
-use super::{Call, cache, clock, forward_media, http, leases, origin, streams};
+use super::tiers::{self, Found, StoredBody};
+use super::{Call, clock, forward_media, http, leases, origin, streams};
 use crate::cache_key::CacheKey;
 use crate::exchange::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use crate::ids::Mxc;
 use crate::lease::{LeaseKeys, Leases};
+use crate::matrix_error::Rejection;
 use crate::request::{Keep, ReplyHead};
 use crate::route::{Endpoint, MediaRequest};
-use crate::stored::{STORED_META, StoredMeta};
+use crate::tier::SERVER_TIMING;
 use crate::upload;
 
 /// The names that an exchange's outcome is written under.
@@ -37,62 +40,33 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         Begin::Bypass(reason) => return forward_media(call, Endpoint { door, reason }).await,
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let (mut found, mut held) =
-        join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref())).await;
+    let look_up =
+        || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
+    let (mut found, mut held) = look_up().await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
     for _ in 0..fills::MAX_AWAITED {
-        if found.is_some() || !fills::wait(&keys.entry).await {
+        if found.is_some() || !fills::wait(Stage::Pop, &keys.entry).await {
             break;
         }
         // Much may have been said in the meantime, about the credential too.
-        (found, held) =
-            join(look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref())).await;
+        (found, held) = look_up().await;
     }
-    let fill = found.is_none().then(|| fills::begin(&keys.entry));
-    let (stored_body, stored) = found.unzip();
-    match exchange.on_lookup(stored, held, clock::now_unix_secs()) {
+    let mut fill = None;
+    if found.is_none() {
+        fill = Some(fills::begin(Stage::Pop, &keys.entry));
+        found = tiers::look_up_bucket(call, &keys.entry).await;
+    }
+    let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
+    let (outcome, origin) = match exchange.on_lookup(meta, held, clock::now_unix_secs()) {
         Decision::Serve(outcome, refresh) => {
-            if let Some(Refresh { key, question }) = refresh
-                && let Some(refreshing) = leases::begin_refresh(key)
-            {
-                let (call, keys) = (call.clone(), keys.clone());
-                call.context.clone().wait_until(async move {
-                    renew(&call, &keys, question, None).await;
-                    drop(refreshing);
-                });
+            if let Some(refresh) = refresh {
+                renew_old(call, &keys, refresh);
             }
-            respond(call, &keys, outcome, None, stored_body.flatten(), fill).await
+            (outcome, None)
         }
-        Decision::Ask(question) => {
-            let (outcome, body) = ask(call, question).await?;
-            respond(call, &keys, outcome, body, stored_body.flatten(), fill).await
-        }
-    }
-}
-
-/// The stored response. An entry without a record of ours, or with one that belongs elsewhere, is
-/// none. A new one may yet turn out to be short (see [`cache::store`]).
-async fn look_up(call: &Call, key: &CacheKey) -> Option<(Option<ReadableStream>, StoredMeta)> {
-    let response = cache::look_up(&call.config, key).await?;
-    let stored = response
-        .headers()
-        .get(STORED_META.as_str())
-        .ok()
-        .flatten()
-        .and_then(|text| StoredMeta::parse(&text, key));
-    let body = response.body();
-    let now = clock::now_unix_secs();
-    if let (Some(meta), Some(body)) = (&stored, &body)
-        && meta.is_new(now)
-    {
-        let guarded = streams::guard(&call.context, body, meta.length_bytes());
-        return stored.map(|meta| (Some(guarded), meta));
-    }
-    if stored.is_none() {
-        streams::release(&call.context, body.as_ref());
-        cache::remove(&call.context, &call.config, key);
-    }
-    stored.map(|meta| (body, meta))
+        Decision::Ask(question) => ask(call, question).await?,
+    };
+    respond(call, &keys, outcome, Sources { origin, stored: found, fill }).await
 }
 
 /// Asks until there is an answer, and gives the origin's last body with it.
@@ -126,7 +100,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     let begun = Exchange::begin(config, Rc::new(head), media, &call.config.digest_key());
     let Begin::LookUp(exchange) = begun else { return };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let fill = fills::begin(&keys.entry);
+    let fill = fills::begin(Stage::Pop, &keys.entry);
     let Decision::Ask(mut question) =
         exchange.on_lookup(None, Leases::default(), clock::now_unix_secs())
     else {
@@ -141,55 +115,112 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     });
 }
 
+/// Renews a lease that is about to end, unless that is being done.
+fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
+    let Some(refreshing) = leases::begin_refresh(key) else { return };
+    let (call, keys) = (call.clone(), keys.clone());
+    call.context.clone().wait_until(async move {
+        renew(&call, &keys, question, None).await;
+        drop(refreshing);
+    });
+}
+
 /// Renews a lease for a client who is served already.
 async fn renew(call: &Call, keys: &Keys, question: Question, fill: Option<Fill>) {
     let Ok((outcome, body)) = ask(call, question).await else { return };
     let silent = Outcome { body: Body::Empty, ..outcome };
+    let sources = Sources { origin: body, stored: None, fill };
     // The response goes nowhere; what is stored and granted on the way is what counts.
-    let _ = respond(call, keys, silent, body, None, fill).await;
+    let _ = respond(call, keys, silent, sources).await;
+}
+
+/// What an answer may be made of.
+struct Sources {
+    origin: Option<ReadableStream>,
+    stored: Option<Found>,
+    fill: Option<Fill>,
 }
 
 async fn respond(
     call: &Call,
     keys: &Keys,
     outcome: Outcome,
-    origin_body: Option<ReadableStream>,
-    stored_body: Option<ReadableStream>,
-    fill: Option<Fill>,
+    sources: Sources,
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases)?;
-    let release = |body: Option<&ReadableStream>| streams::release(&call.context, body);
-    if !matches!(outcome.body, Body::Stored(_)) {
-        release(stored_body.as_ref());
+    let Outcome { head, body, entry, .. } = outcome;
+    let Sources { origin, stored, fill } = sources;
+    if let Body::Stored(cut) = body {
+        streams::release(&call.context, origin.as_ref());
+        return match stored {
+            Some(found) => respond_stored(call, keys, head, cut, found, fill).await,
+            None => http::rejection(&Rejection::Internal),
+        };
     }
-    let served = match outcome.entry {
-        EntryChange::Store(head, length) => {
-            let filling = Filling { call, keys, head, length, fill };
-            return filling.respond(outcome.head, outcome.body, origin_body);
+    let replaces = stored.is_some();
+    if let Some(StoredBody::Pop(stream) | StoredBody::Bucket(stream)) =
+        stored.map(|found| found.body)
+    {
+        streams::release(&call.context, Some(&stream));
+    }
+    match entry {
+        EntryChange::Store(meta) => {
+            let cut = if let Body::Origin(cut) = body { Some(cut) } else { None };
+            let source = Source::Origin { replaces };
+            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
+            return filling.respond(&head, cut, origin);
         }
-        EntryChange::Remove => {
-            cache::remove(&call.context, &call.config, &keys.entry);
-            outcome.body
+        EntryChange::Remove => tiers::remove(call, &keys.entry),
+        EntryChange::Keep => {}
+    }
+    match body {
+        Body::Origin(cut) => respond_cut(call, &head, origin, cut),
+        Body::Text(text) => {
+            streams::release(&call.context, origin.as_ref());
+            http::text_response(&head, &text)
         }
-        EntryChange::Keep => outcome.body,
+        Body::Empty | Body::Stored(_) => {
+            streams::release(&call.context, origin.as_ref());
+            http::response(&head, None)
+        }
+    }
+}
+
+/// Serves what is stored, from wherever it was found.
+async fn respond_stored(
+    call: &Call,
+    keys: &Keys,
+    mut head: ReplyHead,
+    cut: Cut,
+    found: Found,
+    fill: Option<Fill>,
+) -> Result<Response, JsValue> {
+    head.headers.insert(SERVER_TIMING, found.tier.server_timing());
+    let Found { meta, body, tier } = found;
+    let source = Source::Bucket;
+    let filling = Filling { call, key: &keys.entry, meta, source, fill };
+    let part = match (cut, &body) {
+        (Cut::Part(range, length), StoredBody::Pop(_) | StoredBody::Bucket(_)) => {
+            tiers::look_up_part(call, &keys.entry, tier, range, length).await
+        }
+        _ => None,
     };
-    if !matches!(served, Body::Origin(_)) {
-        release(origin_body.as_ref());
-    }
-    match served {
-        Body::Empty => http::response(&outcome.head, None),
-        Body::Text(text) => http::text_response(&outcome.head, &text),
-        Body::Origin(cut) => respond_cut(call, &outcome.head, origin_body, cut),
-        Body::Stored(Cut::Part(range, length)) => {
-            let part = cache::look_up_part(&call.config, &keys.entry, range, length).await;
-            if part.is_some() {
-                release(stored_body.as_ref());
-                return http::response(&outcome.head, part.as_ref());
-            }
-            // The cache can't slice, or has lost the entry since.
-            respond_cut(call, &outcome.head, stored_body, Cut::Part(range, length))
+    match (body, part, cut) {
+        (StoredBody::Bytes(bytes), _, Cut::Part(range, _)) => {
+            http::bytes_response(&head, &streams::part_of(&bytes, range))
         }
-        Body::Stored(cut) => respond_cut(call, &outcome.head, stored_body, cut),
+        (StoredBody::Bytes(bytes), ..) => http::bytes_response(&head, &bytes),
+        (StoredBody::Pop(stream), Some(part), _) => {
+            streams::release(&call.context, Some(&stream));
+            http::response(&head, Some(&part))
+        }
+        (StoredBody::Bucket(stream), Some(part), _) => {
+            filling.store(Some(&stream))?;
+            http::response(&head, Some(&part))
+        }
+        // Where a part can't be had by itself, it is cut out of the whole.
+        (StoredBody::Pop(stream), None, _) => respond_cut(call, &head, Some(stream), cut),
+        (StoredBody::Bucket(stream), None, _) => filling.respond(&head, Some(cut), Some(stream)),
     }
 }
 
@@ -210,67 +241,4 @@ fn respond_cut(
         call.context.wait_until(pump(body, vec![sink], beginning));
     }
     http::response(head, Some(&for_client))
-}
-
-/// An answer of the origin's on its way into the cache.
-struct Filling<'a> {
-    call: &'a Call,
-    keys: &'a Keys,
-    head: ReplyHead,
-    length: u64,
-    fill: Option<Fill>,
-}
-
-impl Filling<'_> {
-    /// Takes no step that waits: both branches of a stream that is stored and served must be taken
-    /// up on the same turn, or the runtime buffers the whole of it.
-    fn respond(
-        self,
-        head: ReplyHead,
-        body: Body,
-        origin_body: Option<ReadableStream>,
-    ) -> Result<Response, JsValue> {
-        let Some(origin_body) = origin_body else {
-            self.store(None)?;
-            return http::response(&head, None);
-        };
-        let context = Rc::clone(&self.call.context);
-        let length = self.length;
-        let (sink, for_client, beginning) = match body {
-            Body::Origin(Cut::Whole) => {
-                let (for_client, for_cache) = streams::tee(&origin_body);
-                self.store(Some(&for_cache))?;
-                return http::response(&head, Some(&for_client));
-            }
-            Body::Origin(Cut::Part(range, _)) => {
-                let (sink, for_client) = Sink::part(range)?;
-                (sink, for_client, Beginning::Free)
-            }
-            Body::Origin(Cut::Multipart(length)) => {
-                let (sink, for_client) = Sink::whole(length)?;
-                (sink, for_client, Beginning::Multipart)
-            }
-            Body::Empty | Body::Text(_) | Body::Stored(_) => {
-                self.store(Some(&origin_body))?;
-                return http::response(&head, None);
-            }
-        };
-        let (cache_sink, for_cache) = Sink::whole(length)?;
-        self.store(Some(&for_cache))?;
-        context.wait_until(pump(origin_body, vec![sink, cache_sink], beginning));
-        http::response(&head, Some(&for_client))
-    }
-
-    fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
-        let Self { call, keys, head, length, fill } = self;
-        let entry = http::response(&head, body)?;
-        let stored = cache::store(&call.context, &call.config, &keys.entry, &entry, length);
-        // Those who wait for a small body go on when it is stored, others at once.
-        let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
-        call.context.wait_until(async move {
-            stored.await;
-            drop(fill);
-        });
-        Ok(())
-    }
 }

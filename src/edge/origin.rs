@@ -15,6 +15,7 @@ use web_sys::{
 use worker::{Delay, console_warn};
 
 use super::{Call, describe, http};
+use crate::config::Config;
 use crate::headers::is_named_by_connection;
 use crate::request::{Keep, OriginError, OriginRequest, Patience};
 
@@ -24,11 +25,21 @@ extern "C" {
     fn global_fetch(request: &Request) -> js_sys::Promise;
 }
 
+/// Sends a request that no client has asked for.
+pub(super) async fn ask_alone(
+    config: &Config,
+    request: &OriginRequest,
+) -> Result<Response, OriginError> {
+    send(config, None, request, None).await
+}
+
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
 pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Response, OriginError> {
-    match send(call, request, None).await {
-        Err(OriginError::Unreachable) => send(call, request, None).await,
+    match send(&call.config, Some(&call.request), request, None).await {
+        Err(OriginError::Unreachable) => {
+            send(&call.config, Some(&call.request), request, None).await
+        }
         answer => answer,
     }
 }
@@ -38,11 +49,12 @@ pub(super) async fn ask_with_body(
     call: &Call,
     request: OriginRequest,
 ) -> Result<Response, OriginError> {
-    send(call, &request, call.request.body()).await
+    send(&call.config, Some(&call.request), &request, call.request.body()).await
 }
 
 async fn send(
-    call: &Call,
+    config: &Config,
+    client: Option<&Request>,
     request: &OriginRequest,
     body: Option<ReadableStream>,
 ) -> Result<Response, OriginError> {
@@ -53,7 +65,7 @@ async fn send(
     let controller = AbortController::new().map_err(unreachable)?;
     let init = RequestInit::new();
     init.set_method(request.method.as_str());
-    init.set_headers_headers(&headers(call, request).map_err(unreachable)?);
+    init.set_headers_headers(&headers(config, client, request).map_err(unreachable)?);
     init.set_redirect(RequestRedirect::Manual);
     // The platform's own cache would answer without asking the homeserver.
     init.set_cache(RequestCache::NoStore);
@@ -81,12 +93,14 @@ async fn send(
 
 /// The client's headers that go along, copied by the runtime so that repeated fields stay apart,
 /// and ours on top.
-fn headers(call: &Call, request: &OriginRequest) -> Result<Headers, JsValue> {
-    let headers = match request.keep {
-        Keep::Nothing => Headers::new()?,
-        Keep::Media | Keep::Endpoint | Keep::Most => {
-            Headers::new_with_headers(&call.request.headers())?
-        }
+fn headers(
+    config: &Config,
+    client: Option<&Request>,
+    request: &OriginRequest,
+) -> Result<Headers, JsValue> {
+    let headers = match client.filter(|_| request.keep != Keep::Nothing) {
+        Some(client) => Headers::new_with_headers(&client.headers())?,
+        None => Headers::new()?,
     };
     let connection = headers.get(CONNECTION.as_str())?.unwrap_or_default();
     for (name, _) in http::entries(&headers) {
@@ -96,7 +110,7 @@ fn headers(call: &Call, request: &OriginRequest) -> Result<Headers, JsValue> {
     }
     http::set_headers(&headers, &request.set)?;
     if request.is_for_homeserver {
-        for header in &call.config.origin_headers {
+        for header in &config.origin_headers {
             headers.set(&header.name, &String::from_utf8_lossy(header.value.as_bytes()))?;
         }
     }

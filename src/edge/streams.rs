@@ -7,6 +7,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream};
 use worker::Context;
 
+use crate::range::ByteRange;
+
 /// Splits a stream in two that the runtime feeds from one buffer.
 pub(super) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
     let branches = stream.tee();
@@ -42,6 +44,12 @@ pub(super) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> 
         let _ = JsFuture::from(piped).await;
     });
     pipe.readable()
+}
+
+/// A part of bytes, by reference.
+pub(super) fn part_of(bytes: &Uint8Array, range: ByteRange) -> Uint8Array {
+    let offset = |offset: u64| u32::try_from(offset).unwrap_or(u32::MAX);
+    bytes.subarray(offset(range.first), offset(range.first + range.length()))
 }
 
 /// Lets go of a stream that nobody will read.

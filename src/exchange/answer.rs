@@ -1,13 +1,12 @@
 //! The answers of an exchange: heads for the client, records for the cache.
 
 use http::header::{
-    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
-    HeaderMap, HeaderValue, RANGE,
+    ACCEPT_RANGES, AGE, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap,
+    HeaderValue, RANGE,
 };
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
-use crate::cache_control::public_for;
 use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
@@ -19,7 +18,7 @@ use crate::range::{RangeRequest, unsatisfied_content_range};
 use crate::request::{OriginHead, ReplyHead, own_value};
 use crate::route::Door;
 use crate::storability::{NoStoreReason, storable_length};
-use crate::stored::{Permission, STORED_META, StoredMeta};
+use crate::stored::{Permission, StoredMeta};
 
 /// Served on a living lease.
 pub(super) fn leased(
@@ -132,8 +131,8 @@ pub(super) fn fetched(
     let entry = match storable {
         Ok(length) => {
             status.is_stored = true;
-            let meta = StoredMeta::new(&exchange.key, origin, permission, length, now_unix_secs);
-            EntryChange::Store(stored_head(exchange, &meta), length)
+            let key = &exchange.key;
+            EntryChange::Store(StoredMeta::new(key, origin, permission, length, now_unix_secs))
         }
         Err(reason) => {
             status.detail = Some(reason.as_str());
@@ -214,18 +213,6 @@ fn storable(
         return Err(NoStoreReason::NoValidator);
     }
     Ok(length)
-}
-
-/// Headers of a cache entry: the platform reads the standard ones, we read our own record.
-fn stored_head(exchange: &Exchange, meta: &StoredMeta) -> ReplyHead {
-    let length = meta.length_bytes();
-    let headers = [
-        (CACHE_CONTROL, public_for(exchange.config.cache_seconds)),
-        (CONTENT_LENGTH, length.into()),
-        (ETAG, own_value(&EntityTag::new(&exchange.request, length).to_string())),
-        (STORED_META, own_value(&meta.to_text())),
-    ];
-    ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
 }
 
 /// Completes the head of a 200, and makes it a 304, 206 or 416 where the client asked for that

@@ -1,5 +1,7 @@
 //! What the origin is asked in an exchange, and how its answer is read.
 
+use std::rc::Rc;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 
@@ -41,11 +43,11 @@ pub struct Pending {
 #[derive(Debug)]
 pub(super) enum Aim {
     /// A conditional request about what is stored.
-    Validate(StoredMeta),
+    Validate(Rc<StoredMeta>),
     /// An unconditional one: this origin redirects to the bytes, and redirecting is its yes.
-    Confirm(StoredMeta),
+    Confirm(Rc<StoredMeta>),
     /// Whether the token is one: this origin gives no validators, and the media has its lease.
-    WhoAmI(StoredMeta),
+    WhoAmI(Rc<StoredMeta>),
     /// The media, by this method.
     Fetch(Method),
     /// The media, from where the origin redirected to; and by how many hops.

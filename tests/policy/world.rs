@@ -16,7 +16,7 @@ use matrix_media_edge::forward;
 use matrix_media_edge::lease::{LeaseKeys, Leases};
 use matrix_media_edge::matrix_error::Rejection;
 use matrix_media_edge::request::{OriginError, OriginRequest, Patience, ReplyHead, RequestHead};
-use matrix_media_edge::route::{Door, Endpoint, Route, admit};
+use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
 
 use crate::ask::Ask;
 use crate::homeserver::{Answer, HOMESERVER, Habits, Homeserver, SERVER_NAME, Wire};
@@ -215,6 +215,10 @@ impl World {
         let media = match route {
             Route::Media(media) => media,
             Route::Forward(endpoint) => return self.forward(flight, endpoint),
+            Route::Limits(door) => {
+                let reason = BypassReason::Endpoint;
+                return self.forward(flight, Endpoint { door, reason });
+            }
             other => panic!("not media: {other:?}"),
         };
         let door = media.door;
@@ -228,7 +232,7 @@ impl World {
         let leases = self.leases(isolate).look_up(keys.1.as_ref());
         flight.keys = Some(keys);
         flight.found = Found { stored: stored.clone(), leases, now_unix_secs: self.edge_secs() };
-        match exchange.on_lookup(stored.map(|(meta, _)| meta), leases, self.edge_secs()) {
+        match exchange.on_lookup(stored.map(|(meta, _)| Rc::new(meta)), leases, self.edge_secs()) {
             Decision::Serve(outcome, refresh) => {
                 let is_under_way = |key: &CacheKey| {
                     self.flights.iter().any(|flight| flight.renews.as_ref() == Some(key))
@@ -262,7 +266,7 @@ impl World {
     }
 
     fn forward(&mut self, mut flight: Flight, endpoint: Endpoint) -> Option<Answered> {
-        let request = forward::media_request(&flight.head, endpoint, &self.config);
+        let request = forward::media_request(&flight.head, &self.config);
         let next = Next::Forward(endpoint);
         flight.stage = Stage::Asking { next, request, asked: self.moment() };
         self.flights.push(flight);
@@ -368,11 +372,11 @@ impl World {
         match &outcome.entry {
             EntryChange::Keep => {}
             EntryChange::Remove => self.cache.remove(&key),
-            EntryChange::Store(head, length) => {
+            EntryChange::Store(meta) => {
                 let body = origin.as_ref().expect("an answer to store");
                 if !body.is_broken {
-                    assert_eq!(*length, body.body.len() as u64, "what is stored has its length");
-                    self.cache.store(&key, head, &body.body, self.now_ms);
+                    let head = meta.entry_head(&self.config, self.edge_secs());
+                    self.cache.store(&key, &head, &body.body, self.now_ms);
                 }
             }
         }

@@ -45,7 +45,9 @@ fn a_hit_tells_all_that_the_miss_told() {
             assert_eq!(hit.header(name), Some(value.as_str()), "{name}");
         }
     }
-    assert_eq!(hit.headers.0.len(), miss.headers.0.len(), "{:?}", hit.headers);
+    // Where it came from.
+    assert_eq!(hit.header("server-timing"), Some("tier;desc=memory"));
+    assert_eq!(hit.headers.0.len(), miss.headers.0.len() + 1, "{:?}", hit.headers);
 }
 
 #[test]

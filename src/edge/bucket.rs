@@ -1,0 +1,220 @@
+//! The bucket tier: R2, which all data centres share. It is optional.
+//!
+//! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
+//! a store, a list and the write of a state class A; removals are free.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use js_sys::{Array, Object, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Headers, ReadableStream};
+use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
+use worker::{Delay, Env, console_warn};
+
+use super::{describe, streams};
+use crate::cache_key::{CacheKey, KeyPrefix};
+use crate::range::ByteRange;
+use crate::stored::StoredMeta;
+
+/// The binding's name.
+const BINDING: &str = "MEDIA_BUCKET";
+
+/// The name of our record among an object's own metadata.
+const RECORD: &str = "record";
+
+/// How long the bucket may take for a head, before the origin is the nearer one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
+/// Free plan.
+const MAX_LISTS: usize = 10;
+
+/// The bucket, if one is bound.
+pub(super) fn bound(env: &Env) -> Option<R2Bucket> {
+    let binding = Reflect::get(env.as_ref(), &BINDING.into()).ok()?;
+    (!binding.is_undefined() && !binding.is_null()).then(|| binding.unchecked_into())
+}
+
+/// The record and body of a stored response.
+pub(super) async fn look_up(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+) -> Option<(StoredMeta, ReadableStream)> {
+    let object = get(bucket, key, &JsValue::UNDEFINED).await?;
+    let meta = record_of(&object).and_then(|text| StoredMeta::parse(&text, key));
+    let body = object.body().ok()?;
+    // Too short or too long for its record: another has written it.
+    let is_whole = |meta: &StoredMeta| length_of(&object) == Some(meta.length_bytes());
+    match meta.filter(is_whole) {
+        Some(meta) => Some((meta, body)),
+        None => {
+            let _ = JsFuture::from(body.cancel()).await;
+            None
+        }
+    }
+}
+
+/// A part of a stored body.
+pub(super) async fn look_up_part(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    range: ByteRange,
+) -> Option<ReadableStream> {
+    let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
+    let part = get(bucket, key, &object(&[("range", wanted)])).await?;
+    part.body().ok()
+}
+
+/// Stores a body of known length, unless there is one: of data centres that race, one writes.
+pub(super) async fn store(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    meta: &StoredMeta,
+    body: &ReadableStream,
+    replaces: bool,
+) {
+    let metadata = object(&[(RECORD, meta.to_text().into())]);
+    let condition = if replaces { Condition::None } else { Condition::IsAbsent };
+    put(bucket, key, body.into(), &condition, vec![("customMetadata", metadata)]).await;
+}
+
+/// Removes a stored response.
+pub(super) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
+    settle("delete", bucket.delete(key.to_string())).await;
+}
+
+/// Removes all whose keys begin so. Says how many those were, and whether that was all.
+pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
+    let mut removed = 0;
+    for _ in 0..MAX_LISTS {
+        let options = object(&[("prefix", prefix.to_string().into())]);
+        let Some(found) = settle("list", bucket.list(options)).await else {
+            return (removed, false);
+        };
+        let found: R2Objects = found.unchecked_into();
+        let keys: Vec<JsValue> = found
+            .objects()
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|object| object.key().ok().map(JsValue::from))
+            .collect();
+        if keys.is_empty() {
+            return (removed, true);
+        }
+        let count = keys.len();
+        if settle("delete", bucket.delete_multiple(keys)).await.is_none() {
+            return (removed, false);
+        }
+        removed += count;
+        if !found.truncated().unwrap_or(false) {
+            return (removed, true);
+        }
+    }
+    (removed, false)
+}
+
+/// Reads a small text of our own, and which version of it this is; nothing, if it is longer than
+/// `limit` bytes.
+pub(super) async fn read_text(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    limit: usize,
+) -> Option<(String, String)> {
+    let found = get(bucket, key, &JsValue::UNDEFINED).await?;
+    let version = found.etag().ok()?;
+    let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
+    Some((String::from_utf8(bytes).ok()?, version))
+}
+
+/// Writes a small text of our own. Says whether that has happened.
+pub(super) async fn write_text(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    text: &str,
+    condition: &Condition,
+) -> bool {
+    put(bucket, key, text.into(), condition, Vec::new()).await
+}
+
+/// What must be true of the object before, for a write to happen.
+pub(super) enum Condition {
+    /// Nothing.
+    None,
+    /// There is none.
+    IsAbsent,
+    /// It is still of this version.
+    IsVersion(String),
+}
+
+impl Condition {
+    /// As the platform reads it (RFC 9110 §13.1).
+    fn to_headers(&self) -> Option<JsValue> {
+        let headers = Headers::new().ok()?;
+        match self {
+            Self::None => return None,
+            Self::IsAbsent => headers.set("If-None-Match", "*").ok()?,
+            Self::IsVersion(version) => headers.set("If-Match", &format!("\"{version}\"")).ok()?,
+        }
+        Some(headers.into())
+    }
+}
+
+/// Says whether the object is there now as it was to be written.
+async fn put(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    value: JsValue,
+    condition: &Condition,
+    mut options: Vec<(&str, JsValue)>,
+) -> bool {
+    options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
+    let written = settle("put", bucket.put(key.to_string(), value, object(&options))).await;
+    written.is_some_and(|written| !written.is_null())
+}
+
+async fn get(bucket: &R2Bucket, key: &CacheKey, options: &JsValue) -> Option<R2ObjectBody> {
+    let got = settle("get", bucket.get(key.to_string(), options.clone()));
+    let found = match select(pin!(got), pin!(Delay::from(PATIENCE))).await {
+        Either::Left((found, _)) => found?,
+        Either::Right(_) => {
+            console_warn!("bucket: get was slow");
+            return None;
+        }
+    };
+    (!found.is_null()).then(|| found.unchecked_into())
+}
+
+/// What came of an operation; nothing, if it failed.
+async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Option<JsValue> {
+    let outcome = match promise {
+        Ok(promise) => JsFuture::from(promise).await,
+        Err(error) => Err(error),
+    };
+    outcome
+        .inspect_err(|error| console_warn!("bucket: {operation} failed: {}", describe(error)))
+        .ok()
+}
+
+fn record_of(object: &R2Object) -> Option<String> {
+    let metadata: JsValue = object.custom_metadata().ok()?.into();
+    Reflect::get(&metadata, &RECORD.into()).ok()?.as_string()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size is positive")]
+fn length_of(object: &R2Object) -> Option<u64> {
+    object.size().ok().map(|size| size as u64)
+}
+
+fn object(members: &[(&str, JsValue)]) -> JsValue {
+    let entries: Array =
+        members.iter().map(|(name, value)| Array::of2(&JsValue::from_str(name), value)).collect();
+    Object::from_entries(&entries).map_or(JsValue::UNDEFINED, JsValue::from)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+fn number(bytes: u64) -> JsValue {
+    (bytes as f64).into()
+}

@@ -1,0 +1,61 @@
+//! The scheduled reader of what Synapse has quarantined.
+
+use worker::worker_sys::R2Bucket;
+use worker::{console_error, console_log};
+
+use super::bucket::Condition;
+use super::{bucket, http, origin, purges, streams};
+use crate::access_token::AccessToken;
+use crate::cache_key::{CacheKey, Subject};
+use crate::config::Config;
+use crate::quarantine::{self, MAX_PAGE_BYTES, MAX_PAGES, Page};
+
+/// The most that a position takes, in bytes.
+const MAX_POSITION_BYTES: usize = 20;
+
+/// Reads what has been quarantined since the last time, and purges it.
+pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
+    let Some(token) = &config.synapse_admin_token else { return };
+    let Some(bucket) = bucket else {
+        console_error!("quarantine: bind MEDIA_BUCKET, where the position is kept");
+        return;
+    };
+    let key = CacheKey::new(Subject::QuarantinePosition);
+    let kept = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await;
+    let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
+    for _ in 0..MAX_PAGES {
+        let Some(page) = read(config, token, position).await else {
+            console_error!(
+                "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's"
+            );
+            return;
+        };
+        if !page.quarantined.is_empty() {
+            let report = purges::purge(config, Some(bucket), &page.quarantined).await;
+            if !report.is_listed {
+                return;
+            }
+            console_log!("quarantine: {} media purged", page.quarantined.len());
+        }
+        // Only now: what fails before is read again the next time.
+        if page.next != position
+            && !bucket::write_text(bucket, &key, &page.next.to_string(), &Condition::None).await
+        {
+            return;
+        }
+        position = page.next;
+        if !page.has_changes {
+            return;
+        }
+    }
+}
+
+async fn read(config: &Config, token: &AccessToken, position: u64) -> Option<Page> {
+    let request = quarantine::request(config, token, position);
+    let response = origin::ask_alone(config, &request).await.ok()?;
+    if !http::origin_head(&response).status.is_success() {
+        return None;
+    }
+    let text = streams::read_bounded(&response.body()?, MAX_PAGE_BYTES).await.ok()??;
+    quarantine::parse(std::str::from_utf8(&text).ok()?)
+}

@@ -1,0 +1,92 @@
+//! A body on its way to the client and into the stores at once.
+
+use std::rc::Rc;
+
+use wasm_bindgen::JsValue;
+use web_sys::{ReadableStream, Response};
+
+use super::fills::{Fill, MAX_AWAITED_BYTES};
+use super::pump::{Beginning, Sink, pump};
+use super::{Call, cache, clock, http, streams, tiers};
+use crate::cache_key::CacheKey;
+use crate::exchange::Cut;
+use crate::request::ReplyHead;
+use crate::stored::StoredMeta;
+
+/// Where the body comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The origin.
+    Origin {
+        /// Something else was stored under this key.
+        replaces: bool,
+    },
+    /// The bucket, which needs no copy of it.
+    Bucket,
+}
+
+/// A body to be stored.
+pub(super) struct Filling<'a> {
+    pub(super) call: &'a Call,
+    pub(super) key: &'a CacheKey,
+    pub(super) meta: Rc<StoredMeta>,
+    pub(super) source: Source,
+    pub(super) fill: Option<Fill>,
+}
+
+impl Filling<'_> {
+    /// Stores the body, and sends as much of it as the cut says; nothing, if there is none.
+    ///
+    /// Takes no step that waits: both branches of a stream that is stored and served must be taken
+    /// up on the same turn, or the runtime buffers the whole of it.
+    pub(super) fn respond(
+        self,
+        head: &ReplyHead,
+        cut: Option<Cut>,
+        body: Option<ReadableStream>,
+    ) -> Result<Response, JsValue> {
+        let (Some(cut), Some(body)) = (cut, &body) else {
+            self.store(body.as_ref())?;
+            return http::response(head, None);
+        };
+        let ((sink, for_client), beginning) = match cut {
+            Cut::Whole => {
+                let (for_client, for_store) = streams::tee(body);
+                self.store(Some(&for_store))?;
+                return http::response(head, Some(&for_client));
+            }
+            Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
+            Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
+        };
+        let context = Rc::clone(&self.call.context);
+        let (store_sink, for_store) = Sink::whole(self.meta.length_bytes())?;
+        self.store(Some(&for_store))?;
+        context.wait_until(pump(body.clone(), vec![sink, store_sink], beginning));
+        http::response(head, Some(&for_client))
+    }
+
+    /// Stores the body.
+    pub(super) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
+        let Self { call, key, meta, source, fill } = self;
+        let length = meta.length_bytes();
+        let head = meta.entry_head(&call.config, clock::now_unix_secs());
+        let entry = http::response(&head, body)?;
+        let stored = cache::store(&call.context, &call.config, key, &entry, length);
+        if let Source::Origin { replaces: true } = source {
+            tiers::forget(key);
+        }
+        // Those who wait for a small body go on when it is stored, others at once.
+        let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
+        let (call, key) = (call.clone(), key.clone());
+        call.context.clone().wait_until(async move {
+            let is_stored = stored.await;
+            drop(fill);
+            if let Source::Origin { replaces } = source
+                && is_stored
+            {
+                tiers::copy_to_bucket(&call, &key, &meta, replaces).await;
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The tiers in their order: looked up from the nearest on, filled towards the reader.
+
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ReadableStream, Response};
+use worker::console_warn;
+
+use super::fills::{self, Stage};
+use super::{Call, bucket, cache, clock, describe, http, memory, streams};
+use crate::cache_key::CacheKey;
+use crate::range::ByteRange;
+use crate::stored::{STORED_META, StoredMeta};
+use crate::tier::{Tier, is_small};
+
+/// A stored response.
+pub(super) struct Found {
+    pub(super) meta: Rc<StoredMeta>,
+    pub(super) body: StoredBody,
+    pub(super) tier: Tier,
+}
+
+/// The body of a stored response.
+pub(super) enum StoredBody {
+    /// A small one, read whole.
+    Bytes(Uint8Array),
+    /// One that is open at this data centre.
+    Pop(ReadableStream),
+    /// One that is open at the bucket.
+    Bucket(ReadableStream),
+}
+
+/// Looks a stored response up in the isolate and at this data centre.
+pub(super) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
+    if let Some((meta, bytes)) = memory::look_up(key) {
+        if is_usable(call, key, &meta) {
+            return Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Memory });
+        }
+        memory::remove(key);
+    }
+    let response = cache::look_up(&call.config, key).await?;
+    let body = response.body();
+    let record = response.headers().get(STORED_META.as_str()).ok().flatten();
+    let meta = record.and_then(|text| StoredMeta::parse(&text, key));
+    let Some(meta) = meta.filter(|meta| is_usable(call, key, meta)).map(Rc::new) else {
+        streams::release(&call.context, body.as_ref());
+        cache::remove(&call.context, &call.config, key);
+        return None;
+    };
+    if is_small(meta.length_bytes()) {
+        return read_small(call, key, meta, response).await;
+    }
+    let body = body?;
+    // A new one may yet turn out to be short (see `cache::store`).
+    let body = if meta.is_new(clock::now_unix_secs()) {
+        streams::guard(&call.context, &body, meta.length_bytes())
+    } else {
+        body
+    };
+    Some(Found { meta, body: StoredBody::Pop(body), tier: Tier::Pop })
+}
+
+/// Looks a stored response up in the bucket, for which the data centre had none.
+pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
+    let bucket = call.bucket.as_ref()?;
+    let (meta, body) = bucket::look_up(bucket, key).await?;
+    if !is_usable(call, key, &meta) {
+        streams::release(&call.context, Some(&body));
+        remove_from_bucket(call, key);
+        return None;
+    }
+    let meta = Rc::new(meta);
+    if !is_small(meta.length_bytes()) {
+        return Some(Found { meta, body: StoredBody::Bucket(body), tier: Tier::Bucket });
+    }
+    let head = meta.entry_head(&call.config, clock::now_unix_secs());
+    let response = http::response(&head, Some(&body)).ok()?;
+    let bytes = read_whole(&response, &meta).await?;
+    memory::store(&call.config, key, &meta, &bytes);
+    let entry = http::bytes_response(&head, &bytes).ok()?;
+    let stored = cache::store(&call.context, &call.config, key, &entry, meta.length_bytes());
+    call.context.wait_until(async {
+        stored.await;
+    });
+    Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Bucket })
+}
+
+/// A part of a body that is open elsewhere, sliced by the platform.
+pub(super) async fn look_up_part(
+    call: &Call,
+    key: &CacheKey,
+    tier: Tier,
+    range: ByteRange,
+    length: u64,
+) -> Option<ReadableStream> {
+    match (tier, &call.bucket) {
+        (Tier::Pop, _) => cache::look_up_part(&call.config, key, range, length).await,
+        (Tier::Bucket, Some(bucket)) => {
+            let part = bucket::look_up_part(bucket, key, range).await?;
+            // The object may have been replaced by a shorter one.
+            Some(streams::guard(&call.context, &part, range.length()))
+        }
+        (Tier::Memory | Tier::Bucket, _) => None,
+    }
+}
+
+/// Copies what has just been stored at this data centre to the bucket. `replaces` says that the
+/// origin has sent something else than what was stored before.
+pub(super) async fn copy_to_bucket(call: &Call, key: &CacheKey, meta: &StoredMeta, replaces: bool) {
+    let Some(bucket) = &call.bucket else { return };
+    let Some(entry) = cache::look_up(&call.config, key).await else { return };
+    let Some(body) = entry.body() else { return };
+    let whole = streams::guard(&call.context, &body, meta.length_bytes());
+    bucket::store(bucket, key, meta, &whole, replaces).await;
+}
+
+/// Forgets what this isolate holds, since something else is being stored.
+pub(super) fn forget(key: &CacheKey) {
+    memory::remove(key);
+}
+
+/// Removes a stored response wherever that is possible.
+pub(super) fn remove(call: &Call, key: &CacheKey) {
+    memory::remove(key);
+    cache::remove(&call.context, &call.config, key);
+    remove_from_bucket(call, key);
+}
+
+fn remove_from_bucket(call: &Call, key: &CacheKey) {
+    if let Some(bucket) = call.bucket.clone() {
+        let key = key.clone();
+        call.context.wait_until(async move { bucket::remove(&bucket, &key).await });
+    }
+}
+
+fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta) -> bool {
+    !meta.is_expired(&call.config, clock::now_unix_secs())
+        && !call.purges.covers(key, meta.stored_unix_secs())
+}
+
+/// Reads a small body into memory, once for all who want it now.
+async fn read_small(
+    call: &Call,
+    key: &CacheKey,
+    meta: Rc<StoredMeta>,
+    response: Response,
+) -> Option<Found> {
+    if fills::wait(Stage::Memory, key).await
+        && let Some((meta, bytes)) = memory::look_up(key)
+    {
+        streams::release(&call.context, response.body().as_ref());
+        return Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Memory });
+    }
+    let fill = fills::begin(Stage::Memory, key);
+    let bytes = read_whole(&response, &meta).await;
+    let Some(bytes) = bytes else {
+        cache::remove(&call.context, &call.config, key);
+        return None;
+    };
+    memory::store(&call.config, key, &meta, &bytes);
+    drop(fill);
+    Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Pop })
+}
+
+/// The bytes of a small body; nothing, if they are not all there.
+async fn read_whole(response: &Response, meta: &StoredMeta) -> Option<Uint8Array> {
+    let read = async { JsFuture::from(response.array_buffer()?).await };
+    let bytes: Result<JsValue, JsValue> = read.await;
+    let bytes = bytes
+        .inspect_err(|error| console_warn!("a stored body broke: {}", describe(error)))
+        .ok()?;
+    let bytes = Uint8Array::new(bytes.unchecked_ref());
+    (u64::from(bytes.length()) == meta.length_bytes()).then_some(bytes)
+}

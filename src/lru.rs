@@ -1,0 +1,165 @@
+//! A map of bounded weight that forgets what was used least recently.
+
+use std::fmt;
+
+use ::lru::LruCache;
+
+use crate::cache_key::CacheKey;
+
+/// The map. What is in it never weighs more than its bound.
+pub struct Lru<V> {
+    entries: LruCache<CacheKey, Weighted<V>>,
+    weight: u64,
+    max_weight: u64,
+}
+
+struct Weighted<V> {
+    value: V,
+    weight: u64,
+}
+
+impl<V> Lru<V> {
+    /// An empty map that holds at most `max_weight`, in whatever unit its values are weighed.
+    pub fn new(max_weight: u64) -> Self {
+        Self { entries: LruCache::unbounded(), weight: 0, max_weight }
+    }
+
+    /// The value under `key`, which counts as used by this.
+    pub fn get(&mut self, key: &CacheKey) -> Option<&V> {
+        self.entries.get(key).map(|entry| &entry.value)
+    }
+
+    /// Puts a value in the place of the one before. One that weighs more than the bound is not
+    /// kept, and the one before is gone all the same.
+    pub fn insert(&mut self, key: CacheKey, value: V, weight: u64) {
+        self.remove(&key);
+        if weight > self.max_weight {
+            return;
+        }
+        self.weight += weight;
+        self.entries.put(key, Weighted { value, weight });
+        while self.weight > self.max_weight {
+            let Some((_, eldest)) = self.entries.pop_lru() else { return };
+            self.weight -= eldest.weight;
+        }
+    }
+
+    /// Takes the value under `key` out.
+    pub fn remove(&mut self, key: &CacheKey) -> Option<V> {
+        let removed = self.entries.pop(key)?;
+        self.weight -= removed.weight;
+        Some(removed.value)
+    }
+
+    /// Removes all that `is_doomed` names, and says how many those were.
+    pub fn remove_where(&mut self, is_doomed: impl Fn(&CacheKey) -> bool) -> usize {
+        let doomed: Vec<_> =
+            self.entries.iter().map(|(key, _)| key).filter(|key| is_doomed(key)).cloned().collect();
+        for key in &doomed {
+            self.remove(key);
+        }
+        doomed.len()
+    }
+
+    /// What all that is in it weighs.
+    pub fn weight(&self) -> u64 {
+        self.weight
+    }
+}
+
+impl<V> fmt::Debug for Lru<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lru({} of {})", self.weight, self.max_weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache_key::Subject;
+    use crate::ids::Mxc;
+    use crate::route::Representation;
+
+    fn key(number: u64) -> CacheKey {
+        let mxc = Mxc::parse(&format!("mxc://example.com/{number}")).unwrap();
+        CacheKey::new(Subject::Media(&mxc, Representation::Content))
+    }
+
+    /// The same in the plainest way: a list, the least recently used first.
+    #[derive(Default)]
+    struct Model(Vec<(u64, u64, u64)>);
+
+    impl Model {
+        fn get(&mut self, number: u64) -> Option<u64> {
+            let at = self.0.iter().position(|(key, ..)| *key == number)?;
+            let entry = self.0.remove(at);
+            self.0.push(entry);
+            Some(entry.1)
+        }
+
+        fn insert(&mut self, number: u64, value: u64, weight: u64, bound: u64) {
+            self.0.retain(|(key, ..)| *key != number);
+            if weight > bound {
+                return;
+            }
+            self.0.push((number, value, weight));
+            while self.weight() > bound {
+                self.0.remove(0);
+            }
+        }
+
+        fn weight(&self) -> u64 {
+            self.0.iter().map(|(.., weight)| weight).sum()
+        }
+    }
+
+    #[test]
+    fn it_does_what_the_plainest_list_does() {
+        const BOUND: u64 = 50;
+        let (mut lru, mut model) = (Lru::new(BOUND), Model::default());
+        let mut seed = 1_u64;
+        let mut random = |below: u64| {
+            // The constants of Knuth's MMIX generator.
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for step in 0..100_000 {
+            let number = random(20);
+            match random(10) {
+                0..4 => assert_eq!(lru.get(&key(number)).copied(), model.get(number), "{step}"),
+                4..9 => {
+                    let weight = random(60);
+                    lru.insert(key(number), step, weight);
+                    model.insert(number, step, weight, BOUND);
+                }
+                _ => {
+                    let removed = lru.remove(&key(number)).is_some();
+                    assert_eq!(removed, model.0.iter().any(|(key, ..)| *key == number));
+                    model.0.retain(|(key, ..)| *key != number);
+                }
+            }
+            assert_eq!(lru.weight(), model.weight(), "{step}");
+            assert!(lru.weight() <= BOUND);
+        }
+    }
+
+    #[test]
+    fn all_of_a_kind_can_be_removed() {
+        let mut lru = Lru::new(10);
+        for number in 0..5 {
+            lru.insert(key(number), number, 1);
+        }
+        let third = key(3);
+        assert_eq!(lru.remove_where(|key| *key != third), 4);
+        assert_eq!((lru.weight(), lru.get(&third)), (1, Some(&3)));
+    }
+
+    #[test]
+    fn a_bound_of_nothing_keeps_nothing() {
+        let mut lru = Lru::new(0);
+        lru.insert(key(1), 1, 1);
+        assert_eq!(lru.get(&key(1)), None);
+    }
+}

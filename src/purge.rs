@@ -1,0 +1,307 @@
+//! Purges: which stored responses an admin wants gone, everywhere that hears of it.
+//!
+//! A store that can't be listed, or is elsewhere, can't be emptied at once. So a purge is a line in
+//! a list that every look-up is held against: what begins like this and was stored no later than
+//! then is a miss. What can be reached is deleted besides.
+
+use crate::cache_key::{CacheKey, KeyPrefix};
+use crate::config::Config;
+use crate::ids::{Mxc, ServerName};
+use crate::json;
+
+/// How old a copy of the list may be before it is read again, in seconds: within twice this, since
+/// a data centre keeps a copy as well, every isolate in the world has heard of a purge.
+pub const PURGES_FRESH_SECS: u64 = 30;
+
+/// The most purges in a list. With more, the oldest become one of everything before them.
+const MAX_PURGES: usize = 500;
+
+/// The most that is read of a list, in bytes: as many purges as there may be, with names of
+/// the longest.
+pub const MAX_LIST_BYTES: usize = 300 * 1024;
+
+/// The most that is read of a request to purge, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
+
+/// The first line of a list.
+const VERSION: &str = "1";
+
+/// What to purge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One media, in all its sizes.
+    Media(Mxc),
+    /// All media of one server.
+    Server(ServerName),
+    /// All media.
+    Everything,
+}
+
+impl Scope {
+    /// Reads a request: a JSON object with one of `mxc`, `server_name` and `everything` (`true`).
+    pub fn parse(text: &str) -> Option<Self> {
+        let members = json::members(text)?;
+        let [(name, value)] = members.as_slice() else { return None };
+        match name.as_ref() {
+            "mxc" => Some(Self::Media(Mxc::parse(&json::string(value)?)?)),
+            "server_name" => Some(Self::Server(ServerName::parse(&json::string(value)?)?)),
+            "everything" if *value == "true" => Some(Self::Everything),
+            _ => None,
+        }
+    }
+
+    /// The beginnings of all keys that it covers.
+    pub fn prefixes(&self, config: &Config) -> Vec<KeyPrefix> {
+        let is_ours = |server_name: &ServerName| *server_name == config.server_name;
+        match self {
+            Self::Media(mxc) if is_ours(&mxc.server_name) => {
+                vec![KeyPrefix::media(mxc), KeyPrefix::federation_media(&mxc.media_id)]
+            }
+            Self::Media(mxc) => vec![KeyPrefix::media(mxc)],
+            Self::Server(server_name) if is_ours(server_name) => {
+                vec![KeyPrefix::server(server_name), KeyPrefix::federation()]
+            }
+            Self::Server(server_name) => vec![KeyPrefix::server(server_name)],
+            Self::Everything => vec![KeyPrefix::all_media(), KeyPrefix::federation()],
+        }
+    }
+}
+
+/// The purges that may still cover something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purges(Vec<Purge>);
+
+/// One line of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Purge {
+    prefix: KeyPrefix,
+    at_unix_secs: u64,
+}
+
+impl Purges {
+    /// Whether what was stored under `key` at that time is to be gone.
+    pub fn covers(&self, key: &CacheKey, stored_unix_secs: u64) -> bool {
+        self.0.iter().any(|purge| stored_unix_secs <= purge.at_unix_secs && purge.prefix.is_of(key))
+    }
+
+    /// Adds a purge, and forgets those that cover nothing any more: nothing is kept for longer than
+    /// `CACHE_SECONDS`.
+    pub fn add(&mut self, prefixes: Vec<KeyPrefix>, now_unix_secs: u64, config: &Config) {
+        self.0.retain(|purge| {
+            now_unix_secs <= purge.at_unix_secs.saturating_add(config.cache_seconds)
+                && !prefixes.contains(&purge.prefix)
+        });
+        let new = |prefix| Purge { prefix, at_unix_secs: now_unix_secs };
+        self.0.extend(prefixes.into_iter().map(new));
+        if self.0.len() > MAX_PURGES {
+            let oldest: Vec<_> = self.0.drain(..MAX_PURGES / 2).collect();
+            let at_unix_secs = oldest.iter().map(|purge| purge.at_unix_secs).max().unwrap_or(0);
+            let everything = Scope::Everything.prefixes(config).into_iter();
+            self.0.splice(0..0, everything.map(|prefix| Purge { prefix, at_unix_secs }));
+        }
+    }
+
+    /// Adds what another list has.
+    pub fn merge(&mut self, other: Self) {
+        for purge in other.0 {
+            match self.0.iter_mut().find(|known| known.prefix == purge.prefix) {
+                Some(known) => known.at_unix_secs = known.at_unix_secs.max(purge.at_unix_secs),
+                None => self.0.push(purge),
+            }
+        }
+    }
+
+    /// The list as text: a version, then on each line a second and a prefix.
+    pub fn to_text(&self) -> String {
+        let mut text = VERSION.to_owned();
+        for Purge { prefix, at_unix_secs } in &self.0 {
+            text.push_str(&format!("\n{at_unix_secs} {prefix}"));
+        }
+        text
+    }
+
+    /// Reads a list, or says nothing if it is of another version or broken.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.split('\n');
+        if lines.next() != Some(VERSION) {
+            return None;
+        }
+        let purge = |line: &str| {
+            let (at_unix_secs, prefix) = line.split_once(' ')?;
+            Some(Purge {
+                prefix: KeyPrefix::parse(prefix)?,
+                at_unix_secs: at_unix_secs.parse().ok()?,
+            })
+        };
+        lines.map(purge).collect::<Option<_>>().map(Self)
+    }
+}
+
+/// What a purge has come to.
+#[derive(Debug)]
+pub struct Report {
+    /// How many entries went from this isolate's memory.
+    pub memory: usize,
+    /// How many went from the bucket, and whether those were all; nothing without a bucket.
+    pub bucket: Option<(usize, bool)>,
+    /// Whether the list was written where others read it.
+    pub is_listed: bool,
+}
+
+impl Report {
+    /// The answer to the admin.
+    pub fn to_json(&self, config: &Config) -> String {
+        let bucket = match self.bucket {
+            Some((removed, is_all)) => {
+                format!(r#"{{"bound":true,"removed":{removed},"complete":{is_all}}}"#)
+            }
+            None => r#"{"bound":false}"#.to_owned(),
+        };
+        let reach = match self.bucket {
+            Some(_) => "everywhere",
+            None => "this data centre",
+        };
+        let seconds = 2 * PURGES_FRESH_SECS;
+        let elsewhere_seconds = if self.bucket.is_some() { seconds } else { config.cache_seconds };
+        format!(
+            concat!(
+                r#"{{"listed":{},"memory":{{"removed":{}}},"bucket":{},"#,
+                r#""not_served":{{"where":"{}","within_seconds":{}}},"#,
+                r#""elsewhere":{{"bytes_expire_within_seconds":{}}}}}"#
+            ),
+            self.is_listed, self.memory, bucket, reach, seconds, elsewhere_seconds
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache_key::Subject;
+    use crate::config::tests::config;
+    use crate::ids::MediaId;
+    use crate::route::{Door, Representation};
+    use crate::thumbnail::ThumbnailSpec;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn content(uri: &str) -> CacheKey {
+        CacheKey::new(Subject::Media(&Mxc::parse(uri).unwrap(), Representation::Content))
+    }
+
+    fn federated(media_id: &str) -> CacheKey {
+        let media_id = MediaId::parse(media_id).unwrap();
+        CacheKey::new(Subject::Federation(&media_id, Representation::Content))
+    }
+
+    fn purged(request: &str) -> Purges {
+        let config = config(&[]).unwrap();
+        let mut purges = Purges::default();
+        purges.add(Scope::parse(request).unwrap().prefixes(&config), NOW, &config);
+        purges
+    }
+
+    #[test]
+    fn one_media_goes_in_every_form() {
+        let purges = purged(r#"{"mxc":"mxc://example.com/abc"}"#);
+        let query = crate::target::Target::new("/?width=32&height=32&method=crop");
+        let thumbnail = Representation::Thumbnail(ThumbnailSpec::parse(query.query()).unwrap());
+        let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
+        assert!(purges.covers(&CacheKey::new(Subject::Media(&mxc, thumbnail)), NOW));
+        assert!(purges.covers(&content("mxc://example.com/abc"), NOW));
+        assert!(purges.covers(&federated("abc"), NOW));
+        assert!(!purges.covers(&content("mxc://example.com/abcd"), NOW));
+        assert!(!purges.covers(&content("mxc://example.org/abc"), NOW));
+        assert!(!purges.covers(&federated("abcd"), NOW));
+    }
+
+    #[test]
+    fn what_others_send_of_an_id_like_ours_stays() {
+        assert!(!purged(r#"{"mxc":"mxc://example.org/abc"}"#).covers(&federated("abc"), NOW));
+    }
+
+    #[test]
+    fn one_server_goes_and_no_other() {
+        let purges = purged(r#"{"server_name":"example.com"}"#);
+        assert!(purges.covers(&content("mxc://example.com/abc"), NOW));
+        assert!(purges.covers(&federated("abc"), NOW));
+        assert!(!purges.covers(&content("mxc://example.com.evil/abc"), NOW));
+        assert!(!purges.covers(&content("mxc://example.com:8448/abc"), NOW));
+    }
+
+    #[test]
+    fn everything_is_all_media_and_no_lease() {
+        let purges = purged(r#"{"everything":true}"#);
+        assert!(purges.covers(&content("mxc://example.org/abc"), NOW));
+        assert!(purges.covers(&federated("abc"), NOW));
+        let mxc = Mxc::parse("mxc://example.org/abc").unwrap();
+        assert!(!purges.covers(&CacheKey::new(Subject::MediaLease(Door::Client, &mxc)), NOW));
+    }
+
+    #[test]
+    fn what_is_stored_later_stays() {
+        let purges = purged(r#"{"everything":true}"#);
+        assert!(!purges.covers(&content("mxc://example.org/abc"), NOW + 1));
+    }
+
+    #[test]
+    fn a_request_names_one_thing() {
+        for request in [
+            "",
+            "{}",
+            "[]",
+            r#"{"everything":false}"#,
+            r#"{"everything":"true"}"#,
+            r#"{"mxc":"abc"}"#,
+            r#"{"mxc":"mxc://a/b/c"}"#,
+            r#"{"server_name":"a/b"}"#,
+            r#"{"mxc":"mxc://a/b","everything":true}"#,
+            r#"{"all":true}"#,
+        ] {
+            assert_eq!(Scope::parse(request), None, "{request}");
+        }
+    }
+
+    #[test]
+    fn a_list_survives_the_round_trip_and_another_version_does_not() {
+        let purges = purged(r#"{"server_name":"example.com"}"#);
+        assert_eq!(Purges::parse(&purges.to_text()), Some(purges.clone()));
+        for text in ["", "2", "1\n", "1\nx v1/media/", "1\n5 v2/media/"] {
+            assert_eq!(Purges::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_full_list_purges_more_rather_than_less() {
+        let config = config(&[]).unwrap();
+        let mut purges = Purges::default();
+        for number in 0..3 * MAX_PURGES as u64 {
+            let scope = Scope::Media(Mxc::parse(&format!("mxc://example.org/{number}")).unwrap());
+            purges.add(scope.prefixes(&config), NOW + number, &config);
+        }
+        assert!(purges.0.len() <= MAX_PURGES);
+        for number in 0..3 * MAX_PURGES as u64 {
+            assert!(purges.covers(&content(&format!("mxc://example.org/{number}")), NOW + number));
+        }
+        let last = NOW + 3 * MAX_PURGES as u64;
+        assert!(!purges.covers(&content("mxc://example.org/x"), last));
+    }
+
+    #[test]
+    fn what_covers_nothing_any_more_is_forgotten() {
+        let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
+        let mut purges = purged(r#"{"mxc":"mxc://example.org/a"}"#);
+        purges.add(vec![KeyPrefix::federation()], NOW + 61, &config);
+        assert_eq!(purges.0.len(), 1);
+    }
+
+    #[test]
+    fn two_lists_become_one_with_the_later_times() {
+        let (mut a, mut b) = (purged(r#"{"everything":true}"#), Purges::default());
+        b.add(vec![KeyPrefix::federation()], NOW + 5, &config(&[]).unwrap());
+        a.merge(b);
+        assert_eq!(a.0.len(), 2);
+        assert!(a.covers(&federated("abc"), NOW + 5));
+        assert!(!a.covers(&content("mxc://example.org/abc"), NOW + 5));
+    }
+}

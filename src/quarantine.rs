@@ -1,0 +1,106 @@
+//! What Synapse says of quarantined media, so that it can be purged without anyone asking.
+//!
+//! `GET /_synapse/admin/v1/media/quarantine_changes` lists what was quarantined and released, in
+//! order, a hundred at a time, from the position that the page before ended at.
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{HeaderValue, Method};
+
+use crate::access_token::AccessToken;
+use crate::config::Config;
+use crate::ids::{MediaId, Mxc, ServerName};
+use crate::json;
+use crate::purge::Scope;
+use crate::request::{Keep, OriginRequest, Patience};
+
+/// The most pages that are read at once.
+pub const MAX_PAGES: usize = 10;
+
+/// The most that is read of a page, in bytes: a hundred entries with names of the longest.
+pub const MAX_PAGE_BYTES: usize = 128 * 1024;
+
+const PATIENCE: Patience = Patience::Millis(10_000);
+
+/// One page of changes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Where the next page begins.
+    pub next: u64,
+    /// What has been quarantined.
+    pub quarantined: Vec<Scope>,
+    /// Whether there was any change at all, so that there may be more.
+    pub has_changes: bool,
+}
+
+/// Asks for the page that begins at `position`.
+pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginRequest {
+    let base = &config.homeserver;
+    let mut set = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(&token.to_header()) {
+        set.insert(AUTHORIZATION, value);
+    }
+    OriginRequest {
+        method: Method::GET,
+        url: format!("{base}/_synapse/admin/v1/media/quarantine_changes?from={position}"),
+        keep: Keep::Nothing,
+        set,
+        is_for_homeserver: true,
+        patience: PATIENCE,
+    }
+}
+
+/// Reads a page. What can't be named is left out; a page that is none says nothing.
+pub fn parse(text: &str) -> Option<Page> {
+    let changes = json::elements(json::member(text, "changes")?)?;
+    Some(Page {
+        next: json::member(text, "next_batch")?.parse().ok()?,
+        quarantined: changes.iter().filter_map(|change| quarantined(change)).collect(),
+        has_changes: !changes.is_empty(),
+    })
+}
+
+fn quarantined(change: &str) -> Option<Scope> {
+    if json::member(change, "quarantined")? != "true" {
+        return None;
+    }
+    Some(Scope::Media(Mxc {
+        server_name: ServerName::parse(&json::string(json::member(change, "origin")?)?)?,
+        media_id: MediaId::parse(&json::string(json::member(change, "media_id")?)?)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_quarantined_is_purged_and_what_was_released_is_not() {
+        let page = parse(
+            r#"{"next_batch":7,"changes":[
+                {"origin":"example.com","media_id":"a","quarantined":true},
+                {"origin":"example.org","media_id":"b","quarantined":false},
+                {"origin":"example.org","media_id":"bad id","quarantined":true}]}"#,
+        );
+        let a = Scope::Media(Mxc::parse("mxc://example.com/a").unwrap());
+        assert_eq!(page, Some(Page { next: 7, quarantined: vec![a], has_changes: true }));
+    }
+
+    #[test]
+    fn the_last_page_is_empty_and_has_a_position() {
+        let page = parse(r#"{"next_batch":7,"changes":[]}"#).unwrap();
+        assert_eq!((page.next, page.has_changes), (7, false));
+    }
+
+    #[test]
+    fn what_is_no_page_says_nothing() {
+        for text in [
+            "",
+            "{}",
+            r#"{"changes":[]}"#,
+            r#"{"next_batch":-1,"changes":[]}"#,
+            r#"{"next_batch":1,"changes":{}}"#,
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

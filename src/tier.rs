@@ -1,0 +1,54 @@
+//! Where stored responses are kept, from the nearest to the farthest.
+
+use http::{HeaderName, HeaderValue};
+
+/// Tells clients' tools where an answer came from (W3C Server Timing).
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// The isolate's memory: small bodies, for as long as the isolate lives.
+    Memory,
+    /// The data centre's cache.
+    Pop,
+    /// The bucket that all data centres share, if there is one.
+    Bucket,
+}
+
+/// The largest body that is kept in memory, in bytes: thumbnails and avatars, not photographs.
+pub const MAX_MEMORY_BODY_BYTES: u64 = 256 * 1024;
+
+/// What an entry weighs beside its body, in bytes: record, headers, names, and the bookkeeping of
+/// two heaps.
+const ENTRY_BYTES: u64 = 3 * 1024;
+
+impl Tier {
+    /// The word for the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Pop => "pop",
+            Self::Bucket => "bucket",
+        }
+    }
+
+    /// The metric that names it.
+    pub const fn server_timing(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Memory => "tier;desc=memory",
+            Self::Pop => "tier;desc=pop",
+            Self::Bucket => "tier;desc=bucket",
+        })
+    }
+}
+
+/// Whether a body of this length is read whole, and so may be kept in memory.
+pub const fn is_small(length_bytes: u64) -> bool {
+    length_bytes <= MAX_MEMORY_BODY_BYTES
+}
+
+/// What an entry in memory counts for, in bytes.
+pub const fn memory_weight(length_bytes: u64) -> u64 {
+    length_bytes + ENTRY_BYTES
+}
