@@ -14,6 +14,7 @@ mod origin;
 mod pump;
 mod purges;
 mod streams;
+mod tasks;
 mod tiers;
 mod uploads;
 mod vars;

@@ -3,17 +3,16 @@
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, ReadableStream};
 use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
-use worker::{Delay, Env, console_warn};
+use worker::{Env, console_warn};
 
+use super::tasks::within;
 use super::{describe, streams};
 use crate::cache_key::{CacheKey, KeyPrefix};
 use crate::range::ByteRange;
@@ -176,14 +175,11 @@ async fn put(
 }
 
 async fn get(bucket: &R2Bucket, key: &CacheKey, options: &JsValue) -> Option<R2ObjectBody> {
-    let got = settle("get", bucket.get(key.to_string(), options.clone()));
-    let found = match select(pin!(got), pin!(Delay::from(PATIENCE))).await {
-        Either::Left((found, _)) => found?,
-        Either::Right(_) => {
-            console_warn!("bucket: get was slow");
-            return None;
-        }
+    let outcome = match bucket.get(key.to_string(), options.clone()) {
+        Ok(operation) => within(PATIENCE, operation).await.unwrap_or_else(|| Err("slow".into())),
+        Err(error) => Err(error),
     };
+    let found = told("get", outcome)?;
     (!found.is_null()).then(|| found.unchecked_into())
 }
 
@@ -193,6 +189,10 @@ async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Option<Js
         Ok(promise) => JsFuture::from(promise).await,
         Err(error) => Err(error),
     };
+    told(operation, outcome)
+}
+
+fn told(operation: &str, outcome: Result<JsValue, JsValue>) -> Option<JsValue> {
     outcome
         .inspect_err(|error| console_warn!("bucket: {operation} failed: {}", describe(error)))
         .ok()

@@ -14,6 +14,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker::{Context, Delay, console_warn};
 
+use super::tasks::detach;
 use super::{describe, streams};
 use crate::cache_key::CacheKey;
 use crate::config::Config;
@@ -125,7 +126,7 @@ fn record_of(response: &Response) -> Option<String> {
 /// Stores a small text.
 pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
     let put = put(config, key, response);
-    context.wait_until(async {
+    detach(context, async {
         put.await;
     });
 }
@@ -164,7 +165,7 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
 pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let Some(cache) = opened() else { return };
     let delete = cache.delete_with_str(&key.url(&config.media));
-    context.wait_until(async {
+    detach(context, async {
         if let Err(error) = JsFuture::from(delete).await {
             console_warn!("cache: delete failed: {}", describe(&error));
         }

@@ -7,6 +7,7 @@ use web_sys::{ReadableStream, Response};
 
 use super::fills::{Fill, MAX_AWAITED_BYTES};
 use super::pump::{Beginning, Sink, pump};
+use super::tasks::detach;
 use super::{Call, cache, clock, http, streams, tiers};
 use crate::cache_key::CacheKey;
 use crate::exchange::Cut;
@@ -61,7 +62,7 @@ impl Filling<'_> {
         let context = Rc::clone(&self.call.context);
         let (store_sink, for_store) = Sink::whole(self.meta.length_bytes())?;
         self.store(Some(&for_store))?;
-        context.wait_until(pump(body.clone(), vec![sink, store_sink], beginning));
+        detach(&context, pump(body.clone(), vec![sink, store_sink], beginning));
         http::response(head, Some(&for_client))
     }
 
@@ -78,7 +79,7 @@ impl Filling<'_> {
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
         let (call, key) = (call.clone(), key.clone());
-        call.context.clone().wait_until(async move {
+        detach(&call.context.clone(), async move {
             let is_stored = stored.await;
             drop(fill);
             if let Source::Origin { replaces } = source

@@ -5,12 +5,10 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
-use worker::Delay;
 
+use super::tasks::within;
 use crate::cache_key::CacheKey;
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
@@ -63,7 +61,7 @@ pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
         fill.map(|(.., done)| done.clone())
     });
     let Some(done) = done else { return false };
-    matches!(select(JsFuture::from(done), Delay::from(MAX_WAIT)).await, Either::Left(_))
+    within(MAX_WAIT, done).await.is_some()
 }
 
 impl Drop for Fill {

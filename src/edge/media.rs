@@ -10,6 +10,7 @@ use web_sys::{ReadableStream, Response};
 use super::filling::{Filling, Source};
 use super::fills::{self, Fill, Stage};
 use super::pump::{Beginning, Sink, pump};
+use super::tasks::detach;
 use super::tiers::{self, Found, StoredBody};
 use super::{Call, clock, forward_media, http, leases, origin, streams};
 use crate::cache_key::CacheKey;
@@ -110,7 +111,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     question.request.keep = Keep::Nothing;
     question.request.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
     let call = call.clone();
-    call.context.clone().wait_until(async move {
+    detach(&call.context.clone(), async move {
         renew(&call, &keys, question, Some(fill)).await;
     });
 }
@@ -119,7 +120,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
 fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(refreshing) = leases::begin_refresh(key) else { return };
     let (call, keys) = (call.clone(), keys.clone());
-    call.context.clone().wait_until(async move {
+    detach(&call.context.clone(), async move {
         renew(&call, &keys, question, None).await;
         drop(refreshing);
     });
@@ -238,7 +239,7 @@ fn respond_cut(
     };
     let (sink, for_client) = sink;
     if let Some(body) = body {
-        call.context.wait_until(pump(body, vec![sink], beginning));
+        detach(&call.context, pump(body, vec![sink], beginning));
     }
     http::response(head, Some(&for_client))
 }

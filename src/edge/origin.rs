@@ -1,10 +1,9 @@
 //! `fetch` to the origin: no redirect followed, no cache of the platform's in between, a deadline
 //! on the head and none on the body.
 
-use std::pin::pin;
+use std::time::Duration;
 
 use ::http::header::CONNECTION;
-use futures_util::future::{Either, select};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -12,8 +11,9 @@ use web_sys::{
     AbortController, Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect,
     Response,
 };
-use worker::{Delay, console_warn};
+use worker::console_warn;
 
+use super::tasks::within;
 use super::{Call, describe, http};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
@@ -74,18 +74,14 @@ async fn send(
         init.set_body(body);
     }
     let request_out = Request::new_with_str_and_init(&request.url, &init).map_err(unreachable)?;
-    let answer = JsFuture::from(global_fetch(&request_out));
+    let fetch = global_fetch(&request_out);
     let answer = match request.patience {
-        Patience::Client => answer.await,
+        Patience::Client => JsFuture::from(fetch).await,
         Patience::Millis(millis) => {
-            let deadline = pin!(Delay::from(std::time::Duration::from_millis(millis.into())));
-            match select(answer, deadline).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right(_) => {
-                    controller.abort();
-                    return Err(OriginError::TimedOut);
-                }
-            }
+            within(Duration::from_millis(millis.into()), fetch).await.ok_or_else(|| {
+                controller.abort();
+                OriginError::TimedOut
+            })?
         }
     };
     answer.map(JsCast::unchecked_into).map_err(unreachable)

@@ -7,6 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream};
 use worker::Context;
 
+use super::tasks::forget;
 use crate::range::ByteRange;
 
 /// Splits a stream in two that the runtime feeds from one buffer.
@@ -39,10 +40,7 @@ pub(super) fn fixed_length(length: u64) -> FixedLengthStream {
 /// The same stream, but a short body breaks it instead of looking whole.
 pub(super) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
     let pipe = fixed_length(length);
-    let piped = stream.pipe_to(&pipe.writable());
-    context.wait_until(async {
-        let _ = JsFuture::from(piped).await;
-    });
+    forget(context, stream.pipe_to(&pipe.writable()));
     pipe.readable()
 }
 
@@ -55,11 +53,8 @@ pub(super) fn part_of(bytes: &Uint8Array, range: ByteRange) -> Uint8Array {
 /// Lets go of a stream that nobody will read.
 pub(super) fn release(context: &Context, stream: Option<&ReadableStream>) {
     if let Some(stream) = stream {
-        let cancelled = stream.cancel();
         // A stream that is broken already can't be cancelled, which is just as well.
-        context.wait_until(async {
-            let _ = JsFuture::from(cancelled).await;
-        });
+        forget(context, stream.cancel());
     }
 }
 

@@ -9,6 +9,7 @@ use web_sys::{ReadableStream, Response};
 use worker::console_warn;
 
 use super::fills::{self, Stage};
+use super::tasks::detach;
 use super::{Call, bucket, cache, clock, describe, http, memory, streams};
 use crate::cache_key::CacheKey;
 use crate::range::ByteRange;
@@ -81,7 +82,7 @@ pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
     memory::store(&call.config, key, &meta, &bytes);
     let entry = http::bytes_response(&head, &bytes).ok()?;
     let stored = cache::store(&call.context, &call.config, key, &entry, meta.length_bytes());
-    call.context.wait_until(async {
+    detach(&call.context, async {
         stored.await;
     });
     Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Bucket })
@@ -131,7 +132,7 @@ pub(super) fn remove(call: &Call, key: &CacheKey) {
 fn remove_from_bucket(call: &Call, key: &CacheKey) {
     if let Some(bucket) = call.bucket.clone() {
         let key = key.clone();
-        call.context.wait_until(async move { bucket::remove(&bucket, &key).await });
+        detach(&call.context, async move { bucket::remove(&bucket, &key).await });
     }
 }
 

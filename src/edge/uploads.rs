@@ -1,13 +1,12 @@
 //! Uploads and their limits: streams them on, remembers what limits the origin tells, and stores
 //! new media before its first reader comes.
 
-use std::rc::Rc;
-
 use ::http::StatusCode;
 use ::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
+use super::tasks::detach;
 use super::{Call, cache, http, media, origin, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
@@ -61,8 +60,8 @@ fn warm(
         }
         (UploadTo::New, Some(body)) if upload::is_readable(origin) => {
             let (for_client, to_read) = streams::tee(&body);
-            let (call, context) = (call.clone(), Rc::clone(&call.context));
-            context.wait_until(async move {
+            let call = call.clone();
+            detach(&call.context.clone(), async move {
                 if let Some(mxc) = read(&to_read).await.as_deref().and_then(upload::content_uri) {
                     media::warm(&call, mxc);
                 }
