@@ -45,7 +45,9 @@ pub mod tier;
 
 pub mod cache_status;
 pub mod content_disposition;
+pub mod event;
 pub mod forwarding;
+pub mod tally;
 
 pub mod exchange;
 pub mod forward;

@@ -72,6 +72,27 @@ impl Rejection {
         }
     }
 
+    /// The word for the log.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::UnfaithfulTarget => "unfaithful-target",
+            Self::Unrecognized => "unrecognized",
+            Self::NotAdmin => "not-admin",
+            Self::PurgeWhat => "purge-what",
+            Self::PurgeMethod => "purge-method",
+            Self::WellKnownMethod => "well-known-method",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::LengthRequired => "length-required",
+            Self::TooLarge { .. } => "too-large",
+            Self::Loop => "loop",
+            Self::Origin(OriginError::Unreachable) => "origin-unreachable",
+            Self::Origin(OriginError::TimedOut) => "origin-timed-out",
+            Self::OriginNonsense => "origin-nonsense",
+            Self::WellKnownUnavailable => "well-known-unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
     /// The Matrix error code.
     pub const fn errcode(&self) -> &'static str {
         match self {

@@ -36,6 +36,38 @@ pub enum Route {
     Unrecognized,
 }
 
+impl Route {
+    /// The word for the log.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::WellKnown(_) => "well-known",
+            Self::Media(_) => "media",
+            Self::Purge => "purge",
+            Self::Upload(_) => "upload",
+            Self::Limits(_) => "limits",
+            Self::Forward(_) => "forward",
+            Self::Passthrough(_) => "passthrough",
+            Self::Unrecognized => "unrecognized",
+        }
+    }
+
+    /// The door, if it is one of media.
+    pub const fn door(&self) -> Option<Door> {
+        match self {
+            Self::Media(media) => Some(media.door),
+            Self::Limits(door) => Some(*door),
+            Self::Forward(endpoint) => Some(endpoint.door),
+            Self::Upload(_) => Some(Door::Other),
+            Self::Preflight
+            | Self::WellKnown(_)
+            | Self::Purge
+            | Self::Passthrough(_)
+            | Self::Unrecognized => None,
+        }
+    }
+}
+
 /// A well-known document that names servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {

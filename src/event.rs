@@ -1,0 +1,335 @@
+//! What is told of a request when it is done.
+//!
+//! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
+//! media ID, or any other text that came from outside.
+
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::matrix_error::Rejection;
+use crate::request::OriginHead;
+use crate::route::{Door, Route};
+use crate::tier::Tier;
+
+/// One request, as it is logged and counted.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    route: Option<&'static str>,
+    door: Option<Door>,
+    cache: Option<CacheStatus>,
+    tier: Option<Tier>,
+    rejection: Option<&'static str>,
+    status: u16,
+    body_bytes: u64,
+    origin: OriginShare,
+    duration_ms: u64,
+    pop: Pop,
+}
+
+/// What the origin had to do with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OriginShare {
+    /// How often it was asked.
+    pub requests: u32,
+    /// What its answers said they weigh, in bytes.
+    pub body_bytes: u64,
+    /// How long it took for the heads of its answers, in milliseconds.
+    pub waited_ms: u64,
+}
+
+/// The code of a data centre: three letters, such as `FRA`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pop([u8; 3]);
+
+impl Pop {
+    /// Reads a code; what is none is nowhere.
+    pub fn parse(text: &str) -> Self {
+        match text.as_bytes() {
+            &[a, b, c] if text.bytes().all(|b| b.is_ascii_uppercase()) => Self([a, b, c]),
+            _ => Self::default(),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default().trim_matches('\0')
+    }
+}
+
+/// What came of a request, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// From what is stored, without asking.
+    Hit,
+    /// From what is stored, though the origin is down.
+    Stale,
+    /// From what is stored, on the origin's word.
+    Revalidated,
+    /// From the origin, which was asked for all of it.
+    Miss,
+    /// From the origin, as every time.
+    Bypass,
+    /// The origin's refusal or failure.
+    Refused,
+    /// An error of ours.
+    Rejected,
+    /// From us alone: a preflight, a document.
+    Local,
+}
+
+impl Outcome {
+    /// The word for the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Revalidated => "revalidated",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Local => "local",
+        }
+    }
+
+    /// Whether the body came from what is stored.
+    pub const fn is_from_store(self) -> bool {
+        matches!(self, Self::Hit | Self::Stale | Self::Revalidated)
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    route: &'static str,
+    door: Option<&'static str>,
+    outcome: &'static str,
+    tier: Option<&'static str>,
+    reason: Option<&'static str>,
+    stored: bool,
+    status: u16,
+    origin_status: Option<u16>,
+    body_bytes: u64,
+    origin_requests: u32,
+    origin_body_bytes: u64,
+    duration_ms: u64,
+    origin_ms: u64,
+    pop: &'a str,
+}
+
+#[derive(Serialize)]
+struct DataPoint<'a> {
+    indexes: [&'a str; 1],
+    blobs: [&'a str; 7],
+    doubles: [u64; 6],
+}
+
+impl Event {
+    /// What is asked for.
+    pub fn routed(&mut self, route: &Route) {
+        self.route = Some(route.as_str());
+        self.door = route.door();
+    }
+
+    /// What the cache had to do with it.
+    pub fn cached(&mut self, status: CacheStatus) {
+        self.cache = Some(status);
+    }
+
+    /// Where the stored response was found that is served.
+    pub fn served_from(&mut self, tier: Tier) {
+        self.tier = Some(tier);
+    }
+
+    /// An error of ours.
+    pub fn rejected(&mut self, rejection: &Rejection) {
+        self.rejection = Some(rejection.as_str());
+    }
+
+    /// The origin was asked, took this long, and maybe answered.
+    pub fn asked_origin(&mut self, head: Option<&OriginHead>, waited_ms: u64) {
+        self.origin.requests += 1;
+        self.origin.waited_ms += waited_ms;
+        let length = head.and_then(OriginHead::content_length).unwrap_or(0);
+        self.origin.body_bytes += length;
+    }
+
+    /// The answer, its body's length if it has one, when it came, and where.
+    pub fn answered(&mut self, status: u16, body_bytes: u64, duration_ms: u64, pop: Pop) {
+        self.status = status;
+        self.body_bytes = body_bytes;
+        self.duration_ms = duration_ms;
+        self.pop = pop;
+    }
+
+    /// What the origin had to do with it so far.
+    pub fn origin(&self) -> OriginShare {
+        self.origin
+    }
+
+    /// The length of the answer's body, in bytes.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// What came of it.
+    pub fn outcome(&self) -> Outcome {
+        let Some(cache) = self.cache.filter(|_| self.rejection.is_none()) else {
+            return if self.rejection.is_some() { Outcome::Rejected } else { Outcome::Local };
+        };
+        let is_refusal = self.status >= 400 && self.status != 416;
+        match cache.source {
+            Source::Hit { .. } if cache.detail.is_some() => Outcome::Stale,
+            Source::Hit { .. } => Outcome::Hit,
+            Source::Forwarded { status: None, .. } => Outcome::Rejected,
+            Source::Forwarded { .. } if is_refusal => Outcome::Refused,
+            Source::Forwarded { reason: ForwardReason::Bypass, .. } => Outcome::Bypass,
+            Source::Forwarded { reason: ForwardReason::Stale, status: Some(status) }
+                if status != StatusCode::OK || self.tier.is_some() =>
+            {
+                Outcome::Revalidated
+            }
+            Source::Forwarded { .. } => Outcome::Miss,
+        }
+    }
+
+    /// The line of the log: one JSON object.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(&Line {
+            event: "request",
+            route: self.route.unwrap_or("none"),
+            door: self.door.map(Door::as_str),
+            outcome: self.outcome().as_str(),
+            tier: self.tier.map(Tier::as_str),
+            reason: self.reason(),
+            stored: self.cache.is_some_and(|cache| cache.is_stored),
+            status: self.status,
+            origin_status: self.origin_status(),
+            body_bytes: self.body_bytes,
+            origin_requests: self.origin.requests,
+            origin_body_bytes: self.origin.body_bytes,
+            duration_ms: self.duration_ms,
+            origin_ms: self.origin.waited_ms,
+            pop: self.pop.as_str(),
+        })
+        .unwrap_or_default()
+    }
+
+    /// The data point for Analytics Engine, as JSON. Its columns are named in `docs/numbers.md`.
+    pub fn to_data_point(&self) -> String {
+        let status = self.status.to_string();
+        let door = self.door.map_or("", Door::as_str);
+        serde_json::to_string(&DataPoint {
+            indexes: [door],
+            blobs: [
+                self.route.unwrap_or("none"),
+                door,
+                self.outcome().as_str(),
+                self.tier.map_or("", Tier::as_str),
+                self.reason().unwrap_or(""),
+                &status,
+                self.pop.as_str(),
+            ],
+            doubles: [
+                self.body_bytes,
+                self.origin.body_bytes,
+                u64::from(self.origin.requests),
+                self.duration_ms,
+                self.origin.waited_ms,
+                1,
+            ],
+        })
+        .unwrap_or_default()
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        self.rejection.or_else(|| self.cache?.detail)
+    }
+
+    fn origin_status(&self) -> Option<u16> {
+        match self.cache?.source {
+            Source::Forwarded { status, .. } => status.map(|status| status.as_u16()),
+            Source::Hit { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(reason: ForwardReason, status: u16) -> CacheStatus {
+        let status = StatusCode::from_u16(status).ok();
+        let source = Source::Forwarded { reason, status };
+        CacheStatus { source, is_stored: false, detail: None }
+    }
+
+    fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
+        let mut event = Event::default();
+        event.cached(cache);
+        if let Some(tier) = tier {
+            event.served_from(tier);
+        }
+        event.answered(status, 0, 0, Pop::default());
+        event.outcome()
+    }
+
+    #[test]
+    fn every_way_to_an_answer_has_its_word() {
+        let hit = |detail| CacheStatus {
+            source: Source::Hit { ttl_seconds: 5 },
+            is_stored: false,
+            detail,
+        };
+        let stale = |status| forwarded(ForwardReason::Stale, status);
+        for (cache, tier, status, expected) in [
+            (hit(None), Some(Tier::Memory), 200, Outcome::Hit),
+            (hit(Some("stale-if-error")), Some(Tier::Pop), 200, Outcome::Stale),
+            (stale(304), Some(Tier::Memory), 200, Outcome::Revalidated),
+            (stale(304), None, 304, Outcome::Revalidated),
+            (stale(200), Some(Tier::Pop), 206, Outcome::Revalidated),
+            (stale(200), None, 200, Outcome::Miss),
+            (stale(401), None, 401, Outcome::Refused),
+            (forwarded(ForwardReason::UriMiss, 200), None, 200, Outcome::Miss),
+            (forwarded(ForwardReason::UriMiss, 200), None, 416, Outcome::Miss),
+            (forwarded(ForwardReason::UriMiss, 404), None, 404, Outcome::Refused),
+            (forwarded(ForwardReason::Bypass, 200), None, 200, Outcome::Bypass),
+        ] {
+            assert_eq!(outcome(cache, tier, status), expected, "{cache} {status}");
+        }
+        assert_eq!(Event::default().outcome(), Outcome::Local);
+        let mut rejected = Event::default();
+        rejected.rejected(&Rejection::Loop);
+        assert_eq!(rejected.outcome(), Outcome::Rejected);
+    }
+
+    #[test]
+    fn a_line_is_one_json_object() {
+        let mut event = Event::default();
+        event.routed(&Route::Unrecognized);
+        event.rejected(&Rejection::Unrecognized);
+        event.answered(404, 70, 3, Pop::parse("FRA"));
+        let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
+        assert_eq!(line["route"], "unrecognized");
+        assert_eq!(line["reason"], "unrecognized");
+        assert_eq!((line["status"].as_u64(), line["body_bytes"].as_u64()), (Some(404), Some(70)));
+        assert_eq!(line["pop"], "FRA");
+        assert!(!event.to_line().contains('\n'));
+    }
+
+    #[test]
+    fn a_data_point_has_the_columns_that_are_documented() {
+        let point: serde_json::Value =
+            serde_json::from_str(&Event::default().to_data_point()).unwrap();
+        assert_eq!(point["blobs"].as_array().unwrap().len(), 7);
+        assert_eq!(point["doubles"].as_array().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn a_pop_is_three_letters_or_nowhere() {
+        assert_eq!(Pop::parse("FRA").as_str(), "FRA");
+        for text in ["", "fra", "FRAX", "192.0.2.1", "é1"] {
+            assert_eq!(Pop::parse(text).as_str(), "", "{text}");
+        }
+    }
+}
