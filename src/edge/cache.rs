@@ -35,7 +35,7 @@ extern "C" {
 }
 
 thread_local! {
-    /// Opened by the first look-up, which every request makes before it stores.
+    /// Opened by the first look-up; whoever stores or removes without one opens it before.
     static CACHE: OnceCell<Cache> = const { OnceCell::new() };
 }
 
@@ -172,7 +172,8 @@ pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     });
 }
 
-async fn open() -> Option<Cache> {
+/// The cache, opened if it wasn't yet.
+pub(super) async fn open() -> Option<Cache> {
     if let Some(cache) = opened() {
         return Some(cache);
     }

@@ -91,8 +91,8 @@ pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
     };
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
-    if let Some(limit_bytes) = text.as_deref().and_then(upload::told_limit) {
-        remember(call, limit_bytes)?;
+    if let Some(text) = &text {
+        remember(call, upload::told_limit(text)).await?;
     }
     match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
         Some(lowered) => {
@@ -114,8 +114,15 @@ async fn look_up(call: &Call) -> Option<u64> {
     read(&response.body()?).await?.parse().ok()
 }
 
-fn remember(call: &Call, limit_bytes: u64) -> Result<(), JsValue> {
+/// Takes the origin's last word on this user's limit in, also if there is none any more.
+async fn remember(call: &Call, told_bytes: Option<u64>) -> Result<(), JsValue> {
     let Some(key) = key(call) else { return Ok(()) };
+    // In this isolate nobody may have looked anything up before.
+    cache::open().await;
+    let Some(limit_bytes) = told_bytes else {
+        cache::remove(&call.context, &call.config, &key);
+        return Ok(());
+    };
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(LIMIT_SECONDS))]);
     let head = ReplyHead { status: StatusCode::OK, headers };
     let record = http::text_response(&head, &limit_bytes.to_string())?;

@@ -26,6 +26,7 @@ mod representations;
 mod stale;
 mod storing;
 mod thumbnails;
+mod upload_limits;
 mod uploads;
 mod validators;
 mod well_known;
