@@ -1,12 +1,11 @@
 //! Uploads: streamed with their length, never held, never sent twice.
 
-use std::io::ErrorKind;
 use std::sync::mpsc;
 
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use test_support::http::Request;
 
-use crate::origin::{Received, Reply, Then, UPLOAD_LIMIT_BYTES};
+use crate::origin::{Received, Reply, UPLOAD_LIMIT_BYTES};
 use crate::world::{BODY, PATIENCE, World, media_domain, same_host, shared};
 
 /// An upload that no other test makes.
@@ -75,15 +74,6 @@ fn expect_stays_at_the_edge() {
 }
 
 #[test]
-fn an_upload_without_a_length_is_refused_at_the_edge() {
-    let world = shared();
-    let target = target("unsized");
-    let answer = upload(world, &target).chunked(BODY).send(&world.edge.address);
-    assert_matrix_error(&answer, 411, "M_UNKNOWN");
-    assert!(world.origin.asked(&target).is_empty());
-}
-
-#[test]
 fn an_asynchronous_upload_works_in_both_steps() {
     let world = shared();
     let token = world.token();
@@ -135,19 +125,6 @@ fn an_answer_without_a_body_gets_its_cors() {
 }
 
 #[test]
-fn a_failed_upload_is_not_tried_again() {
-    let world = shared();
-    let target = target("failed");
-    world.origin.on(&target, |call| {
-        call.receive()?;
-        Ok(Then::Reset)
-    });
-    let answer = upload(world, &target).body(BODY).send(&world.edge.address);
-    assert_matrix_error(&answer, 502, "M_UNKNOWN");
-    world.origin.asked_once(&target);
-}
-
-#[test]
 fn an_upload_is_passed_on_while_it_arrives() {
     let world = shared();
     let target = target("streamed");
@@ -181,53 +158,4 @@ impl std::io::Write for FirstBytes<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// (Of an answer without a length, workerd holds the end back until the upload has ended.)
-#[test]
-fn an_early_answer_reaches_a_client_that_is_still_sending() {
-    let world = shared();
-    let target = target("early");
-    world.origin.on(&target, |call| {
-        call.send(Reply::error(401, "M_UNKNOWN_TOKEN", "No").sized().to_bytes("POST"))?;
-        call.receive()?;
-        Ok(Then::Close)
-    });
-    let request = upload(world, &target).header("Content-Length", "1000000");
-    let mut connection = request.open(&world.edge.address).expect("a connection");
-    connection.write(&[0; 1000]).expect("the edge listens");
-    let answer = connection.answer().and_then(|a| a.read()).expect("an answer");
-    assert_matrix_error(&answer, 401, "M_UNKNOWN_TOKEN");
-}
-
-#[test]
-fn an_aborted_upload_is_broken_at_the_origin_too() {
-    let world = shared();
-    let target = target("aborted");
-    let request = upload(world, &target).header("Content-Length", "1000000");
-    let mut connection = request.open(&world.edge.address).expect("a connection");
-    connection.write(&[0; 100_000]).expect("the edge listens");
-    test_support::time::wait_for("the origin is asked", PATIENCE, || {
-        world.origin.asked(&target).pop()
-    });
-    connection.reset();
-    assert_eq!(world.origin.received(&target), Received::Broken);
-}
-
-#[test]
-fn an_upload_shorter_than_its_length_is_no_upload() {
-    let world = shared();
-    let target = target("shorter");
-    let request = upload(world, &target).header("Content-Length", "1000");
-    let mut connection = request.open(&world.edge.address).expect("a connection");
-    connection.write(&[0; 100]).expect("the edge listens");
-    test_support::time::wait_for("the origin is asked", PATIENCE, || {
-        world.origin.asked(&target).pop()
-    });
-    connection.finish().expect("a connection");
-    match connection.answer().and_then(|answer| answer.read()) {
-        Ok(answer) => assert!(answer.status >= 400, "{}", answer.text()),
-        Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock, "it waits for ever"),
-    }
-    assert_eq!(world.origin.received(&target), Received::Broken);
 }

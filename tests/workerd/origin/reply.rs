@@ -71,13 +71,6 @@ impl Reply {
         self
     }
 
-    /// Does tell it, as most homeservers do but for errors.
-    #[must_use]
-    pub(crate) fn sized(mut self) -> Self {
-        self.is_chunked = false;
-        self
-    }
-
     /// How many bytes of body a request of this method gets.
     pub(crate) fn body_bytes(&self, method: &str) -> usize {
         if self.has_body(method) { self.body.len() } else { 0 }
