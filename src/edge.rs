@@ -13,6 +13,7 @@ mod memory;
 mod origin;
 mod pump;
 mod purges;
+mod report;
 mod streams;
 mod tasks;
 mod tiers;
@@ -24,15 +25,17 @@ use std::rc::Rc;
 
 use ::http::Method;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::ReadableStream;
 use worker::worker_sys::R2Bucket;
 use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, event};
 
+use self::report::Recorder;
 use crate::admin::authorize;
 use crate::config::Config;
 use crate::forward;
 use crate::matrix_error::{Rejection, preflight_reply};
 use crate::purge::Purges;
-use crate::request::RequestHead;
+use crate::request::{ReplyHead, RequestHead};
 use crate::route::{Endpoint, Route, admit};
 
 /// One request, with what it takes to answer it.
@@ -44,6 +47,7 @@ struct Call {
     context: Rc<Context>,
     bucket: Option<R2Bucket>,
     purges: Rc<Purges>,
+    recorder: Recorder,
 }
 
 #[event(fetch)]
@@ -52,10 +56,14 @@ async fn fetch(
     env: Env,
     context: Context,
 ) -> worker::Result<web_sys::Response> {
-    Ok(answer(request, &env, context).await.or_else(|error| {
+    let recorder = Recorder::new(&request);
+    let answer = answer(request, &env, context, &recorder).await;
+    let response = answer.or_else(|error| {
         console_error!("internal error: {}", describe(&error));
-        http::rejection(&Rejection::Internal)
-    })?)
+        reject(&recorder, &Rejection::Internal)
+    })?;
+    recorder.finish(&env, &response);
+    Ok(response)
 }
 
 #[event(scheduled)]
@@ -69,55 +77,100 @@ async fn answer(
     request: web_sys::Request,
     env: &Env,
     context: Context,
+    recorder: &Recorder,
 ) -> Result<web_sys::Response, JsValue> {
     let config = match vars::config(env).as_ref() {
         Ok(config) => Rc::clone(config),
-        Err(error) => return http::rejection(&Rejection::Misconfigured(error.clone())),
+        Err(error) => return reject(recorder, &Rejection::Misconfigured(error.clone())),
     };
     let Some(head) = http::request_head(&request).map(Rc::new) else {
-        return http::rejection(&Rejection::UnfaithfulTarget);
+        return reject(recorder, &Rejection::UnfaithfulTarget);
     };
     let bucket = bucket::bound(env);
     let purges = purges::current(&config, bucket.as_ref()).await;
-    let call = Call { request, head, config, context: Rc::new(context), bucket, purges };
+    let (context, recorder) = (Rc::new(context), recorder.clone());
+    let call = Call { request, head, config, context, bucket, purges, recorder };
     let (head, config) = (&*call.head, &*call.config);
-    match admit(head, config) {
-        Err(rejection) => http::rejection(&rejection),
-        Ok(Route::Preflight) => http::response(&preflight_reply(), None),
-        Ok(Route::Unrecognized) => http::rejection(&Rejection::Unrecognized),
-        Ok(Route::WellKnown(_)) if !head.is_read() => http::rejection(&Rejection::WellKnownMethod),
-        Ok(Route::WellKnown(document)) => well_known::answer(&call, document).await,
-        Ok(Route::Media(media)) => media::answer(&call, media).await,
-        Ok(Route::Purge) if head.method != Method::POST => http::rejection(&Rejection::PurgeMethod),
-        Ok(Route::Purge) => match authorize(head, config) {
+    let route = match admit(head, config) {
+        Ok(route) => route,
+        Err(rejection) => return call.reject(&rejection),
+    };
+    call.recorder.routed(&route);
+    match route {
+        Route::Preflight => http::response(&preflight_reply(), None),
+        Route::Unrecognized => call.reject(&Rejection::Unrecognized),
+        Route::WellKnown(_) if !head.is_read() => call.reject(&Rejection::WellKnownMethod),
+        Route::WellKnown(document) => well_known::answer(&call, document).await,
+        Route::Media(media) => media::answer(&call, media).await,
+        Route::Purge if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
+        Route::Purge => match authorize(head, config) {
             Ok(()) => purges::answer(&call).await,
-            Err(rejection) => http::rejection(&rejection),
+            Err(rejection) => call.reject(&rejection),
         },
-        Ok(Route::Upload(to)) => uploads::answer(&call, to).await,
-        Ok(Route::Limits(door)) => uploads::limits(&call, door).await,
-        Ok(Route::Forward(endpoint)) => forward_media(&call, endpoint).await,
-        Ok(Route::Passthrough(upstream)) => {
+        Route::Upload(to) => uploads::answer(&call, to).await,
+        Route::Limits(door) => uploads::limits(&call, door).await,
+        Route::Forward(endpoint) => forward_media(&call, endpoint).await,
+        Route::Passthrough(upstream) => {
             let request = forward::passthrough_request(head, upstream, config);
             // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
             match origin::ask_with_body(&call, request).await {
-                Ok(response) => Ok(response),
-                Err(error) => http::rejection(&Rejection::Origin(error)),
+                Ok(answer) => Ok(answer.response),
+                Err(error) => call.reject(&Rejection::Origin(error)),
             }
         }
     }
+}
+
+impl Call {
+    /// The same, for what goes on behind the client's back and is no part of its story.
+    fn behind(&self) -> Self {
+        Self { recorder: self.recorder.another(), ..self.clone() }
+    }
+
+    /// An answer of ours or of the origin's, with what is told of how it came about.
+    fn reply(
+        &self,
+        mut head: ReplyHead,
+        body: Option<&ReadableStream>,
+    ) -> Result<web_sys::Response, JsValue> {
+        self.told(&mut head);
+        http::response(&head, body)
+    }
+
+    /// The same with a text for a body.
+    fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<web_sys::Response, JsValue> {
+        self.told(&mut head);
+        http::text_response(&head, text)
+    }
+
+    /// An error of ours.
+    fn reject(&self, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
+        reject(&self.recorder, rejection)
+    }
+
+    fn told(&self, head: &mut ReplyHead) {
+        self.recorder.replied(head);
+        self.recorder.time(head);
+    }
+}
+
+fn reject(recorder: &Recorder, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
+    let (head, text) = rejection.reply();
+    recorder.replied(&head);
+    http::text_response(&head, &text)
 }
 
 /// A media endpoint that the origin answers each time.
 async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
     let request = forward::media_request(&call.head, &call.config);
     match origin::ask_with_body(call, request).await {
-        Ok(response) => {
-            let head = forward::media_reply(&call.head, endpoint, &http::origin_head(&response));
-            http::response(&head, response.body().as_ref())
+        Ok(answer) => {
+            let head = forward::media_reply(&call.head, endpoint, &answer.head);
+            call.reply(head, answer.response.body().as_ref())
         }
         Err(error) => {
             let (head, text) = forward::media_failure(endpoint, error);
-            http::text_response(&head, &text)
+            call.reply_text(head, &text)
         }
     }
 }

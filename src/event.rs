@@ -3,14 +3,15 @@
 //! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
 //! media ID, or any other text that came from outside.
 
-use http::StatusCode;
-use serde::Serialize;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
-use crate::matrix_error::Rejection;
-use crate::request::OriginHead;
+use crate::request::{OriginHead, ReplyHead, own_value};
 use crate::route::{Door, Route};
 use crate::tier::Tier;
+
+/// The header that tells clients' tools where an answer came from (W3C Server Timing).
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// One request, as it is logged and counted.
 #[derive(Clone, Debug, Default)]
@@ -98,32 +99,6 @@ impl Outcome {
     }
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    event: &'static str,
-    route: &'static str,
-    door: Option<&'static str>,
-    outcome: &'static str,
-    tier: Option<&'static str>,
-    reason: Option<&'static str>,
-    stored: bool,
-    status: u16,
-    origin_status: Option<u16>,
-    body_bytes: u64,
-    origin_requests: u32,
-    origin_body_bytes: u64,
-    duration_ms: u64,
-    origin_ms: u64,
-    pop: &'a str,
-}
-
-#[derive(Serialize)]
-struct DataPoint<'a> {
-    indexes: [&'a str; 1],
-    blobs: [&'a str; 7],
-    doubles: [u64; 6],
-}
-
 impl Event {
     /// What is asked for.
     pub fn routed(&mut self, route: &Route) {
@@ -131,19 +106,15 @@ impl Event {
         self.door = route.door();
     }
 
-    /// What the cache had to do with it.
-    pub fn cached(&mut self, status: CacheStatus) {
-        self.cache = Some(status);
+    /// The head of the answer.
+    pub fn replied(&mut self, head: &ReplyHead) {
+        self.cache = head.cache_status;
+        self.rejection = head.rejection;
     }
 
     /// Where the stored response was found that is served.
     pub fn served_from(&mut self, tier: Tier) {
         self.tier = Some(tier);
-    }
-
-    /// An error of ours.
-    pub fn rejected(&mut self, rejection: &Rejection) {
-        self.rejection = Some(rejection.as_str());
     }
 
     /// The origin was asked, took this long, and maybe answered.
@@ -165,6 +136,16 @@ impl Event {
     /// What the origin had to do with it so far.
     pub fn origin(&self) -> OriginShare {
         self.origin
+    }
+
+    /// Where the answer comes from and how long the origin took, for the client's tools (W3C Server
+    /// Timing); nothing, if there is nothing to tell.
+    pub fn server_timing(&self) -> Option<HeaderValue> {
+        let tier = self.tier.map(|tier| format!("tier;desc={}", tier.as_str()));
+        let waited_ms = self.origin.waited_ms;
+        let origin = (self.origin.requests > 0).then(|| format!("origin;dur={waited_ms}"));
+        let metrics: Vec<_> = tier.into_iter().chain(origin).collect();
+        (!metrics.is_empty()).then(|| own_value(&metrics.join(", ")))
     }
 
     /// The length of the answer's body, in bytes.
@@ -193,53 +174,58 @@ impl Event {
         }
     }
 
-    /// The line of the log: one JSON object.
+    /// The line of the log: one JSON object. Its members are named in `docs/numbers.md`.
     pub fn to_line(&self) -> String {
-        serde_json::to_string(&Line {
-            event: "request",
-            route: self.route.unwrap_or("none"),
-            door: self.door.map(Door::as_str),
-            outcome: self.outcome().as_str(),
-            tier: self.tier.map(Tier::as_str),
-            reason: self.reason(),
-            stored: self.cache.is_some_and(|cache| cache.is_stored),
-            status: self.status,
-            origin_status: self.origin_status(),
-            body_bytes: self.body_bytes,
-            origin_requests: self.origin.requests,
-            origin_body_bytes: self.origin.body_bytes,
-            duration_ms: self.duration_ms,
-            origin_ms: self.origin.waited_ms,
-            pop: self.pop.as_str(),
-        })
-        .unwrap_or_default()
+        let word = |word: Option<&str>| {
+            word.map_or_else(|| "null".to_owned(), |word| format!("\"{word}\""))
+        };
+        let origin_status = self.origin_status().map(|status| status.to_string());
+        format!(
+            concat!(
+                r#"{{"event":"request","route":{},"door":{},"outcome":{},"tier":{},"reason":{},"#,
+                r#""stored":{},"status":{},"origin_status":{},"body_bytes":{},"#,
+                r#""origin_requests":{},"origin_body_bytes":{},"duration_ms":{},"origin_ms":{},"#,
+                r#""pop":"{}"}}"#
+            ),
+            word(self.route),
+            word(self.door.map(Door::as_str)),
+            word(Some(self.outcome().as_str())),
+            word(self.tier.map(Tier::as_str)),
+            word(self.reason()),
+            self.cache.is_some_and(|cache| cache.is_stored),
+            self.status,
+            origin_status.as_deref().unwrap_or("null"),
+            self.body_bytes,
+            self.origin.requests,
+            self.origin.body_bytes,
+            self.duration_ms,
+            self.origin.waited_ms,
+            self.pop.as_str(),
+        )
     }
 
     /// The data point for Analytics Engine, as JSON. Its columns are named in `docs/numbers.md`.
     pub fn to_data_point(&self) -> String {
-        let status = self.status.to_string();
         let door = self.door.map_or("", Door::as_str);
-        serde_json::to_string(&DataPoint {
-            indexes: [door],
-            blobs: [
-                self.route.unwrap_or("none"),
-                door,
-                self.outcome().as_str(),
-                self.tier.map_or("", Tier::as_str),
-                self.reason().unwrap_or(""),
-                &status,
-                self.pop.as_str(),
-            ],
-            doubles: [
-                self.body_bytes,
-                self.origin.body_bytes,
-                u64::from(self.origin.requests),
-                self.duration_ms,
-                self.origin.waited_ms,
-                1,
-            ],
-        })
-        .unwrap_or_default()
+        format!(
+            concat!(
+                r#"{{"indexes":["{}"],"blobs":["{}","{}","{}","{}","{}","{}","{}"],"#,
+                r#""doubles":[{},{},{},{},{},1]}}"#
+            ),
+            door,
+            self.route.unwrap_or(""),
+            door,
+            self.outcome().as_str(),
+            self.tier.map_or("", Tier::as_str),
+            self.reason().unwrap_or(""),
+            self.status,
+            self.pop.as_str(),
+            self.body_bytes,
+            self.origin.body_bytes,
+            self.origin.requests,
+            self.duration_ms,
+            self.origin.waited_ms,
+        )
     }
 
     fn reason(&self) -> Option<&'static str> {
@@ -257,6 +243,11 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix_error::Rejection;
+
+    fn plain() -> ReplyHead {
+        ReplyHead::new(StatusCode::OK, http::HeaderMap::new())
+    }
 
     fn forwarded(reason: ForwardReason, status: u16) -> CacheStatus {
         let status = StatusCode::from_u16(status).ok();
@@ -266,7 +257,7 @@ mod tests {
 
     fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
         let mut event = Event::default();
-        event.cached(cache);
+        event.replied(&ReplyHead { cache_status: Some(cache), ..plain() });
         if let Some(tier) = tier {
             event.served_from(tier);
         }
@@ -299,7 +290,7 @@ mod tests {
         }
         assert_eq!(Event::default().outcome(), Outcome::Local);
         let mut rejected = Event::default();
-        rejected.rejected(&Rejection::Loop);
+        rejected.replied(&Rejection::Loop.reply().0);
         assert_eq!(rejected.outcome(), Outcome::Rejected);
     }
 
@@ -307,7 +298,7 @@ mod tests {
     fn a_line_is_one_json_object() {
         let mut event = Event::default();
         event.routed(&Route::Unrecognized);
-        event.rejected(&Rejection::Unrecognized);
+        event.replied(&Rejection::Unrecognized.reply().0);
         event.answered(404, 70, 3, Pop::parse("FRA"));
         let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
         assert_eq!(line["route"], "unrecognized");

@@ -1,16 +1,16 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
-use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
+use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::config::Config;
 use crate::exchange::ORIGIN_PATIENCE;
 use crate::forwarding::{ask_for_identity, forwarding_headers};
 use crate::headers::{add_cors, add_media_security, to_client};
 use crate::matrix_error::Rejection;
 use crate::request::{
-    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
+    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead,
 };
 use crate::route::{Door, Endpoint, Upstream};
 
@@ -40,24 +40,24 @@ pub fn media_reply(head: &RequestHead, endpoint: Endpoint, origin: &OriginHead) 
             add_media_security(&mut headers);
         }
     }
-    headers.insert(CACHE_STATUS, cache_status(endpoint, Some(origin.status)));
-    ReplyHead { status: origin.status, headers }
+    let mut reply = ReplyHead::new(origin.status, headers);
+    reply.set_cache_status(cache_status(endpoint, Some(origin.status)));
+    reply
 }
 
 /// What the client gets where the origin gave no answer: a head and a JSON body.
 pub fn media_failure(endpoint: Endpoint, error: OriginError) -> (ReplyHead, String) {
     let (mut head, text) = Rejection::Origin(error).reply();
-    head.headers.insert(CACHE_STATUS, cache_status(endpoint, None));
+    head.set_cache_status(cache_status(endpoint, None));
     (head, text)
 }
 
-fn cache_status(endpoint: Endpoint, status: Option<StatusCode>) -> HeaderValue {
-    let status = CacheStatus {
+fn cache_status(endpoint: Endpoint, status: Option<StatusCode>) -> CacheStatus {
+    CacheStatus {
         source: Source::Forwarded { reason: ForwardReason::Bypass, status },
         is_stored: false,
         detail: Some(endpoint.reason.as_str()),
-    };
-    own_value(&status.to_string())
+    }
 }
 
 /// The client's request as it is, for whoever answers what is not ours.

@@ -51,6 +51,20 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
         .ok()
 }
 
+/// A string as JSON writes it (RFC 8259 §7).
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// Where in `text` a slice of it stands.
 pub fn position(text: &str, slice: &str) -> std::ops::Range<usize> {
     let start = slice.as_ptr().addr() - text.as_ptr().addr();
@@ -112,6 +126,14 @@ mod tests {
     fn a_string_is_decoded() {
         assert_eq!(string(r#" "a\"\u00e9" "#).as_deref(), Some("a\"é"));
         assert_eq!(string("1"), None);
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_back() {
+        let text: String =
+            (0..0x300).filter_map(char::from_u32).chain("\u{1f600}".chars()).collect();
+        assert_eq!(string(&quote(&text)).as_deref(), Some(text.as_str()));
+        assert_eq!(serde_json::from_str::<String>(&quote(&text)).unwrap(), text);
     }
 
     #[test]

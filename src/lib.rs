@@ -17,6 +17,7 @@ pub mod ids;
 pub mod json;
 pub mod target;
 
+pub mod cache_status;
 pub mod headers;
 pub mod lease_policy;
 pub mod request;
@@ -43,7 +44,6 @@ pub mod storability;
 pub mod stored;
 pub mod tier;
 
-pub mod cache_status;
 pub mod content_disposition;
 pub mod event;
 pub mod forwarding;

@@ -5,10 +5,10 @@
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
-use serde::Serialize;
 
 use crate::config::ConfigError;
 use crate::headers::add_cors;
+use crate::json;
 use crate::request::{OriginError, ReplyHead};
 
 /// Why the edge refuses or can't answer.
@@ -45,12 +45,6 @@ pub enum Rejection {
     WellKnownUnavailable,
     /// The runtime refused something that it should not have; the log has more.
     Internal,
-}
-
-#[derive(Serialize)]
-struct ErrorBody {
-    errcode: &'static str,
-    error: String,
 }
 
 impl Rejection {
@@ -161,9 +155,10 @@ impl Rejection {
         add_cors(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let body = ErrorBody { errcode: self.errcode(), error: self.message() };
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        (ReplyHead { status: self.status(), headers }, text)
+        let message = json::quote(&self.message());
+        let text = format!(r#"{{"errcode":"{}","error":{message}}}"#, self.errcode());
+        let head = ReplyHead::new(self.status(), headers);
+        (ReplyHead { rejection: Some(self.as_str()), ..head }, text)
     }
 }
 
@@ -174,7 +169,7 @@ pub fn preflight_reply() -> ReplyHead {
     let mut headers = HeaderMap::new();
     add_cors(&mut headers);
     headers.insert(http::header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    ReplyHead { status: StatusCode::NO_CONTENT, headers }
+    ReplyHead::new(StatusCode::NO_CONTENT, headers)
 }
 
 #[cfg(test)]

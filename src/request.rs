@@ -3,6 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::cache_status::{CACHE_STATUS, CacheStatus};
 use crate::target::Target;
 
 /// The head of a client's request: of its headers only those in [`crate::headers::READ`].
@@ -108,6 +109,23 @@ pub struct ReplyHead {
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
+    /// What the cache had to do with it, for the log.
+    pub cache_status: Option<CacheStatus>,
+    /// The word of an error of ours, for the log.
+    pub rejection: Option<&'static str>,
+}
+
+impl ReplyHead {
+    /// A head of which there is nothing else to tell.
+    pub const fn new(status: StatusCode, headers: HeaderMap) -> Self {
+        Self { status, headers, cache_status: None, rejection: None }
+    }
+
+    /// Tells the client and the log what the cache had to do with it.
+    pub fn set_cache_status(&mut self, cache_status: CacheStatus) {
+        self.headers.insert(CACHE_STATUS, own_value(&cache_status.to_string()));
+        self.cache_status = Some(cache_status);
+    }
 }
 
 /// A header value from text that we wrote ourselves: ASCII without control characters.

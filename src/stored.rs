@@ -196,7 +196,7 @@ impl StoredMeta {
             (CACHE_TAG, own_value(&tags(&self.key))),
             (STORED_META, own_value(&self.to_text())),
         ];
-        ReplyHead { status: StatusCode::OK, headers: headers.into_iter().collect() }
+        ReplyHead::new(StatusCode::OK, headers.into_iter().collect())
     }
 
     /// How the origin is asked about it.

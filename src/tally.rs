@@ -1,7 +1,5 @@
 //! What the edge has saved, counted by day.
 
-use serde::Serialize;
-
 use crate::event::Event;
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -14,7 +12,7 @@ const MAX_DAYS: usize = 30;
 pub struct Tally(Vec<Day>);
 
 /// One day, in UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Day {
     /// When it began, in seconds since the Unix epoch.
     pub began_unix_secs: u64,
@@ -56,13 +54,16 @@ mod tests {
     use super::*;
     use crate::cache_status::{CacheStatus, Source};
     use crate::event::Pop;
+    use crate::request::ReplyHead;
 
     const NOON: u64 = 1_700_049_600;
 
     fn hit(body_bytes: u64) -> Event {
         let mut event = Event::default();
         let source = Source::Hit { ttl_seconds: 1 };
-        event.cached(CacheStatus { source, is_stored: false, detail: None });
+        let mut head = ReplyHead::new(http::StatusCode::OK, http::HeaderMap::new());
+        head.set_cache_status(CacheStatus { source, is_stored: false, detail: None });
+        event.replied(&head);
         event.answered(200, body_bytes, 0, Pop::default());
         event
     }

@@ -1,10 +1,5 @@
 //! Where stored responses are kept, from the nearest to the farthest.
 
-use http::{HeaderName, HeaderValue};
-
-/// Tells clients' tools where an answer came from (W3C Server Timing).
-pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
 /// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
@@ -24,22 +19,13 @@ pub const MAX_MEMORY_BODY_BYTES: u64 = 256 * 1024;
 const ENTRY_BYTES: u64 = 3 * 1024;
 
 impl Tier {
-    /// The word for the log.
+    /// The word for `Server-Timing` and the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pop => "pop",
             Self::Bucket => "bucket",
         }
-    }
-
-    /// The metric that names it.
-    pub const fn server_timing(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Memory => "tier;desc=memory",
-            Self::Pop => "tier;desc=pop",
-            Self::Bucket => "tier;desc=bucket",
-        })
     }
 }
 

@@ -223,7 +223,7 @@ fn document_reply(
     add_cors(&mut headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, own_value(&client_cache_control(document, cache_control)));
-    Some(WellKnownReply::Document(ReplyHead { status: StatusCode::OK, headers }, text))
+    Some(WellKnownReply::Document(ReplyHead::new(StatusCode::OK, headers), text))
 }
 
 fn untouched_head(document: Document, upstream: &OriginHead) -> ReplyHead {
@@ -235,7 +235,7 @@ fn untouched_head(document: Document, upstream: &OriginHead) -> ReplyHead {
         let field = client_cache_control(document, upstream.header(&CACHE_CONTROL));
         headers.insert(CACHE_CONTROL, own_value(&field));
     }
-    ReplyHead { status: upstream.status, headers }
+    ReplyHead::new(upstream.status, headers)
 }
 
 /// Servers get a lifetime that they can use; clients get what the host said.

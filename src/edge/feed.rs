@@ -4,7 +4,8 @@ use worker::worker_sys::R2Bucket;
 use worker::{console_error, console_log};
 
 use super::bucket::Condition;
-use super::{bucket, http, origin, purges, streams};
+use super::origin::Answer;
+use super::{bucket, origin, purges, streams};
 use crate::access_token::AccessToken;
 use crate::cache_key::{CacheKey, Subject};
 use crate::config::Config;
@@ -52,8 +53,8 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
 
 async fn read(config: &Config, token: &AccessToken, position: u64) -> Option<Page> {
     let request = quarantine::request(config, token, position);
-    let response = origin::ask_alone(config, &request).await.ok()?;
-    if !http::origin_head(&response).status.is_success() {
+    let Answer { head, response } = origin::ask_alone(config, &request).await.ok()?;
+    if !head.status.is_success() {
         return None;
     }
     let text = streams::read_bounded(&response.body()?, MAX_PAGE_BYTES).await.ok()??;

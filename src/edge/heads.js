@@ -29,3 +29,9 @@ export function setHeaders(headers, text) {
 export function response(status, text, body) {
   return new Response(body, { status, headers: setHeaders(new Headers(), text) });
 }
+
+/** Writes a line to the log, and a data point where one is wanted. */
+export function report(line, metrics, point) {
+  console.log(line);
+  if (metrics !== undefined) metrics.writeDataPoint(JSON.parse(point));
+}

@@ -7,7 +7,6 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream, Request, Response};
 
 use crate::headers::{ANSWERED, READ};
-use crate::matrix_error::Rejection;
 use crate::request::{OriginHead, ReplyHead, RequestHead};
 use crate::target::split_url;
 
@@ -84,12 +83,6 @@ pub(super) fn bytes_response(head: &ReplyHead, bytes: &Uint8Array) -> Result<Res
 /// A response with this text for a body.
 pub(super) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, JsValue> {
     response_of(head.status.as_u16(), &to_text(&head.headers), &text.into())
-}
-
-/// An error of ours.
-pub(super) fn rejection(rejection: &Rejection) -> Result<Response, JsValue> {
-    let (head, text) = rejection.reply();
-    text_response(&head, &text)
 }
 
 /// Sets headers of the runtime.

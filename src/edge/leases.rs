@@ -137,7 +137,7 @@ fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) -> Resul
     }
     let lifetime = public_for(call.config.lease.retention_seconds());
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, lifetime)]);
-    let head = ReplyHead { status: StatusCode::OK, headers };
+    let head = ReplyHead::new(StatusCode::OK, headers);
     let record = http::text_response(&head, &write_record(key, confirmed_unix_secs))?;
     cache::store_text(&call.context, &call.config, key, &record);
     Ok(())

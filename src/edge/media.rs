@@ -22,7 +22,6 @@ use crate::lease::{LeaseKeys, Leases};
 use crate::matrix_error::Rejection;
 use crate::request::{Keep, ReplyHead};
 use crate::route::{Endpoint, MediaRequest};
-use crate::tier::SERVER_TIMING;
 use crate::upload;
 
 /// The names that an exchange's outcome is written under.
@@ -77,12 +76,10 @@ async fn ask(
 ) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
     loop {
         let Question { request, pending } = question;
-        let answer = origin::ask(call, &request).await;
-        let head = match &answer {
-            Ok(response) => Ok(http::origin_head(response)),
-            Err(error) => Err(*error),
+        let (head, body) = match origin::ask(call, &request).await {
+            Ok(answer) => (Ok(answer.head), answer.response.body()),
+            Err(error) => (Err(error), None),
         };
-        let body = answer.ok().and_then(|response| response.body());
         match pending.on_origin(head, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
             Verdict::AskAgain(again) => {
@@ -110,7 +107,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     // The headers at hand are the upload's.
     question.request.keep = Keep::Nothing;
     question.request.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
-    let call = call.clone();
+    let call = call.behind();
     detach(&call.context.clone(), async move {
         renew(&call, &keys, question, Some(fill)).await;
     });
@@ -119,7 +116,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
 /// Renews a lease that is about to end, unless that is being done.
 fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(refreshing) = leases::begin_refresh(key) else { return };
-    let (call, keys) = (call.clone(), keys.clone());
+    let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
         renew(&call, &keys, question, None).await;
         drop(refreshing);
@@ -149,13 +146,17 @@ async fn respond(
     sources: Sources,
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases)?;
-    let Outcome { head, body, entry, .. } = outcome;
+    let Outcome { mut head, body, entry, .. } = outcome;
     let Sources { origin, stored, fill } = sources;
+    if let (Body::Stored(_), Some(found)) = (&body, &stored) {
+        call.recorder.served_from(found.tier);
+    }
+    call.told(&mut head);
     if let Body::Stored(cut) = body {
         streams::release(&call.context, origin.as_ref());
         return match stored {
             Some(found) => respond_stored(call, keys, head, cut, found, fill).await,
-            None => http::rejection(&Rejection::Internal),
+            None => call.reject(&Rejection::Internal),
         };
     }
     let replaces = stored.is_some();
@@ -191,12 +192,11 @@ async fn respond(
 async fn respond_stored(
     call: &Call,
     keys: &Keys,
-    mut head: ReplyHead,
+    head: ReplyHead,
     cut: Cut,
     found: Found,
     fill: Option<Fill>,
 ) -> Result<Response, JsValue> {
-    head.headers.insert(SERVER_TIMING, found.tier.server_timing());
     let Found { meta, body, tier } = found;
     let source = Source::Bucket;
     let filling = Filling { call, key: &keys.entry, meta, source, fill };

@@ -14,10 +14,10 @@ use web_sys::{
 use worker::console_warn;
 
 use super::tasks::within;
-use super::{Call, describe, http};
+use super::{Call, clock, describe, http};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
-use crate::request::{Keep, OriginError, OriginRequest, Patience};
+use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience};
 
 #[wasm_bindgen]
 extern "C" {
@@ -25,21 +25,25 @@ extern "C" {
     fn global_fetch(request: &Request) -> js_sys::Promise;
 }
 
+/// What the origin has answered.
+pub(super) struct Answer {
+    pub(super) head: OriginHead,
+    pub(super) response: Response,
+}
+
 /// Sends a request that no client has asked for.
 pub(super) async fn ask_alone(
     config: &Config,
     request: &OriginRequest,
-) -> Result<Response, OriginError> {
+) -> Result<Answer, OriginError> {
     send(config, None, request, None).await
 }
 
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
-pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Response, OriginError> {
-    match send(&call.config, Some(&call.request), request, None).await {
-        Err(OriginError::Unreachable) => {
-            send(&call.config, Some(&call.request), request, None).await
-        }
+pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
+    match send_for(call, request, None).await {
+        Err(OriginError::Unreachable) => send_for(call, request, None).await,
         answer => answer,
     }
 }
@@ -48,8 +52,19 @@ pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Response
 pub(super) async fn ask_with_body(
     call: &Call,
     request: OriginRequest,
-) -> Result<Response, OriginError> {
-    send(&call.config, Some(&call.request), &request, call.request.body()).await
+) -> Result<Answer, OriginError> {
+    send_for(call, &request, call.request.body()).await
+}
+
+async fn send_for(
+    call: &Call,
+    request: &OriginRequest,
+    body: Option<ReadableStream>,
+) -> Result<Answer, OriginError> {
+    let began_ms = clock::now_unix_millis();
+    let answer = send(&call.config, Some(&call.request), request, body).await;
+    call.recorder.asked_origin(answer.as_ref().ok().map(|answer| &answer.head), began_ms);
+    answer
 }
 
 async fn send(
@@ -57,7 +72,7 @@ async fn send(
     client: Option<&Request>,
     request: &OriginRequest,
     body: Option<ReadableStream>,
-) -> Result<Response, OriginError> {
+) -> Result<Answer, OriginError> {
     let unreachable = |error: JsValue| {
         console_warn!("origin: {}", describe(&error));
         OriginError::Unreachable
@@ -84,7 +99,8 @@ async fn send(
             })?
         }
     };
-    answer.map(JsCast::unchecked_into).map_err(unreachable)
+    let response: Response = answer.map_err(unreachable)?.unchecked_into();
+    Ok(Answer { head: http::origin_head(&response), response })
 }
 
 /// The client's headers that go along, copied by the runtime so that repeated fields stay apart,

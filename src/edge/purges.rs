@@ -55,14 +55,14 @@ pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
         None => None,
     };
     let scope = text.and_then(|text| Scope::parse(std::str::from_utf8(&text).ok()?));
-    let Some(scope) = scope else { return http::rejection(&Rejection::PurgeWhat) };
+    let Some(scope) = scope else { return call.reject(&Rejection::PurgeWhat) };
     let report = purge(&call.config, call.bucket.as_ref(), &[scope]).await;
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ]);
     let status = if report.is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
-    http::text_response(&ReplyHead { status, headers }, &report.to_json(&call.config))
+    call.reply_text(ReplyHead::new(status, headers), &report.to_json(&call.config))
 }
 
 /// Puts what is to go on the list, and deletes what can be reached.
@@ -108,7 +108,7 @@ async fn write_to_bucket(bucket: &R2Bucket, list: &mut Purges) -> bool {
 async fn write_here(config: &Config, is_copy: bool, list: &Purges) {
     let seconds = if is_copy { PURGES_FRESH_SECS } else { config.cache_seconds };
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(seconds))]);
-    let head = ReplyHead { status: StatusCode::OK, headers };
+    let head = ReplyHead::new(StatusCode::OK, headers);
     if let Ok(entry) = http::text_response(&head, &list.to_text()) {
         cache::put(config, &key(), &entry).await;
     }

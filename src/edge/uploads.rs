@@ -6,6 +6,7 @@ use ::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
+use super::origin::Answer;
 use super::tasks::detach;
 use super::{Call, cache, http, media, origin, streams};
 use crate::cache_control::public_for;
@@ -19,28 +20,27 @@ use crate::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
 pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
     if let Err(rejection) = upload::check(&call.head, None, &call.config) {
-        return http::rejection(&rejection);
+        return call.reject(&rejection);
     }
     let told_bytes = look_up(call).await;
     if let Err(rejection) = upload::check(&call.head, told_bytes, &call.config) {
-        return http::rejection(&rejection);
+        return call.reject(&rejection);
     }
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
     let request = forward::media_request(&call.head, &call.config);
-    let response = match origin::ask_with_body(call, request).await {
-        Ok(response) => response,
+    let Answer { head: origin, response } = match origin::ask_with_body(call, request).await {
+        Ok(answer) => answer,
         Err(error) => {
             let (head, text) = forward::media_failure(endpoint, error);
-            return http::text_response(&head, &text);
+            return call.reply_text(head, &text);
         }
     };
-    let origin = http::origin_head(&response);
     let head = forward::media_reply(&call.head, endpoint, &origin);
     let mut body = response.body();
     if upload::is_worth_warming(&call.head, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
-    http::response(&head, body.as_ref())
+    call.reply(head, body.as_ref())
 }
 
 /// Sees to it that the new media is stored, behind the back of the uploader, and gives back the
@@ -76,18 +76,17 @@ fn warm(
 pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
-    let response = match origin::ask(call, &request).await {
-        Ok(response) => response,
+    let Answer { head: origin, response } = match origin::ask(call, &request).await {
+        Ok(answer) => answer,
         Err(error) => {
             let (head, text) = forward::media_failure(endpoint, error);
-            return http::text_response(&head, &text);
+            return call.reply_text(head, &text);
         }
     };
-    let origin = http::origin_head(&response);
     let mut head = forward::media_reply(&call.head, endpoint, &origin);
     let body = match response.body() {
         Some(body) if upload::is_readable(&origin) => body,
-        body => return http::response(&head, body.as_ref()),
+        body => return call.reply(head, body.as_ref()),
     };
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
@@ -98,9 +97,9 @@ pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
         Some(lowered) => {
             streams::release(&call.context, Some(&untouched));
             head.headers.remove(CONTENT_LENGTH);
-            http::text_response(&head, &lowered)
+            call.reply_text(head, &lowered)
         }
-        None => http::response(&head, Some(&untouched)),
+        None => call.reply(head, Some(&untouched)),
     }
 }
 
@@ -124,7 +123,7 @@ async fn remember(call: &Call, told_bytes: Option<u64>) -> Result<(), JsValue> {
         return Ok(());
     };
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(LIMIT_SECONDS))]);
-    let head = ReplyHead { status: StatusCode::OK, headers };
+    let head = ReplyHead::new(StatusCode::OK, headers);
     let record = http::text_response(&head, &limit_bytes.to_string())?;
     cache::store_text(&call.context, &call.config, &key, &record);
     Ok(())

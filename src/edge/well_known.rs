@@ -10,6 +10,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 use worker::Delay;
 
+use super::origin::Answer;
 use super::{Call, cache, clock, http, origin, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::{CacheKey, Subject};
@@ -55,11 +56,10 @@ async fn fetch(
     let mut url = format!("{}{}", call.config.well_known, document.path());
     for _ in 0..=MAX_REDIRECTS {
         let request = well_known::request(url.clone(), &call.head, &call.config);
-        let response = match origin::ask(call, &request).await {
-            Ok(response) => response,
+        let Answer { head, response } = match origin::ask(call, &request).await {
+            Ok(answer) => answer,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
-        let head = http::origin_head(&response);
         let body = response.body();
         if let Some(target) = redirect::target(&url, &head) {
             streams::release(&call.context, body.as_ref());
@@ -88,19 +88,19 @@ fn respond(
 ) -> Result<Response, JsValue> {
     match reply {
         WellKnownReply::Untouched(head) if call.head.method != Method::HEAD => {
-            http::response(&head, body.as_ref())
+            call.reply(head, body.as_ref())
         }
         WellKnownReply::Untouched(head) => {
             streams::release(&call.context, body.as_ref());
-            http::response(&head, None)
+            call.reply(head, None)
         }
         WellKnownReply::Document(head, text) => {
             streams::release(&call.context, body.as_ref());
-            http::text_response(&head, &text)
+            call.reply_text(head, &text)
         }
         WellKnownReply::Rejected(rejection) => {
             streams::release(&call.context, body.as_ref());
-            http::rejection(&rejection)
+            call.reject(&rejection)
         }
     }
 }
@@ -118,7 +118,7 @@ fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (STORED_META, kept.meta()),
     ]);
-    let head = ReplyHead { status: StatusCode::OK, headers };
+    let head = ReplyHead::new(StatusCode::OK, headers);
     cache::store_text(&call.context, &call.config, key, &http::text_response(&head, &kept.text)?);
     Ok(())
 }

@@ -7,7 +7,7 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
-use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
+use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
 use crate::headers::{add_cors, add_media_security, to_client};
@@ -172,11 +172,11 @@ pub(super) fn relayed(exchange: &Exchange, origin: &OriginHead, forward: Forward
         }
         _ => LeaseChange::Keep,
     };
-    let mut head = ReplyHead { status: origin.status, headers: to_client(&origin.headers) };
+    let mut head = ReplyHead::new(origin.status, to_client(&origin.headers));
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
     }
-    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    head.set_cache_status(status);
     let is_head = exchange.head.method == Method::HEAD;
     let body = if is_head { Body::Empty } else { Body::Origin(Cut::Whole) };
     Outcome { head, body, entry, leases }
@@ -191,7 +191,7 @@ pub(super) fn rejected(
 ) -> Outcome {
     let (mut head, text) = rejection.reply();
     let status = forwarded(forward, origin_status);
-    head.headers.insert(CACHE_STATUS, own_value(&status.to_string()));
+    head.set_cache_status(status);
     let body = if exchange.head.method == Method::HEAD { Body::Empty } else { Body::Text(text) };
     Outcome { head, body, entry: EntryChange::Keep, leases: LeaseChange::Keep }
 }
@@ -223,11 +223,12 @@ fn complete(
     length: Option<u64>,
     status: CacheStatus,
 ) -> (ReplyHead, Option<Cut>) {
-    headers.insert(CACHE_STATUS, own_value(&status.to_string()));
     let is_head = exchange.head.method == Method::HEAD;
     if exchange.request.door == Door::Federation {
         let cut = length.map_or(Cut::Whole, Cut::Multipart);
-        return (ReplyHead { status: StatusCode::OK, headers }, (!is_head).then_some(cut));
+        let mut head = ReplyHead::new(StatusCode::OK, headers);
+        head.set_cache_status(status);
+        return (head, (!is_head).then_some(cut));
     }
     if let Some(file_name) = &exchange.request.file_name {
         let of_origin = headers.get(CONTENT_DISPOSITION).and_then(|field| field.to_str().ok());
@@ -236,7 +237,8 @@ fn complete(
     }
     add_media_security(&mut headers);
     add_cors(&mut headers);
-    let mut head = ReplyHead { status: StatusCode::OK, headers };
+    let mut head = ReplyHead::new(StatusCode::OK, headers);
+    head.set_cache_status(status);
     let Some(length) = length else {
         return (head, (!is_head).then_some(Cut::Whole));
     };

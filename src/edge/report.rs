@@ -1,0 +1,100 @@
+//! Tells the log, Analytics Engine and the status page what came of each request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ::http::header::CONTENT_LENGTH;
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::{Request, Response};
+use worker::Env;
+
+use super::clock;
+use crate::event::{Event, Pop, SERVER_TIMING};
+use crate::request::{OriginHead, ReplyHead};
+use crate::route::Route;
+use crate::tally::Tally;
+use crate::tier::Tier;
+
+/// The binding of Analytics Engine.
+const BINDING: &str = "METRICS";
+
+#[wasm_bindgen(module = "/src/edge/heads.js")]
+extern "C" {
+    fn report(line: &str, metrics: &JsValue, point: &str);
+}
+
+thread_local! {
+    static TALLY: RefCell<Tally> = RefCell::default();
+    static POP: Cell<Option<Pop>> = const { Cell::new(None) };
+}
+
+/// Takes down what happens to one request.
+#[derive(Clone)]
+pub(super) struct Recorder {
+    event: Rc<RefCell<Event>>,
+    began_ms: u64,
+    pop: Pop,
+}
+
+impl Recorder {
+    pub(super) fn new(request: &Request) -> Self {
+        Self { event: Rc::default(), began_ms: clock::now_unix_millis(), pop: pop(request) }
+    }
+
+    /// One for what is not reported.
+    pub(super) fn another(&self) -> Self {
+        Self { event: Rc::default(), ..self.clone() }
+    }
+
+    pub(super) fn routed(&self, route: &Route) {
+        self.event.borrow_mut().routed(route);
+    }
+
+    pub(super) fn replied(&self, head: &ReplyHead) {
+        self.event.borrow_mut().replied(head);
+    }
+
+    pub(super) fn served_from(&self, tier: Tier) {
+        self.event.borrow_mut().served_from(tier);
+    }
+
+    pub(super) fn asked_origin(&self, answer: Option<&OriginHead>, began_ms: u64) {
+        let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
+        self.event.borrow_mut().asked_origin(answer, waited_ms);
+    }
+
+    /// Completes a head with what has been taken down so far.
+    pub(super) fn time(&self, head: &mut ReplyHead) {
+        let timing = self.event.borrow().server_timing();
+        head.headers.extend(timing.map(|timing| (SERVER_TIMING, timing)));
+    }
+
+    /// Reports what has been taken down.
+    pub(super) fn finish(&self, env: &Env, response: &Response) {
+        let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
+        let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+        let now_ms = clock::now_unix_millis();
+        let duration_ms = now_ms.saturating_sub(self.began_ms);
+        let mut event = self.event.borrow_mut();
+        event.answered(response.status(), body_bytes, duration_ms, self.pop);
+        TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
+        let metrics = Reflect::get(env.as_ref(), &BINDING.into()).unwrap_or_default();
+        let point = if metrics.is_undefined() { String::new() } else { event.to_data_point() };
+        report(&event.to_line(), &metrics, &point);
+    }
+}
+
+/// The data centre, which is the same for the life of the isolate.
+fn pop(request: &Request) -> Pop {
+    POP.with(|pop| {
+        pop.get().unwrap_or_else(|| {
+            let cf = Reflect::get(request, &"cf".into()).unwrap_or_default();
+            let colo = Reflect::get(&cf, &"colo".into()).ok().and_then(|colo| colo.as_string());
+            let found = Pop::parse(&colo.unwrap_or_default());
+            pop.set(Some(found));
+            found
+        })
+    })
+}
