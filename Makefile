@@ -6,14 +6,17 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup dev build deploy test format lint docs size cargo-test dry-run bench
+.PHONY: help setup configure dev build deploy test format lint docs size configure-test cargo-test dry-run bench
 .NOTPARALLEL:
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install all tools that are missing
 	@scripts/setup
+
+configure: ## Find the homeserver, and write wrangler.toml's variables and routes
+	@scripts/configure $(ARGS)
 
 dev: ## Run the Worker here, in front of a Synapse of its own
 	@scripts/dev
@@ -30,7 +33,7 @@ deploy: ## Deploy the Worker as wrangler.toml describes it
 		echo 'wrangler.toml: write the routes that lead to the Worker'; exit 1; fi
 	npx wrangler deploy
 
-test: setup format lint docs build size dry-run cargo-test ## Check all that CI checks
+test: setup format lint docs build size dry-run configure-test cargo-test ## Check all that CI checks
 
 format: ## Check the format of the code
 	cargo fmt --all --check
@@ -52,6 +55,9 @@ size: build ## Check the size of the Worker against its budget
 
 dry-run: build ## Check that wrangler would deploy the Worker
 	npx wrangler deploy --dry-run
+
+configure-test: build ## Run the tests of what an admin runs
+	node --test tests/configure/*.test.mjs
 
 # Most tests wait for a process or a clock: more of them at once than there are cores.
 cargo-test: export RUST_TEST_THREADS = 6

@@ -1,0 +1,56 @@
+// Finds the homeserver behind a server name and asks it everything that a plan depends on. What
+// the answers mean is said in checks.mjs.
+import { federationBase, readClientDocument, readObject, readServerDocument } from './reading.mjs';
+
+const LOOP_HEADER = 'X-Matrix-Media-Edge';
+
+/**
+ * Returns what was found:
+ *
+ * - `documents`: the well-known documents, `client` and `server`, as reading.mjs has them;
+ * - `base`, `versions`: the homeserver's address, if one was found, and what it answered there;
+ * - `tried`: the addresses that did not speak Matrix, with their answers;
+ * - `anonymous`, `limit`, `loop`: the media config endpoint, asked without a token, with one, and
+ *   as the edge would ask;
+ * - `key`: the federation key endpoint there;
+ * - `federation`, `federationKey`: where servers go, and the key endpoint there.
+ *
+ * @param names `{ serverName, wellKnownUrl, homeserverUrl?, token? }`, as names.mjs parses them
+ * @param probe as in probe.mjs
+ */
+export async function discover({ serverName, wellKnownUrl, homeserverUrl, token }, probe) {
+  const wellKnown = (name) => probe(`${wellKnownUrl.url}/.well-known/matrix/${name}`, { follow: true });
+  const [clientAnswer, serverAnswer] = await Promise.all([wellKnown('client'), wellKnown('server')]);
+  const client = readClientDocument(clientAnswer);
+  const server = readServerDocument(serverAnswer, wellKnownUrl.scheme);
+  const announced = [client.base, server.base, wellKnownUrl].filter((base) => base !== undefined);
+  const homeserver = await findHomeserver(homeserverUrl ? [homeserverUrl] : announced, probe);
+  // An address that the admin gave stands, whatever it answers.
+  const base = homeserver.base ?? homeserverUrl;
+  const found = { documents: { client, server }, ...homeserver, base };
+  if (base === undefined) return found;
+
+  const config = `${base.url}/_matrix/client/v1/media/config`;
+  const keyOf = ({ url }) => `${url}/_matrix/key/v2/server`;
+  const federation = server.federation ?? federationBase(wellKnownUrl.scheme, serverName);
+  const [anonymous, limit, loop, key, federationKey] = await Promise.all([
+    probe(config),
+    token === undefined ? undefined : probe(config, { headers: { Authorization: `Bearer ${token}` } }),
+    probe(config, { headers: { [LOOP_HEADER]: serverName.text } }),
+    probe(keyOf(base)),
+    probe(keyOf(federation)),
+  ]);
+  return { ...found, anonymous, limit, loop, key, federation, federationKey };
+}
+
+/** The first address that speaks Matrix. */
+async function findHomeserver(candidates, probe) {
+  const tried = [];
+  for (const base of candidates) {
+    if (tried.some(({ url }) => url === base.url)) continue;
+    const versions = await probe(`${base.url}/_matrix/client/versions`);
+    if (Array.isArray(readObject(versions).object?.versions)) return { base, versions, tried };
+    tried.push({ url: base.url, versions });
+  }
+  return { tried };
+}

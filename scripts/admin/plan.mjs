@@ -1,0 +1,109 @@
+// From what the admin wants and what wrangler.toml has to the edits between them.
+import { isProxiedPort } from './checks.mjs';
+import { isDomain } from './names.mjs';
+import { withoutRoute, withRoute, withVariable } from './toml.mjs';
+
+/** What wrangler.toml is shipped with, and nobody has decided. */
+const EXAMPLES = {
+  HOMESERVER_URL: 'https://matrix-origin.example.com',
+  SERVER_NAME: 'example.com',
+  MEDIA_URL: 'https://matrix-media.example.com',
+};
+
+/** The names that a file already has: what an earlier run or the admin wrote. */
+export function namesIn({ vars, routes }) {
+  const written = (name) => (vars[name] === EXAMPLES[name] ? undefined : vars[name]);
+  const has = (part) => routes.some(({ pattern }) => pattern.includes(part));
+  const hasDomain = routes.some((route) => route.custom_domain);
+  const mediaUrl = written('MEDIA_URL');
+  return {
+    serverName: written('SERVER_NAME'),
+    homeserverUrl: written('HOMESERVER_URL'),
+    wellKnownUrl: vars.WELL_KNOWN_URL,
+    mediaHost: mediaUrl === undefined || mediaUrl === vars.HOMESERVER_URL ? undefined : mediaUrl.replace(/^https:\/\//, ''),
+    shape: hasDomain ? (has('/_matrix/') ? 'both' : 'media') : has('/_matrix/') ? 'same-host' : undefined,
+    announces: hasDomain ? has('/.well-known/') : undefined,
+  };
+}
+
+/** Whether a shape has a domain for media alone. */
+export function hasMediaDomain(shape) {
+  return shape !== 'same-host';
+}
+
+/** Whether a shape has routes on the homeserver's own host. */
+export function hasHostRoutes(shape) {
+  return shape !== 'media';
+}
+
+/** The routes of a shape. `federation` is where other servers come to. */
+export function routesOf({ shape, announces, serverName, mediaHost, publicHost, federation }, zoneOf) {
+  const routes = [];
+  const route = (host, path) => routes.push({ pattern: `${host}${path}`, zone_name: zoneOf(host) });
+  if (hasMediaDomain(shape)) {
+    routes.push({ pattern: mediaHost, custom_domain: true });
+    if (announces) route(serverName.host.toLowerCase(), '/.well-known/matrix/*');
+  }
+  if (hasHostRoutes(shape)) {
+    route(publicHost, '/_matrix/media/*');
+    route(publicHost, '/_matrix/client/v1/media/*');
+    if (isProxiedPort(federation.port) && isDomain(federation.host)) {
+      // Servers that don't know the federation endpoint ask the legacy one, at the same host.
+      if (federation.host !== publicHost) route(federation.host, '/_matrix/media/*');
+      route(federation.host, '/_matrix/federation/v1/media/*');
+    }
+  }
+  return routes;
+}
+
+/**
+ * The edits that make a file say what is wanted: `{ variables, routes }`. Each edit has `before`
+ * and `after`, of which a route may lack either; `isHandEdit` says that somebody decided `before`.
+ */
+export function planEdits({ vars, routes }, wanted) {
+  const variables = Object.entries(wanted.variables)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, after]) => ({ name, before: vars[name], after }))
+    .filter(({ before, after }) => before !== after);
+  const surplus = routes.filter((route) => !wanted.routes.some((other) => isSame(route, other)));
+  const missing = wanted.routes.filter((route) => !routes.some((other) => isSame(route, other)));
+  return [
+    ...variables.map((edit) => ({
+      ...edit,
+      isHandEdit: edit.before !== undefined && edit.before !== EXAMPLES[edit.name],
+    })),
+    ...surplus.map((before) => ({ before, isHandEdit: true })),
+    ...missing.map((after) => ({ after, isHandEdit: false })),
+  ];
+}
+
+/** The text after these edits. */
+export function applyEdits(text, edits) {
+  return edits.reduce((edited, { name, before, after }) => {
+    if (name !== undefined) return withVariable(edited, name, after);
+    return after === undefined ? withoutRoute(edited, before) : withRoute(edited, after);
+  }, text);
+}
+
+/** Whether `after` says what `before` said, but for these edits. */
+export function isResult(edits, before, after) {
+  const vars = { ...before.vars };
+  let routes = before.routes;
+  for (const edit of edits) {
+    if (edit.name !== undefined) vars[edit.name] = edit.after;
+    else if (edit.after === undefined) routes = routes.filter((route) => !isSame(route, edit.before));
+    else routes = [...routes, edit.after];
+  }
+  const names = Object.keys(vars);
+  return (
+    names.length === Object.keys(after.vars).length &&
+    names.every((name) => vars[name] === after.vars[name]) &&
+    routes.length === after.routes.length &&
+    routes.every((route) => after.routes.some((other) => isSame(route, other)))
+  );
+}
+
+function isSame(one, other) {
+  const fields = ['pattern', 'zone_name', 'zone_id', 'custom_domain'];
+  return fields.every((field) => one[field] === other[field]);
+}

@@ -1,0 +1,52 @@
+// The Worker takes what `make configure` writes: the built one, in workerd.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { readWranglerToml } from '../../scripts/admin/wrangler-config.mjs';
+import { mediaFlags, run, writeFileFor } from './run.mjs';
+import { startStandIn } from './stand-in.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The Worker with these variables; its URL. */
+async function startEdge(t, vars) {
+  const argv = ['tests/support/edge.mjs', 'build', JSON.stringify(vars), '1'];
+  const edge = spawn(process.execPath, argv, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(async () => {
+    const ended = once(edge, 'exit');
+    edge.stdin.end();
+    await ended;
+  });
+  for await (const line of createInterface({ input: edge.stdout })) {
+    if (line.startsWith('READY ')) return line.split(' ')[1];
+  }
+  throw new Error('the Worker did not start');
+}
+
+async function get(url, host, path) {
+  const sent = request(new URL(path, url), { headers: { Host: host } }).end();
+  const [answer] = await once(sent, 'response');
+  const text = (await answer.toArray()).join('');
+  return { status: answer.statusCode, json: JSON.parse(text) };
+}
+
+test('the worker runs with the variables that were written', async (t) => {
+  const server = await startStandIn(t);
+  const file = await writeFileFor(t);
+  const { code, said } = await run(file, mediaFlags(server));
+  assert.equal(code, 0, said);
+  const { vars } = await readWranglerToml(file);
+  const edge = await startEdge(t, vars);
+
+  const elsewhere = await get(edge, 'media.example.org', '/_matrix/client/versions');
+  assert.deepEqual([elsewhere.status, elsewhere.json.errcode], [404, 'M_UNRECOGNIZED']);
+  const config = await get(edge, 'media.example.org', '/_matrix/client/v1/media/config');
+  assert.deepEqual([config.status, config.json.errcode], [401, 'M_MISSING_TOKEN']);
+  const document = await get(edge, 'example.org', '/.well-known/matrix/client');
+  assert.deepEqual(document.json['m.media_server'], { base_url: 'https://media.example.org' });
+});
