@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy test format lint docs size configure-test cargo-test dry-run bench
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run bench
 .NOTPARALLEL:
 
 help:
@@ -25,13 +25,11 @@ build: ## Build the Worker into build/
 	@scripts/setup node wasm
 	@scripts/build
 
-deploy: ## Deploy the Worker as wrangler.toml describes it
-	@scripts/setup node wasm
-	@if grep -n '^[^#]*\<example\.' wrangler.toml; then \
-		echo 'wrangler.toml: write your own names in place of the examples above'; exit 1; fi
-	@if ! grep -q '^ *pattern\|^ *routes* *=' wrangler.toml; then \
-		echo 'wrangler.toml: write the routes that lead to the Worker'; exit 1; fi
-	npx wrangler deploy
+deploy: ## Deploy the Worker as wrangler.toml describes it; GRADUAL=10 to 10 % of the requests
+	@scripts/deploy $(if $(GRADUAL),--gradual $(GRADUAL)) $(if $(ENV),--env $(ENV))
+
+rollback: ## Go back to the version that was deployed before, or to VERSION=...
+	@scripts/deploy --rollback $(if $(VERSION),--version $(VERSION)) $(if $(ENV),--env $(ENV))
 
 test: setup format lint docs build size dry-run configure-test cargo-test ## Check all that CI checks
 

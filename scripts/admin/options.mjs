@@ -2,17 +2,7 @@
 import { parseArgs } from 'node:util';
 
 import { parseBaseUrl, parseDomain, parseServerName } from './names.mjs';
-
-/** How a run ends. */
-export const EXIT = { done: 0, failed: 1, usage: 2, undecided: 3, unfit: 4, interrupted: 130 };
-
-/** Why a run ends early, with its exit code. */
-export class Refusal extends Error {
-  constructor(code, message) {
-    super(message);
-    this.code = code;
-  }
-}
+import { EXIT, Refusal } from './refusal.mjs';
 
 export const HELP = `Finds your homeserver and writes wrangler.toml's variables and routes.
 

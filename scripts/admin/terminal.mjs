@@ -1,7 +1,7 @@
 // Asks somebody at a terminal.
 import { createInterface } from 'node:readline/promises';
 
-import { EXIT, Refusal } from './options.mjs';
+import { EXIT, Refusal } from './refusal.mjs';
 
 /** How often an answer may make no sense. */
 const MAX_ATTEMPTS = 5;
