@@ -70,7 +70,6 @@ class Deployment {
     const { value: percent, problem } = parseGradual(gradual);
     if (problem) throw new Refusal(EXIT.usage, `--gradual ${problem}`);
     await this.#refuseFlaws();
-    await this.#wrangler(['versions', 'upload', '--dry-run']);
     // Asked before the upload: where nothing is deployed yet, there is nothing to share with.
     const status = await this.#wrangler(['deployments', 'status', '--json'], { reads: true });
     const current = currentVersion(status);

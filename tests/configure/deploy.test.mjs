@@ -1,14 +1,14 @@
 // `make deploy` and `make rollback`: what they refuse, and what wrangler is told. Cloudflare's
 // account is a stand-in; wrangler is the real one.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { deploy } from '../../scripts/admin/deploy.mjs';
+import { wrangler } from '../../scripts/admin/wrangler.mjs';
 import { DEPLOYED, EARLIER, startCloudflare, UPLOADED } from './cloudflare.mjs';
 import { SHIPPED, writeFileFor } from './run.mjs';
 
@@ -55,15 +55,17 @@ async function rehearse(file, flags, failing) {
   return { code, said: said.join('\n'), calls };
 }
 
-/** Runs `scripts/deploy` with the real wrangler, in this account: `{ code, said }`. */
+/** Runs `deploy` with the real wrangler, in this account: `{ code, said }`. */
 async function deployTo({ url }, file, flags) {
   const account = { CLOUDFLARE_API_BASE_URL: url, CLOUDFLARE_API_TOKEN: 'token', CLOUDFLARE_ACCOUNT_ID: 'account' };
-  const env = { ...process.env, ...account, CI: '1', WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG: 'error' };
-  const program = spawn(process.execPath, ['scripts/admin/deploy-main.mjs', '--config', file, ...flags], { cwd: ROOT, env });
+  const quiet = { CI: '1', WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG: 'error' };
   const said = [];
-  for (const stream of [program.stdout, program.stderr]) stream.on('data', (data) => said.push(data));
-  const [code] = await once(program, 'close');
-  return { code, said: said.join('') };
+  const code = await deploy(flags, {
+    file,
+    say: (line) => said.push(line),
+    wrangler: (argv, { env, reads }) => wrangler(argv, { env: { ...quiet, ...account, ...env }, reads }),
+  });
+  return { code, said: said.join('\n') };
 }
 
 /** The shares that deployments gave their versions. */
@@ -104,7 +106,6 @@ test('a gradual deployment shares the requests with the version that has most of
   const { code, said, calls } = await rehearse(await writeWorker(t), ['--gradual', '10']);
   assert.equal(code, 0, said);
   assert.deepEqual(calls, [
-    'versions upload --dry-run',
     'deployments status --json',
     'versions upload',
     'versions deploy newer@10 old@90 --yes',
@@ -115,7 +116,6 @@ test('nothing comes after a command that failed', async (t) => {
   const file = await writeWorker(t);
   for (const [failing, flags] of [
     ['deploy --dry-run', []],
-    ['versions upload --dry-run', ['--gradual', '10']],
     ['deployments status --json', ['--gradual', '10']],
     ['versions upload', ['--gradual', '10']],
   ]) {
