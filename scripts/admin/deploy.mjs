@@ -9,11 +9,12 @@ import { currentVersion, flaws, parseGradual, split, uploadedVersion } from './d
 import { EXIT, Refusal } from './refusal.mjs';
 import { readWranglerToml } from './wrangler-config.mjs';
 
-const HELP = `scripts/deploy                 checks, builds, and deploys what wrangler.toml describes
-scripts/deploy --gradual 10    uploads a new version and gives it 10 % of the requests
-scripts/deploy --rollback      goes back to the version before; --version ID to another
-  --env NAME                   an environment of wrangler.toml
-  --config FILE                another file than wrangler.toml`;
+const HELP = `Deploys what wrangler.toml describes, when it has checked and built it.
+
+  --gradual 10     upload a new version and give it 10 % of the requests
+  --rollback       go back to the version before instead, or to --version ID
+  --env NAME       an environment of wrangler.toml
+  --config FILE    another file than wrangler.toml`;
 
 const FLAGS = {
   gradual: { type: 'string' },
@@ -75,7 +76,8 @@ class Deployment {
     const current = currentVersion(status);
     const uploaded = await this.#upload();
     await this.#wrangler(['versions', 'deploy', ...split(uploaded, current, percent), '--yes']);
-    this.#world.say(`deploy: ${percent} % of the requests go to ${uploaded}, the others to ${current}.
+    this.#world
+      .say(`deploy: ${percent} % of the requests go to ${uploaded}, the others to ${current}.
 "make deploy" deploys for all, "make rollback" goes back; routes change with "make deploy" only.`);
   }
 
@@ -103,7 +105,10 @@ class Deployment {
     const place = ['--config', config, ...(name === undefined ? [] : ['--env', name])];
     const { code, output } = await this.#world.wrangler([...argv, ...place], { env, reads });
     if (code === 0) return output;
-    throw new Refusal(EXIT.failed, `"wrangler ${argv.join(' ')}" failed, and so nothing after it was done`);
+    throw new Refusal(
+      EXIT.failed,
+      `"wrangler ${argv.join(' ')}" failed, and so nothing after it was done`,
+    );
   }
 }
 

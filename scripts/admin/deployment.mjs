@@ -11,28 +11,37 @@ export function flaws({ vars, routes }) {
   for (const name of ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']) {
     if (!vars[name]) found.push(`${name} is not set`);
   }
-  for (const name of ['HOMESERVER_URL', 'MEDIA_URL', 'WELL_KNOWN_URL'].filter((name) => vars[name])) {
+  for (const name of ['HOMESERVER_URL', 'MEDIA_URL', 'WELL_KNOWN_URL'].filter(
+    (name) => vars[name],
+  )) {
     const { value, problem } = parseBaseUrl(vars[name]);
     if (problem) found.push(`${name} ${problem}`);
-    else if (value.scheme === 'http') found.push(`${name} is out of Cloudflare's reach (${vars[name]})`);
+    else if (value.scheme === 'http')
+      found.push(`${name} is out of Cloudflare's reach (${vars[name]})`);
   }
   return found;
 }
 
 /** A share of the requests in percent, for a gradual deployment. */
 export function parseGradual(text) {
-  return /^[1-9][0-9]?$/.test(text) ? { value: Number(text) } : { problem: 'must be a whole percentage from 1 to 99' };
+  return /^[1-9][0-9]?$/.test(text)
+    ? { value: Number(text) }
+    : { problem: 'must be a whole percentage from 1 to 99' };
 }
 
 /** The version that most requests go to, of what `wrangler deployments status --json` tells. */
 export function currentVersion(status) {
   const versions = JSON.parse(status).versions;
-  return versions.reduce((most, version) => (version.percentage > most.percentage ? version : most)).version_id;
+  return versions.reduce((most, version) => (version.percentage > most.percentage ? version : most))
+    .version_id;
 }
 
 /** The version in the lines that wrangler writes about what it did. */
 export function uploadedVersion(lines) {
-  const events = lines.trim().split('\n').map((line) => JSON.parse(line));
+  const events = lines
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   return events.find(({ type }) => type === 'version-upload').version_id;
 }
 

@@ -19,8 +19,12 @@ const LOOP_HEADER = 'X-Matrix-Media-Edge';
  * @param probe as in probe.mjs
  */
 export async function discover({ serverName, wellKnownUrl, homeserverUrl, token }, probe) {
-  const wellKnown = (name) => probe(`${wellKnownUrl.url}/.well-known/matrix/${name}`, { follow: true });
-  const [clientAnswer, serverAnswer] = await Promise.all([wellKnown('client'), wellKnown('server')]);
+  const wellKnown = (name) =>
+    probe(`${wellKnownUrl.url}/.well-known/matrix/${name}`, { follow: true });
+  const [clientAnswer, serverAnswer] = await Promise.all([
+    wellKnown('client'),
+    wellKnown('server'),
+  ]);
   const client = readClientDocument(clientAnswer);
   const server = readServerDocument(serverAnswer, wellKnownUrl.scheme);
   const announced = [client.base, server.base, wellKnownUrl].filter((base) => base !== undefined);
@@ -35,7 +39,9 @@ export async function discover({ serverName, wellKnownUrl, homeserverUrl, token 
   const federation = server.federation ?? federationBase(wellKnownUrl.scheme, serverName);
   const [anonymous, limit, loop, key, federationKey] = await Promise.all([
     probe(config),
-    token === undefined ? undefined : probe(config, { headers: { Authorization: `Bearer ${token}` } }),
+    token === undefined
+      ? undefined
+      : probe(config, { headers: { Authorization: `Bearer ${token}` } }),
     probe(config, { headers: { [LOOP_HEADER]: serverName.text } }),
     probe(keyOf(base)),
     probe(keyOf(federation)),

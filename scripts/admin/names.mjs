@@ -1,4 +1,4 @@
-// Names and addresses, by the rules that the Worker's own parsers have (src/ids.rs, src/base_url.rs).
+// Names and addresses, by the rules of the Worker's own parsers (src/ids.rs, src/base_url.rs).
 //
 // A parser returns `{ value }` or `{ problem }`, a sentence for the admin.
 import { BlockList, isIP, isIPv6 } from 'node:net';
@@ -25,10 +25,12 @@ export function parseServerName(text) {
   return { value: { text, host, port } };
 }
 
-/** The host of a media domain, which Cloudflare makes a certificate for: a DNS name without a port. */
+/** The host of a media domain: a DNS name, which Cloudflare makes a certificate for. */
 export function parseDomain(text) {
   const host = text.toLowerCase();
-  return isDomain(host) ? { value: host } : { problem: 'must be a domain such as matrix-media.example.com' };
+  return isDomain(host)
+    ? { value: host }
+    : { problem: 'must be a domain such as matrix-media.example.com' };
 }
 
 /** A base URL as the Worker takes it: a scheme and a host, plain http for near hosts only. */
@@ -40,7 +42,10 @@ export function parseBaseUrl(text) {
   if (/[/?#]/.test(rest)) return { problem: 'must be a scheme and a host only, without a path' };
   const { host: named, port } = splitPort(rest);
   const host = named.toLowerCase();
-  if (!isHost(host) || (port !== undefined && !(/^[0-9]{1,5}$/.test(port) && Number(port) < 65_536))) {
+  if (
+    !isHost(host) ||
+    (port !== undefined && !(/^[0-9]{1,5}$/.test(port) && Number(port) < 65_536))
+  ) {
     return { problem: 'must name a host, with a port if it is not the usual one' };
   }
   if (scheme === 'http' && !isNear(host)) {

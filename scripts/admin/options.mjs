@@ -62,8 +62,10 @@ const FLAGS = {
 /** The flags as values; throws a `Refusal` that names the flag. */
 export function parseOptions(argv, env) {
   const flags = readFlags(argv);
-  const parsed = (name, parse) => (flags[name] === undefined ? undefined : accept(`--${name}`, parse(flags[name])));
-  if (flags.overwrite && flags.keep) throw new Refusal(EXIT.usage, 'either --overwrite or --keep, not both');
+  const parsed = (name, parse) =>
+    flags[name] === undefined ? undefined : accept(`--${name}`, parse(flags[name]));
+  if (flags.overwrite && flags.keep)
+    throw new Refusal(EXIT.usage, 'either --overwrite or --keep, not both');
   return {
     serverName: parsed('server-name', parseServerName),
     shape: parsed('shape', parseShape),
@@ -91,18 +93,25 @@ export function accept(source, { value, problem }) {
 
 export function parseShape(text) {
   const shapes = ['media', 'same-host', 'both'];
-  return shapes.includes(text) ? { value: text } : { problem: `must be one of ${shapes.join(', ')}` };
+  return shapes.includes(text)
+    ? { value: text }
+    : { problem: `must be one of ${shapes.join(', ')}` };
 }
 
 function parseWellKnown(text) {
   const choices = { route: true, leave: false };
-  return Object.hasOwn(choices, text) ? { value: choices[text] } : { problem: 'must be route or leave' };
+  return Object.hasOwn(choices, text)
+    ? { value: choices[text] }
+    : { problem: 'must be route or leave' };
 }
 
 /** A token fit for a header. The refusal does not repeat it. */
 function parseToken(text) {
   if (text === undefined || text === '') return undefined;
-  return accept('the access token', /^[\x21-\x7e]+$/.test(text) ? { value: text } : { problem: 'has characters that no token has' });
+  return accept(
+    'the access token',
+    /^[\x21-\x7e]+$/.test(text) ? { value: text } : { problem: 'has characters that no token has' },
+  );
 }
 
 function readFlags(argv) {
@@ -111,6 +120,9 @@ function readFlags(argv) {
   } catch (error) {
     // Not what it found instead: that may be a token.
     const flag = /'(--?[a-z-]+)/.exec(error.message)?.[1];
-    throw new Refusal(EXIT.usage, `${flag ? `${flag} can't be used so` : 'only flags are taken'}: see --help`);
+    throw new Refusal(
+      EXIT.usage,
+      `${flag ? `${flag} can't be used so` : 'only flags are taken'}: see --help`,
+    );
   }
 }

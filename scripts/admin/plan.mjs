@@ -1,5 +1,5 @@
 // From what the admin wants and what wrangler.toml has to the edits between them.
-import { isProxiedPort } from './checks.mjs';
+import { isProxiedPort } from './cloudflare.mjs';
 import { isDomain } from './names.mjs';
 import { withoutRoute, withRoute, withVariable } from './toml.mjs';
 
@@ -20,8 +20,17 @@ export function namesIn({ vars, routes }) {
     serverName: written('SERVER_NAME'),
     homeserverUrl: written('HOMESERVER_URL'),
     wellKnownUrl: vars.WELL_KNOWN_URL,
-    mediaHost: mediaUrl === undefined || mediaUrl === vars.HOMESERVER_URL ? undefined : mediaUrl.replace(/^https:\/\//, ''),
-    shape: hasDomain ? (has('/_matrix/') ? 'both' : 'media') : has('/_matrix/') ? 'same-host' : undefined,
+    mediaHost:
+      mediaUrl === undefined || mediaUrl === vars.HOMESERVER_URL
+        ? undefined
+        : mediaUrl.replace(/^https:\/\//, ''),
+    shape: hasDomain
+      ? has('/_matrix/')
+        ? 'both'
+        : 'media'
+      : has('/_matrix/')
+        ? 'same-host'
+        : undefined,
     announces: hasDomain ? has('/.well-known/') : undefined,
   };
 }
@@ -37,7 +46,10 @@ export function hasHostRoutes(shape) {
 }
 
 /** The routes of a shape. `federation` is where other servers come to. */
-export function routesOf({ shape, announces, serverName, mediaHost, publicHost, federation }, zoneOf) {
+export function routesOf(
+  { shape, announces, serverName, mediaHost, publicHost, federation },
+  zoneOf,
+) {
   const routes = [];
   const route = (host, path) => routes.push({ pattern: `${host}${path}`, zone_name: zoneOf(host) });
   if (hasMediaDomain(shape)) {
@@ -62,7 +74,6 @@ export function routesOf({ shape, announces, serverName, mediaHost, publicHost, 
  */
 export function planEdits({ vars, routes }, wanted) {
   const variables = Object.entries(wanted.variables)
-    .filter(([, value]) => value !== undefined)
     .map(([name, after]) => ({ name, before: vars[name], after }))
     .filter(({ before, after }) => before !== after);
   const surplus = routes.filter((route) => !wanted.routes.some((other) => isSame(route, other)));
@@ -91,7 +102,8 @@ export function isResult(edits, before, after) {
   let routes = before.routes;
   for (const edit of edits) {
     if (edit.name !== undefined) vars[edit.name] = edit.after;
-    else if (edit.after === undefined) routes = routes.filter((route) => !isSame(route, edit.before));
+    else if (edit.after === undefined)
+      routes = routes.filter((route) => !isSame(route, edit.before));
     else routes = [...routes, edit.after];
   }
   const names = Object.keys(vars);

@@ -20,18 +20,20 @@ export async function probe(url, { headers = {}, follow = false } = {}) {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const hops = [];
   const asked = { 'User-Agent': 'matrix-media-edge', ...headers };
-  for (let target = url; ; ) {
+  for (let target = url; ;) {
     try {
       const response = await fetch(target, { headers: asked, redirect: 'manual', signal });
       const location = response.headers.get('location');
       if (follow && location !== null && response.status >= 300 && response.status < 400) {
         await response.body?.cancel();
-        if (hops.push(target) > MAX_REDIRECTS) return { url: target, hops, failure: 'redirects without end' };
+        if (hops.push(target) > MAX_REDIRECTS)
+          return { url: target, hops, failure: 'redirects without end' };
         target = new URL(location, target).href;
         continue;
       }
       const text = await readText(response);
-      if (text === undefined) return { url: target, hops, failure: `an answer over ${MAX_BODY_BYTES} bytes` };
+      if (text === undefined)
+        return { url: target, hops, failure: `an answer over ${MAX_BODY_BYTES} bytes` };
       return { url: target, hops, status: response.status, headers: response.headers, text };
     } catch (error) {
       return { url: target, hops, failure: reason(error) };

@@ -7,7 +7,10 @@ const FEDERATION_PORT = 8448;
 /** Whether something in front answered in the server's place, to keep programs out. */
 export function isWalled(answer) {
   if (answer.failure !== undefined) return false;
-  return answer.headers.has('cf-mitigated') || ([403, 429, 503].includes(answer.status) && isHtml(answer));
+  return (
+    answer.headers.has('cf-mitigated') ||
+    ([403, 429, 503].includes(answer.status) && isHtml(answer))
+  );
 }
 
 /** Whether the answer came through Cloudflare's proxy. */
@@ -26,11 +29,15 @@ export function readObject(answer) {
   if (isWalled(answer)) return { status, problem: `a bot wall (status ${status})` };
   try {
     const object = JSON.parse(answer.text);
-    if (typeof object === 'object' && object !== null && !Array.isArray(object)) return { status, object };
+    if (typeof object === 'object' && object !== null && !Array.isArray(object))
+      return { status, object };
   } catch {
     // What it is instead is told below.
   }
-  return { status, problem: `${isHtml(answer) ? 'a page of HTML' : 'no JSON object'} (status ${status})` };
+  return {
+    status,
+    problem: `${isHtml(answer) ? 'a page of HTML' : 'no JSON object'} (status ${status})`,
+  };
 }
 
 /** The Matrix error code of an object, for printing. */
@@ -54,7 +61,8 @@ export function readClientDocument(answer) {
 /** `/.well-known/matrix/server`: the same, and where `federation` goes. */
 export function readServerDocument(answer, scheme) {
   return readDocument(answer, (object) => {
-    const { value } = typeof object['m.server'] === 'string' ? parseServerName(object['m.server']) : {};
+    const { value } =
+      typeof object['m.server'] === 'string' ? parseServerName(object['m.server']) : {};
     const base = value && ownBase(scheme, value.text);
     return base
       ? { base, federation: federationBase(scheme, value) }
@@ -76,11 +84,16 @@ function readDocument(answer, read) {
   return { answer, state: document.problem ? 'broken' : 'found', object, ...document };
 }
 
-/** Federation is https for all the world; where well-known is plain http, so is what is beside it. */
+/** Federation is https; but where well-known is plain http, so is what is beside it. */
 function ownBase(scheme, authority) {
-  return parseBaseUrl(`${scheme}://${authority}`).value ?? parseBaseUrl(`https://${authority}`).value;
+  return (
+    parseBaseUrl(`${scheme}://${authority}`).value ?? parseBaseUrl(`https://${authority}`).value
+  );
 }
 
 function isHtml(answer) {
-  return /html/i.test(answer.headers.get('content-type') ?? '') || /^\s*<(!doctype|html)/i.test(answer.text);
+  return (
+    /html/i.test(answer.headers.get('content-type') ?? '') ||
+    /^\s*<(!doctype|html)/i.test(answer.text)
+  );
 }

@@ -12,29 +12,38 @@ export function describeChecks(checks) {
 
 /** The edits as a diff would have them. */
 export function describeEdits(edits, path) {
+  if (edits.length === 0) return `${path} is as it should be.`;
   return [path, ...edits.flatMap(diff)].join('\n');
 }
 
 /** One edit, as its lines before and after. */
 export function diff({ name, before, after }) {
-  const line = (value) => (name === undefined ? describeRoute(value) : `${name} = ${JSON.stringify(value)}`);
-  return [...(before === undefined ? [] : [`- ${line(before)}`]), ...(after === undefined ? [] : [`+ ${line(after)}`])];
+  const line = (value) =>
+    name === undefined ? describeRoute(value) : `${name} = ${JSON.stringify(value)}`;
+  return [
+    ...(before === undefined ? [] : [`- ${line(before)}`]),
+    ...(after === undefined ? [] : [`+ ${line(after)}`]),
+  ];
 }
 
 /** What comes of a deployment with these variables and routes, and what doesn't. */
-export function describeDeployment({ name, vars, routes }, { shape, announces, publicHost, wellKnownHost }) {
+export function describeDeployment(
+  { name, vars, routes },
+  { shape, announces, publicHost, wellKnownUrl },
+) {
   const leads = routes.map((route) =>
     route.custom_domain
       ? `${route.pattern}: a domain of its own; Cloudflare makes its DNS record and certificate`
-      : `${route.pattern}: a route in the zone ${route.zone_name ?? route.zone_id ?? 'that wrangler finds'}`,
+      : `${route.pattern}: a route in the zone ${route.zone_name ?? route.zone_id}`,
   );
   const kept = [`the homeserver at ${vars.HOMESERVER_URL}: nothing is installed or changed there`];
-  if (hasHostRoutes(shape)) kept.push(`everything on ${publicHost} but media: it does not pass through the Worker`);
-  else kept.push('the homeserver\'s own host: media can still be had there as before');
+  if (hasHostRoutes(shape))
+    kept.push(`everything on ${publicHost} but media: it does not pass through the Worker`);
+  else kept.push("the homeserver's own host: media can still be had there as before");
   if (hasMediaDomain(shape)) {
     kept.push(
       announces
-        ? `the well-known documents on their host, ${wellKnownHost}: the Worker adds its member on the way`
+        ? `the well-known documents on ${wellKnownUrl.host}: the Worker adds its member on the way`
         : 'the well-known documents: you name the media server in them yourself (docs/deploy.md)',
     );
   }

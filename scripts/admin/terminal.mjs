@@ -9,7 +9,10 @@ const MAX_ATTEMPTS = 5;
 /** The terminal, or nothing where there is none. */
 export function openTerminal(input, output) {
   if (!input.isTTY || !output.isTTY) return undefined;
-  return new Terminal((question) => readLine(question, input, output), (text) => output.write(`${text}\n`));
+  return new Terminal(
+    (question) => readLine(question, input, output),
+    (text) => output.write(`${text}\n`),
+  );
 }
 
 /** Questions, given how to read a line. */
@@ -25,7 +28,9 @@ export class Terminal {
   /** An answer that `parse` takes; an empty one takes the proposal. */
   async ask(question, { parse, proposal }) {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      const line = (await this.#readLine(`${question}${proposal === undefined ? '' : ` [${proposal}]`}: `)).trim();
+      const line = (
+        await this.#readLine(`${question}${proposal === undefined ? '' : ` [${proposal}]`}: `)
+      ).trim();
       const { value, problem } = parse(line === '' && proposal !== undefined ? proposal : line);
       if (problem === undefined) return value;
       this.#say(`It ${problem}.`);
@@ -47,7 +52,9 @@ export class Terminal {
 async function readLine(question, input, output) {
   const reader = createInterface({ input, output });
   const closed = new Promise((_, reject) => {
-    reader.once('close', () => reject(new Refusal(EXIT.interrupted, 'interrupted; nothing was written')));
+    reader.once('close', () =>
+      reject(new Refusal(EXIT.interrupted, 'interrupted; nothing was written')),
+    );
   });
   try {
     return await Promise.race([reader.question(question), closed]);

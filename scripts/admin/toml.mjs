@@ -25,7 +25,9 @@ export function withRoute(text, route) {
     const last = lines.findLastIndex((line) => /^\s*#?\s*\[\[routes\]\]/.test(line));
     let index = last < 0 ? lines.length : last + 1;
     while (last >= 0 && KEY.test(lines[index] ?? '')) index += 1;
-    const entries = Object.entries(route).map(([key, entry]) => `${key} = ${JSON.stringify(entry)}`);
+    const entries = Object.entries(route).map(
+      ([key, entry]) => `${key} = ${JSON.stringify(entry)}`,
+    );
     lines.splice(index, 0, '', '[[routes]]', ...entries);
   });
 }
@@ -35,7 +37,9 @@ export function withoutRoute(text, { pattern }) {
   return editLines(text, (lines) => {
     const isOurs = new RegExp(`^\\s*pattern\\s*=\\s*["']${escape(pattern)}["']`);
     const entry = lines.findIndex((line) => isOurs.test(line));
-    const start = lines.findLastIndex((line, index) => index < entry && /^\s*\[\[routes\]\]/.test(line));
+    const start = lines.findLastIndex(
+      (line, index) => index < entry && /^\s*\[\[routes\]\]/.test(line),
+    );
     if (start < 0) return;
     const end = endOfTable(lines, start);
     const kept = lines.slice(start + 1, end).filter((line) => /^\s*(#|$)/.test(line));

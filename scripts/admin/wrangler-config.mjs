@@ -3,13 +3,17 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** The variables and routes of a file: `{ name, vars, routes }`. Throws what wrangler has against it. */
+/** A file's `{ name, vars, routes }`. Throws what wrangler has against it. */
 export async function readWranglerToml(path, env) {
   // Loaded when it is needed: it takes a second.
   const { unstable_readConfig: readConfig } = await import('wrangler');
   const { name, vars, routes, route } = readConfig({ config: path, env }, { hideWarnings: true });
   const all = [...(routes ?? []), ...(route === undefined ? [] : [route])];
-  return { name, vars, routes: all.map((entry) => (typeof entry === 'string' ? { pattern: entry } : entry)) };
+  return {
+    name,
+    vars,
+    routes: all.map((entry) => (typeof entry === 'string' ? { pattern: entry } : entry)),
+  };
 }
 
 /** The same of a text. */

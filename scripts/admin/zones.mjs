@@ -12,9 +12,15 @@ export async function findZone(host, resolver = new Resolver({ timeout: PATIENCE
   const names = labels.slice(0, -1).map((_, index) => labels.slice(index).join('.'));
   for (const name of names) {
     // A zone begins where there is an SOA record; an alias would show another zone's.
-    if (!(await answers(resolver.resolveCname(name))) && (await answers(resolver.resolveSoa(name)))) {
+    if (
+      !(await answers(resolver.resolveCname(name))) &&
+      (await answers(resolver.resolveSoa(name)))
+    ) {
       const servers = (await answers(resolver.resolveNs(name))) ?? [];
-      return { zone: name, isCloudflare: servers.some((server) => server.endsWith('.ns.cloudflare.com')) };
+      return {
+        zone: name,
+        isCloudflare: servers.some((server) => server.endsWith('.ns.cloudflare.com')),
+      };
     }
   }
 }
@@ -24,7 +30,10 @@ export async function zonesOf(hosts, { given, guess, find }) {
   const zones = new Map();
   for (const host of hosts.filter(isDomain)) {
     const named = given.find((zone) => host === zone || host.endsWith(`.${zone}`));
-    zones.set(host, named ? { zone: named } : ((await find(host)) ?? { zone: guess(host), isGuess: true }));
+    zones.set(
+      host,
+      named ? { zone: named } : ((await find(host)) ?? { zone: guess(host), isGuess: true }),
+    );
   }
   return zones;
 }

@@ -28,7 +28,17 @@ test('somebody at a terminal is asked for all that is needed', async (t) => {
 test('nonsense is asked about again, with what is wrong', async (t) => {
   const server = await startStandIn(t);
   const file = await writeFileFor(t);
-  const answers = ['https://example.org', '', 'example.org', 'all', 'media', 'localhost', 'media.example.org', 'maybe', 'yes'];
+  const answers = [
+    'https://example.org',
+    '',
+    'example.org',
+    'all',
+    'media',
+    'localhost',
+    'media.example.org',
+    'maybe',
+    'yes',
+  ];
   const { code, said } = await run(file, places(server), { answers });
   assert.equal(code, 0, said);
   assert.match(said, /It must be a Matrix server name/);
@@ -110,14 +120,22 @@ test('a bad token is refused without telling it', async (t) => {
 
 test('a media host that serves other things is refused', async (t) => {
   const server = await startStandIn(t);
-  const { code, said } = await run(await writeFileFor(t), [...mediaFlags(server), '--media-host', 'example.org']);
+  const { code, said } = await run(await writeFileFor(t), [
+    ...mediaFlags(server),
+    '--media-host',
+    'example.org',
+  ]);
   assert.equal(code, 2);
   assert.match(said, /the media host must be a name of its own/);
 });
 
-test('a host without a name can\'t have routes', async (t) => {
+test("a host without a name can't have routes", async (t) => {
   const server = await startStandIn(t);
-  const { code, said } = await run(await writeFileFor(t), [...mediaFlags(server), '--shape', 'same-host']);
+  const { code, said } = await run(await writeFileFor(t), [
+    ...mediaFlags(server),
+    '--shape',
+    'same-host',
+  ]);
   assert.equal(code, 2);
   assert.match(said, /--public-host/);
 });
@@ -138,7 +156,15 @@ test('without a terminal and --yes nothing is written', async (t) => {
 
 test('a zone that DNS knows needs no flag', async (t) => {
   const server = await startStandIn(t);
-  const flags = ['--server-name', 'example.org', '--shape', 'media', '--media-host', 'media.example.org', '--yes'];
+  const flags = [
+    '--server-name',
+    'example.org',
+    '--shape',
+    'media',
+    '--media-host',
+    'media.example.org',
+    '--yes',
+  ];
   const file = await writeFileFor(t);
   const findZone = async () => ({ zone: 'org', isCloudflare: false });
   const { said } = await run(file, [...flags, '--well-known-url', server.url], { findZone });
@@ -150,7 +176,9 @@ test('the program ends with the same codes', async (t) => {
   const server = await startStandIn(t);
   const file = await writeFileFor(t);
   const exit = async (...flags) => {
-    const program = spawn(process.execPath, [PROGRAM, '--config', file, ...flags], { stdio: 'ignore' });
+    const program = spawn(process.execPath, [PROGRAM, '--config', file, ...flags], {
+      stdio: 'ignore',
+    });
     return (await once(program, 'exit'))[0];
   };
   assert.equal(await exit('--help'), 0);

@@ -8,7 +8,10 @@ export const EARLIER = '33333333-3333-4333-8333-333333333333';
 const CREATED = '2026-01-01T00:00:00Z';
 
 /** Starts it; `writes` are what came to change anything: method, path and JSON. */
-export async function startCloudflare(test, { deployments = [[[DEPLOYED, 100]], [[EARLIER, 100]]] } = {}) {
+export async function startCloudflare(
+  test,
+  { deployments = [[[DEPLOYED, 100]], [[EARLIER, 100]]] } = {},
+) {
   const writes = [];
   const listed = deployments.map((versions, index) => ({
     id: `deployment${index}`,
@@ -18,7 +21,8 @@ export async function startCloudflare(test, { deployments = [[[DEPLOYED, 100]], 
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://api').pathname.replace(/^\/accounts\/account/, '');
     const body = (await request.toArray()).join('');
-    if (request.method !== 'GET') writes.push({ method: request.method, path, json: readJson(body) });
+    if (request.method !== 'GET')
+      writes.push({ method: request.method, path, json: readJson(body) });
     const result = answer(request.method, path, listed);
     response.setHeader('Content-Type', 'application/json');
     response.end(JSON.stringify({ success: true, errors: [], messages: [], result }));
@@ -31,9 +35,12 @@ export async function startCloudflare(test, { deployments = [[[DEPLOYED, 100]], 
 function answer(method, path, deployments) {
   const version = /\/versions\/([0-9a-f-]+)$/.exec(path)?.[1];
   const metadata = { created_on: CREATED, has_preview: false };
-  if (version) return { id: version, metadata, resources: { bindings: [], script: {}, script_runtime: {} } };
-  if (path.endsWith('/deployments')) return method === 'GET' ? { deployments } : { id: 'deployment' };
-  if (path.endsWith('/versions')) return { id: UPLOADED, metadata, resources: { script: {} }, startup_time_ms: 1 };
+  if (version)
+    return { id: version, metadata, resources: { bindings: [], script: {}, script_runtime: {} } };
+  if (path.endsWith('/deployments'))
+    return method === 'GET' ? { deployments } : { id: 'deployment' };
+  if (path.endsWith('/versions'))
+    return { id: UPLOADED, metadata, resources: { script: {} }, startup_time_ms: 1 };
   if (path.includes('/services/')) {
     return { default_environment: { script: { last_deployed_from: 'wrangler', tag: 'tag' } } };
   }

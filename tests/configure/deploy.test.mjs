@@ -31,7 +31,10 @@ custom_domain = true
 
 async function writeWorker(t, text = CONFIGURATION) {
   const file = await writeFileFor(t, text);
-  await writeFile(join(dirname(file), 'index.js'), 'export default { fetch: () => new Response() };');
+  await writeFile(
+    join(dirname(file), 'index.js'),
+    'export default { fetch: () => new Response() };',
+  );
   return file;
 }
 
@@ -46,9 +49,15 @@ async function rehearse(file, flags, failing) {
     calls.push(call);
     if (call === failing) return { code: 7 };
     if (call === 'versions upload') {
-      await writeFile(env.WRANGLER_OUTPUT_FILE_PATH, '{"type":"version-upload","version_id":"newer"}\n');
+      await writeFile(
+        env.WRANGLER_OUTPUT_FILE_PATH,
+        '{"type":"version-upload","version_id":"newer"}\n',
+      );
     }
-    const versions = [['new', 20], ['old', 80]].map(([version_id, percentage]) => ({ version_id, percentage }));
+    const versions = [
+      ['new', 20],
+      ['old', 80],
+    ].map(([version_id, percentage]) => ({ version_id, percentage }));
     return { code: 0, output: JSON.stringify({ versions }) };
   };
   const code = await deploy(flags, { file, say: (line) => said.push(line), wrangler });
@@ -57,13 +66,18 @@ async function rehearse(file, flags, failing) {
 
 /** Runs `deploy` with the real wrangler, in this account: `{ code, said }`. */
 async function deployTo({ url }, file, flags) {
-  const account = { CLOUDFLARE_API_BASE_URL: url, CLOUDFLARE_API_TOKEN: 'token', CLOUDFLARE_ACCOUNT_ID: 'account' };
+  const account = {
+    CLOUDFLARE_API_BASE_URL: url,
+    CLOUDFLARE_API_TOKEN: 'token',
+    CLOUDFLARE_ACCOUNT_ID: 'account',
+  };
   const quiet = { CI: '1', WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG: 'error' };
   const said = [];
   const code = await deploy(flags, {
     file,
     say: (line) => said.push(line),
-    wrangler: (argv, { env, reads }) => wrangler(argv, { env: { ...quiet, ...account, ...env }, reads }),
+    wrangler: (argv, { env, reads }) =>
+      wrangler(argv, { env: { ...quiet, ...account, ...env }, reads }),
   });
   return { code, said: said.join('\n') };
 }
@@ -71,7 +85,9 @@ async function deployTo({ url }, file, flags) {
 /** The shares that deployments gave their versions. */
 function shares({ writes }) {
   const deployments = writes.filter(({ path }) => path === `${WORKER}/deployments`);
-  return deployments.map(({ json }) => json.versions.map(({ version_id, percentage }) => [version_id, percentage]));
+  return deployments.map(({ json }) =>
+    json.versions.map(({ version_id, percentage }) => [version_id, percentage]),
+  );
 }
 
 test('the shipped wrangler.toml is refused with all that is wrong', async () => {
@@ -84,12 +100,27 @@ test('the shipped wrangler.toml is refused with all that is wrong', async () => 
 
 test('what could not work is refused', async (t) => {
   for (const [line, wrong, reason] of [
-    ['https://matrix.chat.test', 'http://127.0.0.1:8008', /HOMESERVER_URL is out of Cloudflare's reach/],
-    ['https://media.chat.test', 'https://media.chat.test/path', /MEDIA_URL must be a scheme and a host only/],
+    [
+      'https://matrix.chat.test',
+      'http://127.0.0.1:8008',
+      /HOMESERVER_URL is out of Cloudflare's reach/,
+    ],
+    [
+      'https://media.chat.test',
+      'https://media.chat.test/path',
+      /MEDIA_URL must be a scheme and a host only/,
+    ],
     ['"chat.test"', '""', /SERVER_NAME is not set/],
-    ['pattern = "media.chat.test"', 'pattern = "matrix.example.com/*"', /a route is still an example/],
+    [
+      'pattern = "media.chat.test"',
+      'pattern = "matrix.example.com/*"',
+      /a route is still an example/,
+    ],
   ]) {
-    const { code, said, calls } = await rehearse(await writeWorker(t, CONFIGURATION.replace(line, wrong)), []);
+    const { code, said, calls } = await rehearse(
+      await writeWorker(t, CONFIGURATION.replace(line, wrong)),
+      [],
+    );
     assert.equal(code, 4);
     assert.match(said, reason);
     assert.deepEqual(calls, []);
@@ -102,7 +133,7 @@ test('a deployment is tried dry before it is made', async (t) => {
   assert.deepEqual(calls, ['deploy --dry-run', 'deploy']);
 });
 
-test('a gradual deployment shares the requests with the version that has most of them', async (t) => {
+test('a gradual deployment shares with the version that has most requests', async (t) => {
   const { code, said, calls } = await rehearse(await writeWorker(t), ['--gradual', '10']);
   assert.equal(code, 0, said);
   assert.deepEqual(calls, [
@@ -142,8 +173,12 @@ test('an environment is checked and named to wrangler', async (t) => {
 });
 
 test('make passes on what it is given', () => {
-  const make = (...argv) => spawnSync('make', ['-n', ...argv], { cwd: ROOT, encoding: 'utf8' }).stdout.trim();
-  assert.equal(make('deploy', 'GRADUAL=10', 'ENV=trial'), 'scripts/deploy --gradual 10 --env trial');
+  const make = (...argv) =>
+    spawnSync('make', ['-n', ...argv], { cwd: ROOT, encoding: 'utf8' }).stdout.trim();
+  assert.equal(
+    make('deploy', 'GRADUAL=10', 'ENV=trial'),
+    'scripts/deploy --gradual 10 --env trial',
+  );
   assert.equal(make('rollback', 'VERSION=abc'), 'scripts/deploy --rollback --version abc');
 });
 
@@ -153,20 +188,38 @@ test('wrangler gives an uploaded version all requests, and its domain', async (t
   assert.equal(code, 0, said);
   assert.deepEqual(shares(cloudflare), [[[UPLOADED, 100]]]);
   const domains = cloudflare.writes.find(({ path }) => path === `${WORKER}/domains/records`);
-  assert.deepEqual(domains.json.origins.map(({ hostname }) => hostname), ['media.chat.test']);
+  assert.deepEqual(
+    domains.json.origins.map(({ hostname }) => hostname),
+    ['media.chat.test'],
+  );
 });
 
 test('wrangler shares the requests of a gradual deployment and leaves routes alone', async (t) => {
   const cloudflare = await startCloudflare(t);
   const { code, said } = await deployTo(cloudflare, await writeWorker(t), ['--gradual', '10']);
   assert.equal(code, 0, said);
-  assert.deepEqual(shares(cloudflare), [[[UPLOADED, 10], [DEPLOYED, 90]]]);
-  assert.deepEqual(cloudflare.writes.map(({ path }) => path), [`${WORKER}/versions`, `${WORKER}/deployments`]);
+  assert.deepEqual(shares(cloudflare), [
+    [
+      [UPLOADED, 10],
+      [DEPLOYED, 90],
+    ],
+  ]);
+  assert.deepEqual(
+    cloudflare.writes.map(({ path }) => path),
+    [`${WORKER}/versions`, `${WORKER}/deployments`],
+  );
 });
 
 test('wrangler takes a gradual deployment back to the version before it', async (t) => {
   const cloudflare = await startCloudflare(t, {
-    deployments: [[[UPLOADED, 10], [DEPLOYED, 90]], [[DEPLOYED, 100]], [[EARLIER, 100]]],
+    deployments: [
+      [
+        [UPLOADED, 10],
+        [DEPLOYED, 90],
+      ],
+      [[DEPLOYED, 100]],
+      [[EARLIER, 100]],
+    ],
   });
   const { code, said } = await deployTo(cloudflare, await writeWorker(t), ['--rollback']);
   assert.equal(code, 0, said);

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { routesOf } from '../../scripts/admin/plan.mjs';
 import { readWranglerToml } from '../../scripts/admin/wrangler-config.mjs';
 import { mediaFlags, run, SHIPPED, writeFileFor } from './run.mjs';
 import { startStandIn } from './stand-in.mjs';
@@ -15,7 +16,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** A homeserver whose clients go to matrix.example.org, which this machine can't reach. */
 function startPublic(t) {
   return startStandIn(t, () => ({
-    '/.well-known/matrix/client': { json: { 'm.homeserver': { base_url: 'https://matrix.example.org' } } },
+    '/.well-known/matrix/client': {
+      json: { 'm.homeserver': { base_url: 'https://matrix.example.org' } },
+    },
     '/.well-known/matrix/server': { json: { 'm.server': 'matrix.example.org:443' } },
   }));
 }
@@ -63,7 +66,10 @@ test('every line that it did not have to change stays', async (t) => {
 test('a comment behind a value stays', async (t) => {
   const server = await startStandIn(t);
   const shipped = await readFile(SHIPPED, 'utf8');
-  const file = await writeFileFor(t, shipped.replace(/^MEDIA_URL = .*$/m, "  MEDIA_URL='https://matrix-media.example.com' # ours"));
+  const file = await writeFileFor(
+    t,
+    shipped.replace(/^MEDIA_URL = .*$/m, "  MEDIA_URL='https://matrix-media.example.com' # ours"),
+  );
   const { text } = await run(file, mediaFlags(server));
   assert.ok(lines(text).includes('  MEDIA_URL="https://media.example.org" # ours'), text);
 });
@@ -97,13 +103,28 @@ test('well-known is left alone where the admin says so', async (t) => {
   const file = await writeFileFor(t);
   const { code } = await run(file, [...mediaFlags(server), '--well-known', 'leave']);
   assert.equal(code, 0);
-  assert.deepEqual((await readWranglerToml(file)).routes, [{ pattern: 'media.example.org', custom_domain: true }]);
+  assert.deepEqual((await readWranglerToml(file)).routes, [
+    { pattern: 'media.example.org', custom_domain: true },
+  ]);
 });
 
 test('a media domain in another zone than the routed homeserver would loop', async (t) => {
   const server = await startPublic(t);
-  const flags = [...mediaFlags(server), '--shape', 'both', '--media-host', 'media.example.net', '--zone', 'example.net'];
-  const { code, said } = await run(await writeFileFor(t), [...flags, '--homeserver-url', 'https://matrix.example.org', '--dry-run']);
+  const flags = [
+    ...mediaFlags(server),
+    '--shape',
+    'both',
+    '--media-host',
+    'media.example.net',
+    '--zone',
+    'example.net',
+  ];
+  const { code, said } = await run(await writeFileFor(t), [
+    ...flags,
+    '--homeserver-url',
+    'https://matrix.example.org',
+    '--dry-run',
+  ]);
   assert.equal(code, 4);
   assert.match(said, /are in two zones/);
 });
@@ -115,7 +136,10 @@ test('a hand edit stops a run that nobody attends', async (t) => {
   const file = await writeFileFor(t, edited);
   const { code, said, text } = await run(file, mediaFlags(server));
   assert.equal(code, 3);
-  assert.match(said, /- MEDIA_URL = "https:\/\/cdn\.example\.org"\n\+ MEDIA_URL = "https:\/\/media\.example\.org"/);
+  assert.match(
+    said,
+    /- MEDIA_URL = "https:\/\/cdn\.example\.org"\n\+ MEDIA_URL = "https:\/\/media\.example\.org"/,
+  );
   assert.equal(text, edited);
 });
 
@@ -123,7 +147,10 @@ test('a hand edit is kept or overwritten as the flag says', async (t) => {
   const server = await startStandIn(t);
   const shipped = await readFile(SHIPPED, 'utf8');
   const edited = shipped.replace(/^MEDIA_URL = .*$/m, 'MEDIA_URL = "https://cdn.example.org"');
-  for (const [flag, kept] of [['--keep', 'https://cdn.example.org'], ['--overwrite', 'https://media.example.org']]) {
+  for (const [flag, kept] of [
+    ['--keep', 'https://cdn.example.org'],
+    ['--overwrite', 'https://media.example.org'],
+  ]) {
     const file = await writeFileFor(t, edited);
     const { code } = await run(file, [...mediaFlags(server), flag]);
     assert.equal(code, 0);
@@ -132,7 +159,7 @@ test('a hand edit is kept or overwritten as the flag says', async (t) => {
   }
 });
 
-test('a route of the admin\'s own is not removed unasked', async (t) => {
+test("a route of the admin's own is not removed unasked", async (t) => {
   const server = await startStandIn(t);
   const own = '\n[[routes]]\n# the old name\npattern = "old.example.org"\ncustom_domain = true\n';
   const file = await writeFileFor(t, `${await readFile(SHIPPED, 'utf8')}${own}`);
@@ -140,7 +167,9 @@ test('a route of the admin\'s own is not removed unasked', async (t) => {
 
   const { code, text } = await run(file, [...mediaFlags(server), '--overwrite']);
   assert.equal(code, 0);
-  assert.ok(!(await readWranglerToml(file)).routes.some(({ pattern }) => pattern === 'old.example.org'));
+  assert.ok(
+    !(await readWranglerToml(file)).routes.some(({ pattern }) => pattern === 'old.example.org'),
+  );
   assert.ok(lines(text).includes('# the old name'), 'its comment is gone');
 });
 
@@ -155,7 +184,7 @@ test('another shape takes the routes of the one before with it', async (t) => {
 
 test('a file in another layout is left as it is, and what to write is told', async (t) => {
   const server = await startStandIn(t);
-  const edited = 'name = "edge"\nmain = "index.js"\ncompatibility_date = "2026-04-20"\nvars.LEASE_SECONDS = "0"\n';
+  const edited = 'name = "edge"\ncompatibility_date = "2026-04-20"\nvars.LEASE_SECONDS = "0"\n';
   const file = await writeFileFor(t, edited);
   const { code, said, text } = await run(file, mediaFlags(server));
   assert.equal(code, 1);
@@ -167,13 +196,16 @@ test('a file that is no TOML is told of', async (t) => {
   const file = await writeFileFor(t, 'name = \n');
   const { code, said } = await run(file, []);
   assert.equal(code, 1);
-  assert.match(said, /can't be understood/);
+  assert.match(said, /Invalid TOML/);
 });
 
 test('a dry run writes nothing', async (t) => {
   const server = await startStandIn(t);
   const shipped = await readFile(SHIPPED, 'utf8');
-  const { code, said, text } = await run(await writeFileFor(t), [...mediaFlags(server), '--dry-run']);
+  const { code, said, text } = await run(await writeFileFor(t), [
+    ...mediaFlags(server),
+    '--dry-run',
+  ]);
   assert.equal(code, 0);
   assert.match(said, /\+ MEDIA_URL = "https:\/\/media\.example\.org"/);
   assert.equal(text, shipped);
@@ -190,15 +222,49 @@ test('wrangler would deploy what was written', async (t) => {
   const server = await startPublic(t);
   // The Worker itself is not what this is about.
   const shipped = await readFile(SHIPPED, 'utf8');
-  const file = await writeFileFor(t, shipped.replace(/^main = .*$/m, 'main = "index.js"').replace(/^\[build\]$[^[]*/m, ''));
+  const file = await writeFileFor(
+    t,
+    shipped.replace(/^main = .*$/m, 'main = "index.js"').replace(/^\[build\]$[^[]*/m, ''),
+  );
   await writeFile(join(dirname(file), 'index.js'), 'export default {};');
   const { code, said } = await run(file, bothFlags(server));
   assert.equal(code, 0, said);
 
-  const env = { ...process.env, CI: '1', WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false' };
+  const env = {
+    ...process.env,
+    CI: '1',
+    WRANGLER_SEND_METRICS: 'false',
+    CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  };
   const argv = ['deploy', '--dry-run', '--config', file];
-  const { status, stdout, stderr } = spawnSync(`${ROOT}/node_modules/.bin/wrangler`, argv, { env, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(`${ROOT}/node_modules/.bin/wrangler`, argv, {
+    env,
+    encoding: 'utf8',
+  });
   assert.equal(status, 0, stderr);
   assert.match(stdout, /env\.MEDIA_URL \("https:\/\/media\.example\.org"\)/);
   assert.doesNotMatch(`${stdout}${stderr}`, /unexpected|deprecated/i);
+});
+
+test('the environments that are proposed are of the shapes that configure writes', async (t) => {
+  const shipped = await readFile(SHIPPED, 'utf8');
+  const start = shipped.indexOf('# [env.');
+  const proposed = shipped.slice(start).replace(/^# ?/gm, '');
+  const file = await writeFileFor(t, shipped.slice(0, start) + proposed);
+  const federation = { host: 'matrix.example.com', port: 443 };
+  for (const shape of ['media', 'same-host', 'both']) {
+    const { name, vars, routes } = await readWranglerToml(file, shape);
+    assert.equal(name, `matrix-media-edge-${shape}`);
+    assert.deepEqual(Object.keys(vars), ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']);
+    const names = {
+      announces: true,
+      serverName: { host: 'example.com' },
+      mediaHost: 'matrix-media.example.com',
+      publicHost: 'matrix.example.com',
+    };
+    assert.deepEqual(
+      routes,
+      routesOf({ shape, ...names, federation }, () => 'example.com'),
+    );
+  }
 });

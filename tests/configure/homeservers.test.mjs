@@ -45,18 +45,25 @@ test('redirects of well-known are followed and told', async (t) => {
   }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 0, said);
-  assert.ok(said.includes(`client names ${server.url} (redirected to ${server.url}/further)`), said);
+  assert.ok(
+    said.includes(`client names ${server.url} (redirected to ${server.url}/further)`),
+    said,
+  );
 });
 
 test('redirects without end are no document', async (t) => {
-  const server = await startStandIn(t, () => ({ '/.well-known/matrix/client': { location: '/.well-known/matrix/client' } }));
+  const server = await startStandIn(t, () => ({
+    '/.well-known/matrix/client': { location: '/.well-known/matrix/client' },
+  }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 4);
   assert.match(said, /redirects without end/);
 });
 
 test('delegation to another port is followed for federation', async (t) => {
-  const federation = await startStandIn(t, () => ({ '/_matrix/key/v2/server': { json: { server_name: 'example.org' } } }));
+  const federation = await startStandIn(t, () => ({
+    '/_matrix/key/v2/server': { json: { server_name: 'example.org' } },
+  }));
   const port = new URL(federation.url).port;
   const server = await startStandIn(t, () => ({
     '/.well-known/matrix/server': { json: { 'm.server': `127.0.0.1:${port}` } },
@@ -66,13 +73,18 @@ test('delegation to another port is followed for federation', async (t) => {
   const { code, said } = await run(file, [...mediaFlags(server), ...flags]);
   assert.equal(code, 0, said);
   assert.ok(said.includes(`${federation.url}/_matrix/key/v2/server is example.org's`), said);
-  assert.ok(said.includes(`other servers come to 127.0.0.1, port ${port}, which Cloudflare does not proxy`), said);
+  assert.ok(
+    said.includes(`other servers come to 127.0.0.1, port ${port}, which Cloudflare does not proxy`),
+    said,
+  );
   const patterns = (await readWranglerToml(file)).routes.map(({ pattern }) => pattern);
   assert.ok(!patterns.some((pattern) => pattern.includes('federation')), patterns.join());
 });
 
-test('a broken client document stops it, and the server document still leads to the homeserver', async (t) => {
-  const server = await startStandIn(t, () => ({ '/.well-known/matrix/client': { html: '<html>Welcome to my site</html>' } }));
+test('a broken client document stops it, though the homeserver is found', async (t) => {
+  const server = await startStandIn(t, () => ({
+    '/.well-known/matrix/client': { html: '<html>Welcome to my site</html>' },
+  }));
   const { code, said, text } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 4);
   assert.match(said, /client answers with a page of HTML \(status 200\)/);
@@ -82,14 +94,23 @@ test('a broken client document stops it, and the server document still leads to 
 
 test('a check that went wrong can be overruled', async (t) => {
   const server = await startStandIn(t, () => ({ '/.well-known/matrix/client': { json: [] } }));
-  const { code, said, text } = await run(await writeFileFor(t), [...mediaFlags(server), '--despite-checks']);
+  const { code, said, text } = await run(await writeFileFor(t), [
+    ...mediaFlags(server),
+    '--despite-checks',
+  ]);
   assert.equal(code, 0, said);
   assert.ok(text.includes(`HOMESERVER_URL = "${server.url}"`));
 });
 
 test('a bot wall before everything is called so', async (t) => {
-  const paths = ['/.well-known/matrix/client', '/.well-known/matrix/server', '/_matrix/client/versions'];
-  const server = await startStandIn(t, () => Object.fromEntries(paths.map((path) => [path, BOT_WALL])));
+  const paths = [
+    '/.well-known/matrix/client',
+    '/.well-known/matrix/server',
+    '/_matrix/client/versions',
+  ];
+  const server = await startStandIn(t, () =>
+    Object.fromEntries(paths.map((path) => [path, BOT_WALL])),
+  );
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 4);
   assert.match(said, /versions answers with a bot wall \(status 403\)/);
@@ -104,7 +125,9 @@ test('a bot wall before the key endpoint alone is found', async (t) => {
 });
 
 test('a homeserver of another name is refused', async (t) => {
-  const server = await startStandIn(t, () => ({ '/_matrix/key/v2/server': { json: { server_name: 'example.net' } } }));
+  const server = await startStandIn(t, () => ({
+    '/_matrix/key/v2/server': { json: { server_name: 'example.net' } },
+  }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 4);
   assert.match(said, /is example\.net's, not example\.org's/);
@@ -112,7 +135,10 @@ test('a homeserver of another name is refused', async (t) => {
 
 test('an address that leads back to the edge is refused', async (t) => {
   const server = await startStandIn(t, () => ({
-    '/_matrix/client/v1/media/config': ({ headers }) => ({ status: headers['x-matrix-media-edge'] === 'example.org' ? 508 : 401, json: {} }),
+    '/_matrix/client/v1/media/config': ({ headers }) => ({
+      status: headers['x-matrix-media-edge'] === 'example.org' ? 508 : 401,
+      json: {},
+    }),
   }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 4);
@@ -122,7 +148,10 @@ test('an address that leads back to the edge is refused', async (t) => {
 test('a document that names another media server is told of', async (t) => {
   const server = await startStandIn(t, (url) => ({
     '/.well-known/matrix/client': {
-      json: { 'm.homeserver': { base_url: url }, 'm.media_server': { base_url: 'https://cdn.example.net' } },
+      json: {
+        'm.homeserver': { base_url: url },
+        'm.media_server': { base_url: 'https://cdn.example.net' },
+      },
     },
   }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
@@ -131,7 +160,9 @@ test('a document that names another media server is told of', async (t) => {
 });
 
 test('an old homeserver is told to have legacy media only', async (t) => {
-  const server = await startStandIn(t, () => ({ '/_matrix/client/versions': { json: { versions: ['v1.1', 'v1.10'] } } }));
+  const server = await startStandIn(t, () => ({
+    '/_matrix/client/versions': { json: { versions: ['v1.1', 'v1.10'] } },
+  }));
   const { said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.match(said, /it has no authenticated media/);
 });
@@ -147,12 +178,17 @@ test('an unstable flag counts as authenticated media', async (t) => {
 
 test('the upload limit is read with a token that is neither told nor written', async (t) => {
   const server = await startStandIn(t);
-  const { code, said, text } = await run(await writeFileFor(t), mediaFlags(server), { env: { MATRIX_ACCESS_TOKEN: TOKEN } });
+  const { code, said, text } = await run(await writeFileFor(t), mediaFlags(server), {
+    env: { MATRIX_ACCESS_TOKEN: TOKEN },
+  });
   assert.equal(code, 0);
   assert.match(said, /it takes uploads of 50000000 bytes/);
   assert.ok(!`${said}${text}`.includes(TOKEN));
   const carriers = server.requests.filter(({ headers }) => headers.authorization);
-  assert.deepEqual(carriers.map(({ url }) => url), ['/_matrix/client/v1/media/config']);
+  assert.deepEqual(
+    carriers.map(({ url }) => url),
+    ['/_matrix/client/v1/media/config'],
+  );
 });
 
 test('without a token the upload limit is said to be unknown', async (t) => {
@@ -163,7 +199,9 @@ test('without a token the upload limit is said to be unknown', async (t) => {
 
 test('a proxy of Cloudflare before the homeserver is noted', async (t) => {
   const headers = { 'cf-ray': '1-FRA', server: 'cloudflare' };
-  const server = await startStandIn(t, () => ({ '/_matrix/client/versions': { json: { versions: ['v1.11'] }, headers } }));
+  const server = await startStandIn(t, () => ({
+    '/_matrix/client/versions': { json: { versions: ['v1.11'] }, headers },
+  }));
   const { code, said } = await run(await writeFileFor(t), mediaFlags(server));
   assert.equal(code, 0);
   assert.match(said, /is behind Cloudflare's proxy/);

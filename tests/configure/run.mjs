@@ -23,7 +23,11 @@ export async function writeFileFor(test, text) {
  * One run: `{ code, said, text }`. With `answers` somebody sits at a terminal and gives them; after
  * the last one any more questions are an error.
  */
-export async function run(file, argv, { answers, env = {}, findZone = async () => undefined } = {}) {
+export async function run(
+  file,
+  argv,
+  { answers, env = {}, findZone = async () => undefined } = {},
+) {
   const said = [];
   const say = (line) => said.push(line);
   const readLine = async (question) => {

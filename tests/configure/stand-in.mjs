@@ -35,7 +35,10 @@ export async function startStandIn(test, answers = () => ({})) {
   let table = {};
   const server = createServer((request, response) => {
     requests.push(request);
-    const entry = table[request.url] ?? { status: 404, json: { errcode: 'M_NOT_FOUND', error: 'Not found' } };
+    const entry = table[request.url] ?? {
+      status: 404,
+      json: { errcode: 'M_NOT_FOUND', error: 'Not found' },
+    };
     send(response, typeof entry === 'function' ? entry(request) : entry);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,0 +1,74 @@
+// Checks of what Cloudflare would make of it: proxies, ports, zones, loops.
+import { bad, note, ok } from './levels.mjs';
+import { isProxied } from './reading.mjs';
+
+/** The HTTPS ports that Cloudflare's proxy takes requests on. */
+const PROXIED_PORTS = [443, 2053, 2083, 2087, 2096, 8443];
+
+/** Whether requests to this port can come through Cloudflare's proxy. */
+export function isProxiedPort(port) {
+  return PROXIED_PORTS.includes(port);
+}
+
+/** Whether what is asked of the homeserver would come back to the edge. */
+export function checkLoop({ base, loop }, { shape, publicHost }) {
+  if (loop.status !== 508) return [];
+  // A Worker's own requests pass by the routes of the zone that it was called in.
+  if (shape !== 'media' && base.host === publicHost) {
+    return [ok(`${base.url} leads through the edge already`)];
+  }
+  const cure = 'Give the address of the homeserver behind it: --homeserver-url https://…';
+  return [bad(`${base.url} leads back to the edge itself`, cure)];
+}
+
+/** What stands before the homeserver, in the shape "media". */
+export function checkOrigin({ base, versions }) {
+  if (!versions || !isProxied(versions)) return [];
+  const rules = "its rules apply to the edge's requests too";
+  return [note(`${base.url} is behind Cloudflare's proxy: ${rules}`)];
+}
+
+/** Whether the requests of clients and servers can come by routes on the homeserver's own host. */
+export function checkRoutes({ base, versions, federation }, { publicHost }) {
+  const checks = [];
+  if (versions && base.host === publicHost && !isProxied(versions)) {
+    const cure = 'Its routes take effect when its DNS record is set to "proxied"';
+    checks.push(note(`${publicHost} is not behind Cloudflare's proxy`, cure));
+  }
+  const { host, port } = federation;
+  if (!isProxiedPort(port)) {
+    const what = `other servers come to ${host}, port ${port}, which Cloudflare does not proxy`;
+    const cure = `Let well-known's m.server be "${host}:443", if the homeserver answers there`;
+    checks.push(note(`${what}: their downloads won't go through the edge`, cure));
+  } else if (port !== 443) {
+    const what = `other servers come to port ${port}`;
+    checks.push(note(`${what}: whether routes apply there has not been tried`));
+  }
+  return checks;
+}
+
+/** Whether the zones of all hosts are known, and the edge's own requests don't cross them. */
+export function checkZones({ base }, { zones, mediaHost, routes }) {
+  const checks = [...zones].flatMap(([host, { zone, isCloudflare, isGuess }]) => {
+    const guessed = note(
+      `${host} is taken to be in the zone ${zone}`,
+      'If not, give yours by --zone',
+    );
+    const elsewhere = note(
+      `the zone ${zone} of ${host} is not at Cloudflare`,
+      'Add it there, and change its name servers: routes and domains need it',
+    );
+    if (isGuess) return [guessed];
+    return isCloudflare === false ? [elsewhere] : [];
+  });
+  const isRouted = routes.some(({ pattern }) => pattern.startsWith(`${base.host}/_matrix/`));
+  if (isRouted && zones.has(mediaHost) && zones.get(mediaHost).zone !== zones.get(base.host).zone) {
+    checks.push(
+      bad(
+        `${mediaHost} and ${base.host} are in two zones: what one asks comes back by the other's routes`,
+        'Take a media host in the same zone, or an address without routes for --homeserver-url',
+      ),
+    );
+  }
+  return checks;
+}

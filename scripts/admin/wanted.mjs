@@ -1,0 +1,115 @@
+// What the admin wants: from flags, from wrangler.toml, from answers, and from what was found.
+import { guessZone, isDomain, parseBaseUrl, parseDomain, parseServerName } from './names.mjs';
+import { accept, parseShape } from './options.mjs';
+import { hasHostRoutes, hasMediaDomain, routesOf } from './plan.mjs';
+import { EXIT, Refusal } from './refusal.mjs';
+import { zonesOf } from './zones.mjs';
+
+const QUESTIONS = {
+  serverName: {
+    flag: '--server-name',
+    parse: parseServerName,
+    question: "The server name (what stands behind the colon of your users' IDs)",
+  },
+  shape: {
+    flag: '--shape',
+    parse: parseShape,
+    question:
+      'The shape (media: a domain for media alone; same-host: the media paths of the ' +
+      "homeserver's own host; both)",
+  },
+  mediaHost: {
+    flag: '--media-host',
+    parse: parseDomain,
+    question: 'The domain for media alone',
+  },
+};
+
+/**
+ * What has to be known before anything can be looked for.
+ *
+ * @param options as options.mjs parses them
+ * @param written the names that wrangler.toml has, as plan.mjs reads them
+ * @param terminal where somebody can be asked, if there is one
+ */
+export async function settleNames(options, written, terminal) {
+  const settle = async (name) => {
+    const { flag, parse, question } = QUESTIONS[name];
+    if (options[name] !== undefined) return options[name];
+    if (terminal) return terminal.ask(question, { parse, proposal: written[name] });
+    if (written[name] !== undefined) return accept(flag, parse(written[name]));
+    throw new Refusal(EXIT.usage, `${flag} is missing: see --help`);
+  };
+  const serverName = await settle('serverName');
+  const shape = await settle('shape');
+  const mediaHost = hasMediaDomain(shape) ? await settle('mediaHost') : undefined;
+  const url = (name, otherwise) => {
+    const text = written[name] ?? otherwise;
+    return options[name] ?? (text === undefined ? undefined : accept(text, parseBaseUrl(text)));
+  };
+  return {
+    ...options,
+    serverName,
+    shape,
+    mediaHost,
+    wellKnownUrl: url('wellKnownUrl', ownWellKnownUrl(serverName)),
+    homeserverUrl: url('homeserverUrl'),
+    announces: hasMediaDomain(shape) && (options.announces ?? written.announces ?? true),
+  };
+}
+
+/** What wrangler.toml should say, and what goes with it; less, where no homeserver was found. */
+export async function settleWanted(names, found, present, findZone) {
+  const { serverName, shape, mediaHost, wellKnownUrl } = names;
+  const { base, documents, federation } = found;
+  const publicHost = names.publicHost ?? documents.client.base?.host ?? base?.host;
+  const mediaUrl = hasMediaDomain(shape) ? `https://${mediaHost}` : base?.url;
+  const wanted = { ...names, publicHost, mediaUrl };
+  if (base === undefined) return wanted;
+
+  refuseClashes(wanted, base);
+  const routesIn = (zoneOf) => routesOf({ ...wanted, federation }, zoneOf);
+  const hosts = routesIn(() => undefined).map(({ pattern }) => pattern.split('/')[0]);
+  const zones = await zonesOf([...new Set(hosts)], {
+    given: names.zones,
+    guess: (host) => guessZone(host, serverName.host.toLowerCase()),
+    find: findZone,
+  });
+  const isUsual = wellKnownUrl.url === ownWellKnownUrl(serverName);
+  return {
+    ...wanted,
+    zones,
+    routes: routesIn((host) => zones.get(host).zone),
+    variables: {
+      HOMESERVER_URL: base.url,
+      SERVER_NAME: serverName.text,
+      MEDIA_URL: mediaUrl,
+      // A default that nobody wrote down need not be.
+      ...((!isUsual || present.vars.WELL_KNOWN_URL) && { WELL_KNOWN_URL: wellKnownUrl.url }),
+    },
+  };
+}
+
+/** Refuses shapes that can't be, whatever the homeserver answers. */
+function refuseClashes(
+  { shape, mediaHost, publicHost, serverName, announces, wellKnownUrl },
+  base,
+) {
+  const refuse = (message) => {
+    throw new Refusal(EXIT.usage, message);
+  };
+  const others = [publicHost, base.host, serverName.host.toLowerCase(), wellKnownUrl.host];
+  if (hasMediaDomain(shape) && others.includes(mediaHost)) {
+    refuse(`${mediaHost} serves more than media: the media host must be a name of its own`);
+  }
+  if (hasHostRoutes(shape) && !isDomain(publicHost)) {
+    refuse(`${publicHost} can't have routes: give the host that clients use by --public-host`);
+  }
+  if (announces && !isDomain(serverName.host)) {
+    refuse(`${serverName.host} can't have a route: try --well-known leave`);
+  }
+}
+
+function ownWellKnownUrl({ host }) {
+  return `https://${host.toLowerCase()}`;
+}
