@@ -15,10 +15,14 @@ const LOOP_HEADER = 'X-Matrix-Media-Edge';
  * - `key`: the federation key endpoint there;
  * - `federation`, `federationKey`: where servers go, and the key endpoint there.
  *
- * @param names `{ serverName, wellKnownUrl, homeserverUrl?, token? }`, as names.mjs parses them
+ * @param names `{ serverName, wellKnownUrl, homeserverUrl?, originHeaders?, token? }`, parsed
  * @param probe as in probe.mjs
  */
-export async function discover({ serverName, wellKnownUrl, homeserverUrl, token }, probe) {
+export async function discover(names, probe) {
+  const { serverName, wellKnownUrl, homeserverUrl, originHeaders, token } = names;
+  // The admin's secrets are for an address that the admin gave.
+  const ask = (url, headers) =>
+    probe(url, { headers: { ...(homeserverUrl && originHeaders), ...headers } });
   const wellKnown = (name) =>
     probe(`${wellKnownUrl.url}/.well-known/matrix/${name}`, { follow: true });
   const [clientAnswer, serverAnswer] = await Promise.all([
@@ -28,7 +32,7 @@ export async function discover({ serverName, wellKnownUrl, homeserverUrl, token 
   const client = readClientDocument(clientAnswer);
   const server = readServerDocument(serverAnswer, wellKnownUrl.scheme);
   const announced = [client.base, server.base, wellKnownUrl].filter((base) => base !== undefined);
-  const homeserver = await findHomeserver(homeserverUrl ? [homeserverUrl] : announced, probe);
+  const homeserver = await findHomeserver(homeserverUrl ? [homeserverUrl] : announced, ask);
   // An address that the admin gave stands, whatever it answers.
   const base = homeserver.base ?? homeserverUrl;
   const found = { documents: { client, server }, ...homeserver, base };
@@ -38,23 +42,21 @@ export async function discover({ serverName, wellKnownUrl, homeserverUrl, token 
   const keyOf = ({ url }) => `${url}/_matrix/key/v2/server`;
   const federation = server.federation ?? federationBase(wellKnownUrl.scheme, serverName);
   const [anonymous, limit, loop, key, federationKey] = await Promise.all([
-    probe(config),
-    token === undefined
-      ? undefined
-      : probe(config, { headers: { Authorization: `Bearer ${token}` } }),
-    probe(config, { headers: { [LOOP_HEADER]: serverName.text } }),
-    probe(keyOf(base)),
+    ask(config),
+    token === undefined ? undefined : ask(config, { Authorization: `Bearer ${token}` }),
+    ask(config, { [LOOP_HEADER]: serverName.text }),
+    ask(keyOf(base)),
     probe(keyOf(federation)),
   ]);
   return { ...found, anonymous, limit, loop, key, federation, federationKey };
 }
 
 /** The first address that speaks Matrix. */
-async function findHomeserver(candidates, probe) {
+async function findHomeserver(candidates, ask) {
   const tried = [];
   for (const base of candidates) {
     if (tried.some(({ url }) => url === base.url)) continue;
-    const versions = await probe(`${base.url}/_matrix/client/versions`);
+    const versions = await ask(`${base.url}/_matrix/client/versions`);
     if (Array.isArray(readObject(versions).object?.versions)) return { base, versions, tried };
     tried.push({ url: base.url, versions });
   }

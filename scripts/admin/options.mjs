@@ -23,7 +23,10 @@ Where things are (found by themselves, if well-known says so)
   --well-known WHAT       route: send well-known through the edge too; leave: don't
   --zone ZONE             a zone of yours on Cloudflare, if it can't be found; may be repeated
   --token TOKEN           a user's access token, to read the upload limit; better in the
-                          environment, as MATRIX_ACCESS_TOKEN. It is neither shown nor written
+                          environment, as MATRIX_ACCESS_TOKEN
+  ORIGIN_HEADERS          in the environment: what the Worker's secret of this name will be,
+                          where the homeserver can't be asked without
+                          Neither of them is shown or written
 
 How it goes about it
   --yes                   write without asking
@@ -76,6 +79,7 @@ export function parseOptions(argv, env) {
     announces: parsed('well-known', parseWellKnown),
     zones: flags.zone.map((zone) => accept('--zone', parseDomain(zone))),
     token: parseToken(flags.token ?? env.MATRIX_ACCESS_TOKEN),
+    originHeaders: parseHeaders(env.ORIGIN_HEADERS),
     config: flags.config,
     writes: flags.yes,
     handEdits: flags.overwrite ? 'overwrite' : flags.keep ? 'keep' : undefined,
@@ -112,6 +116,20 @@ function parseToken(text) {
     'the access token',
     /^[\x21-\x7e]+$/.test(text) ? { value: text } : { problem: 'has characters that no token has' },
   );
+}
+
+/** The secret that the Worker has under the same name. The refusal does not repeat it either. */
+function parseHeaders(text) {
+  if (text === undefined || text === '') return undefined;
+  try {
+    const headers = JSON.parse(text);
+    if (Object.values(headers).every((value) => typeof value === 'string')) {
+      return Object.fromEntries(new Headers(headers));
+    }
+  } catch {
+    // What is wrong is told below.
+  }
+  throw new Refusal(EXIT.usage, 'ORIGIN_HEADERS must be a JSON object of header names and texts');
 }
 
 function readFlags(argv) {

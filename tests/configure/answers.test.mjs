@@ -118,6 +118,20 @@ test('a bad token is refused without telling it', async (t) => {
   assert.ok(!said.includes('hunter2'), said);
 });
 
+test('bad headers are refused without telling them', async (t) => {
+  for (const value of [
+    'hunter2',
+    '["hunter2"',
+    '{"a":2}',
+    '{"a b":"hunter2"}',
+    '{"a":"hunter2\\n"}',
+  ]) {
+    const { code, said } = await run(await writeFileFor(t), [], { env: { ORIGIN_HEADERS: value } });
+    assert.equal(code, 2, value);
+    assert.ok(!said.includes('hunter2'), said);
+  }
+});
+
 test('a media host that serves other things is refused', async (t) => {
   const server = await startStandIn(t);
   const { code, said } = await run(await writeFileFor(t), [

@@ -191,6 +191,23 @@ test('the upload limit is read with a token that is neither told nor written', a
   );
 });
 
+test('a secret for the homeserver goes to the address that was given, and nowhere else', async (t) => {
+  const closed = await startStandIn(t, () => ({
+    '/_matrix/client/versions': ({ headers }) =>
+      headers['x-tunnel'] === 'hunter2' ? { json: { versions: ['v1.11'] } } : BOT_WALL,
+  }));
+  const server = await startStandIn(t);
+  const env = { ORIGIN_HEADERS: '{"X-Tunnel":"hunter2"}' };
+  const flags = [...mediaFlags(server), '--homeserver-url', closed.url];
+  const { code, said, text } = await run(await writeFileFor(t), flags, { env });
+  assert.equal(code, 0, said);
+  assert.ok(!`${said}${text}`.includes('hunter2'));
+  assert.ok(server.requests.every(({ headers }) => headers['x-tunnel'] === undefined));
+
+  await run(await writeFileFor(t), mediaFlags(server), { env });
+  assert.ok(server.requests.every(({ headers }) => headers['x-tunnel'] === undefined));
+});
+
 test('without a token the upload limit is said to be unknown', async (t) => {
   const server = await startStandIn(t);
   const { said } = await run(await writeFileFor(t), mediaFlags(server));
