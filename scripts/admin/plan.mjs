@@ -24,15 +24,14 @@ export function namesIn({ vars, routes }) {
       mediaUrl === undefined || mediaUrl === vars.HOMESERVER_URL
         ? undefined
         : mediaUrl.replace(/^https:\/\//, ''),
-    shape: hasDomain
-      ? has('/_matrix/')
-        ? 'both'
-        : 'media'
-      : has('/_matrix/')
-        ? 'same-host'
-        : undefined,
+    shape: shapeOf(hasDomain, has('/_matrix/')),
     announces: hasDomain ? has('/.well-known/') : undefined,
   };
+}
+
+function shapeOf(hasDomain, hasRoutes) {
+  if (hasDomain) return hasRoutes ? 'both' : 'media';
+  return hasRoutes ? 'same-host' : undefined;
 }
 
 /** Whether a shape has a domain for media alone. */
@@ -46,10 +45,8 @@ export function hasHostRoutes(shape) {
 }
 
 /** The routes of a shape. `federation` is where other servers come to. */
-export function routesOf(
-  { shape, announces, serverName, mediaHost, publicHost, federation },
-  zoneOf,
-) {
+export function routesOf(wanted, zoneOf) {
+  const { shape, announces, serverName, mediaHost, mediaUrl, publicHost, federation } = wanted;
   const routes = [];
   const route = (host, path) => routes.push({ pattern: `${host}${path}`, zone_name: zoneOf(host) });
   if (hasMediaDomain(shape)) {
@@ -64,6 +61,8 @@ export function routesOf(
       if (federation.host !== publicHost) route(federation.host, '/_matrix/media/*');
       route(federation.host, '/_matrix/federation/v1/media/*');
     }
+    // What is the admin's alone is where MEDIA_URL is.
+    if (mediaUrl === `https://${publicHost}`) route(publicHost, '/_edge/*');
   }
   return routes;
 }

@@ -261,6 +261,7 @@ test('the environments that are proposed are of the shapes that configure writes
       serverName: { host: 'example.com' },
       mediaHost: 'matrix-media.example.com',
       publicHost: 'matrix.example.com',
+      mediaUrl: vars.MEDIA_URL,
     };
     assert.deepEqual(
       routes,
