@@ -49,26 +49,27 @@ export function checkRoutes({ base, versions, federation }, { publicHost }) {
 
 /** Whether the zones of all hosts are known, and the edge's own requests don't cross them. */
 export function checkZones({ base }, { zones, mediaHost, routes }) {
-  const checks = [...zones].flatMap(([host, { zone, isCloudflare, isGuess }]) => {
-    const guessed = note(
-      `${host} is taken to be in the zone ${zone}`,
-      'If not, give yours by --zone',
-    );
-    const elsewhere = note(
-      `the zone ${zone} of ${host} is not at Cloudflare`,
-      'Add it there, and change its name servers: routes and domains need it',
-    );
-    if (isGuess) return [guessed];
-    return isCloudflare === false ? [elsewhere] : [];
-  });
+  const checks = [];
+  for (const [host, { zone, isCloudflare, isGuess }] of zones) {
+    // A custom domain is written without its zone.
+    if (isGuess && host !== mediaHost) {
+      checks.push(
+        note(`${host} is taken to be in the zone ${zone}`, 'If not, give yours by --zone'),
+      );
+    }
+    if (isCloudflare === false) {
+      const cure = 'Add it there, and change its name servers: routes and domains need it';
+      checks.push(note(`the zone ${zone} of ${host} is not at Cloudflare`, cure));
+    }
+  }
+  const [ours, theirs] = [zones.get(mediaHost), zones.get(base.host)];
   const isRouted = routes.some(({ pattern }) => pattern.startsWith(`${base.host}/_matrix/`));
-  if (isRouted && zones.has(mediaHost) && zones.get(mediaHost).zone !== zones.get(base.host).zone) {
-    checks.push(
-      bad(
-        `${mediaHost} and ${base.host} are in two zones: what one asks comes back by the other's routes`,
-        'Take a media host in the same zone, or an address without routes for --homeserver-url',
-      ),
-    );
+  if (isRouted && ours && ours.zone !== theirs.zone) {
+    const level = ours.isGuess || theirs.isGuess ? note : bad;
+    const what = `${mediaHost} and ${base.host} seem to be in two zones`;
+    const cure =
+      "Take a media host in the same zone, or an address without routes as the homeserver's";
+    checks.push(level(`${what}: what one asks would come back by the other's routes`, cure));
   }
   return checks;
 }

@@ -48,7 +48,10 @@ async function run(options, world) {
   world.say(`${describeEdits(edits, path)}\n`);
   world.say(describeDeployment(result, wanted));
   await settleWriting(checks, edits, options, world.terminal);
-  if (edits.length > 0 && !options.isDryRun) await replaceFile(path, edited);
+  if (edits.length > 0 && !options.isDryRun) {
+    await replaceFile(path, edited);
+    world.say(`\n${path} is written; "make deploy" is next.`);
+  }
   return EXIT.done;
 }
 
