@@ -30,6 +30,10 @@ pub enum Subject<'a> {
     TokenLease(Door, &'a TokenDigest, Option<&'a Mxc>),
     /// The upload limit that the origin told a token.
     UploadLimit(&'a TokenDigest),
+    /// The last results of the status checks.
+    Status,
+    /// What the status checks write, to see that it can be read.
+    StatusProbe,
     /// The list of purges.
     Purges,
     /// How far the list of quarantined media has been read.
@@ -61,6 +65,8 @@ impl CacheKey {
             }
             Subject::UploadLimit(token) => format!("{VERSION}/upload-limit/{}", token.as_str()),
             Subject::QuarantinePosition => format!("{VERSION}/quarantine-position"),
+            Subject::Status => format!("{VERSION}/status"),
+            Subject::StatusProbe => format!("{VERSION}/status-probe"),
             Subject::Purges => format!("{VERSION}/purges"),
             Subject::WellKnown(server_name, document) => {
                 let document = match document {

@@ -14,6 +14,7 @@ mod origin;
 mod pump;
 mod purges;
 mod report;
+mod status;
 mod streams;
 mod tasks;
 mod tiers;
@@ -102,6 +103,7 @@ async fn answer(
         Route::WellKnown(_) if !head.is_read() => call.reject(&Rejection::WellKnownMethod),
         Route::WellKnown(document) => well_known::answer(&call, document).await,
         Route::Media(media) => media::answer(&call, media).await,
+        Route::Status(form) => status::answer(&call, form).await,
         Route::Purge if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
         Route::Purge => match authorize(head, config) {
             Ok(()) => purges::answer(&call).await,

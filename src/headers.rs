@@ -19,6 +19,9 @@ pub const LOOP: HeaderName = HeaderName::from_static("x-matrix-media-edge");
 /// The connecting address, set by the platform and never by a client.
 pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
 
+/// Set where Cloudflare answers in a site's place, to keep bots out.
+pub const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
+
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The request headers that decisions depend on.
@@ -53,7 +56,7 @@ const CONDITIONS: [&str; 6] =
     ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
 
 /// The headers of an origin's answer that decisions depend on or that reach clients.
-pub static ANSWERED: [HeaderName; 32] = [
+pub static ANSWERED: [HeaderName; 33] = [
     HeaderName::from_static("accept-ranges"),
     HeaderName::from_static("access-control-allow-headers"),
     HeaderName::from_static("access-control-allow-methods"),
@@ -85,6 +88,7 @@ pub static ANSWERED: [HeaderName; 32] = [
     HeaderName::from_static("x-content-type-options"),
     HeaderName::from_static("x-robots-tag"),
     HeaderName::from_static("vary"),
+    CF_MITIGATED,
     SET_COOKIE,
 ];
 
@@ -175,7 +179,8 @@ pub fn is_named_by_connection(connection: &str, name: &str) -> bool {
 
 /// What of an origin's headers reaches the client of a media endpoint.
 pub fn to_client(origin: &HeaderMap) -> HeaderMap {
-    let reaches_client = |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE;
+    let reaches_client =
+        |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE && *name != CF_MITIGATED;
     origin
         .iter()
         .filter(|(name, _)| reaches_client(name))

@@ -51,6 +51,7 @@ pub mod tally;
 
 pub mod exchange;
 pub mod forward;
+pub mod status;
 pub mod upload;
 pub mod well_known;
 

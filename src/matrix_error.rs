@@ -22,6 +22,8 @@ pub enum Rejection {
     NotAdmin,
     /// A request to purge that doesn't say what.
     PurgeWhat,
+    /// The status is only ever read, or asked for with a token in a form.
+    StatusMethod,
     /// A purge is only ever sent.
     PurgeMethod,
     /// A well-known document is only ever read.
@@ -54,7 +56,9 @@ impl Rejection {
             Self::UnfaithfulTarget | Self::PurgeWhat => StatusCode::BAD_REQUEST,
             Self::NotAdmin => StatusCode::FORBIDDEN,
             Self::Unrecognized => StatusCode::NOT_FOUND,
-            Self::WellKnownMethod | Self::PurgeMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WellKnownMethod | Self::PurgeMethod | Self::StatusMethod => {
+                StatusCode::METHOD_NOT_ALLOWED
+            }
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -74,6 +78,7 @@ impl Rejection {
             Self::NotAdmin => "not-admin",
             Self::PurgeWhat => "purge-what",
             Self::PurgeMethod => "purge-method",
+            Self::StatusMethod => "status-method",
             Self::WellKnownMethod => "well-known-method",
             Self::Misconfigured(_) => "misconfigured",
             Self::LengthRequired => "length-required",
@@ -93,7 +98,9 @@ impl Rejection {
             Self::UnfaithfulTarget => "M_INVALID_PARAM",
             Self::NotAdmin => "M_FORBIDDEN",
             Self::PurgeWhat => "M_BAD_JSON",
-            Self::Unrecognized | Self::WellKnownMethod | Self::PurgeMethod => "M_UNRECOGNIZED",
+            Self::Unrecognized | Self::WellKnownMethod | Self::PurgeMethod | Self::StatusMethod => {
+                "M_UNRECOGNIZED"
+            }
             Self::TooLarge { .. } => "M_TOO_LARGE",
             // As Synapse has it.
             Self::LengthRequired
@@ -122,6 +129,7 @@ impl Rejection {
                  \"server_name\", or \"everything\": true"
                 .to_owned(),
             Self::PurgeMethod => "Use POST to purge".to_owned(),
+            Self::StatusMethod => "Use GET or HEAD for the status".to_owned(),
             Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
             Self::Misconfigured(error) => {
                 format!("The media edge is not configured: its admin must mend {error}")
@@ -188,6 +196,7 @@ mod tests {
             Rejection::NotAdmin,
             Rejection::PurgeWhat,
             Rejection::PurgeMethod,
+            Rejection::StatusMethod,
             Rejection::LengthRequired,
             Rejection::TooLarge { limit_bytes: 5 },
             Rejection::Loop,

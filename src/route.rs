@@ -22,6 +22,8 @@ pub enum Route {
     WellKnown(Document),
     /// Media whose stored response may be looked up.
     Media(MediaRequest),
+    /// The status of the edge, in this form.
+    Status(StatusForm),
     /// The admin's request to purge.
     Purge,
     /// An upload, to this place.
@@ -43,6 +45,7 @@ impl Route {
             Self::Preflight => "preflight",
             Self::WellKnown(_) => "well-known",
             Self::Media(_) => "media",
+            Self::Status(_) => "status",
             Self::Purge => "purge",
             Self::Upload(_) => "upload",
             Self::Limits(_) => "limits",
@@ -61,6 +64,7 @@ impl Route {
             Self::Upload(_) => Some(Door::Other),
             Self::Preflight
             | Self::WellKnown(_)
+            | Self::Status(_)
             | Self::Purge
             | Self::Passthrough(_)
             | Self::Unrecognized => None,
@@ -147,6 +151,15 @@ pub enum Terms {
     Special,
 }
 
+/// In which form the status is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusForm {
+    /// As a page for people.
+    Page,
+    /// As JSON.
+    Json,
+}
+
 /// Where an upload goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UploadTo {
@@ -228,8 +241,13 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
             media_route(method, door, endpoint, target, config)
         };
     }
-    if path == "/_edge/purge" && config.media.is_at(authority) {
-        return if method == Method::OPTIONS { Route::Preflight } else { Route::Purge };
+    if config.media.is_at(authority)
+        && let Some(route) = admin_route(path)
+    {
+        return if method == Method::OPTIONS { Route::Preflight } else { route };
+    }
+    if is_media_domain && path == "/" && method != Method::OPTIONS {
+        return Route::Status(StatusForm::Page);
     }
     if is_media_domain {
         return if method == Method::OPTIONS { Route::Preflight } else { Route::Unrecognized };
@@ -240,6 +258,16 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
         _ => return Route::Passthrough(upstream_of(authority, path, config)),
     };
     if method == Method::OPTIONS { Route::Preflight } else { Route::WellKnown(document) }
+}
+
+/// What the edge says of itself, on the media domain.
+fn admin_route(path: &str) -> Option<Route> {
+    match path {
+        "/_edge" | "/_edge/" => Some(Route::Status(StatusForm::Page)),
+        "/_edge/status" => Some(Route::Status(StatusForm::Json)),
+        "/_edge/purge" => Some(Route::Purge),
+        _ => None,
+    }
 }
 
 /// A website and a homeserver on two hosts may both have a route to us.

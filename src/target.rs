@@ -108,11 +108,16 @@ impl<'a> Query<'a> {
     ///
     /// Synapse separates at `;` as well as at `&`.
     pub fn pairs(self) -> impl Iterator<Item = (String, String)> + 'a {
-        self.0.split(['&', ';']).filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode_form(name), decode_form(value))
-        })
+        form_pairs(self.0)
     }
+}
+
+/// The fields of a form, or the parameters of a query, in order and decoded.
+pub fn form_pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    text.split(['&', ';']).filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode_form(name), decode_form(value))
+    })
 }
 
 fn decode_form(text: &str) -> String {

@@ -47,8 +47,8 @@ const MAX_REUSE_SECS: u64 = 3_600;
 /// The version of the record kept beside a document.
 const KEPT_VERSION: &str = "1";
 
-const STABLE_FIELD: &str = "m.media_server";
-const UNSTABLE_FIELD: &str = "com.beeper.msc3859.m.media_server";
+pub(crate) const STABLE_FIELD: &str = "m.media_server";
+pub(crate) const UNSTABLE_FIELD: &str = "com.beeper.msc3859.m.media_server";
 
 impl Document {
     /// The path that it has on every host.

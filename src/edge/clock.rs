@@ -1,4 +1,4 @@
-//! The only reader of the clock.
+//! The only reader of the clock, and of dates.
 
 /// Seconds since the Unix epoch.
 pub(super) fn now_unix_secs() -> u64 {
@@ -11,4 +11,11 @@ pub(super) fn now_unix_secs() -> u64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the date is positive")]
 pub(super) fn now_unix_millis() -> u64 {
     js_sys::Date::now() as u64
+}
+
+/// An HTTP date (RFC 9110 §5.6.7), in seconds since the Unix epoch.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked")]
+pub(super) fn parse_date(text: Option<&str>) -> Option<u64> {
+    let millis = js_sys::Date::parse(text?);
+    (millis >= 0.0).then_some((millis / 1000.0) as u64)
 }

@@ -86,6 +86,11 @@ impl Recorder {
     }
 }
 
+/// Looks at what this isolate has counted.
+pub(super) fn with_tally<T>(look: impl FnOnce(&Tally) -> T) -> T {
+    TALLY.with_borrow(look)
+}
+
 /// The data centre, which is the same for the life of the isolate.
 fn pop(request: &Request) -> Pop {
     POP.with(|pop| {

@@ -156,10 +156,28 @@ fn terms_are_plain_where_every_parameter_is_known() {
 
 #[test]
 fn nothing_but_media_is_on_the_media_domain() {
-    for target in
-        ["/", "/_matrix/client/versions", "/.well-known/matrix/client", "//_matrix/media/v3/config"]
-    {
+    for target in [
+        "/index.html",
+        "/_edge/other",
+        "/_matrix/client/versions",
+        "/.well-known/matrix/client",
+        "//_matrix/media/v3/config",
+    ] {
         assert_eq!(got(target), Route::Unrecognized, "{target}");
+    }
+}
+
+#[test]
+fn the_edge_tells_of_itself_on_the_media_domain_and_nowhere_else() {
+    for (target, route) in [
+        ("/", Route::Status(StatusForm::Page)),
+        ("/_edge/", Route::Status(StatusForm::Page)),
+        ("/_edge/status", Route::Status(StatusForm::Json)),
+        ("/_edge/purge", Route::Purge),
+    ] {
+        assert_eq!(got(target), route, "{target}");
+        let elsewhere = routed("GET", "matrix.example.com", target);
+        assert!(matches!(elsewhere, Route::Passthrough(_)), "{target}: {elsewhere:?}");
     }
 }
 

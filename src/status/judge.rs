@@ -1,0 +1,393 @@
+//! What the answers to the probes mean.
+
+use http::StatusCode;
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+
+use super::probe::{Answer, Heard, Probe};
+use super::{Check, Finding};
+use crate::config::{Config, WellKnownFields};
+use crate::headers::CF_MITIGATED;
+use crate::json;
+use crate::request::OriginError;
+use crate::route::Document;
+use crate::well_known::{STABLE_FIELD, UNSTABLE_FIELD};
+
+/// From which version on the specification has authenticated media: v1.11.
+const AUTHENTICATED_MEDIA_SINCE: u32 = 11;
+
+/// How far two clocks may be apart, in seconds.
+const MAX_SKEW_SECS: u64 = 30;
+
+const REACH: &str = "See that HOMESERVER_URL is right, that the homeserver runs, and that its \
+     firewall lets Cloudflare in.";
+const WALL: &str = "Let the edge past the protection: skip it for requests with a secret header \
+     that you set in ORIGIN_HEADERS.";
+const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver behind the edge, not one \
+     that a route of the edge covers.";
+const OLD: &str = "Upgrade the homeserver: media is open to anyone without authenticated media, \
+     and the edge's client door stays unused.";
+const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
+     of the media domain. Inside its own zone a Worker is skipped: look from outside with curl.";
+const CORS: &str = "Send Access-Control-Allow-Origin: * with the document, or web clients can't \
+     read it.";
+
+/// What the answer to a probe means.
+pub fn judge_probe(
+    probe: Probe,
+    answer: &Answer,
+    config: &Config,
+    now_unix_secs: u64,
+) -> Vec<Finding> {
+    match probe {
+        Probe::Versions => {
+            let mut findings = vec![homeserver(answer), bot_wall(answer)];
+            if let Ok(heard) = answer {
+                findings.push(authenticated_media(heard));
+                findings.push(clock(heard, now_unix_secs));
+            }
+            findings
+        }
+        Probe::Keys => vec![federation(answer)],
+        Probe::Media => vec![anonymous_reads(answer)],
+        Probe::WellKnown(document) => vec![well_known(document, answer, config)],
+    }
+}
+
+/// What the tiers have shown: whether the data centre's cache gave back what was put in, and the
+/// bucket took what was written.
+pub fn judge_tiers(config: &Config, pop: bool, bucket: Option<bool>) -> Vec<Finding> {
+    let mib = config.memory_cache_bytes / (1024 * 1024);
+    vec![
+        Finding::good(Check::Configuration, "All variables can be used."),
+        match mib {
+            0 => Finding::good(Check::Memory, "It is turned off."),
+            mib => Finding::good(Check::Memory, format!("It holds up to {mib} MiB an isolate.")),
+        },
+        if pop {
+            Finding::good(Check::Pop, "It gives back what is stored.")
+        } else {
+            Finding::bad(
+                Check::Pop,
+                "It gave nothing back.",
+                "Run the Worker on a custom domain or a route: on workers.dev there is no cache.",
+            )
+        },
+        match bucket {
+            None => Finding::good(Check::Bucket, "None is bound, which is all right."),
+            Some(true) => Finding::good(Check::Bucket, "It takes what is stored."),
+            Some(false) => Finding::bad(
+                Check::Bucket,
+                "It could not be written.",
+                "See in the Worker's log what it said, and that MEDIA_BUCKET names a bucket.",
+            ),
+        },
+    ]
+}
+
+fn homeserver(answer: &Answer) -> Finding {
+    let check = Check::Homeserver;
+    match answer {
+        Ok(heard) if heard.head.status == StatusCode::LOOP_DETECTED => {
+            Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
+        }
+        Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
+            Finding::good(check, format!("It answers in {} ms.", heard.waited_ms))
+        }
+        answer => Finding::bad(check, what(answer), REACH),
+    }
+}
+
+fn bot_wall(answer: &Answer) -> Finding {
+    let check = Check::BotWall;
+    match answer {
+        Ok(heard) if is_challenged(heard) => {
+            Finding::bad(check, "The edge's own requests are challenged.", WALL)
+        }
+        Ok(_) => Finding::good(check, "The edge's requests are let through."),
+        Err(_) => Finding::unsure(check, "The homeserver gave no answer.", REACH),
+    }
+}
+
+fn authenticated_media(heard: &Heard) -> Finding {
+    let check = Check::AuthenticatedMedia;
+    let versions = json::member(&heard.body, "versions").and_then(json::elements);
+    let minor = |version: &str| json::string(version)?.strip_prefix("v1.")?.parse::<u32>().ok();
+    let newest = versions.unwrap_or_default().into_iter().filter_map(minor).max();
+    let is_unstable = json::member(&heard.body, "unstable_features")
+        .and_then(|features| json::member(features, "org.matrix.msc3916.stable"))
+        == Some("true");
+    match newest {
+        Some(newest) if newest >= AUTHENTICATED_MEDIA_SINCE => {
+            Finding::good(check, format!("The homeserver speaks v1.{newest}."))
+        }
+        _ if is_unstable => Finding::good(check, "The homeserver announces it."),
+        _ => Finding::bad(check, "The homeserver doesn't announce it.", OLD),
+    }
+}
+
+fn clock(heard: &Heard, now_unix_secs: u64) -> Finding {
+    let check = Check::Clock;
+    match heard.date_unix_secs.map(|date| date.abs_diff(now_unix_secs)) {
+        Some(skew) if skew <= MAX_SKEW_SECS => {
+            Finding::good(check, "Edge and homeserver agree on the time.")
+        }
+        Some(skew) => Finding::bad(
+            check,
+            format!("The homeserver's clock is {skew} s away from the edge's."),
+            "Keep the homeserver's clock right (NTP): federation depends on it.",
+        ),
+        None => Finding::unsure(
+            check,
+            "The homeserver doesn't say what time it is.",
+            "Let its Date header through.",
+        ),
+    }
+}
+
+fn federation(answer: &Answer) -> Finding {
+    let check = Check::Federation;
+    match answer {
+        Ok(heard) if is_challenged(heard) => {
+            Finding::bad(check, "Requests for the server's keys are challenged.", WALL)
+        }
+        Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
+            Finding::good(check, "Other servers can read this server's keys.")
+        }
+        Ok(heard) if heard.head.status == StatusCode::NOT_FOUND => Finding::unsure(
+            check,
+            "The homeserver has no keys at HOMESERVER_URL.",
+            "Right if it doesn't federate, or does so on another port.",
+        ),
+        answer => Finding::bad(check, what(answer), REACH),
+    }
+}
+
+fn anonymous_reads(answer: &Answer) -> Finding {
+    let check = Check::AnonymousReads;
+    match answer {
+        Ok(heard) if heard.head.status == StatusCode::UNAUTHORIZED => {
+            Finding::good(check, "The homeserver refuses media without a token.")
+        }
+        Ok(heard) if heard.head.status == StatusCode::NOT_FOUND => {
+            Finding::unsure(check, "It says 404 and doesn't ask for a token.", OLD)
+        }
+        Ok(heard) if heard.head.status.is_success() => Finding::bad(
+            check,
+            "Media that doesn't exist was served to a stranger.",
+            "Something before the homeserver answers in its place: see what HOMESERVER_URL leads to.",
+        ),
+        answer => Finding::bad(check, what(answer), REACH),
+    }
+}
+
+fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
+    let check = match document {
+        Document::Client => Check::WellKnownClient,
+        Document::Server => Check::WellKnownServer,
+    };
+    let Ok(heard) = answer else {
+        return Finding::bad(check, what(answer), "See that WELL_KNOWN_URL is right.");
+    };
+    if heard.head.status == StatusCode::NOT_FOUND {
+        return Finding::unsure(check, "There is no document.", FIELD);
+    }
+    if heard.head.status != StatusCode::OK || !is_object(heard) {
+        let cure = "Clients take this for a failure of login: serve a JSON object, or a 404.";
+        return Finding::bad(check, what(answer), cure);
+    }
+    if document == Document::Client && !heard.head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+    {
+        return Finding::bad(check, "Web clients are not allowed to read it.", CORS);
+    }
+    let names: &[&str] = match config.well_known_fields {
+        WellKnownFields::Both => &[STABLE_FIELD, UNSTABLE_FIELD],
+        WellKnownFields::Stable => &[STABLE_FIELD],
+        WellKnownFields::Unstable => &[UNSTABLE_FIELD],
+    };
+    let announced: Option<Vec<_>> =
+        names.iter().map(|name| json::member(&heard.body, name)).collect();
+    let ours = match document {
+        Document::Client => config.media.to_string(),
+        Document::Server => config.media.host_and_port(),
+    };
+    match announced {
+        Some(values) if values.iter().all(|value| value.contains(&ours)) => {
+            Finding::good(check, "It names this media domain.")
+        }
+        Some(_) => Finding::unsure(
+            check,
+            "It names another media server.",
+            "Remove the field from the document if it should name this one.",
+        ),
+        None => Finding::unsure(check, "It names no media server.", FIELD),
+    }
+}
+
+/// Cloudflare says so where it asks for proof of a human.
+fn is_challenged(heard: &Heard) -> bool {
+    heard.head.headers.contains_key(&CF_MITIGATED)
+}
+
+fn is_object(heard: &Heard) -> bool {
+    json::members(&heard.body).is_some()
+}
+
+/// What came instead of what was expected.
+fn what(answer: &Answer) -> String {
+    match answer {
+        Err(OriginError::TimedOut) => "There was no answer in time.".to_owned(),
+        Err(OriginError::Unreachable) => "It could not be reached.".to_owned(),
+        Ok(heard) if heard.head.status == StatusCode::OK => {
+            "The answer is not a JSON object.".to_owned()
+        }
+        Ok(heard) => format!("The answer was {}.", heard.head.status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::request::OriginHead;
+    use crate::status::Level;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    const NOW: u64 = 1_700_000_000;
+    const VERSIONS: &str = r#"{"versions":["r0.6.1","v1.1","v1.12"]}"#;
+
+    fn heard(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Answer {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        Ok(Heard {
+            head: OriginHead { status, headers },
+            body: body.to_owned(),
+            waited_ms: 12,
+            date_unix_secs: Some(NOW - 3),
+        })
+    }
+
+    fn level(probe: Probe, answer: &Answer, check: Check) -> Level {
+        let findings = judge_probe(probe, answer, &config(&[]).unwrap(), NOW);
+        let finding = findings.iter().find(|finding| finding.check == check).unwrap();
+        assert_eq!(finding.level == Level::Good, finding.cure.is_none(), "{finding:?}");
+        finding.level
+    }
+
+    fn versions(answer: &Answer, check: Check) -> Level {
+        level(Probe::Versions, answer, check)
+    }
+
+    #[test]
+    fn a_homeserver_that_answers_is_good_and_any_other_is_bad() {
+        assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::Homeserver), Level::Good);
+        for answer in [
+            heard(200, "<html>", &[]),
+            heard(502, "{}", &[]),
+            heard(508, "{}", &[]),
+            Err(OriginError::TimedOut),
+            Err(OriginError::Unreachable),
+        ] {
+            assert_eq!(versions(&answer, Check::Homeserver), Level::Bad, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_wall_against_bots_is_found() {
+        let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
+        assert_eq!(versions(&wall, Check::BotWall), Level::Bad);
+        assert_eq!(level(Probe::Keys, &wall, Check::Federation), Level::Bad);
+        assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::BotWall), Level::Good);
+    }
+
+    #[test]
+    fn authenticated_media_is_told_by_version_or_by_name() {
+        for (body, expected) in [
+            (VERSIONS, Level::Good),
+            (r#"{"versions":["v1.10"]}"#, Level::Bad),
+            (
+                r#"{"versions":["v1.10"],"unstable_features":{"org.matrix.msc3916.stable":true}}"#,
+                Level::Good,
+            ),
+            ("{}", Level::Bad),
+        ] {
+            let answer = heard(200, body, &[]);
+            assert_eq!(versions(&answer, Check::AuthenticatedMedia), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ_by_half_a_minute() {
+        for (date, expected) in [
+            (Some(NOW), Level::Good),
+            (Some(NOW - 30), Level::Good),
+            (Some(NOW + 31), Level::Bad),
+            (None, Level::Unsure),
+        ] {
+            let answer =
+                heard(200, VERSIONS, &[]).map(|heard| Heard { date_unix_secs: date, ..heard });
+            assert_eq!(versions(&answer, Check::Clock), expected, "{date:?}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_to_be_refused() {
+        for (status, expected) in
+            [(401, Level::Good), (404, Level::Unsure), (200, Level::Bad), (500, Level::Bad)]
+        {
+            let answer = heard(status, "{}", &[]);
+            assert_eq!(level(Probe::Media, &answer, Check::AnonymousReads), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn keys_are_to_be_read() {
+        for (status, body, expected) in
+            [(200, "{}", Level::Good), (404, "{}", Level::Unsure), (200, "x", Level::Bad)]
+        {
+            let answer = heard(status, body, &[]);
+            assert_eq!(level(Probe::Keys, &answer, Check::Federation), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn well_known_is_to_name_this_media_domain_to_everyone() {
+        const OURS: &str = r#"{"m.media_server":{"base_url":"https://media.example.com"},
+            "com.beeper.msc3859.m.media_server":{"base_url":"https://media.example.com"}}"#;
+        let cors = [("access-control-allow-origin", "*")];
+        let client = Probe::WellKnown(Document::Client);
+        for (answer, expected) in [
+            (heard(200, OURS, &cors), Level::Good),
+            (heard(200, OURS, &[]), Level::Bad),
+            (heard(200, "{}", &cors), Level::Unsure),
+            (heard(200, &OURS.replace("media.example", "other.example"), &cors), Level::Unsure),
+            (heard(404, "", &[]), Level::Unsure),
+            (heard(500, "", &cors), Level::Bad),
+            (heard(200, "<html>", &cors), Level::Bad),
+            (Err(OriginError::Unreachable), Level::Bad),
+        ] {
+            assert_eq!(level(client, &answer, Check::WellKnownClient), expected, "{answer:?}");
+        }
+        let server = heard(
+            200,
+            r#"{"m.media_server":"media.example.com:443",
+                "com.beeper.msc3859.m.media_server":"media.example.com:443"}"#,
+            &[],
+        );
+        let probe = Probe::WellKnown(Document::Server);
+        assert_eq!(level(probe, &server, Check::WellKnownServer), Level::Good);
+    }
+
+    #[test]
+    fn tiers_are_good_when_they_store() {
+        let config = config(&[]).unwrap();
+        let bad = |pop, bucket| {
+            let findings = judge_tiers(&config, pop, bucket);
+            findings.into_iter().filter(|finding| finding.level == Level::Bad).count()
+        };
+        assert_eq!((bad(true, None), bad(true, Some(true))), (0, 0));
+        assert_eq!((bad(false, None), bad(true, Some(false))), (1, 1));
+    }
+}

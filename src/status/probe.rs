@@ -1,0 +1,86 @@
+//! What is asked to find the status out.
+
+use http::Method;
+use http::header::HeaderMap;
+
+use crate::config::Config;
+use crate::forwarding::ask_for_identity;
+use crate::headers::LOOP;
+use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
+use crate::route::Document;
+
+/// How long each may take.
+const PATIENCE: Patience = Patience::Millis(5_000);
+
+/// The most that is read of an answer, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A question to find the status out with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Which versions the homeserver speaks.
+    Versions,
+    /// Its signing keys.
+    Keys,
+    /// Media that doesn't exist, without a token.
+    Media,
+    /// One of the well-known documents, as strangers find it.
+    WellKnown(Document),
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Heard {
+    /// The head.
+    pub head: OriginHead,
+    /// The body, if it was text and not too long.
+    pub body: String,
+    /// How long the head took, in milliseconds.
+    pub waited_ms: u64,
+    /// Its `Date`, in seconds since the Unix epoch.
+    pub date_unix_secs: Option<u64>,
+}
+
+/// What came of a probe.
+pub type Answer = Result<Heard, OriginError>;
+
+/// All probes.
+pub fn probes(config: &Config) -> [(Probe, OriginRequest); 5] {
+    [
+        Probe::Versions,
+        Probe::Keys,
+        Probe::Media,
+        Probe::WellKnown(Document::Client),
+        Probe::WellKnown(Document::Server),
+    ]
+    .map(|probe| (probe, probe.request(config)))
+}
+
+impl Probe {
+    fn request(self, config: &Config) -> OriginRequest {
+        let (homeserver, server_name) = (&config.homeserver, &config.server_name);
+        let mut set = HeaderMap::new();
+        ask_for_identity(&mut set);
+        let url = match self {
+            Self::Versions => format!("{homeserver}/_matrix/client/versions"),
+            Self::Keys => format!("{homeserver}/_matrix/key/v2/server"),
+            Self::Media => {
+                format!("{homeserver}/_matrix/client/v1/media/download/{server_name}/edge-status")
+            }
+            Self::WellKnown(document) => format!("{}{}", config.well_known, document.path()),
+        };
+        let is_for_homeserver = !matches!(self, Self::WellKnown(_));
+        if is_for_homeserver {
+            // Strangers ask for well-known without it, and may reach us.
+            set.insert(LOOP, own_value(server_name.as_str()));
+        }
+        OriginRequest {
+            method: Method::GET,
+            url,
+            keep: Keep::Nothing,
+            set,
+            is_for_homeserver,
+            patience: PATIENCE,
+        }
+    }
+}
