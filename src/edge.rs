@@ -22,13 +22,18 @@ mod uploads;
 mod vars;
 mod well_known;
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{self, Poll};
 
 use ::http::Method;
+use js_sys::Promise;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
-use worker::worker_sys::R2Bucket;
-use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, event};
+use worker::worker_sys::{Context, R2Bucket};
+use worker::{Env, console_error};
 
 use self::report::Recorder;
 use crate::admin::authorize;
@@ -51,12 +56,26 @@ struct Call {
     recorder: Recorder,
 }
 
-#[event(fetch)]
-async fn fetch(
+/// Answers a request, with a response or a promise of one.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "only public functions are exported")]
+pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> JsValue {
+    let mut answering: Answering = Box::pin(answer_and_report(request, env, context));
+    // A hit in memory waits for nothing, and a promise would cost as much as finding it.
+    match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        Poll::Ready(Ok(response)) => response,
+        Poll::Ready(Err(error)) => Promise::reject(&error).into(),
+        Poll::Pending => future_to_promise(answering).into(),
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>>;
+
+async fn answer_and_report(
     request: web_sys::Request,
     env: Env,
     context: Context,
-) -> worker::Result<web_sys::Response> {
+) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
     let answer = answer(request, &env, context, &recorder).await;
     let response = answer.or_else(|error| {
@@ -64,11 +83,13 @@ async fn fetch(
         reject(&recorder, &Rejection::Internal)
     })?;
     recorder.finish(&env, &response);
-    Ok(response)
+    Ok(response.into())
 }
 
-#[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+/// Does what is to be done from time to time.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "only public functions are exported")]
+pub async fn scheduled(_event: JsValue, env: Env, _context: Context) {
     if let Ok(config) = vars::config(&env).as_ref() {
         feed::follow(config, bucket::bound(&env).as_ref()).await;
     }

@@ -3,8 +3,6 @@
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use std::time::Duration;
-
 use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -25,7 +23,7 @@ const BINDING: &str = "MEDIA_BUCKET";
 const RECORD: &str = "record";
 
 /// How long the bucket may take for a head, before the origin is the nearer one.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_MILLIS: u32 = 2_000;
 
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
@@ -176,7 +174,9 @@ async fn put(
 
 async fn get(bucket: &R2Bucket, key: &CacheKey, options: &JsValue) -> Option<R2ObjectBody> {
     let outcome = match bucket.get(key.to_string(), options.clone()) {
-        Ok(operation) => within(PATIENCE, operation).await.unwrap_or_else(|| Err("slow".into())),
+        Ok(operation) => {
+            within(PATIENCE_MILLIS, operation).await.unwrap_or_else(|| Err("slow".into()))
+        }
         Err(error) => Err(error),
     };
     let found = told("get", outcome)?;

@@ -5,16 +5,16 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use ::http::header::{CONTENT_RANGE, RANGE};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
-use worker::{Context, Delay, console_warn};
+use worker::console_warn;
+use worker::worker_sys::Context;
 
-use super::tasks::detach;
+use super::tasks::{detach, sleep};
 use super::{describe, streams};
 use crate::cache_key::CacheKey;
 use crate::config::Config;
@@ -26,7 +26,7 @@ const NAME: &str = "matrix-media-edge";
 
 /// How often a new entry is looked for, and how long apart: each pause is twice the one before.
 const COMMIT_LOOKS: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(30);
+const FIRST_PAUSE_MILLIS: u32 = 30;
 
 #[wasm_bindgen]
 extern "C" {
@@ -89,7 +89,7 @@ pub(super) fn store(
             return false;
         }
         let Some(last) = length.checked_sub(1) else { return true };
-        let mut pause = FIRST_PAUSE;
+        let mut pause_millis = FIRST_PAUSE_MILLIS;
         for look in 0..COMMIT_LOOKS {
             match match_range(&config, &key, ByteRange { first: last, last }).await {
                 Some(found) => {
@@ -105,8 +105,8 @@ pub(super) fn store(
                 None if look > 0 => remove(&context, &config, &key),
                 None => {}
             }
-            Delay::from(pause).await;
-            pause *= 2;
+            let _ = sleep(pause_millis).await;
+            pause_millis *= 2;
         }
         false
     }

@@ -3,7 +3,6 @@
 //! stored response with a permission of its own.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::JsValue;
@@ -19,7 +18,7 @@ pub(super) const MAX_AWAITED: usize = 3;
 
 /// How long others wait for each. Asking for a small body takes no longer where anyone would want
 /// to wait.
-const MAX_WAIT: Duration = Duration::from_secs(3);
+const MAX_WAIT_MILLIS: u32 = 3_000;
 
 thread_local! {
     /// Few at any time, so a list will do.
@@ -61,7 +60,7 @@ pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
         fill.map(|(.., done)| done.clone())
     });
     let Some(done) = done else { return false };
-    within(MAX_WAIT, done).await.is_some()
+    within(MAX_WAIT_MILLIS, done).await.is_some()
 }
 
 impl Drop for Fill {

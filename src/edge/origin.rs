@@ -1,8 +1,6 @@
 //! `fetch` to the origin: no redirect followed, no cache of the platform's in between, a deadline
 //! on the head and none on the body.
 
-use std::time::Duration;
-
 use ::http::header::CONNECTION;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
@@ -92,12 +90,10 @@ async fn send(
     let fetch = global_fetch(&request_out);
     let answer = match request.patience {
         Patience::Client => JsFuture::from(fetch).await,
-        Patience::Millis(millis) => {
-            within(Duration::from_millis(millis.into()), fetch).await.ok_or_else(|| {
-                controller.abort();
-                OriginError::TimedOut
-            })?
-        }
+        Patience::Millis(millis) => within(millis, fetch).await.ok_or_else(|| {
+            controller.abort();
+            OriginError::TimedOut
+        })?,
     };
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
     Ok(Answer { head: http::origin_head(&response), response })

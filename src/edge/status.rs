@@ -1,7 +1,8 @@
 //! Runs the checks, keeps their results for a while, and tells them.
 
 use ::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use ::http::{Method, StatusCode};
 use futures_util::future::join5;
@@ -62,7 +63,7 @@ async fn json(call: &Call) -> Result<Response, JsValue> {
     let is_admin = match authorize(&call.head, &call.config) {
         Ok(()) => true,
         // Whoever shows a token wants more than all may see.
-        Err(Rejection::NotAdmin) if call.head.headers.contains_key("authorization") => {
+        Err(Rejection::NotAdmin) if call.head.headers.contains_key(AUTHORIZATION) => {
             return call.reject(&Rejection::NotAdmin);
         }
         Err(_) => false,
@@ -81,8 +82,8 @@ async fn answer_page(call: &Call, is_admin: bool, notice: &str) -> Result<Respon
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_CSP)),
-        (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
-        (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
     let status = if notice.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
     let text = page(&told(call, is_admin).await?, call.config.admin_token.is_some(), notice);

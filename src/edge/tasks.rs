@@ -1,22 +1,33 @@
 //! Things that take their time: what goes on after the answer, and what may take too long.
 
-use std::pin::{Pin, pin};
-use std::time::Duration;
+use std::pin::Pin;
 
-use futures_util::future::{Either, select};
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
-use worker::{Context, Delay};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use worker::console_error;
+use worker::worker_sys::Context;
+
+#[wasm_bindgen(module = "/src/edge/tasks.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = sleep)]
+    fn sleep_promise(millis: u32) -> Promise;
+
+    #[wasm_bindgen(js_name = within)]
+    fn within_promise(operation: Promise, millis: u32) -> Promise;
+}
 
 /// Lets a task go on after the answer.
 pub(super) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
     // Boxed, since the glue to the runtime is compiled once for each type of task.
-    spawn(context, Box::pin(task));
+    let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
+    wait_until(context, &future_to_promise(settled(task)));
 }
 
-fn spawn(context: &Context, task: Pin<Box<dyn Future<Output = ()>>>) {
-    context.wait_until(task);
+async fn settled(task: Pin<Box<dyn Future<Output = ()>>>) -> Result<JsValue, JsValue> {
+    task.await;
+    Ok(JsValue::UNDEFINED)
 }
 
 /// Lets an operation of the runtime go on after the answer, whatever comes of it.
@@ -26,13 +37,22 @@ pub(super) fn forget(context: &Context, operation: Promise) {
     });
 }
 
+fn wait_until(context: &Context, operation: &Promise) {
+    if context.wait_until(operation).is_err() {
+        console_error!("the runtime would not wait");
+    }
+}
+
+/// Waits.
+pub(super) fn sleep(millis: u32) -> JsFuture {
+    sleep_promise(millis).into()
+}
+
 /// Waits for an operation of the runtime, but no longer than this.
-pub(super) async fn within(
-    patience: Duration,
-    operation: Promise,
-) -> Option<Result<JsValue, JsValue>> {
-    match select(JsFuture::from(operation), pin!(Delay::from(patience))).await {
-        Either::Left((outcome, _)) => Some(outcome),
-        Either::Right(_) => None,
+pub(super) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
+    match JsFuture::from(within_promise(operation, millis)).await {
+        // The runtime's own errors are objects.
+        Err(error) if error.is_undefined() => None,
+        outcome => Some(outcome),
     }
 }

@@ -1,16 +1,15 @@
 //! Fetches well-known documents, and keeps the last good copy of each in the PoP cache.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use ::http::{Method, StatusCode};
 use futures_util::future::{Either, select};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
-use worker::Delay;
 
 use super::origin::Answer;
+use super::tasks::sleep;
 use super::{Call, cache, clock, http, origin, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::{CacheKey, Subject};
@@ -32,7 +31,7 @@ pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, 
     {
         return respond(call, reply, None);
     }
-    let deadline = pin!(Delay::from(Duration::from_millis(PATIENCE_MILLIS.into())));
+    let deadline = sleep(PATIENCE_MILLIS);
     let (fetched, body) = match select(pin!(fetch(call, document)), deadline).await {
         Either::Left((fetched, _)) => fetched?,
         Either::Right(_) => (Fetched::Failed(OriginError::TimedOut), None),

@@ -70,7 +70,7 @@ fn secrets_for_the_homeserver_do_not_reach_the_website() {
 fn nothing_passes_on_the_media_domain() {
     let world = shared();
     for path in [
-        "/",
+        "/index.html",
         "/_matrix/client/versions",
         "/_matrix/client/v3/login",
         "/_matrix/federation/v1/version",
