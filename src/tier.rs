@@ -1,5 +1,10 @@
 //! Where stored responses are kept, from the nearest to the farthest.
 
+use crate::cache_key::CacheKey;
+use crate::config::Config;
+use crate::purge::Purges;
+use crate::stored::StoredMeta;
+
 /// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
@@ -27,6 +32,18 @@ impl Tier {
             Self::Bucket => "bucket",
         }
     }
+}
+
+/// Whether what a tier holds under `key` may be used at all: it is not too old, and nobody has
+/// purged it since it came.
+pub fn is_usable(
+    meta: &StoredMeta,
+    key: &CacheKey,
+    purges: &Purges,
+    config: &Config,
+    now_unix_secs: u64,
+) -> bool {
+    !meta.is_expired(config, now_unix_secs) && !purges.covers(key, meta.stored_unix_secs())
 }
 
 /// Whether a body of this length is read whole, and so may be kept in memory.

@@ -14,7 +14,7 @@ use super::{Call, bucket, cache, clock, describe, http, memory, streams};
 use crate::cache_key::CacheKey;
 use crate::range::ByteRange;
 use crate::stored::{STORED_META, StoredMeta};
-use crate::tier::{Tier, is_small};
+use crate::tier::{self, Tier, is_small};
 
 /// A stored response.
 pub(super) struct Found {
@@ -137,8 +137,7 @@ fn remove_from_bucket(call: &Call, key: &CacheKey) {
 }
 
 fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta) -> bool {
-    !meta.is_expired(&call.config, clock::now_unix_secs())
-        && !call.purges.covers(key, meta.stored_unix_secs())
+    tier::is_usable(meta, key, &call.purges, &call.config, clock::now_unix_secs())
 }
 
 /// Reads a small body into memory, once for all who want it now.
