@@ -84,15 +84,20 @@ impl Purges {
         self.0.iter().any(|purge| stored_unix_secs <= purge.at_unix_secs && purge.prefix.is_of(key))
     }
 
-    /// Adds a purge, and forgets those that cover nothing any more: nothing is kept for longer than
-    /// `CACHE_SECONDS`.
+    /// Adds a purge.
     pub fn add(&mut self, prefixes: Vec<KeyPrefix>, now_unix_secs: u64, config: &Config) {
-        self.0.retain(|purge| {
-            now_unix_secs <= purge.at_unix_secs.saturating_add(config.cache_seconds)
-                && !prefixes.contains(&purge.prefix)
-        });
+        self.0.retain(|purge| !prefixes.contains(&purge.prefix));
         let new = |prefix| Purge { prefix, at_unix_secs: now_unix_secs };
         self.0.extend(prefixes.into_iter().map(new));
+        self.forget(now_unix_secs, config);
+    }
+
+    /// Forgets those that cover nothing any more, since nothing is kept for longer than
+    /// `CACHE_SECONDS`, and makes one of the oldest where there are too many.
+    pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
+        self.0.retain(|purge| {
+            now_unix_secs <= purge.at_unix_secs.saturating_add(config.cache_seconds)
+        });
         if self.0.len() > MAX_PURGES {
             let oldest: Vec<_> = self.0.drain(..MAX_PURGES / 2).collect();
             let at_unix_secs = oldest.iter().map(|purge| purge.at_unix_secs).max().unwrap_or(0);

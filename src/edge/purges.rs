@@ -45,7 +45,7 @@ pub(super) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Pu
         }
         (None, None) => Purges::default(),
     };
-    remember(list, now)
+    remember(list, now, config)
 }
 
 /// Answers the admin's request to purge.
@@ -72,12 +72,13 @@ pub(super) async fn purge(config: &Config, bucket: Option<&R2Bucket>, scopes: &[
     let mut list = KNOWN.with_borrow(|(known, _)| (**known).clone());
     list.merge(look_up(config).await.unwrap_or_default());
     list.add(prefixes.clone(), now, config);
-    let is_listed = match bucket {
-        Some(bucket) => write_to_bucket(bucket, &mut list).await,
-        None => true,
+    let is_in_bucket = match bucket {
+        Some(bucket) => Some(write_to_bucket(bucket, &mut list).await),
+        None => None,
     };
-    write_here(config, bucket.is_some(), &list).await;
-    remember(list, now);
+    let is_here = write_here(config, bucket.is_some(), &list).await;
+    let is_listed = is_in_bucket.unwrap_or(is_here);
+    remember(list, now, config);
     let memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
     let mut in_bucket = bucket.map(|_| (0, true));
     if let (Some(bucket), Some((removed, is_all))) = (bucket, &mut in_bucket) {
@@ -104,13 +105,15 @@ async fn write_to_bucket(bucket: &R2Bucket, list: &mut Purges) -> bool {
     false
 }
 
-/// With a bucket, what is here is a copy of what is there, and as old as it may be.
-async fn write_here(config: &Config, is_copy: bool, list: &Purges) {
+/// With a bucket, what is here is a copy of what is there, and as old as it may be. Says whether it
+/// was written, as far as the platform tells.
+async fn write_here(config: &Config, is_copy: bool, list: &Purges) -> bool {
     let seconds = if is_copy { PURGES_FRESH_SECS } else { config.cache_seconds };
     let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(seconds))]);
     let head = ReplyHead::new(StatusCode::OK, headers);
-    if let Ok(entry) = http::text_response(&head, &list.to_text()) {
-        cache::put(config, &key(), &entry).await;
+    match http::text_response(&head, &list.to_text()) {
+        Ok(entry) => cache::put(config, &key(), &entry).await,
+        Err(_) => false,
     }
 }
 
@@ -120,10 +123,15 @@ async fn look_up(config: &Config) -> Option<Purges> {
     Purges::parse(std::str::from_utf8(&text).ok()?)
 }
 
-fn remember(list: Purges, now_unix_secs: u64) -> Rc<Purges> {
-    let list = Rc::new(list);
-    KNOWN.replace((Rc::clone(&list), now_unix_secs));
-    list
+/// Takes a list in. What is known stands, whatever has become of the list since.
+fn remember(mut list: Purges, now_unix_secs: u64, config: &Config) -> Rc<Purges> {
+    KNOWN.with_borrow_mut(|(known, read_unix_secs)| {
+        list.merge((**known).clone());
+        list.forget(now_unix_secs, config);
+        *known = Rc::new(list);
+        *read_unix_secs = now_unix_secs;
+        Rc::clone(known)
+    })
 }
 
 fn key() -> CacheKey {
