@@ -50,7 +50,8 @@ static KEPT: [HeaderName; 10] = [
 pub struct StoredMeta {
     /// The key it was stored under: an entry that turns up under another is not used.
     key: String,
-    /// When the origin sent it, in seconds since the Unix epoch.
+    /// When the origin was asked for it, in seconds since the Unix epoch: a purge covers what is
+    /// still on its way.
     stored_unix_secs: u64,
     /// Length of the body in bytes.
     length_bytes: u64,
@@ -99,14 +100,14 @@ impl StoredMeta {
         head: &OriginHead,
         permission: Permission,
         length_bytes: u64,
-        now_unix_secs: u64,
+        asked_unix_secs: u64,
     ) -> Self {
         let headers = KEPT
             .iter()
             .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
             .collect();
         let key = key.to_string();
-        Self { key, stored_unix_secs: now_unix_secs, length_bytes, permission, headers }
+        Self { key, stored_unix_secs: asked_unix_secs, length_bytes, permission, headers }
     }
 
     /// Reads a record, or says nothing if it is of another version or of another key.
@@ -204,7 +205,7 @@ impl StoredMeta {
         &self.permission
     }
 
-    /// When the origin sent it, in seconds since the Unix epoch.
+    /// When the origin was asked for it, in seconds since the Unix epoch.
     pub fn stored_unix_secs(&self) -> u64 {
         self.stored_unix_secs
     }

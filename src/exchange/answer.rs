@@ -120,7 +120,7 @@ pub(super) fn fetched(
     origin: &OriginHead,
     Fetched { permission, method, forward }: Fetched,
     leases: LeaseChange,
-    now_unix_secs: u64,
+    asked_unix_secs: u64,
 ) -> Outcome {
     let mut status = forwarded(forward, Some(origin.status));
     let storable = if method == Method::HEAD {
@@ -132,7 +132,7 @@ pub(super) fn fetched(
         Ok(length) => {
             status.is_stored = true;
             let key = &exchange.key;
-            EntryChange::Store(StoredMeta::new(key, origin, permission, length, now_unix_secs))
+            EntryChange::Store(StoredMeta::new(key, origin, permission, length, asked_unix_secs))
         }
         Err(reason) => {
             status.detail = Some(reason.as_str());

@@ -165,7 +165,7 @@ impl Pending {
             }
             (Aim::FetchRedirected(..), StatusCode::OK) => {
                 let fetched = Fetched { permission: Permission::Redirect, method, forward };
-                answer::fetched(&exchange, &origin, fetched, LeaseChange::Keep, now_unix_secs)
+                answer::fetched(&exchange, &origin, fetched, LeaseChange::Keep, asked_unix_secs)
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(..), _) => nonsense(&exchange, forward),
@@ -178,7 +178,7 @@ impl Pending {
             }
             (_, StatusCode::OK) => {
                 let fetched = Fetched { permission: Permission::of(&origin), method, forward };
-                answer::fetched(&exchange, &origin, fetched, granted, now_unix_secs)
+                answer::fetched(&exchange, &origin, fetched, granted, asked_unix_secs)
             }
             // We sent no such precondition, and no range.
             (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT) => {
