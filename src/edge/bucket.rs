@@ -47,8 +47,10 @@ pub(super) async fn look_up(
     let is_whole = |meta: &StoredMeta| length_of(&object) == Some(meta.length_bytes());
     match meta.filter(is_whole) {
         Some(meta) => Some((meta, body)),
+        // It would stand in the way of a good one for ever.
         None => {
             let _ = JsFuture::from(body.cancel()).await;
+            remove(bucket, key).await;
             None
         }
     }
