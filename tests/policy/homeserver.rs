@@ -164,7 +164,10 @@ impl Media {
     /// so that only their names and bytes tell them apart.
     pub(crate) fn bytes(&self, what: &str) -> Vec<u8> {
         let length = if what == CONTENT { self.length } else { THUMBNAIL_LENGTH };
-        format!("{what} of {} ", self.mxc()).bytes().cycle().take(length).collect()
+        let phrase = format!("{what} of {} ", self.mxc());
+        let mut bytes = phrase.repeat(length.div_ceil(phrase.len())).into_bytes();
+        bytes.truncate(length);
+        bytes
     }
 
     pub(crate) fn content_type(&self, what: &str) -> &'static str {

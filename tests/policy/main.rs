@@ -1,9 +1,12 @@
-//! The whole exchange, natively: the real policy between a model of the homeserver, a cache that
-//! may lose anything, and a clock that the tests set.
+//! The whole exchange, natively: the real policy between a model of the homeserver, tiers of
+//! stores that may lose anything, and a clock that the tests set.
 
 mod ask;
+mod edge;
 mod homeserver;
+mod lease_store;
 mod oracle;
+mod purged;
 mod random;
 mod scenario;
 mod scene;
@@ -13,4 +16,6 @@ mod world;
 mod exchange;
 mod leases;
 mod properties;
+mod purges;
 mod representations;
+mod tiers;

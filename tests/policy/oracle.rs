@@ -6,6 +6,8 @@
 //! from the second it was asked for, and ends less than `n` seconds after it was said.
 //! *Representation*: status, head and bytes are those of that media and nothing else.
 //! *Refusals*: the origin's own, to the letter.
+//! *Retention*: what is looked up is younger than `CACHE_SECONDS`, and the origin was asked for it
+//! after every purge of it that was heard of. A body that is open already may go on.
 
 use http::Method;
 use http::header::{
@@ -19,6 +21,7 @@ use matrix_media_edge::route::Door;
 use percent_encoding::percent_decode_str;
 
 use crate::ask::{Ask, Span, What};
+use crate::edge::pop_of;
 use crate::homeserver::{HOMESERVER, Media, envelope};
 use crate::world::{Answered, Exchanged, Flight, Reply, Word, World};
 
@@ -67,6 +70,7 @@ pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
         },
     };
     permission(world, answered, ground)?;
+    retention(world, answered)?;
     representation(world, answered)
 }
 
@@ -120,7 +124,7 @@ fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
     })?;
     expect(is_hit == reply.headers.contains_key(AGE), || "Age is for hits".into())?;
     expect(talk.len() <= MAX_QUESTIONS, || format!("{} questions", talk.len()))?;
-    let Some((stored, _)) = found.stored.as_ref() else { return Ok(()) };
+    let Some(stored) = found.stored.as_ref().map(|stored| &stored.meta) else { return Ok(()) };
     let lasts = |since: Option<u64>| {
         let seconds = world.config.lease.lease_seconds;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
@@ -189,6 +193,19 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let token_is_good = token_is_good || ground == Ground::Identity;
     expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
     expect(media_is_good, || format!("{} for the media", complaint()))
+}
+
+fn retention(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+    let Some(stored) = flight.found.stored.as_ref().filter(|_| reply.is_stored) else {
+        return Ok(());
+    };
+    let media = (flight.ask.media, &world.homeserver.media[flight.ask.media]);
+    let (asked, tier) = (stored.body.asked, stored.tier.as_str());
+    let age_secs = flight.found.now_unix_secs.saturating_sub(asked.edge_ms / 1000);
+    expect(age_secs < world.config.cache_seconds, || format!("{age_secs} s old, from {tier}"))?;
+    expect(!world.purged.dooms(&flight.found.heard, media, asked.now_ms), || {
+        format!("purged, and served from {tier} as of {} ms", asked.now_ms)
+    })
 }
 
 /// Whether it was asked with the client's own credential for what the client wants.
@@ -346,8 +363,13 @@ impl Word {
         matches!(self.status, 200 | 304)
     }
 
-    /// A refusal that another isolate heard is not known here, as long as this one remembers a yes.
+    /// A yes is known at its data centre. A refusal that another isolate heard is not known here,
+    /// as long as this one remembers a yes.
     fn is_heard_by(&self, isolate: usize) -> bool {
-        self.is_yes() || self.isolate == isolate
+        if self.is_yes() {
+            pop_of(self.isolate) == pop_of(isolate)
+        } else {
+            self.isolate == isolate && !self.is_forgotten
+        }
     }
 }

@@ -8,20 +8,27 @@ use http::Method;
 use matrix_media_edge::route::Door;
 
 use crate::ask::{Ask, Credential, Extra, Span, Validator, What};
+use crate::edge::{Place, pop_of};
 use crate::homeserver::{
     Cdn, Habits, Health, Homeserver, Media, NO_PICTURE, Quirk, SERVER_NAME, Token, Validators,
 };
 use crate::oracle;
+use crate::purged::What as Doomed;
 use crate::random::Random;
-use crate::store::{Fault, Memory};
+use crate::store::{Fault, Spoil};
 use crate::world::{Answered, World};
+
+/// Too large to be kept in memory.
+const LARGE_BYTES: usize = 300_000;
 
 const TOKENS: usize = 4;
 const MEDIA: usize = 4;
+const REMOTE: &str = "remote.example.org";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     vars: Vec<(&'static str, String)>,
+    has_bucket: bool,
     habits: Habits,
     media: Vec<Media>,
     pub(crate) operations: Vec<Operation>,
@@ -50,10 +57,13 @@ pub(crate) enum Operation {
     TurnOdd(Quirk),
     TurnCdn(Cdn),
     Upgrade(Habits),
-    Fail(Fault),
-    Evict(usize),
-    Settle,
+    Fail(Place, Fault),
+    Evict(Place, usize),
+    Settle(Place),
+    Spoil(Place, usize, Spoil),
     Restart(usize),
+    /// An admin's request to purge comes to an isolate.
+    Purge(usize, Doomed),
 }
 
 /// What is wrong, and with which operation.
@@ -69,33 +79,40 @@ impl Scenario {
         let stale_seconds: u64 = random.pick(&[0, 0, 3, 600]);
         let is_pair = random.once_in(3);
         let is_remembering = lease_seconds + stale_seconds > 0;
+        let has_bucket = random.once_in(2);
+        let has_purges = random.once_in(3);
         let habits = habits(random);
         let media = (0..MEDIA).map(|index| media(random, index, is_pair || !is_remembering));
         let media = media.collect();
-        let vars = vec![
+        let mut vars = vec![
             ("LEASE_SECONDS", lease_seconds.to_string()),
             ("STALE_IF_ERROR_SECONDS", stale_seconds.to_string()),
             ("LEASE_SCOPE", if is_pair { "token+media" } else { "token" }.to_owned()),
             ("ORIGIN_REDIRECTS", random.pick(&["follow", "follow", "pass"]).to_owned()),
             ("CACHE_SECONDS", random.pick(&["5", "2592000"]).to_owned()),
+            ("MEMORY_CACHE_MIB", random.pick(&["0", "1", "1"]).to_owned()),
         ];
+        vars.extend(has_purges.then(|| ("ADMIN_TOKEN", "a-token-of-the-admin".to_owned())));
         let bounds = [lease_seconds, stale_seconds].map(|seconds| seconds * 1000);
         let plot = Plot {
             tokens: random.pick(&[1, 2, 2, TOKENS]),
             media: random.pick(&[1, 1, 2, MEDIA]),
-            isolates: random.pick(&[1, 1, 1, 2]),
-            has_steps: random.once_in(5),
+            isolates: random.pick(&[&[0], &[0], &[0, 1], &[0, 2], &[0, 1, 2, 3]]),
+            has_bucket,
+            has_purges,
+            has_steps: !has_purges && random.once_in(5),
             has_restrictions: is_pair || !is_remembering,
             is_plain: random.once_in(2),
             pauses_ms: bounds
                 .iter()
                 .flat_map(|ms| [*ms, ms.saturating_sub(1), ms / 4 * 3, ms / 2 + 300])
                 .chain([999])
+                .chain(if has_purges { &[1000, 29_999, 30_000, 60_000][..] } else { &[] }.to_vec())
                 .collect(),
         };
         let length = 10 + random.below(26);
         let draw = |_| plot.operation(random);
-        Self { vars, habits, media, operations: (0..length).map(draw).collect() }
+        Self { vars, has_bucket, habits, media, operations: (0..length).map(draw).collect() }
     }
 
     /// Plays it: the number of answers, or the first thing that is wrong. A panic is wrong, too.
@@ -119,7 +136,7 @@ impl Scenario {
 
     fn world(&self) -> World {
         let vars: Vec<_> = self.vars.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        let mut world = World::new(&vars, self.habits);
+        let mut world = World::new(&vars, self.habits, self.has_bucket);
         world.homeserver.media.clone_from(&self.media);
         world.homeserver.tokens = tokens();
         world
@@ -173,9 +190,9 @@ fn habits(random: &mut Random) -> Habits {
 
 fn media(random: &mut Random, index: usize, is_restrictable: bool) -> Media {
     Media {
-        server_name: random.pick(&[SERVER_NAME, SERVER_NAME, "remote.example.org"]),
+        server_name: random.pick(&[SERVER_NAME, SERVER_NAME, REMOTE]),
         id: format!("media{index}"),
-        length: random.pick(&[0, 1, 17, 40]),
+        length: if random.once_in(400) { LARGE_BYTES } else { random.pick(&[0, 1, 17, 40]) },
         content_type: random.pick(&["image/png", "video/mp4", NO_PICTURE]),
         disposition: random.pick(&[
             None,
@@ -194,7 +211,10 @@ fn media(random: &mut Random, index: usize, is_restrictable: bool) -> Media {
 struct Plot {
     tokens: usize,
     media: usize,
-    isolates: usize,
+    isolates: &'static [usize],
+    has_bucket: bool,
+    has_purges: bool,
+    /// Whether the edge's clock may step: then nothing is said of when a purge is heard of.
     has_steps: bool,
     has_restrictions: bool,
     /// Whether clients ask for media and nothing else.
@@ -216,9 +236,10 @@ impl Plot {
                 };
                 let delay_ms = random.pick(&[0, 0, 0, 400, 1000, 8000]);
                 let is_awaited = !random.once_in(6);
-                Operation::Ask(ask, random.below(self.isolates), is_awaited.then_some(delay_ms))
+                Operation::Ask(ask, random.pick(self.isolates), is_awaited.then_some(delay_ms))
             }
             16..18 => Operation::Advance(random.below(4)),
+            22 if self.has_purges => self.purge(random, media),
             22 if self.has_steps => Operation::StepClock(random.pick(&[-100, -3, -1, 1, 3, 100])),
             18..23 => Operation::Pass(random.pick(&self.pauses_ms)),
             23..26 => to_tokens(random, token),
@@ -247,7 +268,53 @@ impl Plot {
                 Cdn::Loops,
                 Cdn::Downgrades,
             ])),
-            _ => to_the_edge(random),
+            _ => self.to_the_edge(random),
+        }
+    }
+
+    fn purge(&self, random: &mut Random, media: usize) -> Operation {
+        let doomed = [
+            Doomed::Media(media),
+            Doomed::Media(media),
+            Doomed::Server(random.pick(&[SERVER_NAME, REMOTE])),
+            Doomed::Everything,
+        ];
+        Operation::Purge(random.pick(self.isolates), random.pick(&doomed))
+    }
+
+    fn to_the_edge(&self, random: &mut Random) -> Operation {
+        let is_bucket = self.has_bucket && random.once_in(2);
+        let pop = pop_of(random.pick(self.isolates));
+        let place = if is_bucket { Place::Bucket } else { Place::Pop(pop) };
+        match random.below(7) {
+            0 => Operation::Upgrade(habits(random)),
+            1 => Operation::Evict(place, random.below(8)),
+            2 => Operation::Settle(place),
+            3 => Operation::Restart(random.pick(self.isolates)),
+            4 => Operation::Spoil(
+                place,
+                random.below(8),
+                random.pick(&[
+                    Spoil::Version("1"),
+                    Spoil::Version("999"),
+                    Spoil::Key,
+                    Spoil::Record,
+                    Spoil::Body,
+                ]),
+            ),
+            _ => Operation::Fail(
+                place,
+                random.pick(&[
+                    Fault::None,
+                    Fault::None,
+                    Fault::LookUp,
+                    Fault::Store,
+                    Fault::Late,
+                    Fault::Doubt,
+                    Fault::Break,
+                    Fault::Remove,
+                ]),
+            ),
         }
     }
 
@@ -271,16 +338,6 @@ fn to_tokens(random: &mut Random, token: usize) -> Operation {
         1 => Operation::LogOut(token),
         2 => Operation::Lock(token),
         _ => Operation::Unlock(token),
-    }
-}
-
-fn to_the_edge(random: &mut Random) -> Operation {
-    match random.below(5) {
-        0 => Operation::Upgrade(habits(random)),
-        1 => Operation::Evict(random.below(8)),
-        2 => Operation::Settle,
-        3 => Operation::Restart(random.below(2)),
-        _ => Operation::Fail(random.pick(&[Fault::None, Fault::LookUp, Fault::Store, Fault::Late])),
     }
 }
 
@@ -412,10 +469,14 @@ impl Stage {
             Operation::TurnOdd(quirk) => homeserver.quirk = *quirk,
             Operation::TurnCdn(cdn) => homeserver.cdn = *cdn,
             Operation::Upgrade(habits) => homeserver.habits = *habits,
-            Operation::Fail(fault) => world.cache.fault = *fault,
-            Operation::Evict(which) => world.cache.evict(*which),
-            Operation::Settle => world.cache.settle(),
-            Operation::Restart(isolate) => world.memories[*isolate] = Memory::default(),
+            Operation::Fail(place, fault) => world.fail(*place, *fault),
+            Operation::Evict(place, which) => world.store(*place).evict(*which),
+            Operation::Settle(place) => world.store(*place).settle(),
+            Operation::Spoil(place, which, spoil) => world.store(*place).spoil(*which, *spoil),
+            Operation::Restart(isolate) => world.restart(*isolate),
+            Operation::Purge(isolate, doomed) => {
+                world.purge(*isolate, *doomed);
+            }
         }
         Ok(())
     }
@@ -445,7 +506,7 @@ impl Stage {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?}\n{:?}", self.vars, self.habits)?;
+        writeln!(f, "{:?}\n{:?}, bucket: {}", self.vars, self.habits, self.has_bucket)?;
         for media in &self.media {
             writeln!(f, "{media:?}")?;
         }

@@ -30,7 +30,15 @@ pub(crate) const THUMBNAIL: What =
     What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop");
 
 pub(crate) fn world(vars: &[(&str, &str)], habits: Habits) -> World {
-    let mut world = World::new(vars, habits);
+    furnished(World::new(vars, habits, false))
+}
+
+/// The same with a bucket.
+pub(crate) fn world_with_bucket(vars: &[(&str, &str)]) -> World {
+    furnished(World::new(vars, SYNAPSE, true))
+}
+
+fn furnished(mut world: World) -> World {
     world.homeserver.tokens = tokens();
     world.homeserver.media = (0..2).map(video).collect();
     world

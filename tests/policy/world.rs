@@ -19,16 +19,18 @@ use matrix_media_edge::request::{OriginError, OriginRequest, Patience, ReplyHead
 use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
 
 use crate::ask::Ask;
+use crate::edge::{Edge, Now, POPS, Place, Stored, pop_of};
 use crate::homeserver::{Answer, HOMESERVER, Habits, Homeserver, SERVER_NAME, Wire};
-use crate::store::{Cache, LeaseStore, Memory};
+use crate::purged::{Heard, Purged, What};
+use crate::store::{Body as Bytes, Fault, Store};
 
 pub(crate) const START_UNIX_SECS: u64 = 1_700_000_000;
 
 pub(crate) struct World {
     pub(crate) config: Rc<Config>,
     pub(crate) homeserver: Homeserver,
-    pub(crate) cache: Cache,
-    pub(crate) memories: [Memory; 2],
+    pub(crate) edge: Edge,
+    pub(crate) purged: Purged,
     /// Time that has passed.
     pub(crate) now_ms: u64,
     /// How far the edge's clock is off.
@@ -61,9 +63,10 @@ pub(crate) struct Flight {
 /// What a look-up brought.
 #[derive(Clone, Default)]
 pub(crate) struct Found {
-    pub(crate) stored: Option<(matrix_media_edge::stored::StoredMeta, Vec<u8>)>,
+    pub(crate) stored: Option<Stored>,
     pub(crate) leases: Leases,
     pub(crate) now_unix_secs: u64,
+    pub(crate) heard: Heard,
 }
 
 enum Stage {
@@ -90,9 +93,9 @@ enum Next {
 }
 
 /// An instant, by the wall and by the edge's clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Moment {
-    now_ms: u64,
+    pub(crate) now_ms: u64,
     pub(crate) edge_ms: u64,
 }
 
@@ -117,6 +120,10 @@ pub(crate) struct Word {
     /// When the request came for which it was asked, and when it was said, by the edge's clock.
     pub(crate) came_ms: u64,
     pub(crate) said_ms: u64,
+    /// It was a refusal, the data centre kept its yes, and who heard it has forgotten.
+    pub(crate) is_forgotten: bool,
+    /// Whether what it ends could be removed at the data centre.
+    is_removable: bool,
 }
 
 /// What the client gets.
@@ -127,6 +134,8 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
     /// The body ends before its end.
     pub(crate) is_broken: bool,
+    /// The body is a stored one.
+    pub(crate) is_stored: bool,
 }
 
 impl fmt::Display for Reply {
@@ -158,7 +167,7 @@ impl Flight {
 }
 
 impl World {
-    pub(crate) fn new(vars: &[(&str, &str)], habits: Habits) -> Self {
+    pub(crate) fn new(vars: &[(&str, &str)], habits: Habits, has_bucket: bool) -> Self {
         let required = [
             ("HOMESERVER_URL", HOMESERVER),
             ("SERVER_NAME", SERVER_NAME),
@@ -166,11 +175,12 @@ impl World {
         ];
         let vars: BTreeMap<_, _> = required.into_iter().chain(vars.iter().copied()).collect();
         let config = Config::parse(|name| vars.get(name).map(|text| (*text).to_owned()));
+        let config = config.expect("good variables");
         Self {
-            config: Rc::new(config.expect("good variables")),
+            edge: Edge::new(&config, has_bucket),
+            config: Rc::new(config),
             homeserver: Homeserver::new(habits),
-            cache: Cache::default(),
-            memories: <[Memory; 2]>::default(),
+            purged: Purged::default(),
             now_ms: 0,
             step_secs: 0,
             flights: Vec::new(),
@@ -228,11 +238,17 @@ impl World {
             Begin::Bypass(reason) => return self.forward(flight, Endpoint { door, reason }),
         };
         let keys = (exchange.key().clone(), exchange.lease_keys().cloned());
-        let stored = self.cache.look_up(&keys.0, self.now_ms);
-        let leases = self.leases(isolate).look_up(keys.1.as_ref());
+        let config = Rc::clone(&self.config);
+        let now = self.now(&config);
+        self.edge.hear_of_purges(isolate, now);
+        self.note_deafness();
+        let heard = self.purged.heard_by(isolate, self.now_ms);
+        let stored = self.edge.look_up(isolate, &keys.0, now);
+        let leases = self.edge.leases(isolate, now).look_up(keys.1.as_ref());
+        let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
         flight.keys = Some(keys);
-        flight.found = Found { stored: stored.clone(), leases, now_unix_secs: self.edge_secs() };
-        match exchange.on_lookup(stored.map(|(meta, _)| Rc::new(meta)), leases, self.edge_secs()) {
+        flight.found = Found { stored, leases, now_unix_secs: now.unix_secs, heard };
+        match exchange.on_lookup(meta, leases, now.unix_secs) {
             Decision::Serve(outcome, refresh) => {
                 let is_under_way = |key: &CacheKey| {
                     self.flights.iter().any(|flight| flight.renews.as_ref() == Some(key))
@@ -306,7 +322,7 @@ impl World {
                     Next::Pending(pending) => {
                         match pending.on_origin(answer.head.clone(), self.edge_secs()) {
                             Verdict::Answer(outcome) => {
-                                Some(self.respond(flight, outcome, Some(answer)))
+                                Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
                             Verdict::AskAgain(question) => {
                                 flight.stage = self.asking(question);
@@ -341,6 +357,7 @@ impl World {
         {
             return;
         }
+        let is_removable = self.store(Place::Pop(pop_of(flight.isolate))).fault != Fault::Remove;
         self.words.push(Word {
             isolate: flight.isolate,
             door: flight.ask.door,
@@ -349,6 +366,8 @@ impl World {
             status,
             came_ms: flight.came_ms,
             said_ms: answered.edge_ms,
+            is_forgotten: false,
+            is_removable,
         });
     }
 
@@ -366,35 +385,47 @@ impl World {
         Answered { flight, reply }
     }
 
-    fn respond(&mut self, flight: Flight, outcome: Outcome, origin: Option<Answer>) -> Answered {
+    fn respond(
+        &mut self,
+        flight: Flight,
+        outcome: Outcome,
+        origin: Option<(Answer, Moment)>,
+    ) -> Answered {
         let Some((key, lease_keys)) = flight.keys.clone() else { unreachable!("it has looked up") };
-        self.leases(flight.isolate).apply(lease_keys.as_ref(), outcome.leases);
+        let (config, isolate) = (Rc::clone(&self.config), flight.isolate);
+        let now = self.now(&config);
+        self.edge.leases(isolate, now).apply(lease_keys.as_ref(), outcome.leases);
         match &outcome.entry {
             EntryChange::Keep => {}
-            EntryChange::Remove => self.cache.remove(&key),
+            EntryChange::Remove => self.edge.remove(isolate, &key),
             EntryChange::Store(meta) => {
-                let body = origin.as_ref().expect("an answer to store");
-                if !body.is_broken {
-                    let head = meta.entry_head(&self.config, self.edge_secs());
-                    self.cache.store(&key, &head, &body.body, self.now_ms);
+                let (answer, asked) = origin.as_ref().expect("an answer to store");
+                let bytes = Rc::from(&answer.body[..]);
+                let body = Bytes { bytes, asked: *asked };
+                let replaces = flight.found.stored.is_some();
+                if !answer.is_broken {
+                    self.edge.store(isolate, &key, meta, &body, replaces, now);
                 }
             }
         }
-        let is_broken = matches!(outcome.body, Body::Origin(_))
-            && origin.as_ref().is_some_and(|origin| origin.is_broken);
-        let body = match outcome.body {
-            Body::Empty => Vec::new(),
-            Body::Text(text) => text.into_bytes(),
-            Body::Origin(cut) => cut_out(origin.expect("an answer to serve").body, cut),
-            Body::Stored(cut) => {
-                let stored = flight.found.stored.as_ref().or_else(|| {
-                    assert!(flight.is_behind(), "something stored to serve");
-                    None
-                });
-                stored.map(|(_, body)| cut_out(body.clone(), cut)).unwrap_or_default()
+        let mut reply = reply(&outcome.head, Vec::new(), false);
+        match outcome.body {
+            Body::Empty => {}
+            Body::Text(text) => reply.body = text.into_bytes(),
+            Body::Origin(cut) => {
+                let (answer, _) = origin.expect("an answer to serve");
+                (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
             }
-        };
-        let answered = Answered { flight, reply: reply(&outcome.head, body, is_broken) };
+            Body::Stored(_) if flight.is_behind() => {}
+            Body::Stored(cut) => {
+                let stored = flight.found.stored.as_ref().expect("something stored to serve");
+                self.edge.serve(isolate, &key, stored, now);
+                (reply.body, reply.is_broken) =
+                    (cut_out(&stored.body.bytes, cut), stored.is_broken());
+                reply.is_stored = true;
+            }
+        }
+        let answered = Answered { flight, reply };
         self.keep_tag(&answered);
         answered
     }
@@ -414,21 +445,58 @@ impl World {
         &self.tags
     }
 
-    fn leases(&mut self, isolate: usize) -> LeaseStore<'_> {
-        let now_unix_secs = self.edge_secs();
-        LeaseStore {
-            memory: &mut self.memories[isolate],
-            cache: &mut self.cache,
-            policy: self.config.lease,
-            now_ms: self.now_ms,
-            now_unix_secs,
+    fn now<'a>(&self, config: &'a Config) -> Now<'a> {
+        Now { config, ms: self.now_ms, unix_secs: self.edge_secs() }
+    }
+
+    pub(crate) fn store(&mut self, place: Place) -> &mut Store {
+        self.edge.at(place).expect("a bucket where there is one")
+    }
+
+    /// The admin purges, at an isolate. Says whether the purge is said to be on the list.
+    pub(crate) fn purge(&mut self, isolate: usize, what: What) -> bool {
+        let config = Rc::clone(&self.config);
+        let (now, pop) = (self.now(&config), pop_of(isolate));
+        let prefixes = what.scope(&self.homeserver.media).prefixes(&config);
+        if self.edge.is_deaf(pop) && !self.edge.has_bucket() {
+            self.purged.lose(pop);
+        }
+        self.edge.hear_of_purges(isolate, now);
+        let is_listed = self.edge.purge(isolate, prefixes, now);
+        let is_in_reach = |other| is_listed && (self.edge.has_bucket() || other == pop);
+        let reach: [bool; POPS] = std::array::from_fn(is_in_reach);
+        self.purged.add(what, isolate, reach, now.ms);
+        is_listed
+    }
+
+    pub(crate) fn fail(&mut self, place: Place, fault: Fault) {
+        self.note_deafness();
+        self.store(place).fault = fault;
+    }
+
+    fn note_deafness(&mut self) {
+        for pop in (0..POPS).filter(|pop| self.edge.is_deaf(*pop)) {
+            self.purged.keep_deaf(pop, self.now_ms);
+        }
+    }
+
+    pub(crate) fn restart(&mut self, isolate: usize) {
+        self.edge.restart(isolate, &self.config);
+        self.purged.forget(isolate);
+        for word in self.words.iter_mut().filter(|word| word.isolate == isolate) {
+            word.is_forgotten |= !word.is_removable;
         }
     }
 
     /// Asks and waits for the answer; others stay where they are.
     pub(crate) fn answer(&mut self, ask: &Ask) -> Answered {
+        self.answer_at(0, ask)
+    }
+
+    /// The same at another isolate.
+    pub(crate) fn answer_at(&mut self, isolate: usize, ask: &Ask) -> Answered {
         let others = std::mem::take(&mut self.flights);
-        let mut answered = self.begin(ask, 0);
+        let mut answered = self.begin(ask, isolate);
         while answered.is_none() {
             answered = self.advance(0);
         }
@@ -450,13 +518,14 @@ fn wire(flight: &Flight, request: &OriginRequest) -> Wire {
 fn reply(head: &ReplyHead, body: Vec<u8>, is_broken: bool) -> Reply {
     let has_body = head.status != StatusCode::NOT_MODIFIED;
     let body = if has_body { body } else { Vec::new() };
-    Reply { status: head.status.as_u16(), headers: head.headers.clone(), body, is_broken }
+    let headers = head.headers.clone();
+    Reply { status: head.status.as_u16(), headers, body, is_broken, is_stored: false }
 }
 
-fn cut_out(body: Vec<u8>, cut: Cut) -> Vec<u8> {
+fn cut_out(body: &[u8], cut: Cut) -> Vec<u8> {
     let offset = |at: u64| usize::try_from(at).expect("a small body").min(body.len());
     match cut {
-        Cut::Whole | Cut::Multipart(_) => body,
+        Cut::Whole | Cut::Multipart(_) => body.to_vec(),
         Cut::Part(range, _) => body[offset(range.first)..offset(range.last + 1)].to_vec(),
     }
 }

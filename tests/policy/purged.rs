@@ -1,0 +1,110 @@
+//! What must be gone, and where: purges, and who must have heard of them. Worked out from when they
+//! were made and how long nobody who asked for the list was kept from reading it.
+
+use std::collections::BTreeSet;
+
+use matrix_media_edge::ids::{Mxc, ServerName};
+use matrix_media_edge::purge::{PURGES_FRESH_SECS, Scope};
+
+use crate::edge::{ISOLATES, POPS, pop_of};
+use crate::homeserver::Media;
+
+/// Within this time everybody has heard of a purge: a copy of the list that is kept as long as it
+/// may be is made of one that was as old as it may be.
+const HEARD_AFTER_MS: u64 = 2 * PURGES_FRESH_SECS * 1000;
+
+/// What an admin wants gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Media(usize),
+    Server(&'static str),
+    Everything,
+}
+
+impl What {
+    pub(crate) fn scope(self, media: &[Media]) -> Scope {
+        match self {
+            Self::Media(media_index) => {
+                let uri = format!("mxc://{}", media[media_index].mxc());
+                Scope::Media(Mxc::parse(&uri).expect("an mxc URI"))
+            }
+            Self::Server(name) => Scope::Server(ServerName::parse(name).expect("a server name")),
+            Self::Everything => Scope::Everything,
+        }
+    }
+
+    fn covers(self, index: usize, media: &Media) -> bool {
+        match self {
+            Self::Media(doomed) => doomed == index,
+            Self::Server(name) => media.server_name == name,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// All purges, and who has heard of which.
+#[derive(Default)]
+pub(crate) struct Purged {
+    purges: Vec<Purge>,
+    heard: BTreeSet<(usize, usize)>,
+    deaf_ms: [u64; POPS],
+}
+
+struct Purge {
+    what: What,
+    at_ms: u64,
+    /// The data centres whose isolates are to hear of it.
+    reach: [bool; POPS],
+}
+
+/// The purges that a request must obey.
+pub(crate) type Heard = Vec<usize>;
+
+impl Purged {
+    /// A purge is carried out by `isolate`, and reaches those.
+    pub(crate) fn add(&mut self, what: What, isolate: usize, reach: [bool; POPS], at_ms: u64) {
+        self.heard.insert((isolate, self.purges.len()));
+        self.purges.push(Purge { what, at_ms, reach });
+    }
+
+    /// A list has been written over that could not be read: nobody there will hear of what was on
+    /// it.
+    pub(crate) fn lose(&mut self, pop: usize) {
+        self.purges.iter_mut().for_each(|purge| purge.reach[pop] = false);
+    }
+
+    /// The list can't be read there now.
+    pub(crate) const fn keep_deaf(&mut self, pop: usize, now_ms: u64) {
+        self.deaf_ms[pop] = now_ms;
+    }
+
+    /// An isolate that starts anew has heard of nothing.
+    pub(crate) fn forget(&mut self, isolate: usize) {
+        self.heard.retain(|(by, _)| *by != isolate);
+    }
+
+    /// A request comes to an isolate, which has looked at the list if that was due: what must it
+    /// have heard of?
+    pub(crate) fn heard_by(&mut self, isolate: usize, now_ms: u64) -> Heard {
+        assert!(isolate < ISOLATES, "an isolate");
+        let pop = pop_of(isolate);
+        for (index, purge) in self.purges.iter().enumerate() {
+            let since_ms = purge.at_ms.max(self.deaf_ms[pop]);
+            if purge.reach[pop] && since_ms + HEARD_AFTER_MS <= now_ms {
+                self.heard.insert((isolate, index));
+            }
+        }
+        self.heard.iter().filter(|(by, _)| *by == isolate).map(|(_, index)| *index).collect()
+    }
+
+    /// Whether bytes that were asked for then should be gone.
+    pub(crate) fn dooms(
+        &self,
+        heard: &Heard,
+        (index, media): (usize, &Media),
+        asked_ms: u64,
+    ) -> bool {
+        let is_doomed = |purge: &Purge| asked_ms < purge.at_ms && purge.what.covers(index, media);
+        heard.iter().any(|heard| is_doomed(&self.purges[*heard]))
+    }
+}

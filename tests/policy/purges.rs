@@ -1,0 +1,128 @@
+//! Purges by example: what is gone at once, what within a minute, and what stays gone whatever
+//! fails.
+
+use matrix_media_edge::tier::Tier;
+
+use crate::ask::Ask;
+use crate::edge::Place;
+use crate::purged::What;
+use crate::scene::{SYNAPSE, THUMBNAIL, ask, server, world, world_with_bucket};
+use crate::store::Fault;
+use crate::world::World;
+
+const ADMIN: &[(&str, &str)] = &[("ADMIN_TOKEN", "a-token-of-the-admin")];
+
+const HERE: usize = 0;
+const BESIDE: usize = 1;
+const ELSEWHERE: usize = 2;
+
+fn is_stored(world: &mut World, isolate: usize, ask: &Ask) -> bool {
+    world.answer_at(isolate, ask).flight.found.stored.is_some()
+}
+
+/// Everybody has the media, and then it is purged.
+fn purged(mut world: World, what: What) -> World {
+    for isolate in [HERE, HERE, BESIDE, ELSEWHERE, ELSEWHERE] {
+        world.answer_at(isolate, &ask());
+    }
+    world.now_ms += 1000;
+    assert!(world.purge(HERE, what));
+    world.now_ms += 1000;
+    world
+}
+
+#[test]
+fn who_purges_serves_it_no_more() {
+    let mut world = purged(world_with_bucket(ADMIN), What::Media(0));
+    let answered = world.answer_at(HERE, &ask());
+    assert_eq!((answered.flight.found.stored.is_none(), answered.heard()), (true, vec![200]));
+}
+
+#[test]
+fn all_forms_of_it_go_and_nothing_else() {
+    let mut world = world_with_bucket(ADMIN);
+    let asks = [ask(), Ask { what: THUMBNAIL, ..ask() }, server(), Ask { media: 1, ..ask() }];
+    for ask in &asks {
+        world.answer(ask);
+    }
+    world.now_ms += 1000;
+    world.purge(HERE, What::Media(0));
+    world.now_ms += 1000;
+    let stored = asks.map(|ask| is_stored(&mut world, HERE, &ask));
+    assert_eq!(stored, [false, false, false, true]);
+}
+
+#[test]
+fn within_a_minute_everybody_has_heard() {
+    for isolate in [BESIDE, ELSEWHERE, ELSEWHERE + 1] {
+        let mut world = purged(world_with_bucket(ADMIN), What::Everything);
+        world.now_ms += 59_000;
+        assert!(!is_stored(&mut world, isolate, &ask()), "{isolate}");
+    }
+}
+
+#[test]
+fn without_a_bucket_the_data_centre_has_heard() {
+    let mut world = purged(world(ADMIN, SYNAPSE), What::Everything);
+    world.now_ms += 59_000;
+    assert!(!is_stored(&mut world, BESIDE, &ask()));
+    assert!(is_stored(&mut world, ELSEWHERE, &ask()), "which is all that is said");
+}
+
+#[test]
+fn what_comes_after_a_purge_is_kept() {
+    let mut world = purged(world_with_bucket(ADMIN), What::Media(0));
+    world.answer_at(HERE, &ask());
+    world.now_ms += 60_000;
+    for (isolate, tier) in [(HERE, Tier::Pop), (ELSEWHERE, Tier::Bucket)] {
+        let found = world.answer_at(isolate, &ask()).flight.found.stored;
+        assert_eq!(found.map(|stored| stored.tier), Some(tier));
+    }
+}
+
+#[test]
+fn what_is_on_its_way_during_a_purge_is_not_kept() {
+    let mut world = world_with_bucket(ADMIN);
+    world.begin(&ask(), HERE);
+    world.now_ms += 1000;
+    world.advance(0);
+    world.purge(HERE, What::Media(0));
+    world.now_ms += 1000;
+    world.advance(0);
+    assert!(!is_stored(&mut world, HERE, &ask()));
+}
+
+#[test]
+fn a_purge_that_was_heard_of_outlasts_the_list() {
+    for place in [Place::Bucket, Place::Pop(0)] {
+        let mut world = world_with_bucket(ADMIN);
+        world.fail(Place::Bucket, Fault::Remove);
+        let mut world = purged(world, What::Media(0));
+        world.fail(place, Fault::LookUp);
+        world.now_ms += 3_600_000;
+        world.answer_at(HERE, &Ask { media: 1, ..ask() });
+        world.fail(place, Fault::None);
+        world.now_ms += 1000;
+        assert!(!is_stored(&mut world, HERE, &ask()), "{place:?}");
+    }
+}
+
+#[test]
+fn a_purge_that_could_not_be_listed_says_so() {
+    for fault in [Fault::LookUp, Fault::Store] {
+        let mut world = purged(world_with_bucket(ADMIN), What::Media(1));
+        world.fail(Place::Bucket, fault);
+        assert!(!world.purge(HERE, What::Media(0)), "{fault:?}");
+    }
+    let mut world = world(ADMIN, SYNAPSE);
+    world.fail(Place::Pop(0), Fault::Store);
+    assert!(!world.purge(HERE, What::Media(0)));
+}
+
+#[test]
+fn an_object_that_could_not_be_removed_is_not_used() {
+    let mut world = world_with_bucket(ADMIN);
+    world.fail(Place::Bucket, Fault::Remove);
+    let mut world = purged(world, What::Media(0));
+    assert!(!is_stored(&mut world, HERE, &ask()));
+}
