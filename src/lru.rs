@@ -1,6 +1,7 @@
 //! A map of bounded weight that forgets what was used least recently.
 
 use std::fmt;
+use std::hash::RandomState;
 
 use ::lru::LruCache;
 
@@ -8,7 +9,7 @@ use crate::cache_key::CacheKey;
 
 /// The map. What is in it never weighs more than its bound.
 pub struct Lru<V> {
-    entries: LruCache<CacheKey, Weighted<V>>,
+    entries: LruCache<CacheKey, Weighted<V>, RandomState>,
     weight: u64,
     max_weight: u64,
 }
@@ -21,7 +22,7 @@ struct Weighted<V> {
 impl<V> Lru<V> {
     /// An empty map that holds at most `max_weight`, in whatever unit its values are weighed.
     pub fn new(max_weight: u64) -> Self {
-        Self { entries: LruCache::unbounded(), weight: 0, max_weight }
+        Self { entries: LruCache::unbounded_with_hasher(RandomState::new()), weight: 0, max_weight }
     }
 
     /// The value under `key`, which counts as used by this.

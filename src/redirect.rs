@@ -32,7 +32,9 @@ pub fn is_redirect(answer: &OriginHead) -> bool {
 }
 
 fn authority_end(url: &str) -> Option<usize> {
-    let start = url.find("://")? + "://".len();
+    let colon = url.find(':')?;
+    url[colon..].strip_prefix("://")?;
+    let start = colon + "://".len();
     Some(url[start..].find(['/', '?', '#']).map_or(url.len(), |end| start + end))
 }
 

@@ -38,7 +38,8 @@ pub struct SplitUrl<'a> {
 
 /// Splits an absolute URL such as the runtime gives for a request.
 pub fn split_url(url: &str) -> Option<SplitUrl<'_>> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = url.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     Some(SplitUrl { scheme, authority, target: Target::new(target) })
 }
@@ -89,8 +90,8 @@ impl Target {
 
 /// Whether a URL parser takes the segment for `.` or `..`.
 fn is_dot_segment(segment: &str) -> bool {
-    let dots = segment.to_ascii_lowercase().replace("%2e", ".");
-    dots == "." || dots == ".."
+    let segment = segment.to_ascii_lowercase();
+    matches!(segment.as_str(), "." | ".." | "%2e" | ".%2e" | "%2e." | "%2e%2e")
 }
 
 /// One path segment, percent-decoded once as the homeserver does, or nothing if it is not UTF-8.

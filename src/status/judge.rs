@@ -206,12 +206,16 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
     };
     let announced: Option<Vec<_>> =
         names.iter().map(|name| json::member(&heard.body, name)).collect();
-    let ours = match document {
-        Document::Client => config.media.to_string(),
-        Document::Server => config.media.host_and_port(),
+    let is_ours = |value: &str| match document {
+        Document::Client => json::member(value, "base_url")
+            .and_then(json::string)
+            .is_some_and(|url| url == config.media.to_string()),
+        Document::Server => {
+            json::string(value).is_some_and(|server| server == config.media.host_and_port())
+        }
     };
     match announced {
-        Some(values) if values.iter().all(|value| value.contains(&ours)) => {
+        Some(values) if values.iter().all(|value| is_ours(value)) => {
             Finding::good(check, "It names this media domain.")
         }
         Some(_) => Finding::unsure(
