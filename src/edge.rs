@@ -36,6 +36,7 @@ use worker::worker_sys::{Context, R2Bucket};
 use worker::{Env, console_error};
 
 use self::report::Recorder;
+use self::vars::Setup;
 use crate::admin::authorize;
 use crate::config::Config;
 use crate::forward;
@@ -77,12 +78,13 @@ async fn answer_and_report(
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
-    let answer = answer(request, &env, context, &recorder).await;
+    let setup = vars::setup(&env);
+    let answer = answer(request, &setup, context, &recorder).await;
     let response = answer.or_else(|error| {
         console_error!("internal error: {}", describe(&error));
         reject(&recorder, &Rejection::Internal)
     })?;
-    recorder.finish(&env, &response);
+    recorder.finish(&setup.metrics, &response);
     Ok(response.into())
 }
 
@@ -90,25 +92,26 @@ async fn answer_and_report(
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
 pub async fn scheduled(_event: JsValue, env: Env, _context: Context) {
-    if let Ok(config) = vars::config(&env).as_ref() {
-        feed::follow(config, bucket::bound(&env).as_ref()).await;
+    let setup = vars::setup(&env);
+    if let Ok(config) = &setup.config {
+        feed::follow(config, setup.bucket.as_ref()).await;
     }
 }
 
 async fn answer(
     request: web_sys::Request,
-    env: &Env,
+    setup: &Setup,
     context: Context,
     recorder: &Recorder,
 ) -> Result<web_sys::Response, JsValue> {
-    let config = match vars::config(env).as_ref() {
+    let config = match &setup.config {
         Ok(config) => Rc::clone(config),
         Err(error) => return reject(recorder, &Rejection::Misconfigured(error.clone())),
     };
     let Some(head) = http::request_head(&request).map(Rc::new) else {
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
-    let bucket = bucket::bound(env);
+    let bucket = setup.bucket.clone();
     let purges = purges::current(&config, bucket.as_ref()).await;
     let (context, recorder) = (Rc::new(context), recorder.clone());
     let call = Call { request, head, config, context, bucket, purges, recorder };

@@ -7,17 +7,14 @@ use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, ReadableStream};
+use worker::console_warn;
 use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
-use worker::{Env, console_warn};
 
 use super::tasks::within;
 use super::{describe, streams};
 use crate::cache_key::{CacheKey, KeyPrefix};
 use crate::range::ByteRange;
 use crate::stored::StoredMeta;
-
-/// The binding's name.
-const BINDING: &str = "MEDIA_BUCKET";
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
@@ -28,12 +25,6 @@ const PATIENCE_MILLIS: u32 = 2_000;
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
 const MAX_LISTS: usize = 10;
-
-/// The bucket, if one is bound.
-pub(super) fn bound(env: &Env) -> Option<R2Bucket> {
-    let binding = Reflect::get(env.as_ref(), &BINDING.into()).ok()?;
-    (!binding.is_undefined() && !binding.is_null()).then(|| binding.unchecked_into())
-}
 
 /// The record and body of a stored response.
 pub(super) async fn look_up(

@@ -8,7 +8,6 @@ use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{Request, Response};
-use worker::Env;
 
 use super::clock;
 use crate::event::{Event, Pop, SERVER_TIMING};
@@ -16,9 +15,6 @@ use crate::request::{OriginHead, ReplyHead};
 use crate::route::Route;
 use crate::tally::Tally;
 use crate::tier::Tier;
-
-/// The binding of Analytics Engine.
-const BINDING: &str = "METRICS";
 
 #[wasm_bindgen(module = "/src/edge/heads.js")]
 extern "C" {
@@ -72,7 +68,7 @@ impl Recorder {
     }
 
     /// Reports what has been taken down.
-    pub(super) fn finish(&self, env: &Env, response: &Response) {
+    pub(super) fn finish(&self, metrics: &JsValue, response: &Response) {
         let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
         let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         let now_ms = clock::now_unix_millis();
@@ -80,9 +76,8 @@ impl Recorder {
         let mut event = self.event.borrow_mut();
         event.answered(response.status(), body_bytes, duration_ms, self.pop);
         TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
-        let metrics = Reflect::get(env.as_ref(), &BINDING.into()).unwrap_or_default();
         let point = if metrics.is_undefined() { String::new() } else { event.to_data_point() };
-        report(&event.to_line(), &metrics, &point);
+        report(&event.to_line(), metrics, &point);
     }
 }
 

@@ -1,36 +1,52 @@
-//! Variables and secrets of the Worker, parsed once for the life of the isolate.
+//! Variables, secrets and bindings of the Worker, read once for the life of the isolate.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use js_sys::{Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::worker_sys::R2Bucket;
 use worker::{Env, console_error};
 
 use crate::config::{Config, ConfigError};
 
-type Parsed = Rc<Result<Rc<Config>, ConfigError>>;
-
-thread_local! {
-    static CONFIG: OnceCell<Parsed> = const { OnceCell::new() };
+/// What the admin has decided and bound.
+pub(super) struct Setup {
+    /// The config, or what the admin has to mend.
+    pub(super) config: Result<Rc<Config>, ConfigError>,
+    /// `MEDIA_BUCKET`, if it is bound.
+    pub(super) bucket: Option<R2Bucket>,
+    /// `METRICS`: an Analytics Engine dataset; undefined, if there is none.
+    pub(super) metrics: JsValue,
 }
 
-/// The config, or what the admin has to mend.
-pub(super) fn config(env: &Env) -> Parsed {
-    CONFIG.with(|cell| {
-        Rc::clone(cell.get_or_init(|| {
-            let parsed = Config::parse(|name| read(env, name)).map(Rc::new);
-            if let Err(error) = &parsed {
-                console_error!("configuration: {error} (wrangler.toml [vars], or a secret)");
-            }
-            Rc::new(parsed)
-        }))
-    })
+thread_local! {
+    static SETUP: OnceCell<Rc<Setup>> = const { OnceCell::new() };
+}
+
+/// All of it.
+pub(super) fn setup(env: &Env) -> Rc<Setup> {
+    SETUP.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_setup(env)))))
+}
+
+fn read_setup(env: &Env) -> Setup {
+    let config = Config::parse(|name| text(env, name)).map(Rc::new);
+    if let Err(error) = &config {
+        console_error!("configuration: {error} (wrangler.toml [vars], or a secret)");
+    }
+    Setup {
+        config,
+        bucket: read(env, "MEDIA_BUCKET").map(JsCast::unchecked_into),
+        metrics: read(env, "METRICS").unwrap_or_default(),
+    }
 }
 
 /// A variable as text. TOML numbers and booleans arrive as such.
-fn read(env: &Env, name: &str) -> Option<String> {
-    let value = js_sys::Reflect::get(env.as_ref(), &name.into()).ok()?;
-    if value.is_undefined() || value.is_null() {
-        return None;
-    }
-    Some(js_sys::Object::from(value).to_string().into())
+fn text(env: &Env, name: &str) -> Option<String> {
+    Some(Object::from(read(env, name)?).to_string().into())
+}
+
+fn read(env: &Env, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(env.as_ref(), &name.into()).ok()?;
+    (!value.is_undefined() && !value.is_null()).then_some(value)
 }
