@@ -76,6 +76,20 @@ pub struct Config {
     pub synapse_admin_token: Option<AccessToken>,
     /// `ORIGIN_HEADERS`: added to every request to the homeserver.
     pub origin_headers: Vec<OriginHeader>,
+    /// `LOG_REQUESTS`: which requests get a line in the log.
+    pub log_requests: LogRequests,
+    digest_key: Vec<u8>,
+}
+
+/// Which requests get a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRequests {
+    /// All.
+    All,
+    /// Those that failed: an error of ours or of the homeserver's.
+    Failures,
+    /// None.
+    None,
 }
 
 /// Which names of MSC3859's field are written.
@@ -132,7 +146,9 @@ impl Config {
             None => BaseUrl::parse(&format!("https://{}", server_name.host()))
                 .map_err(|problem| error("SERVER_NAME", problem))?,
         };
+        let origin_headers = vars.headers("ORIGIN_HEADERS")?;
         Ok(Self {
+            digest_key: digest_key(&server_name, &homeserver, &origin_headers),
             homeserver,
             server_name,
             media,
@@ -182,18 +198,22 @@ impl Config {
                 * 1024,
             admin_token: vars.token("ADMIN_TOKEN")?,
             synapse_admin_token: vars.token("SYNAPSE_ADMIN_TOKEN")?,
-            origin_headers: vars.headers("ORIGIN_HEADERS")?,
+            origin_headers,
+            log_requests: vars.choice(
+                "LOG_REQUESTS",
+                &[
+                    ("all", LogRequests::All),
+                    ("failures", LogRequests::Failures),
+                    ("none", LogRequests::None),
+                ],
+            )?,
         })
     }
 
     /// What keys the digests that stand for access tokens: the deployment, with such secrets as it
     /// has. Two deployments give one token two names.
-    pub fn digest_key(&self) -> Vec<u8> {
-        let mut key = format!("{} {}", self.server_name, self.homeserver).into_bytes();
-        for header in &self.origin_headers {
-            key.extend(header.value.as_bytes());
-        }
-        key
+    pub fn digest_key(&self) -> &[u8] {
+        &self.digest_key
     }
 
     /// Whether there may be purges to hear of.
@@ -294,6 +314,18 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
     }
 }
 
+fn digest_key(
+    server_name: &ServerName,
+    homeserver: &BaseUrl,
+    origin_headers: &[OriginHeader],
+) -> Vec<u8> {
+    let mut key = format!("{server_name} {homeserver}").into_bytes();
+    for header in origin_headers {
+        key.extend(header.value.as_bytes());
+    }
+    key
+}
+
 /// A header out of a JSON member.
 fn header(name: &str, value: &str) -> Option<OriginHeader> {
     let mut value = HeaderValue::from_str(&json::string(value)?).ok()?;
@@ -371,6 +403,7 @@ pub(crate) mod tests {
             ("MAX_UPLOAD_BYTES", "5000000001"),
             ("WARM_UPLOADS", "yes"),
             ("MEMORY_CACHE_MIB", "65"),
+            ("LOG_REQUESTS", "some"),
             ("ADMIN_TOKEN", "short"),
             ("ADMIN_TOKEN", "with white space in it"),
             ("SYNAPSE_ADMIN_TOKEN", "short"),

@@ -84,7 +84,7 @@ async fn answer_and_report(
         console_error!("internal error: {}", describe(&error));
         reject(&recorder, &Rejection::Internal)
     })?;
-    recorder.finish(&setup.metrics, &response);
+    recorder.finish(&setup, &response);
     Ok(response.into())
 }
 

@@ -6,6 +6,7 @@
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::config::LogRequests;
 use crate::request::{OriginHead, ReplyHead, own_value};
 use crate::route::{Door, Route};
 use crate::tier::Tier;
@@ -174,6 +175,17 @@ impl Event {
         }
     }
 
+    /// Whether it has a line in the log.
+    pub fn is_logged(&self, config: LogRequests) -> bool {
+        match config {
+            LogRequests::All => true,
+            LogRequests::Failures => {
+                matches!(self.outcome(), Outcome::Refused | Outcome::Rejected | Outcome::Stale)
+            }
+            LogRequests::None => false,
+        }
+    }
+
     /// The line of the log: one JSON object. Its members are named in `docs/numbers.md`.
     pub fn to_line(&self) -> String {
         let word = |word: Option<&str>| {
@@ -306,6 +318,16 @@ mod tests {
         assert_eq!((line["status"].as_u64(), line["body_bytes"].as_u64()), (Some(404), Some(70)));
         assert_eq!(line["pop"], "FRA");
         assert!(!event.to_line().contains('\n'));
+    }
+
+    #[test]
+    fn the_admin_chooses_what_is_logged() {
+        let mut rejected = Event::default();
+        rejected.replied(&Rejection::Loop.reply().0);
+        let is_logged = |config| (Event::default().is_logged(config), rejected.is_logged(config));
+        assert_eq!(is_logged(LogRequests::All), (true, true));
+        assert_eq!(is_logged(LogRequests::Failures), (false, true));
+        assert_eq!(is_logged(LogRequests::None), (false, false));
     }
 
     #[test]

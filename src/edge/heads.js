@@ -32,6 +32,6 @@ export function response(status, text, body) {
 
 /** Writes a line to the log, and a data point where one is wanted. */
 export function report(line, metrics, point) {
-  console.log(line);
-  if (metrics !== undefined) metrics.writeDataPoint(JSON.parse(point));
+  if (line !== undefined) console.log(line);
+  if (point !== undefined) metrics.writeDataPoint(JSON.parse(point));
 }

@@ -35,7 +35,7 @@ struct Keys {
 pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
     let door = media.door;
     let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
-    let exchange = match Exchange::begin(config, head, media, &call.config.digest_key()) {
+    let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
         Begin::LookUp(exchange) => exchange,
         Begin::Bypass(reason) => return forward_media(call, Endpoint { door, reason }).await,
     };
@@ -95,7 +95,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     let Some((head, media)) = upload::first_download(&call.head, mxc) else { return };
     let authorization = head.headers.get(AUTHORIZATION).cloned();
     let config = Rc::clone(&call.config);
-    let begun = Exchange::begin(config, Rc::new(head), media, &call.config.digest_key());
+    let begun = Exchange::begin(config, Rc::new(head), media, call.config.digest_key());
     let Begin::LookUp(exchange) = begun else { return };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
     let fill = fills::begin(Stage::Pop, &keys.entry);
@@ -207,10 +207,10 @@ async fn respond_stored(
         _ => None,
     };
     match (body, part, cut) {
-        (StoredBody::Bytes(bytes), _, Cut::Part(range, _)) => {
-            http::bytes_response(&head, &streams::part_of(&bytes, range))
+        (StoredBody::Small(entry), _, Cut::Part(range, _)) => {
+            http::bytes_response(&head, &streams::part_of(&entry.bytes, range))
         }
-        (StoredBody::Bytes(bytes), ..) => http::bytes_response(&head, &bytes),
+        (StoredBody::Small(entry), ..) => http::bytes_response(&head, &entry.bytes),
         (StoredBody::Pop(stream), Some(part), _) => {
             streams::release(&call.context, Some(&stream));
             http::response(&head, Some(&part))

@@ -12,7 +12,11 @@ use crate::stored::StoredMeta;
 use crate::tier::memory_weight;
 
 /// A stored response, whole.
-type Entry = (Rc<StoredMeta>, Uint8Array);
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) meta: Rc<StoredMeta>,
+    pub(super) bytes: Uint8Array,
+}
 
 thread_local! {
     /// Made by the first that is stored, since its bound is the config's.
@@ -25,12 +29,12 @@ pub(super) fn look_up(key: &CacheKey) -> Option<Entry> {
 }
 
 /// Stores a response.
-pub(super) fn store(config: &Config, key: &CacheKey, meta: &Rc<StoredMeta>, body: &Uint8Array) {
-    let weight = memory_weight(meta.length_bytes());
+pub(super) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
+    let weight = memory_weight(entry.meta.length_bytes());
     ENTRIES.with_borrow_mut(|entries| {
         entries.get_or_insert_with(|| Lru::new(config.memory_cache_bytes)).insert(
             key.clone(),
-            (Rc::clone(meta), body.clone()),
+            entry.clone(),
             weight,
         );
     });

@@ -10,6 +10,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{Request, Response};
 
 use super::clock;
+use super::vars::Setup;
+use crate::config::LogRequests;
 use crate::event::{Event, Pop, SERVER_TIMING};
 use crate::request::{OriginHead, ReplyHead};
 use crate::route::Route;
@@ -18,7 +20,7 @@ use crate::tier::Tier;
 
 #[wasm_bindgen(module = "/src/edge/heads.js")]
 extern "C" {
-    fn report(line: &str, metrics: &JsValue, point: &str);
+    fn report(line: Option<String>, metrics: &JsValue, point: Option<String>);
 }
 
 thread_local! {
@@ -68,7 +70,8 @@ impl Recorder {
     }
 
     /// Reports what has been taken down.
-    pub(super) fn finish(&self, metrics: &JsValue, response: &Response) {
+    pub(super) fn finish(&self, setup: &Setup, response: &Response) {
+        let Setup { config, metrics, .. } = setup;
         let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
         let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         let now_ms = clock::now_unix_millis();
@@ -76,8 +79,12 @@ impl Recorder {
         let mut event = self.event.borrow_mut();
         event.answered(response.status(), body_bytes, duration_ms, self.pop);
         TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
-        let point = if metrics.is_undefined() { String::new() } else { event.to_data_point() };
-        report(&event.to_line(), metrics, &point);
+        let log_requests = config.as_ref().map_or(LogRequests::All, |config| config.log_requests);
+        let line = event.is_logged(log_requests).then(|| event.to_line());
+        let point = (!metrics.is_undefined()).then(|| event.to_data_point());
+        if line.is_some() || point.is_some() {
+            report(line, metrics, point);
+        }
     }
 }
 

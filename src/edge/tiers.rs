@@ -23,10 +23,16 @@ pub(super) struct Found {
     pub(super) tier: Tier,
 }
 
+impl Found {
+    fn small(entry: memory::Entry, tier: Tier) -> Self {
+        Self { meta: Rc::clone(&entry.meta), body: StoredBody::Small(entry), tier }
+    }
+}
+
 /// The body of a stored response.
 pub(super) enum StoredBody {
     /// A small one, read whole.
-    Bytes(Uint8Array),
+    Small(memory::Entry),
     /// One that is open at this data centre.
     Pop(ReadableStream),
     /// One that is open at the bucket.
@@ -35,9 +41,9 @@ pub(super) enum StoredBody {
 
 /// Looks a stored response up in the isolate and at this data centre.
 pub(super) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
-    if let Some((meta, bytes)) = memory::look_up(key) {
-        if is_usable(call, key, &meta) {
-            return Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Memory });
+    if let Some(entry) = memory::look_up(key) {
+        if is_usable(call, key, &entry.meta) {
+            return Some(Found::small(entry, Tier::Memory));
         }
         memory::remove(key);
     }
@@ -79,13 +85,14 @@ pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
     let head = meta.entry_head(&call.config, clock::now_unix_secs());
     let response = http::response(&head, Some(&body)).ok()?;
     let bytes = read_whole(&response, &meta).await?;
-    memory::store(&call.config, key, &meta, &bytes);
     let entry = http::bytes_response(&head, &bytes).ok()?;
     let stored = cache::store(&call.context, &call.config, key, &entry, meta.length_bytes());
     detach(&call.context, async {
         stored.await;
     });
-    Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Bucket })
+    let small = memory::Entry { meta, bytes };
+    memory::store(&call.config, key, &small);
+    Some(Found::small(small, Tier::Bucket))
 }
 
 /// A part of a body that is open elsewhere, sliced by the platform.
@@ -148,10 +155,10 @@ async fn read_small(
     response: Response,
 ) -> Option<Found> {
     if fills::wait(Stage::Memory, key).await
-        && let Some((meta, bytes)) = memory::look_up(key)
+        && let Some(entry) = memory::look_up(key)
     {
         streams::release(&call.context, response.body().as_ref());
-        return Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Memory });
+        return Some(Found::small(entry, Tier::Memory));
     }
     let fill = fills::begin(Stage::Memory, key);
     let bytes = read_whole(&response, &meta).await;
@@ -159,9 +166,10 @@ async fn read_small(
         cache::remove(&call.context, &call.config, key);
         return None;
     };
-    memory::store(&call.config, key, &meta, &bytes);
+    let small = memory::Entry { meta, bytes };
+    memory::store(&call.config, key, &small);
     drop(fill);
-    Some(Found { meta, body: StoredBody::Bytes(bytes), tier: Tier::Pop })
+    Some(Found::small(small, Tier::Pop))
 }
 
 /// The bytes of a small body; nothing, if they are not all there.

@@ -130,5 +130,5 @@ async fn remember(call: &Call, told_bytes: Option<u64>) -> Result<(), JsValue> {
 }
 
 fn key(call: &Call) -> Option<CacheKey> {
-    upload::limit_key(&call.head, &call.config.digest_key())
+    upload::limit_key(&call.head, call.config.digest_key())
 }

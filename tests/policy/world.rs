@@ -233,7 +233,7 @@ impl World {
         };
         let door = media.door;
         let config = Rc::clone(&self.config);
-        let exchange = match Exchange::begin(config, head, media, &self.config.digest_key()) {
+        let exchange = match Exchange::begin(config, head, media, self.config.digest_key()) {
             Begin::LookUp(exchange) => exchange,
             Begin::Bypass(reason) => return self.forward(flight, Endpoint { door, reason }),
         };
