@@ -6,19 +6,22 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use ::http::header::{CONTENT_RANGE, RANGE};
-use wasm_bindgen::JsCast;
+use ::http::StatusCode;
+use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap, RANGE};
 use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker::console_warn;
 use worker::worker_sys::Context;
 
 use super::tasks::{detach, sleep};
-use super::{describe, streams};
+use super::{describe, http, streams};
+use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
 use crate::config::Config;
 use crate::range::ByteRange;
+use crate::request::ReplyHead;
 use crate::stored::STORED_META;
 
 /// The cache's name.
@@ -123,16 +126,52 @@ fn record_of(response: &Response) -> Option<String> {
     response.headers().get(STORED_META.as_str()).ok().flatten()
 }
 
-/// Stores a small text.
-pub(super) fn store_text(context: &Context, config: &Config, key: &CacheKey, response: &Response) {
-    let put = put(config, key, response);
+/// A small text of our own; nothing, if it is longer than `limit` bytes.
+pub(super) async fn look_up_text(config: &Config, key: &CacheKey, limit: usize) -> Option<String> {
+    let found = look_up(config, key).await?;
+    let bytes = streams::read_bounded(&found.body()?, limit).await.ok()??;
+    String::from_utf8(bytes).ok()
+}
+
+/// Stores a small text for so many seconds.
+pub(super) fn store_text(
+    context: &Context,
+    config: &Config,
+    key: &CacheKey,
+    text: &str,
+    seconds: u64,
+) {
+    if let Ok(entry) = text_entry(text, seconds) {
+        store_entry(context, config, key, &entry);
+    }
+}
+
+/// The same, at once. Says whether that went well, as far as the platform tells.
+pub(super) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
+    // In this isolate nobody may have looked anything up before.
+    open().await;
+    match text_entry(text, seconds) {
+        Ok(entry) => put(config, key, &entry).await,
+        Err(_) => false,
+    }
+}
+
+/// Stores an entry that is whole already.
+pub(super) fn store_entry(context: &Context, config: &Config, key: &CacheKey, entry: &Response) {
+    let put = put(config, key, entry);
     detach(context, async {
         put.await;
     });
 }
 
+fn text_entry(text: &str, seconds: u64) -> Result<Response, JsValue> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CACHE_CONTROL, public_for(seconds));
+    http::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
+}
+
 /// Starts to put at once. Says whether that went well, as far as the platform tells.
-pub(super) fn put(
+fn put(
     config: &Config,
     key: &CacheKey,
     response: &Response,
@@ -173,7 +212,7 @@ pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
 }
 
 /// The cache, opened if it wasn't yet.
-pub(super) async fn open() -> Option<Cache> {
+async fn open() -> Option<Cache> {
     if let Some(cache) = opened() {
         return Some(cache);
     }

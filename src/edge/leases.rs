@@ -2,17 +2,12 @@
 
 use std::cell::RefCell;
 
-use ::http::StatusCode;
-use ::http::header::{CACHE_CONTROL, HeaderMap};
 use futures_util::future::join;
-use wasm_bindgen::JsValue;
 
-use super::{Call, cache, clock, http, streams};
-use crate::cache_control::public_for;
+use super::{Call, cache, clock};
 use crate::cache_key::CacheKey;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::lru::Lru;
-use crate::request::ReplyHead;
 
 /// How many records are kept: of some 300 bytes each, 6 MB of the isolate's 128.
 const MAX_RECORDS: u64 = 20_000;
@@ -97,28 +92,23 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
     {
         return Some(confirmed);
     }
-    let response = cache::look_up(&call.config, key).await?;
-    let text = streams::read_bounded(&response.body()?, MAX_RECORD_BYTES).await.ok()??;
-    let confirmed = parse_record(std::str::from_utf8(&text).ok()?, key)?;
+    let text = cache::look_up_text(&call.config, key, MAX_RECORD_BYTES).await?;
+    let confirmed = parse_record(&text, key)?;
     hear_yes(key, confirmed).then_some(confirmed)
 }
 
 /// Writes or removes records.
-pub(super) fn apply(
-    call: &Call,
-    keys: Option<&LeaseKeys>,
-    change: LeaseChange,
-) -> Result<(), JsValue> {
-    let Some(keys) = keys else { return Ok(()) };
+pub(super) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) {
+    let Some(keys) = keys else { return };
     let (credential, media) = (keys.credential.as_ref(), Some(&keys.media));
     match change {
         LeaseChange::Keep => {}
         LeaseChange::Grant { asked_unix_secs } => {
-            write(call, media, asked_unix_secs)?;
-            write(call, credential, asked_unix_secs)?;
+            write(call, media, asked_unix_secs);
+            write(call, credential, asked_unix_secs);
         }
         LeaseChange::GrantCredential { asked_unix_secs } => {
-            write(call, credential, asked_unix_secs)?;
+            write(call, credential, asked_unix_secs);
         }
         LeaseChange::EndCredential => remove(call, credential),
         LeaseChange::EndMedia => remove(call, media),
@@ -127,20 +117,13 @@ pub(super) fn apply(
             remove(call, credential);
         }
     }
-    Ok(())
 }
 
-fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) -> Result<(), JsValue> {
-    let Some(key) = key else { return Ok(()) };
-    if !hear_yes(key, confirmed_unix_secs) {
-        return Ok(());
-    }
-    let lifetime = public_for(call.config.lease.retention_seconds());
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, lifetime)]);
-    let head = ReplyHead::new(StatusCode::OK, headers);
-    let record = http::text_response(&head, &write_record(key, confirmed_unix_secs))?;
-    cache::store_text(&call.context, &call.config, key, &record);
-    Ok(())
+fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) {
+    let Some(key) = key.filter(|key| hear_yes(key, confirmed_unix_secs)) else { return };
+    let record = write_record(key, confirmed_unix_secs);
+    let seconds = call.config.lease.retention_seconds();
+    cache::store_text(&call.context, &call.config, key, &record, seconds);
 }
 
 fn remove(call: &Call, key: Option<&CacheKey>) {

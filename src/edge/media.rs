@@ -66,7 +66,8 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         }
         Decision::Ask(question) => ask(call, question).await?,
     };
-    respond(call, &keys, outcome, Sources { origin, stored: found, fill }).await
+    let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
+    respond(call, &keys, outcome, sources).await
 }
 
 /// Asks until there is an answer, and gives the origin's last body with it.
@@ -109,7 +110,8 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     question.request.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
     let call = call.behind();
     detach(&call.context.clone(), async move {
-        renew(&call, &keys, question, Some(fill)).await;
+        let sources = Sources { fill: Some(fill), ..Sources::default() };
+        renew(&call, &keys, question, sources).await;
     });
 }
 
@@ -118,24 +120,28 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(refreshing) = leases::begin_refresh(key) else { return };
     let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
-        renew(&call, &keys, question, None).await;
+        let sources = Sources { is_stored: true, ..Sources::default() };
+        renew(&call, &keys, question, sources).await;
         drop(refreshing);
     });
 }
 
 /// Renews a lease for a client who is served already.
-async fn renew(call: &Call, keys: &Keys, question: Question, fill: Option<Fill>) {
+async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
     let Ok((outcome, body)) = ask(call, question).await else { return };
     let silent = Outcome { body: Body::Empty, ..outcome };
-    let sources = Sources { origin: body, stored: None, fill };
+    let sources = Sources { origin: body, ..sources };
     // The response goes nowhere; what is stored and granted on the way is what counts.
     let _ = respond(call, keys, silent, sources).await;
 }
 
 /// What an answer may be made of.
+#[derive(Default)]
 struct Sources {
     origin: Option<ReadableStream>,
     stored: Option<Found>,
+    /// Whether there is a stored response, at hand or not.
+    is_stored: bool,
     fill: Option<Fill>,
 }
 
@@ -145,9 +151,9 @@ async fn respond(
     outcome: Outcome,
     sources: Sources,
 ) -> Result<Response, JsValue> {
-    leases::apply(call, keys.leases.as_ref(), outcome.leases)?;
+    leases::apply(call, keys.leases.as_ref(), outcome.leases);
     let Outcome { mut head, body, entry, .. } = outcome;
-    let Sources { origin, stored, fill } = sources;
+    let Sources { origin, stored, is_stored, fill } = sources;
     if let (Body::Stored(_), Some(found)) = (&body, &stored) {
         call.recorder.served_from(found.tier);
     }
@@ -159,7 +165,6 @@ async fn respond(
             None => call.reject(&Rejection::Internal),
         };
     }
-    let replaces = stored.is_some();
     if let Some(StoredBody::Pop(stream) | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
     {
@@ -168,7 +173,7 @@ async fn respond(
     match entry {
         EntryChange::Store(meta) => {
             let cut = if let Body::Origin(cut) = body { Some(cut) } else { None };
-            let source = Source::Origin { replaces };
+            let source = Source::Origin { replaces: is_stored };
             let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
             return filling.respond(&head, cut, origin);
         }

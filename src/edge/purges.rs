@@ -11,8 +11,7 @@ use web_sys::Response;
 use worker::worker_sys::R2Bucket;
 
 use super::bucket::Condition;
-use super::{Call, bucket, cache, clock, http, memory, streams};
-use crate::cache_control::public_for;
+use super::{Call, bucket, cache, clock, memory, streams};
 use crate::cache_key::{CacheKey, Subject};
 use crate::config::Config;
 use crate::matrix_error::Rejection;
@@ -109,18 +108,11 @@ async fn write_to_bucket(bucket: &R2Bucket, list: &mut Purges) -> bool {
 /// was written, as far as the platform tells.
 async fn write_here(config: &Config, is_copy: bool, list: &Purges) -> bool {
     let seconds = if is_copy { PURGES_FRESH_SECS } else { config.cache_seconds };
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(seconds))]);
-    let head = ReplyHead::new(StatusCode::OK, headers);
-    match http::text_response(&head, &list.to_text()) {
-        Ok(entry) => cache::put(config, &key(), &entry).await,
-        Err(_) => false,
-    }
+    cache::put_text(config, &key(), &list.to_text(), seconds).await
 }
 
 async fn look_up(config: &Config) -> Option<Purges> {
-    let response = cache::look_up(config, &key()).await?;
-    let text = streams::read_bounded(&response.body()?, MAX_LIST_BYTES).await.ok()??;
-    Purges::parse(std::str::from_utf8(&text).ok()?)
+    Purges::parse(&cache::look_up_text(config, &key(), MAX_LIST_BYTES).await?)
 }
 
 /// Takes a list in. What is known stands, whatever has become of the list since.

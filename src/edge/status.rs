@@ -13,10 +13,9 @@ use web_sys::Response;
 use super::bucket::Condition;
 use super::fills::{self, Stage};
 use super::origin::Answer;
-use super::{Call, bucket, cache, clock, http, origin, report, streams};
+use super::{Call, bucket, cache, clock, origin, report, streams};
 use crate::access_token::AccessToken;
 use crate::admin::authorize;
-use crate::cache_control::public_for;
 use crate::cache_key::{CacheKey, Subject};
 use crate::headers::add_cors;
 use crate::matrix_error::Rejection;
@@ -73,7 +72,7 @@ async fn json(call: &Call) -> Result<Response, JsValue> {
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ]);
     add_cors(&mut headers);
-    let text = told(call, is_admin).await?;
+    let text = told(call, is_admin).await;
     send(call, ReplyHead::new(StatusCode::OK, headers), &text)
 }
 
@@ -86,7 +85,7 @@ async fn answer_page(call: &Call, is_admin: bool, notice: &str) -> Result<Respon
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
     let status = if notice.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
-    let text = page(&told(call, is_admin).await?, call.config.admin_token.is_some(), notice);
+    let text = page(&told(call, is_admin).await, call.config.admin_token.is_some(), notice);
     send(call, ReplyHead::new(status, headers), &text)
 }
 
@@ -108,55 +107,47 @@ async fn shown_token(call: &Call) -> Result<Option<AccessToken>, JsValue> {
 }
 
 /// The status as JSON, with or without details.
-async fn told(call: &Call, is_admin: bool) -> Result<String, JsValue> {
-    let status = current(call).await?;
-    Ok(if is_admin {
+async fn told(call: &Call, is_admin: bool) -> String {
+    let status = current(call).await;
+    if is_admin {
         report::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
     } else {
         status.public_json(&call.config)
-    })
+    }
 }
 
 /// Kept results, or new ones; of many who ask at once in an isolate, one looks.
-async fn current(call: &Call) -> Result<Status, JsValue> {
+async fn current(call: &Call) -> Status {
     let key = CacheKey::new(Subject::Status);
     let mut kept = look_up(call, &key).await;
     if kept.is_none() && fills::wait(Stage::Pop, &key).await {
         kept = look_up(call, &key).await;
     }
     if let Some(status) = kept {
-        return Ok(status);
+        return status;
     }
     let fill = fills::begin(Stage::Pop, &key);
-    let status = Status::new(&check(call).await?, clock::now_unix_secs());
-    store(call, &key, &status.to_text(), KEPT_SECS).await?;
+    let status = Status::new(&check(call).await, clock::now_unix_secs());
+    cache::put_text(&call.config, &key, &status.to_text(), KEPT_SECS).await;
     drop(fill);
-    Ok(status)
+    status
 }
 
 async fn look_up(call: &Call, key: &CacheKey) -> Option<Status> {
-    let response = cache::look_up(&call.config, key).await?;
-    let text = streams::read_bounded(&response.body()?, MAX_KEPT_BYTES).await.ok()??;
-    let status = Status::parse(std::str::from_utf8(&text).ok()?)?;
+    let text = cache::look_up_text(&call.config, key, MAX_KEPT_BYTES).await?;
+    let status = Status::parse(&text)?;
     (!status.is_old(clock::now_unix_secs())).then_some(status)
 }
 
-async fn store(call: &Call, key: &CacheKey, text: &str, seconds: u64) -> Result<(), JsValue> {
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(seconds))]);
-    let entry = http::text_response(&ReplyHead::new(StatusCode::OK, headers), text)?;
-    cache::put(&call.config, key, &entry).await;
-    Ok(())
-}
-
-async fn check(call: &Call) -> Result<Vec<Finding>, JsValue> {
-    let mut findings = check_tiers(call).await?;
+async fn check(call: &Call) -> Vec<Finding> {
+    let mut findings = check_tiers(call).await;
     let [a, b, c, d, e] = status::probes(&call.config);
     let (a, b, c, d, e) =
         join5(ask(call, a), ask(call, b), ask(call, c), ask(call, d), ask(call, e)).await;
     for found in [a, b, c, d, e] {
         findings.extend(found);
     }
-    Ok(findings)
+    findings
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
@@ -178,16 +169,13 @@ async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Findi
 }
 
 /// Whether the tiers give back what they are given.
-async fn check_tiers(call: &Call) -> Result<Vec<Finding>, JsValue> {
+async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(Subject::StatusProbe);
-    // In this isolate nobody may have looked anything up before.
-    cache::open().await;
-    store(call, &key, "probe", KEPT_SECS).await?;
-    let pop = cache::look_up(&call.config, &key).await;
-    streams::release(&call.context, pop.as_ref().and_then(Response::body).as_ref());
+    cache::put_text(&call.config, &key, "probe", KEPT_SECS).await;
+    let pop = cache::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
     let bucket = match &call.bucket {
         Some(bucket) => Some(bucket::write_text(bucket, &key, "probe", &Condition::None).await),
         None => None,
     };
-    Ok(status::judge_tiers(&call.config, pop.is_some(), bucket))
+    status::judge_tiers(&call.config, pop.is_some(), bucket)
 }

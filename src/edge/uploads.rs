@@ -1,18 +1,16 @@
 //! Uploads and their limits: streams them on, remembers what limits the origin tells, and stores
 //! new media before its first reader comes.
 
-use ::http::StatusCode;
-use ::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderMap};
+use ::http::header::CONTENT_LENGTH;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
 use super::origin::Answer;
 use super::tasks::detach;
-use super::{Call, cache, http, media, origin, streams};
-use crate::cache_control::public_for;
+use super::{Call, cache, media, origin, streams};
 use crate::cache_key::CacheKey;
 use crate::forward;
-use crate::request::{OriginHead, ReplyHead};
+use crate::request::OriginHead;
 use crate::route::{BypassReason, Door, Endpoint, UploadTo};
 use crate::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
 
@@ -91,7 +89,7 @@ pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
     if let Some(text) = &text {
-        remember(call, upload::told_limit(text)).await?;
+        remember(call, upload::told_limit(text)).await;
     }
     match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
         Some(lowered) => {
@@ -109,24 +107,19 @@ async fn read(body: &ReadableStream) -> Option<String> {
 
 /// The limit that the origin told this user not long ago.
 async fn look_up(call: &Call) -> Option<u64> {
-    let response = cache::look_up(&call.config, &key(call)?).await?;
-    read(&response.body()?).await?.parse().ok()
+    cache::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
 /// Takes the origin's last word on this user's limit in, also if there is none any more.
-async fn remember(call: &Call, told_bytes: Option<u64>) -> Result<(), JsValue> {
-    let Some(key) = key(call) else { return Ok(()) };
-    // In this isolate nobody may have looked anything up before.
-    cache::open().await;
-    let Some(limit_bytes) = told_bytes else {
-        cache::remove(&call.context, &call.config, &key);
-        return Ok(());
-    };
-    let headers = HeaderMap::from_iter([(CACHE_CONTROL, public_for(LIMIT_SECONDS))]);
-    let head = ReplyHead::new(StatusCode::OK, headers);
-    let record = http::text_response(&head, &limit_bytes.to_string())?;
-    cache::store_text(&call.context, &call.config, &key, &record);
-    Ok(())
+async fn remember(call: &Call, told_bytes: Option<u64>) {
+    let Some(key) = key(call) else { return };
+    match told_bytes {
+        Some(bytes) => {
+            let text = bytes.to_string();
+            cache::put_text(&call.config, &key, &text, LIMIT_SECONDS).await;
+        }
+        None => cache::remove(&call.context, &call.config, &key),
+    }
 }
 
 fn key(call: &Call) -> Option<CacheKey> {

@@ -118,6 +118,7 @@ fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue
         (STORED_META, kept.meta()),
     ]);
     let head = ReplyHead::new(StatusCode::OK, headers);
-    cache::store_text(&call.context, &call.config, key, &http::text_response(&head, &kept.text)?);
+    let entry = http::text_response(&head, &kept.text)?;
+    cache::store_entry(&call.context, &call.config, key, &entry);
     Ok(())
 }
