@@ -1,16 +1,16 @@
-// A slow line that counts: what a browser gets over it are real bytes of a real connection.
+// A slow line that counts: what crosses it are real bytes of a real connection.
 import net from 'node:net';
 import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// Listens on a free port and relays to `host:port`, towards the client at so many bytes a second
-// over each connection. Returns `{ address, movedBytes(), close() }`.
-export async function relay(address, bytesPerSecond) {
-  const [host, port] = address.split(':');
+// Listens on a port, by default a free one, and relays to `host:port`, in one direction at so many bytes a
+// second over each connection. Returns `{ address, movedBytes(), close() }`.
+export async function relay(address, bytesPerSecond, { slowTowards = 'client', port = 0 } = {}) {
+  const [host, originPort] = address.split(':');
   let moved = 0;
   const sockets = new Set();
   const server = net.createServer((client) => {
-    const origin = net.connect({ host, port: Number(port) });
+    const origin = net.connect({ host, port: Number(originPort) });
     const meter = new Transform({
       async transform(chunk, _, done) {
         moved += chunk.length;
@@ -18,8 +18,9 @@ export async function relay(address, bytesPerSecond) {
         done(null, chunk);
       },
     });
-    client.pipe(origin);
-    origin.pipe(meter).pipe(client);
+    const [receiver, sender] = slowTowards === 'client' ? [client, origin] : [origin, client];
+    receiver.pipe(sender);
+    sender.pipe(meter).pipe(receiver);
     for (const socket of [client, origin]) {
       sockets.add(socket);
       socket.on('error', () => {}).on('close', () => {
@@ -29,7 +30,7 @@ export async function relay(address, bytesPerSecond) {
       });
     }
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${server.address().port}`,
     movedBytes: () => moved,

@@ -4,13 +4,9 @@
 //
 // Prints one line of JSON: the file's size and length, and what was seen over a slow line from each
 // address. The picture itself tells its time, so a seek is checked by what is shown.
-import { existsSync } from 'node:fs';
-import http from 'node:http';
-import { delimiter, join } from 'node:path';
 import process from 'node:process';
 
-import { chromium } from 'playwright-core';
-
+import { fail, launch } from './browser.mjs';
 import { relay } from './relay.mjs';
 import { webm } from './webm.mjs';
 
@@ -29,14 +25,7 @@ const WHOLE_PATIENCE_MS = 110_000;
 const [token, uploadAddress, ...sources] = process.argv.slice(2);
 setTimeout(() => fail('The browser hangs'), WHOLE_PATIENCE_MS).unref();
 
-// The page belongs to neither the homeserver nor the edge.
-const site = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end());
-await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({
-  executablePath: findBrowser(),
-  // Root, as which tests in containers run, has no sandbox; all pages here are our own.
-  args: ['--no-sandbox', '--disable-background-networking'],
-});
+const { onPage, close } = await launch();
 try {
   const pictures = await onPage((page) => page.evaluate(draw, { ...FORM, count: PICTURES }));
   const video = webm(pictures.map((picture) => Buffer.from(picture, 'base64')), FORM);
@@ -47,19 +36,7 @@ try {
   }
   console.log(JSON.stringify({ bytes: video.length, seconds: SECONDS, seen }));
 } finally {
-  await browser.close();
-  site.close();
-}
-
-function findBrowser() {
-  const paths = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) =>
-    process.env.PATH.split(delimiter).map((folder) => join(folder, name)));
-  return paths.find(existsSync) ?? fail('Neither Chromium nor Chrome is in PATH: run scripts/setup');
-}
-
-function fail(reason) {
-  console.error(reason);
-  process.exit(1);
+  await close();
 }
 
 async function upload(video) {
@@ -89,16 +66,6 @@ async function watch(address, path) {
     });
   } finally {
     line.close();
-  }
-}
-
-async function onPage(action) {
-  const page = await browser.newPage();
-  try {
-    await page.goto(`http://127.0.0.1:${site.address().port}/`);
-    return await action(page);
-  } finally {
-    await page.close();
   }
 }
 

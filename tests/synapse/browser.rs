@@ -1,5 +1,7 @@
-//! What Range is for: a real browser seeks in a real video before it is loaded.
+//! What only a real browser can tell: seeking in a video before it is loaded, and how far an upload
+//! has come.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use serde_json::Value;
@@ -8,20 +10,18 @@ use crate::world::world;
 
 const LEAST_BYTES: u64 = 20_000_000;
 
+/// How long a browser may have nothing to tell of an upload under way.
+const MAX_PAUSE_MS: u64 = 1000;
+
+/// What lies in the system's buffers between browser, edge and line, at the most.
+const MAX_AHEAD_BYTES: u64 = 16 << 20;
+
 #[test]
 fn a_browser_seeks_through_the_edge_but_not_on_synapse_alone() {
     let (synapse, edge) = (&world().synapse.address, &world().edge.address);
-    let output = Command::new("node")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["tests/browser/seek.mjs", world().token("alice"), synapse])
-        .args([format!("miss={edge}"), format!("hit={edge}"), format!("alone={synapse}")])
-        .output()
-        .expect("node can't be started");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let told = String::from_utf8_lossy(&output.stdout);
-    println!("{told}");
-    let told: Value = serde_json::from_str(&told).expect("seek.mjs prints JSON");
+    let sources = [format!("miss={edge}"), format!("hit={edge}"), format!("alone={synapse}")];
+    let [miss, hit, alone] = &sources;
+    let told = tell("seek.mjs", &[world().token("alice"), synapse, miss, hit, alone]);
 
     let bytes = number(&told["bytes"]);
     assert!(bytes >= LEAST_BYTES, "the video has only {bytes} bytes");
@@ -39,6 +39,56 @@ fn a_browser_seeks_through_the_edge_but_not_on_synapse_alone() {
         let (shown, target) = (number(&seek["shown"]), number(&seek["target"]));
         assert!(shown < target / 2, "Synapse alone can be sought in: {seek}");
     }
+}
+
+#[test]
+fn an_uploads_progress_is_told_as_it_happens() {
+    // An edge asks nothing before it is asked, so the line may come after it.
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    let port = port.expect("a free port").port().to_string();
+    let line = format!("http://127.0.0.1:{port}");
+    let synapse = &world().synapse;
+    let edge = synapse.edge(&[("HOMESERVER_URL", &line)]);
+    let told =
+        tell("upload.mjs", &[synapse.token("alice"), &edge.address, &synapse.address, &port]);
+
+    assert_eq!(told["status"], 200);
+    let answer: Value = serde_json::from_str(text(&told["answer"])).expect("it is JSON");
+    assert!(text(&answer["content_uri"]).starts_with("mxc://localhost/"), "{answer}");
+
+    let bytes = number(&told["bytes"]);
+    let events = told["events"].as_array().expect("events are listed");
+    let last = events.last().expect("there are events");
+    assert_eq!((text(&last["type"]), number(&last["loaded"])), ("loadend", bytes));
+    for pair in events.windows(2) {
+        let [earlier, later] = pair else { unreachable!("windows are of two") };
+        let pause = number(&later["atMs"]) - number(&earlier["atMs"]);
+        assert!(pause < MAX_PAUSE_MS, "nothing was told for {pause} ms: {later}");
+        assert!(number(&later["loaded"]) >= number(&earlier["loaded"]), "{later}");
+    }
+    for event in events {
+        let ahead = number(&event["loaded"]).saturating_sub(number(&event["movedBytes"]));
+        assert!(ahead < MAX_AHEAD_BYTES, "what was told was {ahead} bytes ahead: {event}");
+    }
+}
+
+/// Runs a script of `tests/browser`, which prints JSON.
+fn tell(script: &str, arguments: &[&str]) -> Value {
+    let output = Command::new("node")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .arg(format!("tests/browser/{script}"))
+        .args(arguments)
+        .output()
+        .expect("node can't be started");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let told = String::from_utf8_lossy(&output.stdout);
+    println!("{told}");
+    serde_json::from_str(&told).expect("the script prints JSON")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
 }
 
 fn number(value: &Value) -> u64 {

@@ -13,7 +13,10 @@ use crate::signature::ServerKey;
 pub(crate) const SQUARES: &[u8] = include_bytes!("squares.png");
 
 /// Just the size of the largest bodies that the tests send.
-pub(crate) const MAX_UPLOAD_BYTES: u64 = 200 << 20;
+pub(crate) const MAX_UPLOAD_BYTES: u64 = 480 << 20;
+
+/// An edge with this takes whatever Synapse does.
+pub(crate) const NO_LIMIT_OF_ITS_OWN: (&str, &str) = ("MAX_UPLOAD_BYTES", "5000000000");
 
 pub(crate) struct World {
     pub(crate) synapse: Synapse,
@@ -34,7 +37,7 @@ impl World {
         let users = ["alice", "bob", "carol", "hasty", "locked", "patient", "suspended"];
         let options = ["--max-upload-size", &MAX_UPLOAD_BYTES.to_string()];
         let synapse = Synapse::start(SERVER_NAME, &users, &options);
-        let edge = synapse.edge(&[]);
+        let edge = synapse.edge(&[NO_LIMIT_OF_ITS_OWN]);
         let key = ServerKey::read(&synapse.signing_key);
         Self { synapse, edge, key, guest: OnceLock::new(), logged_out: OnceLock::new() }
     }
