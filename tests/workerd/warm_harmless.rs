@@ -14,6 +14,8 @@ use crate::origin::{Call, Reply, Then};
 use crate::warm::{is_unconditional, post, put, send, take_as};
 use crate::world::{BODY, PATIENCE, download, download_path, shared};
 
+type Answering = fn(&mut Call<'_>) -> io::Result<Then>;
+
 #[test]
 fn an_answer_that_names_no_media_is_passed_on_and_nothing_is_fetched() {
     let world = shared();
@@ -71,7 +73,7 @@ fn the_origins_answer_reaches_the_uploader_to_the_byte() {
 #[test]
 fn a_fetch_that_fails_is_forgotten() {
     let world = shared();
-    let failures: [(&str, fn(&mut Call<'_>) -> io::Result<Then>); 6] = [
+    let failures: [(&str, Answering); 6] = [
         ("warm404", |call| call.reply(&Reply::error(404, "M_NOT_FOUND", "Not found"))),
         ("warm401", |call| call.reply(&Reply::error(401, "M_UNKNOWN_TOKEN", "No"))),
         ("warm500", |call| call.reply(&Reply::error(500, "M_UNKNOWN", "Oops"))),
