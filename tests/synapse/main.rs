@@ -17,6 +17,7 @@ mod servers;
 mod signature;
 mod surroundings;
 mod two_servers;
+mod upload_ends;
 mod upload_limits;
 mod upload_types;
 mod uploads;

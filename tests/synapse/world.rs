@@ -34,7 +34,7 @@ pub(crate) fn world() -> &'static World {
 
 impl World {
     fn start() -> Self {
-        let users = ["alice", "bob", "carol", "hasty", "locked", "patient", "suspended"];
+        let users = ["alice", "bob", "carol", "clumsy", "hasty", "locked", "patient", "suspended"];
         let options = ["--max-upload-size", &MAX_UPLOAD_BYTES.to_string()];
         let synapse = Synapse::start(SERVER_NAME, &users, &options);
         let edge = synapse.edge(&[NO_LIMIT_OF_ITS_OWN]);
