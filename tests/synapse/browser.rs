@@ -10,8 +10,10 @@ use crate::world::world;
 
 const LEAST_BYTES: u64 = 20_000_000;
 
-/// How long a browser may have nothing to tell of an upload under way.
-const MAX_PAUSE_MS: u64 = 1000;
+/// How long a browser may have nothing to tell of an upload under way, and how often it has something
+/// at the least.
+const MAX_PAUSE_MS: u64 = 3000;
+const LEAST_EVENTS: usize = 10;
 
 /// What lies in the system's buffers between browser, edge and line, at the most.
 const MAX_AHEAD_BYTES: u64 = 16 << 20;
@@ -58,6 +60,7 @@ fn an_uploads_progress_is_told_as_it_happens() {
 
     let bytes = number(&told["bytes"]);
     let events = told["events"].as_array().expect("events are listed");
+    assert!(events.len() >= LEAST_EVENTS, "there are only {} events", events.len());
     let last = events.last().expect("there are events");
     assert_eq!((text(&last["type"]), number(&last["loaded"])), ("loadend", bytes));
     for pair in events.windows(2) {
