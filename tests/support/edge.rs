@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::ROOT;
 use crate::process::{Server, descendant, resident_bytes};
 
-/// The repository.
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+/// Where our Worker lies, built.
+const BUILD: &str = "build";
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,7 +32,15 @@ impl Edge {
     /// # Panics
     /// When it isn't built, when Miniflare isn't installed, or when it doesn't start.
     pub fn start(vars: &[(&str, &str)]) -> Self {
-        Self::launch(vars, &["1"])
+        Self::launch(BUILD, vars, &["1"])
+    }
+
+    /// The same with the Worker in another folder of the repository.
+    ///
+    /// # Panics
+    /// As [`Edge::start`].
+    pub fn start_worker(folder: &str, vars: &[(&str, &str)]) -> Self {
+        Self::launch(folder, vars, &["1"])
     }
 
     /// The same with two isolates, which share the cache and nothing else.
@@ -39,7 +48,7 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`].
     pub fn start_two_isolates(vars: &[(&str, &str)]) -> Self {
-        Self::launch(vars, &["2"])
+        Self::launch(BUILD, vars, &["2"])
     }
 
     /// The same, whose front speaks TLS at this port, with a certificate that nobody trusts.
@@ -47,19 +56,20 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`], or when the port is taken.
     pub fn start_tls(port: u16, vars: &[(&str, &str)]) -> Self {
-        Self::launch(vars, &["1", &port.to_string()])
+        Self::launch(BUILD, vars, &["1", &port.to_string()])
     }
 
-    fn launch(vars: &[(&str, &str)], options: &[&str]) -> Self {
+    fn launch(folder: &str, vars: &[(&str, &str)], options: &[&str]) -> Self {
+        let main = format!("{folder}/index.js");
         for (path, remedy) in
-            [("build/index.js", "make build"), ("node_modules/miniflare", "make setup")]
+            [(main.as_str(), "make build"), ("node_modules/miniflare", "make setup")]
         {
             assert!(Path::new(ROOT).join(path).exists(), "{path} is missing: run `{remedy}`");
         }
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::from(*value));
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
         let mut command = Command::new("node");
-        command.current_dir(ROOT).args(["tests/support/edge.mjs", "build"]);
+        command.current_dir(ROOT).args(["tests/support/edge.mjs", folder]);
         command.arg(vars.to_string()).args(options);
         let (server, urls) = Server::start(command, START_PATIENCE);
         let mut addresses = urls.split(' ').map(|url| {
@@ -67,6 +77,11 @@ impl Edge {
         });
         let mut next = || addresses.next().unwrap_or_default();
         Self { address: next(), direct_address: next(), neighbor_address: next(), server }
+    }
+
+    /// The process whose descendants are all that runs it.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// What it has logged so far.

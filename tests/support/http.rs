@@ -95,7 +95,8 @@ impl Request {
         Ok(connection)
     }
 
-    fn head(&self) -> Vec<u8> {
+    /// What goes out before the body.
+    pub fn head(&self) -> Vec<u8> {
         let mut head = self.method.clone().into_bytes();
         head.push(b' ');
         head.extend(&self.target);

@@ -1,5 +1,6 @@
 //! Servers that end with their test.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -31,7 +32,19 @@ impl Server {
     ///
     /// # Panics
     /// When it can't be started, ends, or isn't ready in time.
-    pub fn start(mut command: Command, patience: Duration) -> (Self, String) {
+    pub fn start(command: Command, patience: Duration) -> (Self, String) {
+        Self::start_saying(READY, command, patience)
+    }
+
+    /// The same with a program that says so in other words, at the beginning of a line.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_saying(
+        words: &'static str,
+        mut command: Command,
+        patience: Duration,
+    ) -> (Self, String) {
         let name = format!("{:?}", command.get_program());
         command.process_group(0).stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -40,8 +53,8 @@ impl Server {
         let (ready, is_ready) = mpsc::channel();
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
-        collect(stderr, &log, mpsc::channel().0);
-        collect(stdout, &log, ready);
+        collect(stderr, &log, words, mpsc::channel().0);
+        collect(stdout, &log, words, ready);
         let server = Self { child, log };
         match is_ready.recv_timeout(patience) {
             Ok(said) => (server, said),
@@ -76,17 +89,26 @@ impl Drop for Server {
     }
 }
 
+/// A program that knows nothing of its standard input, run so that it ends when that does. Its
+/// arguments are the caller's to add.
+pub fn ending_with_input(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#""$@" & cat >/dev/null; kill $!; wait $!"#, "sh"]).arg(program);
+    command
+}
+
 /// Reads lines into the log for as long as there are any.
 fn collect(
     from: impl Read + Send + 'static,
     log: &Arc<Mutex<String>>,
+    words: &'static str,
     ready: mpsc::Sender<String>,
 ) {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
-            match line.strip_prefix(READY) {
+            match line.strip_prefix(words) {
                 // Nobody listens any more when a second line says so.
                 Some(said) => drop(ready.send(said.to_owned())),
                 None => {
@@ -111,9 +133,16 @@ pub fn resident_bytes(id: u32) -> u64 {
 
 /// The process named `name` among the children of `id` and theirs.
 pub fn descendant(id: u32, name: &str) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
-    children.split_whitespace().filter_map(|child| child.parse().ok()).find_map(|child| {
-        let command = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
-        if command.trim() == name { Some(child) } else { descendant(child, name) }
+    descendants(id).into_iter().find(|child| {
+        let command = fs::read_to_string(format!("/proc/{child}/comm"));
+        command.is_ok_and(|command| command.trim() == name)
     })
+}
+
+/// The children of `id` and theirs.
+pub fn descendants(id: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let children = children.unwrap_or_default();
+    let ids = children.split_whitespace().filter_map(|child| child.parse().ok());
+    ids.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }

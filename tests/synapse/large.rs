@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use test_support::http::Incoming;
+use test_support::noise::noise;
 use test_support::time::now;
 
 use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
@@ -21,18 +22,6 @@ const SLOW_BLOCK: Duration = Duration::from_millis(BLOCK_BYTES as u64 / 2000);
 /// The blocks that so many bytes begin with, by number.
 pub(crate) const fn blocks(bytes: u64) -> Range<u64> {
     0..bytes / BLOCK_BYTES as u64
-}
-
-/// So many bytes that don't compress, always the same.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let words = std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
 }
 
 /// Noise; every block of it is stamped with its number, so that none can be

@@ -8,6 +8,7 @@ use test_support::edge::Edge;
 use test_support::time::{now, wait_for};
 
 use crate::ask::{Answer, Ask, HOMESERVER_AUTHORITY, Media};
+use crate::servers::start_edge;
 use crate::world::{SQUARES, world};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -17,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Through an edge that has leases.
 fn send(ask: &Ask) -> Answer {
-    static EDGE: LazyLock<Edge> =
-        LazyLock::new(|| world().synapse.edge(&[("LEASE_SECONDS", &LEASE.as_secs().to_string())]));
+    static EDGE: LazyLock<Edge> = LazyLock::new(|| {
+        start_edge(&world().synapse, &[("LEASE_SECONDS", &LEASE.as_secs().to_string())])
+    });
     ask.send(&EDGE.address, HOMESERVER_AUTHORITY)
 }
 

@@ -9,7 +9,7 @@ use test_support::time::wait_for;
 
 use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
 use crate::large::{assert_is_file_of, blocks, download_large, upload_blocks, upload_large};
-use crate::servers::growth_bytes_while;
+use crate::servers::{growth_bytes_while, start_edge};
 use crate::world::{MAX_UPLOAD_BYTES, NO_LIMIT_OF_ITS_OWN, SQUARES, world};
 
 const ALLOWED_GROWTH_BYTES: u64 = 32 << 20;
@@ -93,7 +93,7 @@ fn a_large_hit_read_slowly_arrives_whole_in_flat_memory() {
 
 /// The first requests make workerd grow, whatever they are.
 fn warmed_up_edge() -> Edge {
-    let edge = world().synapse.edge(&[NO_LIMIT_OF_ITS_OWN]);
+    let edge = start_edge(&world().synapse, &[NO_LIMIT_OF_ITS_OWN]);
     let upload = Ask::post("/_matrix/media/v3/upload", SQUARES).user("alice");
     let media = Media::of(&upload.send(&edge.address, HOMESERVER_AUTHORITY));
     for _ in 0..20 {

@@ -1,7 +1,8 @@
 //! Seeking, which Synapse alone doesn't have: a part is the part of Synapse's own whole.
 
+use test_support::noise::noise;
+
 use crate::ask::{Answer, Ask, Media};
-use crate::large::noise;
 use crate::world::{SQUARES, world};
 
 const LENGTH: usize = 300_000;

@@ -10,12 +10,13 @@ use std::thread::scope;
 use std::time::Duration;
 
 use test_support::edge::Edge;
+use test_support::noise::noise;
+use test_support::synapse::Synapse;
 use test_support::time::wait_for;
 
 use crate::ask::{Answer, Ask, HOMESERVER_AUTHORITY};
-use crate::large::noise;
 use crate::parity::Parity;
-use crate::servers::Synapse;
+use crate::servers::{start_synapse, start_tls_edge};
 use crate::world::SQUARES;
 
 const USER: &str = "alice";
@@ -154,9 +155,9 @@ impl Site {
         // The name must be known before anything can listen there: the port is kept meanwhile.
         let port = TcpListener::bind("127.0.0.1:0").expect("no port is free");
         let address = port.local_addr().expect("it has an address");
-        let synapse = Synapse::start(&address.to_string(), &[USER], options);
+        let synapse = start_synapse(&address.to_string(), &[USER], options);
         drop(port);
-        let edge = synapse.tls_edge(address.port());
+        let edge = start_tls_edge(&synapse, address.port());
         Self { synapse, edge }
     }
 

@@ -4,6 +4,7 @@ use std::thread;
 
 use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
 use crate::parity::Parity;
+use crate::servers::start_edge;
 use crate::world::{SQUARES, world};
 
 const UPLOAD: &str = "/_matrix/media/v3/upload";
@@ -176,7 +177,7 @@ fn refused_uploads_are_refused_in_synapses_words() {
 /// request: this edge is for no other test.
 #[test]
 fn a_form_is_refused_with_415() {
-    let edge = world().synapse.edge(&[]);
+    let edge = start_edge(&world().synapse, &[]);
     let form = Ask::post(UPLOAD, b"--x--")
         .header("Content-Type", "multipart/form-data; boundary=x")
         .user("alice");

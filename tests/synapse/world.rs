@@ -4,9 +4,10 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::{Value, json};
 use test_support::edge::Edge;
+use test_support::synapse::Synapse;
 
 use crate::ask::{Answer, Ask, Media};
-use crate::servers::{SERVER_NAME, Synapse};
+use crate::servers::{SERVER_NAME, start_edge, start_synapse};
 use crate::signature::ServerKey;
 
 /// 1000 × 500 pixels, so that Synapse makes thumbnails of every size.
@@ -36,8 +37,8 @@ impl World {
     fn start() -> Self {
         let users = ["alice", "bob", "carol", "clumsy", "hasty", "locked", "patient", "suspended"];
         let options = ["--max-upload-size", &MAX_UPLOAD_BYTES.to_string()];
-        let synapse = Synapse::start(SERVER_NAME, &users, &options);
-        let edge = synapse.edge(&[NO_LIMIT_OF_ITS_OWN]);
+        let synapse = start_synapse(SERVER_NAME, &users, &options);
+        let edge = start_edge(&synapse, &[NO_LIMIT_OF_ITS_OWN]);
         let key = ServerKey::read(&synapse.signing_key);
         Self { synapse, edge, key, guest: OnceLock::new(), logged_out: OnceLock::new() }
     }

@@ -1,0 +1,104 @@
+//! A real Synapse, by `scripts/synapse`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::process::Server;
+
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A homeserver with an empty database, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Synapse {
+    /// `127.0.0.1:port`.
+    pub address: String,
+    /// What stands behind the colon of its users' IDs.
+    pub server_name: String,
+    /// The key that it signs with.
+    pub signing_key: PathBuf,
+    /// Its process.
+    pub id: u32,
+    /// By name: `access_token`, `password` and more.
+    pub users: Value,
+    log: PathBuf,
+    media_store: PathBuf,
+    _server: Server,
+}
+
+impl Synapse {
+    /// Starts one with these users and a folder of its own in `folder`; `options` are those of
+    /// `scripts/synapse`.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub fn start(folder: &str, server_name: &str, users: &[&str], options: &[&str]) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let dir = format!("{folder}/synapse-{}-{number}", process::id());
+        let script = Path::new(crate::ROOT).join("scripts/synapse");
+        let mut command = Command::new(script);
+        command.args([&dir, "--remove", "--watch-stdin", "--server-name", server_name]);
+        command.args(options);
+        for user in users {
+            command.args(["--user", user]);
+        }
+        let (server, ready) = Server::start(command, START_PATIENCE);
+        let ready: Value = serde_json::from_str(&ready).expect("scripts/synapse prints JSON");
+        let text =
+            |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("no {name}: {ready}"));
+        let id = ready["pid"].as_u64().and_then(|id| id.try_into().ok());
+        Self {
+            address: text("url").trim_start_matches("http://").to_owned(),
+            server_name: server_name.to_owned(),
+            signing_key: text("signing_key").into(),
+            id: id.unwrap_or_else(|| panic!("no pid: {ready}")),
+            users: ready["users"].clone(),
+            log: text("log").into(),
+            media_store: text("media_store").into(),
+            _server: server,
+        }
+    }
+
+    /// A user's access token.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn token(&self, user: &str) -> &str {
+        let token = &self.users[user]["access_token"];
+        token.as_str().expect("scripts/synapse prints a token for every user")
+    }
+
+    /// The statuses of the requests that it has answered and whose User-Agent is `mark`.
+    pub fn answers_to(&self, mark: &str) -> Vec<u16> {
+        self.answers_with(&format!(r#" "{mark}" "#))
+    }
+
+    /// The statuses of the requests that it has answered and logged with `text` in the line.
+    ///
+    /// # Panics
+    /// When its log can't be read.
+    pub fn answers_with(&self, text: &str) -> Vec<u16> {
+        let log = fs::read_to_string(&self.log).expect("Synapse's log can't be read");
+        log.lines().filter(|line| line.contains(text)).map(status).collect()
+    }
+
+    /// Where it keeps the bytes of its own media.
+    pub fn media_file(&self, id: &str) -> PathBuf {
+        let (first, rest) = id.split_at(2);
+        let (second, rest) = rest.split_at(2);
+        self.media_store.join("local_content").join(first).join(second).join(rest)
+    }
+}
+
+/// The status in a line such as `… 1506B 200 "GET /_matrix/… HTTP/1.1" "user agent" […]`.
+fn status(line: &str) -> u16 {
+    let before = line.split(" \"").next().unwrap_or_default();
+    let word = before.rsplit(' ').next().unwrap_or_default();
+    // An exclamation mark says that the client left early.
+    word.trim_end_matches('!').parse().unwrap_or_else(|_| panic!("no status in {line}"))
+}
