@@ -62,6 +62,6 @@ cargo-test: export RUST_TEST_THREADS = 6
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
 
-bench: build ## Compare 200 MiB transfers through the edge with Synapse alone
-	@scripts/setup node synapse
-	cargo bench --locked --bench transfers
+bench: build ## Measure side by side with Synapse, nginx and other Workers (QUICK=1: in 3 minutes)
+	@scripts/setup node synapse bench
+	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)

@@ -22,6 +22,9 @@ SYNAPSE=$TOOLS/synapse-$SYNAPSE_VERSION
 # Any of these will do for the tests in a browser (see tests/browser/seek.mjs).
 BROWSERS="chromium chromium-browser google-chrome"
 
+# The bench compares with this one.
+NGINX=/usr/sbin/nginx
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$@"; exit 1; }
 

@@ -1,0 +1,137 @@
+//! Those that are compared. All stand on this machine, in front of the same Synapse, each with a
+//! way to it of its own.
+
+mod nginx;
+mod workerd;
+
+use serde::{Deserialize, Serialize};
+use test_support::process::Server;
+use test_support::synapse::Synapse;
+
+pub(crate) use self::nginx::PROGRAM as NGINX;
+pub(crate) use self::workerd::{OURS, PROGRAM as WORKERD, Workerd};
+use crate::link::Link;
+use crate::process_stats::Processes;
+
+/// One of those that are compared, by its name in the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Id {
+    Synapse,
+    Nginx,
+    CachingWorker,
+    BareWorker,
+    Strict,
+    Leased,
+    MiniflareCachingWorker,
+    MiniflareStrict,
+    MiniflareLeased,
+}
+
+impl Id {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Synapse,
+        Self::Nginx,
+        Self::CachingWorker,
+        Self::BareWorker,
+        Self::Strict,
+        Self::Leased,
+        Self::MiniflareCachingWorker,
+        Self::MiniflareStrict,
+        Self::MiniflareLeased,
+    ];
+
+    pub(crate) fn is_in_miniflare(self) -> bool {
+        matches!(self, Self::MiniflareCachingWorker | Self::MiniflareStrict | Self::MiniflareLeased)
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Synapse => "(a) Synapse alone",
+            Self::Nginx => "(b) nginx proxy_cache",
+            Self::CachingWorker => "(c) JS Worker, Cache API",
+            Self::BareWorker => "(d) JS Worker, bare",
+            Self::Strict => "(e) ours, strict",
+            Self::Leased => "(f) ours, leased",
+            Self::MiniflareCachingWorker => "(c) in Miniflare",
+            Self::MiniflareStrict => "(e) in Miniflare",
+            Self::MiniflareLeased => "(f) in Miniflare",
+        }
+    }
+}
+
+/// A contender that runs.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) id: Id,
+    pub(crate) processes: Processes,
+    /// Its way to Synapse.
+    pub(crate) link: Link,
+    address: String,
+    _held: Held,
+}
+
+/// What ends with its contender.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are kept to be dropped")]
+enum Held {
+    Nothing,
+    Server(Server),
+    Workerd(Workerd),
+    Edge(test_support::edge::Edge),
+}
+
+impl Contender {
+    /// Starts it in a folder of its own within `folder`.
+    pub(crate) fn start(id: Id, synapse: &Synapse, folder: &str) -> Self {
+        let link = Link::to(&synapse.address);
+        let origin = format!("http://{}", link.address);
+        let folder = format!("{folder}/{id:?}");
+        let origin_vars = [("ORIGIN", origin.as_str())];
+        let our_vars = |lease_seconds| our_vars(&origin, &synapse.server_name, lease_seconds);
+        let in_workerd = |worker, vars: &[(&str, &str)]| {
+            let workerd = Workerd::start(&folder, worker, vars);
+            (workerd.address.clone(), Processes::of(workerd.id()), Held::Workerd(workerd))
+        };
+        let in_miniflare = |worker, vars: &[(&str, &str)]| {
+            let edge = test_support::edge::Edge::start_worker(worker, vars);
+            (edge.direct_address.clone(), Processes::of(edge.id()), Held::Edge(edge))
+        };
+        let (address, processes, held) = match id {
+            Id::Synapse => (synapse.address.clone(), Processes::of(synapse.id), Held::Nothing),
+            Id::Nginx => {
+                let (address, server) = nginx::start(&folder, &link.address);
+                (address, Processes::of(server.id()), Held::Server(server))
+            }
+            Id::CachingWorker => in_workerd("bench/workers/caching", &origin_vars),
+            Id::BareWorker => in_workerd("bench/workers/bare", &origin_vars),
+            Id::Strict => in_workerd(OURS, &our_vars("0")),
+            Id::Leased => in_workerd(OURS, &our_vars("300")),
+            Id::MiniflareCachingWorker => in_miniflare("bench/workers/caching", &origin_vars),
+            Id::MiniflareStrict => in_miniflare(OURS, &our_vars("0")),
+            Id::MiniflareLeased => in_miniflare(OURS, &our_vars("300")),
+        };
+        Self { id, processes, link, address, _held: held }
+    }
+
+    /// Where the client meets it. Contenders at the edge are near; Synapse alone is as far away as
+    /// it is for them, and without a distance it is met directly.
+    pub(crate) fn address(&self, round_trip_ms: u64) -> &str {
+        if self.id == Id::Synapse && round_trip_ms > 0 { &self.link.address } else { &self.address }
+    }
+}
+
+/// The variables of our Worker.
+pub(crate) fn our_vars<'a>(
+    origin: &'a str,
+    server_name: &'a str,
+    lease_seconds: &'a str,
+) -> [(&'a str, &'a str); 5] {
+    [
+        ("HOMESERVER_URL", origin),
+        ("SERVER_NAME", server_name),
+        ("MEDIA_URL", "https://media.example.org"),
+        ("WELL_KNOWN_URL", origin),
+        ("LEASE_SECONDS", lease_seconds),
+    ]
+}

@@ -1,0 +1,94 @@
+//! A Worker in `workerd serve`: no Miniflare, no proxy of `wrangler dev`.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use test_support::ROOT;
+use test_support::process::{Server, ending_with_input};
+
+use crate::cache_service::CacheService;
+
+/// Where our Worker lies, built.
+pub(crate) const OURS: &str = "build";
+
+pub(crate) const PROGRAM: &str = "node_modules/@cloudflare/workerd-linux-64/bin/workerd";
+
+/// How it says at which port it listens.
+const LISTENS: &str = r#"{"event":"listen","socket":"http","port":"#;
+
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub(crate) struct Workerd {
+    pub(crate) address: String,
+    server: Server,
+}
+
+impl Workerd {
+    /// Starts the Worker in the folder `worker` of the repository, with these variables and an
+    /// empty cache. Its configuration is written into `folder`.
+    pub(crate) fn start(folder: &str, worker: &str, vars: &[(&str, &str)]) -> Self {
+        let worker = Path::new(ROOT).join(worker);
+        fs::create_dir_all(folder).expect("the folder can't be made");
+        let configuration = Path::new(folder).join("workerd.capnp");
+        let text = configure(&modules(&worker), vars, &CacheService::start().address);
+        fs::write(&configuration, text).expect("it can't be written");
+
+        let program = Path::new(ROOT).join(PROGRAM);
+        assert!(program.exists(), "{PROGRAM} is missing: run `make setup`");
+        let mut command = ending_with_input(program);
+        command.args(["serve", "--control-fd=1", "--import-path"]).arg(worker).arg(configuration);
+        let (server, said) = Server::start_saying(LISTENS, command, START_PATIENCE);
+        Self { address: format!("127.0.0.1:{}", said.trim_end_matches('}')), server }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.server.id()
+    }
+}
+
+/// The names of a Worker's modules, the main one first.
+fn modules(worker: &Path) -> Vec<String> {
+    assert!(worker.join("index.js").exists(), "{} isn't built", worker.display());
+    let mut modules = vec!["index.js".to_owned()];
+    let wasm = "index_bg.wasm";
+    if worker.join(wasm).exists() {
+        modules.push(wasm.to_owned());
+    }
+    modules
+}
+
+fn configure(modules: &[String], vars: &[(&str, &str)], cache: &str) -> String {
+    let module = |name: &String| {
+        let kind = if name.ends_with(".wasm") { "wasm" } else { "esModule" };
+        format!("(name = {name:?}, {kind} = embed \"/{name}\")")
+    };
+    let modules = modules.iter().map(module).collect::<Vec<_>>().join(",\n    ");
+    let bindings = vars.iter().map(|(name, value)| format!("(name = {name:?}, text = {value:?})"));
+    let bindings = bindings.collect::<Vec<_>>().join(",\n    ");
+    format!(
+        r#"using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "worker", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private", "local"])),
+    (name = "cache", external = (address = "{cache}", http = ())),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "worker")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [
+    {modules}
+  ],
+  bindings = [
+    {bindings}
+  ],
+  compatibilityDate = "2026-04-20",
+  cacheApiOutbound = "cache",
+);
+"#
+    )
+}

@@ -1,0 +1,36 @@
+//! The Worker side by side with what an admin would pick instead:
+//!
+//!     bench [quick] [<workload>…]     measures, and writes a report
+//!     bench report                    writes the report about the last full run anew
+//!
+//! Only a full run is written into the documentation; others into `target/bench`.
+
+mod about;
+mod cache_service;
+mod client;
+mod contenders;
+mod goals;
+mod link;
+mod load;
+mod plan;
+mod plot;
+mod process_stats;
+mod report;
+mod results;
+mod sample;
+mod scene;
+mod workloads;
+
+use crate::plan::Plan;
+use crate::results::Place;
+
+fn main() {
+    let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    let (place, results) = if arguments == ["report"] {
+        (Place::Docs, Place::Docs.read())
+    } else {
+        let plan = Plan::of(&arguments);
+        (plan.place, plan.run())
+    };
+    println!("{}", place.write(&results).display());
+}

@@ -1,0 +1,96 @@
+//! The same request again and again, over several connections.
+
+use crate::contenders::Id;
+use crate::load::Load;
+use crate::sample::{Figure, Figures};
+use crate::scene::{BIG_BYTES, IMAGE_BYTES, Scene};
+
+const CONNECTIONS: u32 = 8;
+
+/// Fewer for large bodies: what is measured is how fast bytes move.
+const BIG_CONNECTIONS: u32 = 4;
+
+const THUMBNAIL_BYTES: usize = 4 << 10;
+
+const PREFLIGHT: &[(&str, &str)] = &[
+    ("Origin", "https://app.example.org"),
+    ("Access-Control-Request-Method", "GET"),
+    ("Access-Control-Request-Headers", "authorization"),
+];
+
+pub(crate) fn thumbnail(scene: &Scene<'_>) -> Figures {
+    hit(scene, &scene.world.thumbnails[0], THUMBNAIL_BYTES, CONNECTIONS)
+}
+
+pub(crate) fn thumbnail_alone(scene: &Scene<'_>) -> Figures {
+    hit(scene, &scene.world.thumbnails[0], THUMBNAIL_BYTES, 1)
+}
+
+pub(crate) fn image(scene: &Scene<'_>) -> Figures {
+    hit(scene, &scene.world.image, IMAGE_BYTES, CONNECTIONS)
+}
+
+pub(crate) fn big(scene: &Scene<'_>) -> Figures {
+    hit(scene, &scene.world.big, BIG_BYTES, BIG_CONNECTIONS)
+}
+
+pub(crate) fn well_known(scene: &Scene<'_>) -> Figures {
+    let target = "/.well-known/matrix/client";
+    scene.warm(target);
+    run(scene, target, |load| load)
+}
+
+pub(crate) fn preflight(scene: &Scene<'_>) -> Figures {
+    let target = &scene.world.image;
+    run(scene, target, |load| Load { method: "OPTIONS", headers: PREFLIGHT, ..load })
+}
+
+pub(crate) fn refused(scene: &Scene<'_>) -> Figures {
+    let authorization = "Bearer syt_nobody";
+    run(scene, &scene.world.image, |load| Load { authorization, is_refused: true, ..load })
+}
+
+/// What the edge waits for at a strict hit. It is asked by the link, as the edge asks.
+pub(crate) fn not_modified(scene: &Scene<'_>) -> Figures {
+    let authorization = scene.world.authorization();
+    let url = format!("http://{}{}", scene.contender.link.address, scene.world.thumbnails[0]);
+    let load = Load {
+        method: "GET",
+        url: &url,
+        authorization: &authorization,
+        headers: &[("If-None-Match", "1")],
+        connections: 1,
+        seconds: scene.seconds,
+        is_refused: false,
+    };
+    load.run().figures()
+}
+
+fn hit(scene: &Scene<'_>, target: &str, body_bytes: usize, connections: u32) -> Figures {
+    scene.warm(target);
+    let figures = run(scene, target, |load| Load { connections, ..load });
+    if scene.contender.id != Id::Synapse {
+        let fetched = figures[&Figure::OriginKilobytesPer1000];
+        let is_hit = fetched < body_bytes as f64 / 2.0;
+        assert!(is_hit, "{}: {fetched} bytes of {target}", scene.contender.id.title());
+    }
+    figures
+}
+
+fn run(scene: &Scene<'_>, target: &str, change: impl FnOnce(Load<'_>) -> Load<'_>) -> Figures {
+    let authorization = scene.world.authorization();
+    let url = format!("http://{}{target}", scene.address());
+    let load = change(Load {
+        method: "GET",
+        url: &url,
+        authorization: &authorization,
+        headers: &[],
+        connections: CONNECTIONS,
+        seconds: scene.seconds,
+        is_refused: false,
+    });
+    scene.observe(|| {
+        let told = load.run();
+        (told.requests, told.figures())
+    })
+}
