@@ -19,6 +19,8 @@ pub(crate) struct About {
     pub(crate) cores: usize,
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
+    /// How many processes wanted to run in the last minute before the start.
+    pub(crate) load_before: String,
     /// By program.
     pub(crate) versions: Vec<(String, String)>,
     pub(crate) wasm_gzip_bytes: usize,
@@ -42,6 +44,7 @@ impl About {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: memory_gib(&proc_value("meminfo", "MemTotal")),
             kernel: output("uname", &["-sr"]),
+            load_before: load_average(),
             versions: versions.map(|(name, version)| (name.to_owned(), version)).to_vec(),
             wasm_gzip_bytes: gzip_bytes(&Path::new(ROOT).join(OURS).join("index_bg.wasm")),
             rounds,
@@ -74,6 +77,11 @@ fn proc_value(file: &str, name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{file}")).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
     line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned()
+}
+
+fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn memory_gib(kib: &str) -> u64 {

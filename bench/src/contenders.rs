@@ -4,8 +4,10 @@
 mod nginx;
 mod workerd;
 
+use std::any::Any;
+
 use serde::{Deserialize, Serialize};
-use test_support::process::Server;
+use test_support::edge::Edge;
 use test_support::synapse::Synapse;
 
 pub(crate) use self::nginx::PROGRAM as NGINX;
@@ -60,8 +62,10 @@ impl Id {
     }
 }
 
+/// What runs a contender, and ends with it.
+type Held = Box<dyn Any + Sync>;
+
 /// A contender that runs.
-#[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) id: Id,
     pub(crate) processes: Processes,
@@ -69,16 +73,6 @@ pub(crate) struct Contender {
     pub(crate) link: Link,
     address: String,
     _held: Held,
-}
-
-/// What ends with its contender.
-#[derive(Debug)]
-#[expect(dead_code, reason = "they are kept to be dropped")]
-enum Held {
-    Nothing,
-    Server(Server),
-    Workerd(Workerd),
-    Edge(test_support::edge::Edge),
 }
 
 impl Contender {
@@ -91,17 +85,17 @@ impl Contender {
         let our_vars = |lease_seconds| our_vars(&origin, &synapse.server_name, lease_seconds);
         let in_workerd = |worker, vars: &[(&str, &str)]| {
             let workerd = Workerd::start(&folder, worker, vars);
-            (workerd.address.clone(), Processes::of(workerd.id()), Held::Workerd(workerd))
+            (workerd.address.clone(), Processes::of(workerd.id()), Box::new(workerd) as Held)
         };
         let in_miniflare = |worker, vars: &[(&str, &str)]| {
-            let edge = test_support::edge::Edge::start_worker(worker, vars);
-            (edge.direct_address.clone(), Processes::of(edge.id()), Held::Edge(edge))
+            let edge = Edge::start_worker(worker, vars);
+            (edge.direct_address.clone(), Processes::of(edge.id()), Box::new(edge) as Held)
         };
-        let (address, processes, held) = match id {
-            Id::Synapse => (synapse.address.clone(), Processes::of(synapse.id), Held::Nothing),
+        let (address, processes, held): (_, _, Held) = match id {
+            Id::Synapse => (synapse.address.clone(), Processes::of(synapse.id), Box::new(())),
             Id::Nginx => {
                 let (address, server) = nginx::start(&folder, &link.address);
-                (address, Processes::of(server.id()), Held::Server(server))
+                (address, Processes::of(server.id()), Box::new(server))
             }
             Id::CachingWorker => in_workerd("bench/workers/caching", &origin_vars),
             Id::BareWorker => in_workerd("bench/workers/bare", &origin_vars),

@@ -20,6 +20,7 @@ mod results;
 mod sample;
 mod scene;
 mod workloads;
+mod world;
 
 use crate::plan::Plan;
 use crate::results::Place;

@@ -9,8 +9,9 @@ use crate::about::About;
 use crate::contenders::{Contender, Id};
 use crate::results::{Place, Results};
 use crate::sample::{Figure, Figures, Sample};
-use crate::scene::{Scene, World};
+use crate::scene::Scene;
 use crate::workloads::{START_UP, WORKLOADS, Workload, start_up_ms};
+use crate::world::World;
 
 const START_UPS: usize = 10;
 

@@ -69,6 +69,7 @@ fn about_table(about: &About) -> String {
         ("Processor", format!("{}, {} cores", about.processor, about.cores)),
         ("Memory", format!("{} GiB", about.memory_gib)),
         ("Kernel", about.kernel.clone()),
+        ("Load in the minute before", about.load_before.clone()),
     ];
     rows.extend(about.versions.iter().map(|(name, version)| (name.as_str(), version.clone())));
     rows.push(("wasm", format!("{} bytes gzipped", about.wasm_gzip_bytes)));

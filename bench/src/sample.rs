@@ -14,6 +14,7 @@ pub(crate) enum Figure {
     MegabytesPerSecond,
     P50Ms,
     P99Ms,
+    OverOriginMs,
     FirstByteMs,
     TotalMs,
     CpuMsPerRequest,
@@ -25,11 +26,12 @@ pub(crate) enum Figure {
 }
 
 impl Figure {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::RequestsPerSecond,
         Self::MegabytesPerSecond,
         Self::P50Ms,
         Self::P99Ms,
+        Self::OverOriginMs,
         Self::FirstByteMs,
         Self::TotalMs,
         Self::CpuMsPerRequest,
@@ -46,6 +48,7 @@ impl Figure {
             Self::MegabytesPerSecond => "MB/s",
             Self::P50Ms => "p50 ms",
             Self::P99Ms => "p99 ms",
+            Self::OverOriginMs => "over Synapse's 304 ms",
             Self::FirstByteMs => "first byte ms",
             Self::TotalMs => "whole ms",
             Self::CpuMsPerRequest => "CPU ms/request",

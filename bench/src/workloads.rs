@@ -59,13 +59,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         measure: hits::thumbnail_alone,
     },
     Workload {
-        name: "not-modified",
-        title: "Synapse's own 304, one connection, by the way that the edge takes",
-        headline: Figure::P50Ms,
-        contenders: &[Synapse],
-        measure: hits::not_modified,
-    },
-    Workload {
         name: "image",
         title: "256 KiB image, hit",
         headline: Figure::RequestsPerSecond,

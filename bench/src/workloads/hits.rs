@@ -3,7 +3,8 @@
 use crate::contenders::Id;
 use crate::load::Load;
 use crate::sample::{Figure, Figures};
-use crate::scene::{BIG_BYTES, IMAGE_BYTES, Scene};
+use crate::scene::Scene;
+use crate::world::{BIG_BYTES, IMAGE_BYTES};
 
 const CONNECTIONS: u32 = 8;
 
@@ -22,8 +23,14 @@ pub(crate) fn thumbnail(scene: &Scene<'_>) -> Figures {
     hit(scene, &scene.world.thumbnails[0], THUMBNAIL_BYTES, CONNECTIONS)
 }
 
+/// With what a strict hit takes beyond the 304 that it waits for.
 pub(crate) fn thumbnail_alone(scene: &Scene<'_>) -> Figures {
-    hit(scene, &scene.world.thumbnails[0], THUMBNAIL_BYTES, 1)
+    let mut figures = hit(scene, &scene.world.thumbnails[0], THUMBNAIL_BYTES, 1);
+    if scene.contender.id == Id::Strict {
+        let overhead_ms = figures[&Figure::P50Ms] - not_modified_p50_ms(scene);
+        figures.insert(Figure::OverOriginMs, overhead_ms);
+    }
+    figures
 }
 
 pub(crate) fn image(scene: &Scene<'_>) -> Figures {
@@ -50,8 +57,8 @@ pub(crate) fn refused(scene: &Scene<'_>) -> Figures {
     run(scene, &scene.world.image, |load| Load { authorization, is_refused: true, ..load })
 }
 
-/// What the edge waits for at a strict hit. It is asked by the link, as the edge asks.
-pub(crate) fn not_modified(scene: &Scene<'_>) -> Figures {
+/// Synapse's own 304, by the way that the edge takes to it.
+fn not_modified_p50_ms(scene: &Scene<'_>) -> f64 {
     let authorization = scene.world.authorization();
     let url = format!("http://{}{}", scene.contender.link.address, scene.world.thumbnails[0]);
     let load = Load {
@@ -63,7 +70,7 @@ pub(crate) fn not_modified(scene: &Scene<'_>) -> Figures {
         seconds: scene.seconds,
         is_refused: false,
     };
-    load.run().figures()
+    load.run().figures()[&Figure::P50Ms]
 }
 
 fn hit(scene: &Scene<'_>, target: &str, body_bytes: usize, connections: u32) -> Figures {

@@ -5,7 +5,8 @@ use test_support::noise::noise;
 use crate::client::{Client, Transfer};
 use crate::contenders::Id;
 use crate::sample::{Figure, Figures, Spread};
-use crate::scene::{BIG_BYTES, HUGE_BYTES, Scene};
+use crate::scene::Scene;
+use crate::world::{BIG_BYTES, HUGE_BYTES};
 
 /// How many make one measurement, whose median counts.
 const REPETITIONS: usize = 3;
