@@ -52,7 +52,7 @@ impl Place {
         }
         let report = folder.join("benchmarks.md");
         write(&report, &document(results));
-        report
+        report.canonicalize().expect("it has just been written")
     }
 }
 
