@@ -120,12 +120,14 @@ pub(crate) fn our_vars<'a>(
     origin: &'a str,
     server_name: &'a str,
     lease_seconds: &'a str,
-) -> [(&'a str, &'a str); 5] {
+) -> [(&'a str, &'a str); 6] {
     [
         ("HOMESERVER_URL", origin),
         ("SERVER_NAME", server_name),
         ("MEDIA_URL", "https://media.example.org"),
         ("WELL_KNOWN_URL", origin),
         ("LEASE_SECONDS", lease_seconds),
+        // The others log nothing either.
+        ("LOG_REQUESTS", "none"),
     ]
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::servers::start_edge;
 use crate::world::world;
 
 const LEAST_BYTES: u64 = 20_000_000;
@@ -50,7 +51,7 @@ fn an_uploads_progress_is_told_as_it_happens() {
     let port = port.expect("a free port").port().to_string();
     let line = format!("http://127.0.0.1:{port}");
     let synapse = &world().synapse;
-    let edge = synapse.edge(&[("HOMESERVER_URL", &line)]);
+    let edge = start_edge(synapse, &[("HOMESERVER_URL", &line)]);
     let told =
         tell("upload.mjs", &[synapse.token("alice"), &edge.address, &synapse.address, &port]);
 

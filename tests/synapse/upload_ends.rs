@@ -8,7 +8,7 @@ use test_support::http::{Connection, Incoming};
 
 use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
 use crate::parity::Parity;
-use crate::servers::{SERVER_NAME, Synapse};
+use crate::servers::{SERVER_NAME, start_edge, start_synapse};
 use crate::world::{SQUARES, world};
 
 const UPLOAD: &str = "/_matrix/media/v3/upload";
@@ -62,8 +62,8 @@ fn bytes_beyond_the_length_are_no_part_of_the_media() {
 #[test]
 fn a_quota_is_told_in_synapses_words() {
     let quota = ["--upload-quota", "1000"];
-    let synapse = Synapse::start(SERVER_NAME, &["alice"], &quota);
-    let edge = synapse.edge(&[]);
+    let synapse = start_synapse(SERVER_NAME, &["alice"], &quota);
+    let edge = start_edge(&synapse, &[]);
     let upload = Ask::post(UPLOAD, &[0; 1001]).token(synapse.token("alice"));
     let direct = upload.send(&synapse.address, HOMESERVER_AUTHORITY);
     let told = upload.send(&edge.address, HOMESERVER_AUTHORITY);

@@ -10,6 +10,7 @@ use test_support::time::now;
 
 use crate::ask::{Ask, HOMESERVER_AUTHORITY};
 use crate::large::{assert_is_file_of, blocks, upload_blocks};
+use crate::servers::start_edge;
 use crate::world::{MAX_UPLOAD_BYTES, NO_LIMIT_OF_ITS_OWN, world};
 
 const UPLOAD: &str = "/_matrix/media/v3/upload";
@@ -39,7 +40,7 @@ fn answer_to_head(edge: &Edge, token: &str, length: u64) -> Answer {
 
 #[test]
 fn clients_are_told_synapses_limit_or_the_edges_whichever_is_less() {
-    let lower = world().synapse.edge(&[]);
+    let lower = start_edge(&world().synapse, &[]);
     for path in CONFIGS {
         let ask = Ask::get(path).user("alice");
         let direct = ask.direct();
@@ -56,7 +57,7 @@ fn clients_are_told_synapses_limit_or_the_edges_whichever_is_less() {
 
 #[test]
 fn an_upload_over_the_limit_that_synapse_told_is_refused_at_once() {
-    let edge = world().synapse.edge(&[NO_LIMIT_OF_ITS_OWN]);
+    let edge = start_edge(&world().synapse, &[NO_LIMIT_OF_ITS_OWN]);
     let token = world().log_in("alice");
     let config = Ask::get(CONFIGS[0]).token(&token).send(&edge.address, HOMESERVER_AUTHORITY);
     assert_eq!(told_bytes(&config), Some(MAX_UPLOAD_BYTES));
