@@ -26,7 +26,8 @@ fn tier(answered: &Answered) -> Option<Tier> {
 }
 
 fn with_large_media(mut world: World) -> World {
-    world.homeserver.media[0].length = 1 + usize::try_from(MAX_MEMORY_BODY_BYTES).expect("a length");
+    world.homeserver.media[0].length =
+        1 + usize::try_from(MAX_MEMORY_BODY_BYTES).expect("a length");
     world
 }
 
