@@ -49,6 +49,12 @@ pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginReq
     }
 }
 
+/// What stands for a page from a position that Synapse says it never reached: its database is an
+/// older copy, so all is read again.
+pub fn refused() -> Page {
+    Page { next: 0, quarantined: Vec::new(), has_changes: true }
+}
+
 /// Reads a page. What can't be named is left out; a page that is none says nothing.
 pub fn parse(text: &str) -> Option<Page> {
     let changes = json::elements(json::member(text, "changes")?)?;
@@ -60,7 +66,8 @@ pub fn parse(text: &str) -> Option<Page> {
 }
 
 fn quarantined(change: &str) -> Option<Scope> {
-    if json::member(change, "quarantined")? != "true" {
+    // SQLite has no booleans, and Synapse passes on what it has.
+    if !matches!(json::member(change, "quarantined")?, "true" | "1") {
         return None;
     }
     Some(Scope::Media(Mxc {
@@ -78,11 +85,15 @@ mod tests {
         let page = parse(
             r#"{"next_batch":7,"changes":[
                 {"origin":"example.com","media_id":"a","quarantined":true},
+                {"origin":"example.com","media_id":"of-sqlite","quarantined":1},
                 {"origin":"example.org","media_id":"b","quarantined":false},
+                {"origin":"example.org","media_id":"b-of-sqlite","quarantined":0},
                 {"origin":"example.org","media_id":"bad id","quarantined":true}]}"#,
         );
-        let a = Scope::Media(Mxc::parse("mxc://example.com/a").unwrap());
-        assert_eq!(page, Some(Page { next: 7, quarantined: vec![a], has_changes: true }));
+        let quarantined = ["mxc://example.com/a", "mxc://example.com/of-sqlite"]
+            .map(|uri| Scope::Media(Mxc::parse(uri).unwrap()))
+            .to_vec();
+        assert_eq!(page, Some(Page { next: 7, quarantined, has_changes: true }));
     }
 
     #[test]

@@ -26,25 +26,19 @@ const PATIENCE_MILLIS: u32 = 2_000;
 /// Free plan.
 const MAX_LISTS: usize = 10;
 
-/// The record and body of a stored response.
+/// The body of an object, and its record, if that is one of this key and of a body so long.
 pub(super) async fn look_up(
     bucket: &R2Bucket,
     key: &CacheKey,
-) -> Option<(StoredMeta, ReadableStream)> {
-    let object = get(bucket, key, &JsValue::UNDEFINED).await?;
-    let meta = record_of(&object).and_then(|text| StoredMeta::parse(&text, key));
-    let body = object.body().ok()?;
-    // Too short or too long for its record: another has written it.
-    let is_whole = |meta: &StoredMeta| length_of(&object) == Some(meta.length_bytes());
-    match meta.filter(is_whole) {
-        Some(meta) => Some((meta, body)),
-        // It would stand in the way of a good one for ever.
-        None => {
-            let _ = JsFuture::from(body.cancel()).await;
-            remove(bucket, key).await;
-            None
-        }
+) -> Option<(Option<StoredMeta>, ReadableStream)> {
+    let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
+    let meta = record_of(&object)
+        .and_then(|text| StoredMeta::parse(&text, key))
+        .filter(|meta| length_of(&object) == Some(meta.length_bytes()));
+    if meta.is_none() {
+        console_warn!("bucket: what is stored has no record of ours, or another length");
     }
+    Some((meta, object.body().ok()?))
 }
 
 /// A part of a stored body.
@@ -54,7 +48,7 @@ pub(super) async fn look_up_part(
     range: ByteRange,
 ) -> Option<ReadableStream> {
     let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
-    let part = get(bucket, key, &object(&[("range", wanted)])).await?;
+    let part = get(bucket, key, &object(&[("range", wanted)])).await.ok()??;
     part.body().ok()
 }
 
@@ -73,7 +67,8 @@ pub(super) async fn store(
 
 /// Removes a stored response.
 pub(super) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
-    settle("delete", bucket.delete(key.to_string())).await;
+    // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
+    let _ = settle("delete", bucket.delete(key.to_string())).await;
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.
@@ -81,7 +76,7 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
         let options = object(&[("prefix", prefix.to_string().into())]);
-        let Some(found) = settle("list", bucket.list(options)).await else {
+        let Ok(found) = settle("list", bucket.list(options)).await else {
             return (removed, false);
         };
         let found: R2Objects = found.unchecked_into();
@@ -95,7 +90,7 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
             return (removed, true);
         }
         let count = keys.len();
-        if settle("delete", bucket.delete_multiple(keys)).await.is_none() {
+        if settle("delete", bucket.delete_multiple(keys)).await.is_err() {
             return (removed, false);
         }
         removed += count;
@@ -106,17 +101,26 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     (removed, false)
 }
 
-/// Reads a small text of our own, and which version of it this is; nothing, if it is longer than
-/// `limit` bytes.
+/// Reads a small text of our own, if there is one, and which version of it this is.
+///
+/// # Errors
+/// It can't be read, or is longer than `limit` bytes.
 pub(super) async fn read_text(
     bucket: &R2Bucket,
     key: &CacheKey,
     limit: usize,
-) -> Option<(String, String)> {
-    let found = get(bucket, key, &JsValue::UNDEFINED).await?;
-    let version = found.etag().ok()?;
-    let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
-    Some((String::from_utf8(bytes).ok()?, version))
+) -> Result<Option<(String, String)>, Failed> {
+    let Some(found) = get(bucket, key, &JsValue::UNDEFINED).await? else { return Ok(None) };
+    let read = async {
+        let version = found.etag().ok()?;
+        let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
+        Some((String::from_utf8(bytes).ok()?, version))
+    };
+    let text = read.await;
+    if text.is_none() {
+        console_warn!("bucket: {key} is no text of ours");
+    }
+    text.map(Some).ok_or(Failed)
 }
 
 /// Writes a small text of our own. Says whether that has happened.
@@ -162,10 +166,17 @@ async fn put(
 ) -> bool {
     options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
     let written = settle("put", bucket.put(key.to_string(), value, object(&options))).await;
-    written.is_some_and(|written| !written.is_null())
+    written.is_ok_and(|written| !written.is_null())
 }
 
-async fn get(bucket: &R2Bucket, key: &CacheKey, options: &JsValue) -> Option<R2ObjectBody> {
+/// An operation failed; why is in the log.
+pub(super) struct Failed;
+
+async fn get(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    options: &JsValue,
+) -> Result<Option<R2ObjectBody>, Failed> {
     let outcome = match bucket.get(key.to_string(), options.clone()) {
         Ok(operation) => {
             within(PATIENCE_MILLIS, operation).await.unwrap_or_else(|| Err("slow".into()))
@@ -173,11 +184,11 @@ async fn get(bucket: &R2Bucket, key: &CacheKey, options: &JsValue) -> Option<R2O
         Err(error) => Err(error),
     };
     let found = told("get", outcome)?;
-    (!found.is_null()).then(|| found.unchecked_into())
+    Ok((!found.is_null()).then(|| found.unchecked_into()))
 }
 
-/// What came of an operation; nothing, if it failed.
-async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Option<JsValue> {
+/// What came of an operation.
+async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Result<JsValue, Failed> {
     let outcome = match promise {
         Ok(promise) => JsFuture::from(promise).await,
         Err(error) => Err(error),
@@ -185,10 +196,11 @@ async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Option<Js
     told(operation, outcome)
 }
 
-fn told(operation: &str, outcome: Result<JsValue, JsValue>) -> Option<JsValue> {
-    outcome
-        .inspect_err(|error| console_warn!("bucket: {operation} failed: {}", describe(error)))
-        .ok()
+fn told(operation: &str, outcome: Result<JsValue, JsValue>) -> Result<JsValue, Failed> {
+    outcome.map_err(|error| {
+        console_warn!("bucket: {operation} failed: {}", describe(&error));
+        Failed
+    })
 }
 
 fn record_of(object: &R2Object) -> Option<String> {

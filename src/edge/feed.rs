@@ -1,5 +1,6 @@
 //! The scheduled reader of what Synapse has quarantined.
 
+use ::http::StatusCode;
 use worker::worker_sys::R2Bucket;
 use worker::{console_error, console_log};
 
@@ -22,7 +23,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         return;
     };
     let key = CacheKey::new(Subject::QuarantinePosition);
-    let kept = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await;
+    let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return };
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
     for _ in 0..MAX_PAGES {
         let Some(page) = read(config, token, position).await else {
@@ -54,6 +55,9 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
 async fn read(config: &Config, token: &AccessToken, position: u64) -> Option<Page> {
     let request = quarantine::request(config, token, position);
     let Answer { head, response } = origin::ask_alone(config, &request).await.ok()?;
+    if head.status == StatusCode::BAD_REQUEST {
+        return Some(quarantine::refused());
+    }
     if !head.status.is_success() {
         return None;
     }

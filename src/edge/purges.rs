@@ -12,39 +12,44 @@ use worker::worker_sys::R2Bucket;
 
 use super::bucket::Condition;
 use super::{Call, bucket, cache, clock, memory, streams};
-use crate::cache_key::{CacheKey, Subject};
+use crate::cache_key::{CacheKey, KeyPrefix, Subject};
 use crate::config::Config;
 use crate::matrix_error::Rejection;
 use crate::purge::{MAX_LIST_BYTES, MAX_REQUEST_BYTES, PURGES_FRESH_SECS, Purges, Report, Scope};
 use crate::request::ReplyHead;
 
 /// How often a list that another has written meanwhile is read again.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 10;
 
 thread_local! {
     /// The list, and when it was read, in seconds since the Unix epoch.
     static KNOWN: RefCell<(Rc<Purges>, u64)> = RefCell::default();
 }
 
-/// The list, as old as it may be.
+/// The list, as old as it may be; or older, while the bucket can't be read: what has been heard once
+/// stays heard.
 pub(super) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Purges> {
     let now = clock::now_unix_secs();
     let (known, read_unix_secs) = KNOWN.with_borrow(Clone::clone);
-    if !config.can_purge() || now.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS {
+    if !config.can_purge() || is_fresh(read_unix_secs, now) {
         return known;
     }
-    let here = look_up(config).await;
-    let list = match (here, bucket) {
-        (Some(list), _) => list,
-        (None, Some(bucket)) => {
-            let text = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await;
-            let list = text.and_then(|(text, _)| Purges::parse(&text)).unwrap_or_default();
-            write_here(config, true, &list).await;
-            list
+    let (here, read_here_unix_secs) = look_up(config).await;
+    learn(here, &[], now, config);
+    if let Some(bucket) = bucket.filter(|_| !is_fresh(read_here_unix_secs, now)) {
+        if let Ok(found) = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await {
+            learn(parse(found.as_ref()), &[], now, config);
         }
-        (None, None) => Purges::default(),
-    };
-    remember(list, now, config)
+        write_here(config, now).await;
+    }
+    KNOWN.with_borrow_mut(|(known, read_unix_secs)| {
+        *read_unix_secs = now;
+        Rc::clone(known)
+    })
+}
+
+fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
+    now_unix_secs.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS
 }
 
 /// Answers the admin's request to purge.
@@ -68,16 +73,14 @@ pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
 pub(super) async fn purge(config: &Config, bucket: Option<&R2Bucket>, scopes: &[Scope]) -> Report {
     let now = clock::now_unix_secs();
     let prefixes: Vec<_> = scopes.iter().flat_map(|scope| scope.prefixes(config)).collect();
-    let mut list = KNOWN.with_borrow(|(known, _)| (**known).clone());
-    list.merge(look_up(config).await.unwrap_or_default());
-    list.add(prefixes.clone(), now, config);
+    let (here, _) = look_up(config).await;
+    learn(here, &prefixes, now, config);
     let is_in_bucket = match bucket {
-        Some(bucket) => Some(write_to_bucket(bucket, &mut list).await),
+        Some(bucket) => Some(write_to_bucket(config, bucket, &prefixes, now).await),
         None => None,
     };
-    let is_here = write_here(config, bucket.is_some(), &list).await;
+    let is_here = write_here(config, now).await;
     let is_listed = is_in_bucket.unwrap_or(is_here);
-    remember(list, now, config);
     let memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
     let mut in_bucket = bucket.map(|_| (0, true));
     if let (Some(bucket), Some((removed, is_all))) = (bucket, &mut in_bucket) {
@@ -91,12 +94,19 @@ pub(super) async fn purge(config: &Config, bucket: Option<&R2Bucket>, scopes: &[
 }
 
 /// Writes the list for the world, with what others have put on it. Says whether that went well.
-async fn write_to_bucket(bucket: &R2Bucket, list: &mut Purges) -> bool {
+async fn write_to_bucket(
+    config: &Config,
+    bucket: &R2Bucket,
+    prefixes: &[KeyPrefix],
+    now_unix_secs: u64,
+) -> bool {
     for _ in 0..ATTEMPTS {
-        let found = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await;
-        let (text, version) = found.unzip();
-        list.merge(text.and_then(|text| Purges::parse(&text)).unwrap_or_default());
-        let condition = version.map_or(Condition::IsAbsent, Condition::IsVersion);
+        let Ok(found) = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await else {
+            return false;
+        };
+        let list = learn(parse(found.as_ref()), prefixes, now_unix_secs, config);
+        let condition =
+            found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
         if bucket::write_text(bucket, &key(), &list.to_text(), &condition).await {
             return true;
         }
@@ -104,24 +114,35 @@ async fn write_to_bucket(bucket: &R2Bucket, list: &mut Purges) -> bool {
     false
 }
 
-/// With a bucket, what is here is a copy of what is there, and as old as it may be. Says whether it
-/// was written, as far as the platform tells.
-async fn write_here(config: &Config, is_copy: bool, list: &Purges) -> bool {
-    let seconds = if is_copy { PURGES_FRESH_SECS } else { config.cache_seconds };
-    cache::put_text(config, &key(), &list.to_text(), seconds).await
+/// Keeps what is known for the other isolates here, and for when the bucket can't be read. Says
+/// whether that went well, as far as the platform tells.
+async fn write_here(config: &Config, now_unix_secs: u64) -> bool {
+    let list = KNOWN.with_borrow(|(known, _)| known.to_text());
+    let copy = format!("{now_unix_secs}\n{list}");
+    cache::put_text(config, &key(), &copy, config.cache_seconds).await
 }
 
-async fn look_up(config: &Config) -> Option<Purges> {
-    Purges::parse(&cache::look_up_text(config, &key(), MAX_LIST_BYTES).await?)
+/// The copy at this data centre, and when it was read: never, if there is none.
+async fn look_up(config: &Config) -> (Purges, u64) {
+    let found = async {
+        let copy = cache::look_up_text(config, &key(), MAX_LIST_BYTES).await?;
+        let (read_at, list) = copy.split_once('\n')?;
+        Some((Purges::parse(list)?, read_at.parse().ok()?))
+    };
+    found.await.unwrap_or_default()
 }
 
-/// Takes a list in. What is known stands, whatever has become of the list since.
-fn remember(mut list: Purges, now_unix_secs: u64, config: &Config) -> Rc<Purges> {
-    KNOWN.with_borrow_mut(|(known, read_unix_secs)| {
-        list.merge((**known).clone());
-        list.forget(now_unix_secs, config);
+fn parse(found: Option<&(String, String)>) -> Purges {
+    found.and_then(|(text, _)| Purges::parse(text)).unwrap_or_default()
+}
+
+/// Adds to what this isolate knows, on one turn: another purge may be under way.
+fn learn(other: Purges, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) -> Rc<Purges> {
+    KNOWN.with_borrow_mut(|(known, _)| {
+        let mut list = (**known).clone();
+        list.merge(other);
+        list.add(prefixes.to_vec(), now_unix_secs, config);
         *known = Rc::new(list);
-        *read_unix_secs = now_unix_secs;
         Rc::clone(known)
     })
 }

@@ -3,18 +3,20 @@
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response};
 use worker::console_warn;
 
 use super::fills::{self, Stage};
-use super::tasks::detach;
+use super::tasks::{detach, within};
 use super::{Call, bucket, cache, clock, describe, http, memory, streams};
 use crate::cache_key::CacheKey;
 use crate::range::ByteRange;
 use crate::stored::{STORED_META, StoredMeta};
 use crate::tier::{self, Tier, is_small};
+
+/// How long a small body may take, before the origin is the nearer one.
+const PATIENCE_MILLIS: u32 = 2_000;
 
 /// A stored response.
 pub(super) struct Found {
@@ -73,14 +75,15 @@ pub(super) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
 pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
     let bucket = call.bucket.as_ref()?;
     let (meta, body) = bucket::look_up(bucket, key).await?;
-    if !is_usable(call, key, &meta) {
+    let Some(meta) = meta.filter(|meta| is_usable(call, key, meta)).map(Rc::new) else {
+        // It holds the place of one that is of use.
         streams::release(&call.context, Some(&body));
         remove_from_bucket(call, key);
         return None;
-    }
-    let meta = Rc::new(meta);
+    };
     if !is_small(meta.length_bytes()) {
-        return Some(Found { meta, body: StoredBody::Bucket(body), tier: Tier::Bucket });
+        let body = StoredBody::Bucket(streams::guard(&call.context, &body, meta.length_bytes()));
+        return Some(Found { meta, body, tier: Tier::Bucket });
     }
     let head = meta.entry_head(&call.config, clock::now_unix_secs());
     let response = http::response(&head, Some(&body)).ok()?;
@@ -154,9 +157,9 @@ async fn read_small(
     meta: Rc<StoredMeta>,
     response: Response,
 ) -> Option<Found> {
-    if fills::wait(Stage::Memory, key).await
-        && let Some(entry) = memory::look_up(key)
-    {
+    fills::wait(Stage::Memory, key).await;
+    // It was not there before: another has read it since.
+    if let Some(entry) = memory::look_up(key) {
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
@@ -172,13 +175,19 @@ async fn read_small(
     Some(Found::small(small, Tier::Pop))
 }
 
-/// The bytes of a small body; nothing, if they are not all there.
+/// The bytes of a small body; nothing, if they are not all there, or not soon.
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Option<Uint8Array> {
-    let read = async { JsFuture::from(response.array_buffer()?).await };
-    let bytes: Result<JsValue, JsValue> = read.await;
-    let bytes = bytes
+    let outcome = match response.array_buffer() {
+        Ok(reading) => within(PATIENCE_MILLIS, reading).await.unwrap_or_else(|| Err("slow".into())),
+        Err(error) => Err(error),
+    };
+    let bytes = outcome
         .inspect_err(|error| console_warn!("a stored body broke: {}", describe(error)))
         .ok()?;
     let bytes = Uint8Array::new(bytes.unchecked_ref());
-    (u64::from(bytes.length()) == meta.length_bytes()).then_some(bytes)
+    let is_whole = u64::from(bytes.length()) == meta.length_bytes();
+    if !is_whole {
+        console_warn!("a stored body has {} bytes of {}", bytes.length(), meta.length_bytes());
+    }
+    is_whole.then_some(bytes)
 }
