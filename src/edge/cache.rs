@@ -88,10 +88,9 @@ pub(super) fn store(
     let put = put(config, key, response);
     let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
     async move {
-        if !put.await {
-            return false;
-        }
-        let Some(last) = length.checked_sub(1) else { return true };
+        // The local cache commits what came of a put that failed, too.
+        let is_put = put.await;
+        let Some(last) = length.checked_sub(1) else { return is_put };
         let mut pause_millis = FIRST_PAUSE_MILLIS;
         for look in 0..COMMIT_LOOKS {
             match match_range(&config, &key, ByteRange { first: last, last }).await {
