@@ -128,8 +128,8 @@ async fn answer(
         Route::WellKnown(document) => well_known::answer(&call, document).await,
         Route::Media(media) => media::answer(&call, media).await,
         Route::Status(form) => status::answer(&call, form).await,
-        Route::Purge if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
         Route::Purge => match authorize(head, config) {
+            Ok(()) if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
             Ok(()) => purges::answer(&call).await,
             Err(rejection) => call.reject(&rejection),
         },
