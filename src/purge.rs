@@ -166,15 +166,14 @@ impl Report {
             Some(_) => "everywhere",
             None => "this data centre",
         };
-        let seconds = 2 * PURGES_FRESH_SECS;
-        let elsewhere_seconds = if self.bucket.is_some() { seconds } else { config.cache_seconds };
+        let (heard_seconds, kept_seconds) = (2 * PURGES_FRESH_SECS, config.cache_seconds);
         format!(
             concat!(
                 r#"{{"listed":{},"memory":{{"removed":{}}},"bucket":{},"#,
                 r#""not_served":{{"where":"{}","within_seconds":{}}},"#,
                 r#""elsewhere":{{"bytes_expire_within_seconds":{}}}}}"#
             ),
-            self.is_listed, self.memory, bucket, reach, seconds, elsewhere_seconds
+            self.is_listed, self.memory, bucket, reach, heard_seconds, kept_seconds
         )
     }
 }
