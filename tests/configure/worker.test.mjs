@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The Worker with these variables; its URL. */
 async function startEdge(t, vars) {
-  const argv = ['tests/support/edge.mjs', 'build', JSON.stringify(vars), '1'];
+  const argv = ['tests/support/edge.mjs', 'build', JSON.stringify(vars), '{}'];
   const edge = spawn(process.execPath, argv, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(async () => {
     const ended = once(edge, 'exit');
@@ -23,7 +23,7 @@ async function startEdge(t, vars) {
     await ended;
   });
   for await (const line of createInterface({ input: edge.stdout })) {
-    if (line.startsWith('READY ')) return line.split(' ')[1];
+    if (line.startsWith('READY ')) return `http://${JSON.parse(line.slice(6)).front}`;
   }
   throw new Error('the Worker did not start');
 }

@@ -1,19 +1,36 @@
 // Runs a built Worker in workerd by Miniflare:
 //
-//     node edge.mjs <directory of index.js> <variables as a JSON object> <isolates> [<TLS port>]
+//     node edge.mjs <directory of index.js> <variables as a JSON object> <layout as a JSON object>
 //
-// Listens on free ports and prints `READY <url> <direct url>…`. The first is Miniflare's own
-// front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP
-// and compresses; given a port, it speaks TLS there. The others lead to the Worker as it is, one
-// to each isolate of it. The isolates share one cache, as those of a data centre do; it is empty.
-// Ends on SIGTERM or at the end of its standard input.
-import { resolve } from 'node:path';
+// The layout says how many `neighbors` the Worker has, isolates that share its cache as those of a
+// data centre do, and how many other data centres (`pops`): the same with a MEDIA_URL of their own,
+// under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
+// stores.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
+// there.
+//
+// Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
+// front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
+// compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
+// `stores` to what they have stored: nothing at first. Ends on SIGTERM or at the end of its standard
+// input.
+import { dirname, resolve } from 'node:path';
 import process from 'node:process';
+import { fileURLToPath } from 'node:url';
 
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
-const [directory, variables, isolates, tlsPort] = process.argv.slice(2);
-const isolate = (name) => ({
+const [directory, ...texts] = process.argv.slice(2);
+const [variables, layout] = texts.map((text) => JSON.parse(text));
+const { neighbors = 0, pops = 0, bucket, cache = true, tlsPort } = layout;
+
+const COMPATIBILITY_DATE = '2026-04-20';
+const BUCKET_ID = 'media';
+const BINDING = {
+  r2: { r2Buckets: { MEDIA_BUCKET: BUCKET_ID } },
+  faulty: { serviceBindings: { MEDIA_BUCKET: { name: 'stores', entrypoint: 'Bucket' } } },
+};
+const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
+const worker = (name, bindings) => ({
   name,
   modules: true,
   modulesRoot: resolve(directory),
@@ -22,17 +39,34 @@ const isolate = (name) => ({
     { type: 'ESModule', include: ['**/*.js'] },
     { type: 'CompiledWasm', include: ['**/*.wasm'] },
   ],
-  compatibilityDate: '2026-04-20',
-  bindings: JSON.parse(variables),
-  unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+  compatibilityDate: COMPATIBILITY_DATE,
+  bindings,
+  cache,
+  ...BINDING[bucket],
+  ...directSocket,
 });
-const names = Array.from({ length: Number(isolates) }, (_, number) => `isolate${number}`);
+const numbered = (name, length) => Array.from({ length }, (_, number) => `${name}${number}`);
+const names = { isolates: numbered('isolate', 1 + neighbors), pops: numbered('pop', pops) };
+const elsewhere = (name) => variables.MEDIA_URL.replace('//', `//${name}.`);
+const workers = [
+  ...names.isolates.map((name) => worker(name, variables)),
+  ...names.pops.map((name) => worker(name, { ...variables, MEDIA_URL: elsewhere(name) })),
+  {
+    name: 'stores',
+    modules: true,
+    scriptPath: resolve(dirname(fileURLToPath(import.meta.url)), 'stores.mjs'),
+    compatibilityDate: COMPATIBILITY_DATE,
+    r2Buckets: { BUCKET: BUCKET_ID },
+    ...directSocket,
+  },
+];
 const edge = new Miniflare({
-  workers: names.map(isolate),
+  workers,
   host: '127.0.0.1',
-  port: Number(tlsPort ?? 0),
-  https: tlsPort !== undefined,
+  port: tlsPort ?? 0,
+  https: Boolean(tlsPort),
   cf: false,
+  unsafeTriggerHandlers: true,
   log: new Log(LogLevel.INFO),
 });
 
@@ -45,6 +79,11 @@ async function end() {
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();
 
-const front = await edge.ready;
-const direct = await Promise.all(names.map((name) => edge.unsafeGetDirectURL(name)));
-console.log(`READY ${[front, ...direct].join(' ')}`);
+const front = (await edge.ready).host;
+const direct = async (name) => (await edge.unsafeGetDirectURL(name)).host;
+console.log(`READY ${JSON.stringify({
+  front,
+  isolates: await Promise.all(names.isolates.map(direct)),
+  pops: await Promise.all(names.pops.map(direct)),
+  stores: await direct('stores'),
+})}`);

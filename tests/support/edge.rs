@@ -4,15 +4,46 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::ROOT;
+use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
+use crate::stores::Stores;
+use crate::time::wait_for;
 
 /// Where our Worker lies, built.
 const BUILD: &str = "build";
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many Workers there are, and what they share.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    /// Further isolates, which share the cache and nothing else.
+    pub neighbors: usize,
+    /// Further data centres, which share nothing but the bucket.
+    pub pops: usize,
+    /// The bucket of all.
+    pub bucket: BucketKind,
+    /// Whether nothing stays in a cache.
+    pub is_without_cache: bool,
+    /// Where the front speaks TLS, with a certificate that nobody trusts.
+    pub tls_port: Option<u16>,
+}
+
+/// What is bound as `MEDIA_BUCKET`.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum BucketKind {
+    /// Nothing.
+    #[default]
+    None,
+    /// The runtime's own.
+    R2,
+    /// One that counts what it does, and fails as it is told.
+    Faulty,
+}
 
 /// A Worker with an empty cache, which ends when this is dropped.
 #[derive(Debug)]
@@ -23,6 +54,10 @@ pub struct Edge {
     pub direct_address: String,
     /// Where the Worker's second isolate listens, likewise; empty if there is none.
     pub neighbor_address: String,
+    /// Where it listens in further data centres, likewise.
+    pub pop_addresses: Vec<String>,
+    /// What it has stored.
+    pub stores: Stores,
     server: Server,
 }
 
@@ -32,7 +67,7 @@ impl Edge {
     /// # Panics
     /// When it isn't built, when Miniflare isn't installed, or when it doesn't start.
     pub fn start(vars: &[(&str, &str)]) -> Self {
-        Self::launch(BUILD, vars, &["1"])
+        Self::launch(BUILD, Layout::default(), vars)
     }
 
     /// The same with the Worker in another folder of the repository.
@@ -40,26 +75,18 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`].
     pub fn start_worker(folder: &str, vars: &[(&str, &str)]) -> Self {
-        Self::launch(folder, vars, &["1"])
+        Self::launch(folder, Layout::default(), vars)
     }
 
-    /// The same with two isolates, which share the cache and nothing else.
-    ///
-    /// # Panics
-    /// As [`Edge::start`].
-    pub fn start_two_isolates(vars: &[(&str, &str)]) -> Self {
-        Self::launch(BUILD, vars, &["2"])
-    }
-
-    /// The same, whose front speaks TLS at this port, with a certificate that nobody trusts.
+    /// The same in another layout.
     ///
     /// # Panics
     /// As [`Edge::start`], or when the port is taken.
-    pub fn start_tls(port: u16, vars: &[(&str, &str)]) -> Self {
-        Self::launch(BUILD, vars, &["1", &port.to_string()])
+    pub fn start_as(layout: Layout, vars: &[(&str, &str)]) -> Self {
+        Self::launch(BUILD, layout, vars)
     }
 
-    fn launch(folder: &str, vars: &[(&str, &str)], options: &[&str]) -> Self {
+    fn launch(folder: &str, layout: Layout, vars: &[(&str, &str)]) -> Self {
         let main = format!("{folder}/index.js");
         for (path, remedy) in
             [(main.as_str(), "make build"), ("node_modules/miniflare", "make setup")]
@@ -70,13 +97,31 @@ impl Edge {
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
         let mut command = Command::new("node");
         command.current_dir(ROOT).args(["tests/support/edge.mjs", folder]);
-        command.arg(vars.to_string()).args(options);
-        let (server, urls) = Server::start(command, START_PATIENCE);
-        let mut addresses = urls.split(' ').map(|url| {
-            url.split_once("//").expect("it is a URL").1.trim_end_matches('/').to_owned()
-        });
-        let mut next = || addresses.next().unwrap_or_default();
-        Self { address: next(), direct_address: next(), neighbor_address: next(), server }
+        command.args([vars.to_string(), layout.to_json().to_string()]);
+        let (server, ready) = Server::start(command, START_PATIENCE);
+        let addresses: Value = serde_json::from_str(&ready).expect("edge.mjs prints JSON");
+        let at = |pointer: &str| {
+            addresses.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        Self {
+            address: at("/front"),
+            direct_address: at("/isolates/0"),
+            neighbor_address: at("/isolates/1"),
+            pop_addresses: (0..layout.pops).map(|pop| at(&format!("/pops/{pop}"))).collect(),
+            stores: Stores::at(&at("/stores")),
+            server,
+        }
+    }
+
+    /// Triggers a scheduled event, and waits for its end.
+    ///
+    /// # Panics
+    /// When the Worker fails.
+    pub fn run_scheduled(&self) {
+        let trigger = Request::new("GET", "/cdn-cgi/handler/scheduled");
+        let trigger = trigger.header("Host", &self.address);
+        let answer = trigger.send(&self.address);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     }
 
     /// The process whose descendants are all that runs it.
@@ -89,11 +134,38 @@ impl Edge {
         self.server.log()
     }
 
+    /// Waits until it has logged this, which may be a moment after it did what it tells of.
+    ///
+    /// # Panics
+    /// When it doesn't.
+    pub fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("`{text}` in the log"), LOG_PATIENCE, || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     /// The memory of its workerd, which runs the Worker and keeps the cache.
     ///
     /// # Panics
     /// When workerd is gone.
     pub fn workerd_resident_bytes(&self) -> u64 {
         resident_bytes(descendant(self.server.id(), "workerd").expect("workerd is gone"))
+    }
+}
+
+impl Layout {
+    fn to_json(self) -> Value {
+        let bucket = match self.bucket {
+            BucketKind::None => None,
+            BucketKind::R2 => Some("r2"),
+            BucketKind::Faulty => Some("faulty"),
+        };
+        json!({
+            "neighbors": self.neighbors,
+            "pops": self.pops,
+            "bucket": bucket,
+            "cache": !self.is_without_cache,
+            "tlsPort": self.tls_port,
+        })
     }
 }

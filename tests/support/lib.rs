@@ -2,13 +2,15 @@
 //!
 //! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
-//! they end. [`edge`] is the built Worker in workerd, [`synapse`] a real homeserver.
+//! they end. [`edge`] is the built Worker in workerd, [`stores`] what it has stored, [`synapse`] a
+//! real homeserver.
 
 pub mod assertions;
 pub mod edge;
 pub mod http;
 pub mod noise;
 pub mod process;
+pub mod stores;
 pub mod synapse;
 pub mod time;
 pub mod wire;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use test_support::edge::Edge;
+use test_support::edge::{Edge, Layout};
 use test_support::synapse::Synapse;
 
 use crate::ask::MEDIA_AUTHORITY;
@@ -18,19 +18,16 @@ pub(crate) fn start_synapse(server_name: &str, users: &[&str], options: &[&str])
 
 /// A Worker of its own in front of this homeserver, with these variables added.
 pub(crate) fn start_edge(synapse: &Synapse, vars: &[(&str, &str)]) -> Edge {
-    with_vars(synapse, vars, Edge::start)
+    start_edge_as(synapse, Layout::default(), vars)
 }
 
 /// The same, reached by TLS at this port.
 pub(crate) fn start_tls_edge(synapse: &Synapse, port: u16) -> Edge {
-    with_vars(synapse, &[], |vars| Edge::start_tls(port, vars))
+    start_edge_as(synapse, Layout { tls_port: Some(port), ..Layout::default() }, &[])
 }
 
-fn with_vars(
-    synapse: &Synapse,
-    more: &[(&str, &str)],
-    start: impl FnOnce(&[(&str, &str)]) -> Edge,
-) -> Edge {
+/// The same in another layout.
+pub(crate) fn start_edge_as(synapse: &Synapse, layout: Layout, more: &[(&str, &str)]) -> Edge {
     let homeserver = format!("http://{}", synapse.address);
     let media = format!("https://{MEDIA_AUTHORITY}");
     let vars = [
@@ -39,7 +36,7 @@ fn with_vars(
         ("MEDIA_URL", &media),
         ("WELL_KNOWN_URL", &homeserver),
     ];
-    start(&[&vars, more].concat())
+    Edge::start_as(layout, &[&vars, more].concat())
 }
 
 /// Runs `action` and tells by how much the edge's workerd grew meanwhile, at the most.

@@ -18,7 +18,7 @@ use crate::world::{
 const SIGNATURE: &str =
     r#"X-Matrix origin="other.example",destination="example.com",key="ed25519:1",sig="c2ln""#;
 
-fn signed(method: &str, target: &str) -> Request {
+pub(crate) fn signed(method: &str, target: &str) -> Request {
     same_host(method, target).header("Authorization", SIGNATURE)
 }
 
@@ -35,7 +35,7 @@ fn stored(world: &World) -> String {
 
 /// Claims an envelope around `BODY` whose boundary is the one that its head tells.
 #[track_caller]
-fn assert_envelope(answer: &Answer) {
+pub(crate) fn assert_envelope(answer: &Answer) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let type_ = answer.header("content-type").expect("a type");
     let boundary = type_.strip_prefix("multipart/mixed; boundary=").expect(type_);

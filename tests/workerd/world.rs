@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use test_support::edge::Edge;
+use test_support::edge::{Edge, Layout};
 use test_support::http::{Answer, Request};
 use test_support::time::wait_for;
 
@@ -61,9 +61,14 @@ impl World {
 
     /// With two isolates of the Worker.
     pub(crate) fn start_two_isolates(vars: &[(&str, &str)]) -> Self {
+        Self::start_as(Layout { neighbors: 1, ..Layout::default() }, vars)
+    }
+
+    /// In another layout.
+    pub(crate) fn start_as(layout: Layout, vars: &[(&str, &str)]) -> Self {
         let origin = Origin::start();
         let url = origin.url();
-        let edge = with_required(&url, vars, Edge::start_two_isolates);
+        let edge = with_required(&url, vars, |vars| Edge::start_as(layout, vars));
         Self { origin, edge }
     }
 
@@ -136,12 +141,39 @@ pub(crate) fn is_hit(answer: &Answer) -> bool {
     answer.header("cache-status").is_some_and(|field| field.contains("; hit"))
 }
 
+/// The tier that the body came from, by the edge's own word; empty if it was none.
+pub(crate) fn tier(answer: &Answer) -> &str {
+    let timing = answer.header("server-timing").unwrap_or_default();
+    timing.split(", ").find_map(|metric| metric.strip_prefix("tier;desc=")).unwrap_or_default()
+}
+
+/// Asks until the body comes from this tier.
+pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Answer {
+    wait_for(&format!("{request} from {name}"), PATIENCE, || {
+        Some(request.send(address)).filter(|answer| tier(answer) == name)
+    })
+}
+
+/// The key of stored media.
+pub(crate) fn content_key(id: &str) -> String {
+    format!("v1/media/{SERVER_NAME}/{id}/content")
+}
+
+/// The name of a cache entry at the data centre whose media domain is `host`.
+pub(crate) fn entry_name(host: &str, key: &str) -> String {
+    format!("{host}/_edge/cache/{key}")
+}
+
 /// An edge before `origin`, which serves both the homeserver and the well-known documents.
 pub(crate) fn start_edge(origin: &str, vars: &[(&str, &str)]) -> Edge {
     with_required(origin, vars, Edge::start)
 }
 
-fn with_required(origin: &str, vars: &[(&str, &str)], start: fn(&[(&str, &str)]) -> Edge) -> Edge {
+fn with_required(
+    origin: &str,
+    vars: &[(&str, &str)],
+    start: impl FnOnce(&[(&str, &str)]) -> Edge,
+) -> Edge {
     let media_url = format!("https://{MEDIA_HOST}");
     let required = [
         ("HOMESERVER_URL", origin),
