@@ -12,6 +12,7 @@ mod large;
 mod leases;
 mod memory;
 mod parity;
+mod quarantine;
 mod ranges;
 mod servers;
 mod signature;
