@@ -5,8 +5,9 @@ use matrix_media_edge::tier::Tier;
 
 use crate::ask::Ask;
 use crate::edge::Place;
+use crate::homeserver::{Media, SERVER_NAME};
 use crate::purged::What;
-use crate::scene::{SYNAPSE, THUMBNAIL, ask, server, world, world_with_bucket};
+use crate::scene::{SYNAPSE, THUMBNAIL, ask, server, video, world, world_with_bucket};
 use crate::store::Fault;
 use crate::world::World;
 
@@ -39,17 +40,28 @@ fn who_purges_serves_it_no_more() {
 }
 
 #[test]
-fn all_forms_of_it_go_and_nothing_else() {
-    let mut world = world_with_bucket(ADMIN);
-    let asks = [ask(), Ask { what: THUMBNAIL, ..ask() }, server(), Ask { media: 1, ..ask() }];
-    for ask in &asks {
-        world.answer(ask);
+fn all_that_is_named_goes_in_every_form_and_nothing_else() {
+    let asks = [ask(), Ask { what: THUMBNAIL, ..ask() }, server()];
+    let others = [Ask { media: 1, ..ask() }, Ask { media: 2, ..ask() }];
+    for (what, others_stay) in [
+        (What::Media(0), [true, true]),
+        (What::Server(SERVER_NAME), [false, true]),
+        (What::Everything, [false, false]),
+    ] {
+        let mut world = world_with_bucket(ADMIN);
+        world.homeserver.media.push(Media { server_name: "example.org", ..video(2) });
+        for ask in asks.iter().chain(&others) {
+            world.answer(ask);
+        }
+        world.now_ms += 1000;
+        world.purge(HERE, what);
+        world.now_ms += 1000;
+        for ask in &asks {
+            assert!(!is_stored(&mut world, HERE, ask), "{what:?}: {ask:?}");
+        }
+        let stayed = others.each_ref().map(|ask| is_stored(&mut world, HERE, ask));
+        assert_eq!(stayed, others_stay, "{what:?}");
     }
-    world.now_ms += 1000;
-    world.purge(HERE, What::Media(0));
-    world.now_ms += 1000;
-    let stored = asks.map(|ask| is_stored(&mut world, HERE, &ask));
-    assert_eq!(stored, [false, false, false, true]);
 }
 
 #[test]

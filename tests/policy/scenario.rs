@@ -239,7 +239,7 @@ impl Plot {
                 Operation::Ask(ask, random.pick(self.isolates), is_awaited.then_some(delay_ms))
             }
             16..18 => Operation::Advance(random.below(4)),
-            22 if self.has_purges => self.purge(random, media),
+            21 | 22 if self.has_purges => self.purge(random, media),
             22 if self.has_steps => Operation::StepClock(random.pick(&[-100, -3, -1, 1, 3, 100])),
             18..23 => Operation::Pass(random.pick(&self.pauses_ms)),
             23..26 => to_tokens(random, token),
