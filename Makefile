@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run bench
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run bench simulation
 .NOTPARALLEL:
 
 help:
@@ -65,3 +65,6 @@ cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse,
 bench: build ## Measure side by side with Synapse, nginx and other Workers (QUICK=1: in 3 minutes)
 	@scripts/setup node synapse bench
 	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)
+
+simulation: ## Play a day at fifty data centres, and write what came of it into docs/
+	cargo run --locked --profile bench --package simulation -- 1 docs

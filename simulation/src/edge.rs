@@ -1,0 +1,175 @@
+//! The edge around the policy, as the shell has it: isolates and a cache at each data centre, one
+//! bucket for all. What it asks, serves and stores is the Worker's own decision.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{HeaderValue, Method};
+use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::config::Config;
+use matrix_media_edge::exchange::{
+    Begin, Body, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
+};
+use matrix_media_edge::lease::LeaseKeys;
+use matrix_media_edge::purge::Purges;
+use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::route::{MediaRequest, Route, admit};
+use matrix_media_edge::stored::StoredMeta;
+use matrix_media_edge::tier::{Tier, is_usable};
+
+use crate::pop::Pop;
+use crate::setting::Setting;
+use crate::tally::{Source, Tally};
+use crate::workload::{Request, Workload};
+
+/// When the day begins.
+const START_UNIX_SECS: u64 = 1_700_000_000;
+
+pub(crate) struct Edge<'a> {
+    workload: &'a Workload,
+    config: Rc<Config>,
+    digest_key: Vec<u8>,
+    pops: Vec<Pop>,
+    bucket: Option<BTreeMap<CacheKey, Rc<StoredMeta>>>,
+    tally: Tally,
+}
+
+/// The names that an outcome is written under.
+struct Keys {
+    entry: CacheKey,
+    leases: Option<LeaseKeys>,
+}
+
+impl<'a> Edge<'a> {
+    pub(crate) fn new(workload: &'a Workload, setting: Setting) -> Self {
+        let config = setting.config();
+        Self {
+            workload,
+            digest_key: config.digest_key(),
+            pops: (0..workload.model.pops).map(|_| Pop::new(workload.model, &config)).collect(),
+            config: Rc::new(config),
+            bucket: setting.has_bucket.then(BTreeMap::new),
+            tally: Tally::new(setting),
+        }
+    }
+
+    pub(crate) fn into_tally(self) -> Tally {
+        self.tally
+    }
+
+    /// Answers a request, in no time.
+    pub(crate) fn answer(&mut self, request: &Request) {
+        let head = Rc::new(self.head(request));
+        let media = self.admit(&head);
+        let begun = Exchange::begin(Rc::clone(&self.config), head, media, &self.digest_key);
+        let Begin::LookUp(exchange) = begun else { unreachable!("a token that can be one") };
+        let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
+        let now = unix_secs(request);
+        self.pops[request.pop].renew_isolate(request);
+        let found = self.look_up(request, &keys.entry);
+        let leases = self.pops[request.pop].look_up_leases(
+            request.isolate,
+            keys.leases.as_ref(),
+            self.config.lease,
+            now,
+        );
+        let (meta, tier) = found.unzip();
+        match exchange.on_lookup(meta, leases, now) {
+            Decision::Serve(outcome, refresh) => {
+                self.apply(request, &keys, outcome, tier);
+                if let Some(Refresh { question, .. }) = refresh {
+                    let outcome = self.ask(request, question);
+                    self.apply(request, &keys, Outcome { body: Body::Empty, ..outcome }, None);
+                }
+            }
+            Decision::Ask(question) => {
+                self.tally.questioned += 1;
+                let outcome = self.ask(request, question);
+                self.apply(request, &keys, outcome, tier);
+            }
+        }
+    }
+
+    fn head(&self, request: &Request) -> RequestHead {
+        let token = format!("Bearer syt_reader{}", request.reader);
+        let token = HeaderValue::from_str(&token).expect("ASCII");
+        RequestHead {
+            method: Method::GET,
+            scheme: "https".to_owned(),
+            authority: "media.example.com".to_owned(),
+            target: self.workload.item(request).target.clone(),
+            headers: HeaderMap::from_iter([(AUTHORIZATION, token)]),
+        }
+    }
+
+    fn admit(&self, head: &RequestHead) -> MediaRequest {
+        match admit(head, &self.config) {
+            Ok(Route::Media(media)) => media,
+            other => unreachable!("not media: {other:?}"),
+        }
+    }
+
+    fn ask(&mut self, request: &Request, mut question: Question) -> Outcome {
+        loop {
+            let Question { request: asked, pending } = question;
+            let answer = self.tally.effort.answer(self.workload, request, &asked);
+            match pending.on_origin(Ok(answer), unix_secs(request)) {
+                Verdict::Answer(outcome) => return outcome,
+                Verdict::AskAgain(again) => question = again,
+            }
+        }
+    }
+
+    fn look_up(&mut self, request: &Request, key: &CacheKey) -> Option<(Rc<StoredMeta>, Tier)> {
+        let (config, now) = (Rc::clone(&self.config), unix_secs(request));
+        let is_usable = |meta: &StoredMeta| is_usable(meta, key, &Purges::default(), &config, now);
+        let pop = &mut self.pops[request.pop];
+        if let Some(found) = pop.look_up(request.isolate, key, is_usable) {
+            return Some(found);
+        }
+        let bucket = self.bucket.as_mut()?;
+        self.tally.bucket_reads += 1;
+        let meta = bucket.get(key).filter(|meta| is_usable(meta)).cloned()?;
+        pop.fill_from_bucket(request.isolate, key, &meta);
+        Some((meta, Tier::Bucket))
+    }
+
+    fn apply(&mut self, request: &Request, keys: &Keys, outcome: Outcome, found: Option<Tier>) {
+        let (pop, isolate) = (&mut self.pops[request.pop], request.isolate);
+        pop.apply_leases(isolate, keys.leases.as_ref(), outcome.leases);
+        match outcome.entry {
+            EntryChange::Keep => {}
+            EntryChange::Remove => {
+                pop.remove(isolate, &keys.entry);
+                if let Some(bucket) = &mut self.bucket {
+                    bucket.remove(&keys.entry);
+                }
+            }
+            EntryChange::Store(meta) => {
+                let meta = Rc::new(meta);
+                pop.fill(&keys.entry, &meta);
+                if let Some(bucket) = &mut self.bucket {
+                    self.tally.bucket_writes += 1;
+                    bucket.entry(keys.entry.clone()).or_insert(meta);
+                }
+            }
+        }
+        let source = match (outcome.body, found) {
+            (Body::Stored(_), Some(tier)) => Source::Tier(tier),
+            (Body::Origin(_), _) => Source::Origin,
+            (Body::Text(_), _) => unreachable!("the edge has no errors of its own here"),
+            (Body::Empty | Body::Stored(_), _) => return,
+        };
+        // The homeserver's refusals have bodies as well.
+        if outcome.head.status.is_success() {
+            self.tally.serve(self.workload, request, source);
+        } else {
+            self.tally.refused += 1;
+        }
+    }
+}
+
+fn unix_secs(request: &Request) -> u64 {
+    START_UNIX_SECS + request.at_ms / 1000
+}

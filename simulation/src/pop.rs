@@ -1,0 +1,155 @@
+//! One data centre: its cache and its isolates, with stored responses and lease records.
+
+use std::rc::Rc;
+
+use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::config::Config;
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
+use matrix_media_edge::lease_policy::LeasePolicy;
+use matrix_media_edge::lru::Lru;
+use matrix_media_edge::stored::StoredMeta;
+use matrix_media_edge::tier::{Tier, is_small, memory_weight};
+
+use crate::model::Model;
+use crate::workload::Request;
+
+/// How many lease records an isolate keeps.
+const MAX_ISOLATE_LEASES: u64 = 20_000;
+
+pub(crate) struct Pop {
+    bodies: Lru<Rc<StoredMeta>>,
+    leases: Lru<u64>,
+    isolates: Vec<Isolate>,
+    isolate_life_ms: u64,
+    memory_bytes: u64,
+}
+
+struct Isolate {
+    bodies: Lru<Rc<StoredMeta>>,
+    leases: Lru<u64>,
+    /// How many have lived before it.
+    generation: u64,
+}
+
+impl Isolate {
+    fn new(memory_bytes: u64, generation: u64) -> Self {
+        Self { bodies: Lru::new(memory_bytes), leases: Lru::new(MAX_ISOLATE_LEASES), generation }
+    }
+
+    fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>) {
+        self.bodies.insert(key.clone(), Rc::clone(meta), memory_weight(meta.length_bytes()));
+    }
+}
+
+impl Pop {
+    pub(crate) fn new(model: &Model, config: &Config) -> Self {
+        let memory_bytes = config.memory_cache_bytes;
+        Self {
+            bodies: Lru::new(model.pop_cache_bytes),
+            leases: Lru::new(u64::MAX),
+            isolates: (0..model.isolates).map(|_| Isolate::new(memory_bytes, 0)).collect(),
+            isolate_life_ms: model.isolate_life_secs * 1000,
+            memory_bytes,
+        }
+    }
+
+    /// Puts a new isolate in the place of one that has lived its time. They take turns in ending.
+    pub(crate) fn renew_isolate(&mut self, request: &Request) {
+        let turn_ms = self.isolate_life_ms / self.isolates.len() as u64 * request.isolate as u64;
+        let generation = (request.at_ms + turn_ms) / self.isolate_life_ms;
+        let isolate = &mut self.isolates[request.isolate];
+        if isolate.generation != generation {
+            *isolate = Isolate::new(self.memory_bytes, generation);
+        }
+    }
+
+    pub(crate) fn look_up(
+        &mut self,
+        isolate: usize,
+        key: &CacheKey,
+        is_usable: impl Fn(&StoredMeta) -> bool,
+    ) -> Option<(Rc<StoredMeta>, Tier)> {
+        let isolate = &mut self.isolates[isolate];
+        if let Some(meta) = isolate.bodies.get(key).filter(|meta| is_usable(meta)) {
+            return Some((Rc::clone(meta), Tier::Memory));
+        }
+        let meta = Rc::clone(self.bodies.get(key).filter(|meta| is_usable(meta))?);
+        if is_small(meta.length_bytes()) {
+            isolate.remember(key, &meta);
+        }
+        Some((meta, Tier::Pop))
+    }
+
+    /// Keeps what the origin has sent.
+    pub(crate) fn fill(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>) {
+        self.bodies.insert(key.clone(), Rc::clone(meta), meta.length_bytes());
+    }
+
+    /// Keeps what the bucket had, and what is small in memory too.
+    pub(crate) fn fill_from_bucket(
+        &mut self,
+        isolate: usize,
+        key: &CacheKey,
+        meta: &Rc<StoredMeta>,
+    ) {
+        self.fill(key, meta);
+        if is_small(meta.length_bytes()) {
+            self.isolates[isolate].remember(key, meta);
+        }
+    }
+
+    /// Forgets a response, as far as one isolate can.
+    pub(crate) fn remove(&mut self, isolate: usize, key: &CacheKey) {
+        self.isolates[isolate].bodies.remove(key);
+        self.bodies.remove(key);
+    }
+
+    pub(crate) fn look_up_leases(
+        &mut self,
+        isolate: usize,
+        keys: Option<&LeaseKeys>,
+        policy: LeasePolicy,
+        now_unix_secs: u64,
+    ) -> Leases {
+        let Some(LeaseKeys { credential, media }) = keys else { return Leases::default() };
+        let memory = &mut self.isolates[isolate].leases;
+        let mut look_up = |key: &CacheKey| {
+            let known = memory.get(key).filter(|at| policy.is_alive(**at, now_unix_secs));
+            if let Some(confirmed) = known {
+                return Some(*confirmed);
+            }
+            let confirmed = *self.leases.get(key)?;
+            memory.insert(key.clone(), confirmed, 1);
+            Some(confirmed)
+        };
+        Leases { credential: credential.as_ref().and_then(&mut look_up), media: look_up(media) }
+    }
+
+    pub(crate) fn apply_leases(
+        &mut self,
+        isolate: usize,
+        keys: Option<&LeaseKeys>,
+        change: LeaseChange,
+    ) {
+        let Some(LeaseKeys { credential, media }) = keys else { return };
+        let (credential, media) = (credential.as_ref(), Some(media));
+        let (keys, confirmed) = match change {
+            LeaseChange::Keep => return,
+            LeaseChange::Grant { asked_unix_secs } => ([credential, media], Some(asked_unix_secs)),
+            LeaseChange::GrantCredential { asked_unix_secs } => {
+                ([credential, None], Some(asked_unix_secs))
+            }
+            LeaseChange::EndCredential => ([credential, None], None),
+            LeaseChange::EndMedia => ([None, media], None),
+            LeaseChange::End => ([credential, media], None),
+        };
+        for key in keys.into_iter().flatten() {
+            for records in [&mut self.leases, &mut self.isolates[isolate].leases] {
+                match confirmed {
+                    Some(at) => records.insert(key.clone(), at, 1),
+                    None => drop(records.remove(key)),
+                }
+            }
+        }
+    }
+}
