@@ -29,7 +29,6 @@ const START_UNIX_SECS: u64 = 1_700_000_000;
 pub(crate) struct Edge<'a> {
     workload: &'a Workload,
     config: Rc<Config>,
-    digest_key: Vec<u8>,
     pops: Vec<Pop>,
     bucket: Option<BTreeMap<CacheKey, Rc<StoredMeta>>>,
     tally: Tally,
@@ -46,7 +45,6 @@ impl<'a> Edge<'a> {
         let config = setting.config();
         Self {
             workload,
-            digest_key: config.digest_key(),
             pops: (0..workload.model.pops).map(|_| Pop::new(workload.model, &config)).collect(),
             config: Rc::new(config),
             bucket: setting.has_bucket.then(BTreeMap::new),
@@ -62,7 +60,8 @@ impl<'a> Edge<'a> {
     pub(crate) fn answer(&mut self, request: &Request) {
         let head = Rc::new(self.head(request));
         let media = self.admit(&head);
-        let begun = Exchange::begin(Rc::clone(&self.config), head, media, &self.digest_key);
+        let digest_key = self.config.digest_key();
+        let begun = Exchange::begin(Rc::clone(&self.config), head, media, digest_key);
         let Begin::LookUp(exchange) = begun else { unreachable!("a token that can be one") };
         let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
         let now = unix_secs(request);

@@ -58,7 +58,7 @@ pub(crate) const DAY: Model = Model {
     pop_exponent: 0.7,
     away: 0.05,
     sessions: 1.0,
-    session_requests: 24.0,
+    session_requests: 16.0,
     pause_secs: 4.0,
     evening: 0.8,
     representations: [

@@ -163,7 +163,9 @@ impl Axis {
         let factors = [1.0, 2.0, 5.0, 10.0];
         let step = factors.map(|factor| factor * decade);
         let step = step.into_iter().find(|step| *step >= least_step).unwrap_or(10.0 * decade);
-        Self { step, end: step * (most / step).ceil().max(1.0), left, right }
+        // What is a hair more than a round number was that number before it was added up.
+        let steps = (most / step - 1e-9).ceil().max(1.0);
+        Self { step, end: step * steps, left, right }
     }
 
     fn at(&self, value: f64) -> f64 {
@@ -205,7 +207,7 @@ mod tests {
     fn an_axis_ends_at_a_round_number_that_holds_everything() {
         for (most, step, end) in [
             (57.0, 10.0, 60.0),
-            (60.0, 10.0, 60.0),
+            (60.0 + 1e-12, 10.0, 60.0),
             (0.9, 0.2, 1.0),
             (299.0, 50.0, 300.0),
             (0.0, 1.0, 1.0),

@@ -89,7 +89,7 @@ fn lateness(workload: &Workload, tallies: &[Tally]) -> String {
         ]
     });
     Curves {
-        title: "Quarantined media and revoked tokens that still read, by the time since",
+        title: "Quarantined media and revoked tokens, still served after so long",
         unit: "seconds since",
         curves: curves.collect(),
     }

@@ -404,6 +404,7 @@ impl World {
                 let body = Bytes { bytes, asked: *asked };
                 let replaces = flight.found.stored.is_some();
                 if !answer.is_broken {
+                    assert_eq!(answer.body.len() as u64, meta.length_bytes(), "all that is told");
                     self.edge.store(isolate, &key, meta, &body, replaces, now);
                 }
             }
