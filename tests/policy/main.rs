@@ -2,6 +2,7 @@
 //! stores that may lose anything, and a clock that the tests set.
 
 mod ask;
+mod draw;
 mod edge;
 mod homeserver;
 mod lease_store;
