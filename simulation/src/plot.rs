@@ -158,14 +158,14 @@ struct Axis {
 
 impl Axis {
     fn to(most: f64, left: f64, right: f64) -> Self {
+        // What is a hair more than a round number was that number before it was added up.
+        let most = most * (1.0 - 1e-9);
         let least_step = if most > 0.0 { most / GRID_LINES } else { 1.0 };
         let decade = 10_f64.powf(least_step.log10().floor());
         let factors = [1.0, 2.0, 5.0, 10.0];
         let step = factors.map(|factor| factor * decade);
         let step = step.into_iter().find(|step| *step >= least_step).unwrap_or(10.0 * decade);
-        // What is a hair more than a round number was that number before it was added up.
-        let steps = (most / step - 1e-9).ceil().max(1.0);
-        Self { step, end: step * steps, left, right }
+        Self { step, end: step * (most / step).ceil().max(1.0), left, right }
     }
 
     fn at(&self, value: f64) -> f64 {
