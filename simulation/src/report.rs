@@ -125,8 +125,9 @@ fn lateness(workload: &Workload, tallies: &[Tally]) -> String {
             let _ = writeln!(text, "| {} | {what} | {} |", tally.setting(), windows(&lateness));
         }
     }
-    text + "\nA question is sent before its answer arrives and counts from then, so no window is as \
-            long as the lease. Where nothing was served late, the windows are 0.\n\n"
+    text + "\nA lease counts from the question, in whole seconds, so no window is as long as the \
+            lease. Where nothing was served late, the windows are 0. Token leases serve after a \
+            revocation only what the media's own leases allow.\n\n"
 }
 
 fn windows(lateness: &Lateness) -> String {
