@@ -1,7 +1,9 @@
 //! What the Worker is to reach, as ratios within one run.
 
+use plot::Spread;
+
 use crate::contenders::Id::*;
-use crate::sample::{Figure::*, Samples, Spread};
+use crate::sample::{Figure::*, Samples};
 use crate::workloads::START_UP;
 
 /// A goal, and what was measured.

@@ -13,7 +13,6 @@ mod goals;
 mod link;
 mod load;
 mod plan;
-mod plot;
 mod process_stats;
 mod report;
 mod results;

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use plot::{Dots, Line, Spread};
+
 use crate::about::About;
 use crate::contenders::Id;
 use crate::goals::{Bound, Goal, goals};
-use crate::plot::{Line, Plot};
 use crate::results::Results;
-use crate::sample::{Figure, Samples, Spread};
+use crate::sample::{Figure, Samples};
 use crate::workloads::{WORKLOADS, Workload};
 
 /// The prose of the report: it doesn't depend on what was measured.
@@ -120,7 +121,9 @@ fn plot(workload: &Workload, samples: Samples<'_>) -> String {
     });
     let lines = lines.collect::<Vec<_>>();
     let (title, unit) = (workload.title, workload.headline.title());
-    Plot { title, unit, round_trips_ms: &round_trips_ms, lines: &lines }.svg()
+    let circumstances: Vec<_> =
+        round_trips_ms.iter().map(|ms| format!("{ms} ms to Synapse")).collect();
+    Dots { title, unit, circumstances: &circumstances, lines: &lines }.svg()
 }
 
 fn with_spread(spread: Spread) -> String {

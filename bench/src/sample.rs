@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plot::Spread;
 use serde::{Deserialize, Serialize};
 
 use crate::contenders::Id;
@@ -75,29 +76,6 @@ pub(crate) struct Sample {
     pub(crate) figures: Figures,
 }
 
-/// What the middle of some measurements is, and how far apart they are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
-}
-
-impl Spread {
-    /// Nothing, where nothing was measured.
-    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (*values.first()?, *values.last()?);
-        let half = values.len() / 2;
-        let median = if values.len() % 2 == 1 {
-            values[half]
-        } else {
-            f64::midpoint(values[half - 1], values[half])
-        };
-        Some(Self { median, least, most })
-    }
-}
-
 /// All measurements of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Samples<'a>(pub(crate) &'a [Sample]);
@@ -145,15 +123,6 @@ impl Samples<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_stands_between_the_two_in_the_middle() {
-        let spread = |values: &[f64]| Spread::of(values.to_vec());
-        assert_eq!(spread(&[]), None);
-        assert_eq!(spread(&[3.0, 1.0, 2.0]).unwrap().median, 2.0);
-        let even = spread(&[4.0, 1.0, 2.0, 9.0]).unwrap();
-        assert_eq!((even.least, even.median, even.most), (1.0, 3.0, 9.0));
-    }
 
     fn sample(contender: Id, round_trip_ms: u64, round: usize, value: f64) -> Sample {
         let figures = Figures::from([(Figure::P50Ms, value)]);

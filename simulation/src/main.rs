@@ -6,7 +6,6 @@
 mod edge;
 mod homeserver;
 mod model;
-mod plot;
 mod plots;
 mod pop;
 mod report;

@@ -1,6 +1,7 @@
 //! Which plots there are, and what they show.
 
-use crate::plot::{Bar, Bars, Curve, Curves};
+use plot::{Bar, Bars, Curve, Curves};
+
 use crate::tally::{Lateness, SOURCES, Source, Tally};
 use crate::workload::Workload;
 

@@ -2,9 +2,11 @@
 
 use test_support::noise::noise;
 
+use plot::Spread;
+
 use crate::client::{Client, Transfer};
 use crate::contenders::Id;
-use crate::sample::{Figure, Figures, Spread};
+use crate::sample::{Figure, Figures};
 use crate::scene::Scene;
 use crate::world::{BIG_BYTES, HUGE_BYTES};
 

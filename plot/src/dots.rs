@@ -1,73 +1,49 @@
-//! Plots as SVG: one line for each contender, a dot for each distance, on a logarithmic axis.
+//! A line for each thing, with a dot for each circumstance, on a logarithmic axis.
 
 use std::fmt::Write;
 
-use crate::sample::Spread;
+use crate::spread::Spread;
+use crate::{BOTTOM_HEIGHT, COLOURS, RIGHT_MARGIN, WIDTH, begin, escape, legend};
 
-const WIDTH: f64 = 760.0;
 const LABELS_WIDTH: f64 = 190.0;
-const RIGHT_MARGIN: f64 = 30.0;
 const TOP_HEIGHT: f64 = 52.0;
 const LINE_HEIGHT: f64 = 34.0;
-const BOTTOM_HEIGHT: f64 = 44.0;
 
 /// Between the dots of a line.
 const DOT_STEP: f64 = 8.0;
 
-/// Colours by distance, in order, that can be told apart on light and on dark ground.
-const COLOURS: [&str; 3] = ["#3b82f6", "#d97706", "#c026d3"];
-
-const STYLE: &str = "\
-svg{color:#1f2328;background:#fff}\
-text{font:13px system-ui,sans-serif;fill:currentColor}\
-.title{font-weight:600;font-size:15px}\
-.end{text-anchor:end}.middle{text-anchor:middle}\
-.grid{stroke:currentColor;stroke-opacity:.15}\
-@media(prefers-color-scheme:dark){svg{color:#e6edf3;background:#0d1117}}";
-
-pub(crate) struct Plot<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) unit: &'a str,
-    pub(crate) round_trips_ms: &'a [u64],
-    pub(crate) lines: &'a [Line<'a>],
+/// A plot of what was measured of several things, in several circumstances.
+pub struct Dots<'a> {
+    /// What it shows.
+    pub title: &'a str,
+    /// In which unit.
+    pub unit: &'a str,
+    /// What the legend names, in order.
+    pub circumstances: &'a [String],
+    /// From the top down.
+    pub lines: &'a [Line<'a>],
 }
 
-pub(crate) struct Line<'a> {
-    pub(crate) label: &'a str,
-    /// By distance.
-    pub(crate) spreads: Vec<Option<Spread>>,
+/// One of the things.
+pub struct Line<'a> {
+    /// Its name.
+    pub label: &'a str,
+    /// By circumstance.
+    pub spreads: Vec<Option<Spread>>,
 }
 
-impl Plot<'_> {
-    pub(crate) fn svg(&self) -> String {
+impl Dots<'_> {
+    /// The plot as SVG.
+    pub fn svg(&self) -> String {
         let height = TOP_HEIGHT + self.lines.len() as f64 * LINE_HEIGHT + BOTTOM_HEIGHT;
-        let mut svg = format!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">
-<title>{title}</title><style>{STYLE}</style>
-<text class="title" x="8" y="20">{title}</text>
-"#,
-            title = escape(self.title),
-        );
+        let mut svg = begin(self.title, height);
         let axis = Axis::around(self.lines.iter().flat_map(|line| line.spreads.iter().flatten()));
-        svg += &self.legend();
+        svg += &legend(self.circumstances.iter().map(String::as_str), LABELS_WIDTH);
         svg += &self.grid(&axis, height);
         for (number, line) in self.lines.iter().enumerate() {
             svg += &line.svg(&axis, TOP_HEIGHT + (number as f64 + 0.5) * LINE_HEIGHT);
         }
         svg + "</svg>\n"
-    }
-
-    fn legend(&self) -> String {
-        let mut legend = String::new();
-        for (number, (ms, colour)) in self.round_trips_ms.iter().zip(COLOURS).enumerate() {
-            let x = LABELS_WIDTH + 150.0 * number as f64;
-            let _ = writeln!(
-                legend,
-                r#"<circle cx="{x}" cy="38" r="4" fill="{colour}"/><text x="{}" y="42">{ms} ms to Synapse</text>"#,
-                x + 10.0,
-            );
-        }
-        legend
     }
 
     fn grid(&self, axis: &Axis, height: f64) -> String {
@@ -137,10 +113,6 @@ impl Axis {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +139,7 @@ mod tests {
     #[test]
     fn there_is_a_dot_for_all_that_was_measured_and_no_other() {
         let lines = [Line { label: "a < b", spreads: vec![Some(spread(1.0, 2.0)), None] }];
-        let plot = Plot { title: "t", unit: "ms", round_trips_ms: &[], lines: &lines };
+        let plot = Dots { title: "t", unit: "ms", circumstances: &[], lines: &lines };
         let svg = plot.svg();
         assert_eq!(svg.matches("<circle").count(), 1);
         assert!(svg.contains("a &lt; b"), "{svg}");

@@ -1,12 +1,11 @@
-//! Plots as SVG, to be read on light and on dark ground.
+//! Bars of several parts, and curves of shares, on an axis from 0 to a round number.
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 760.0;
+use crate::{BOTTOM_HEIGHT, COLOURS, RIGHT_MARGIN, WIDTH, begin, escape, legend};
+
 const LABELS_WIDTH: f64 = 170.0;
-const RIGHT_MARGIN: f64 = 30.0;
 const TOP_HEIGHT: f64 = 56.0;
-const BOTTOM_HEIGHT: f64 = 44.0;
 const BAR_HEIGHT: f64 = 18.0;
 const LINE_HEIGHT: f64 = 28.0;
 const CURVES_HEIGHT: f64 = 240.0;
@@ -17,46 +16,47 @@ const SCALE_WIDTH: f64 = 60.0;
 /// About how many lines a grid has.
 const GRID_LINES: f64 = 6.0;
 
-/// Colours that can be told apart on light and on dark ground, also by who sees few.
-const COLOURS: [&str; 4] = ["#3b82f6", "#d97706", "#c026d3", "#6b7280"];
-
-const STYLE: &str = "\
-svg{color:#1f2328;background:#fff}\
-text{font:13px system-ui,sans-serif;fill:currentColor}\
-.title{font-weight:600;font-size:15px}\
-.end{text-anchor:end}.middle{text-anchor:middle}\
-.grid{stroke:currentColor;stroke-opacity:.15}\
-.curve{fill:none;stroke-width:2}\
-@media(prefers-color-scheme:dark){svg{color:#e6edf3;background:#0d1117}}";
-
 /// Bars, each of several parts.
-pub(crate) struct Bars<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) unit: &'a str,
-    pub(crate) parts: &'a [&'a str],
-    pub(crate) bars: Vec<Bar>,
+pub struct Bars<'a> {
+    /// What they show.
+    pub title: &'a str,
+    /// In which unit.
+    pub unit: &'a str,
+    /// What the legend names, in order.
+    pub parts: &'a [&'a str],
+    /// From the top down.
+    pub bars: Vec<Bar>,
 }
 
-pub(crate) struct Bar {
-    pub(crate) label: String,
-    pub(crate) values: Vec<f64>,
+/// One bar.
+pub struct Bar {
+    /// Its name.
+    pub label: String,
+    /// Its parts.
+    pub values: Vec<f64>,
 }
 
 /// Curves of shares, from 0 to 1.
-pub(crate) struct Curves<'a> {
-    pub(crate) title: &'a str,
-    pub(crate) unit: &'a str,
-    pub(crate) curves: Vec<Curve>,
+pub struct Curves<'a> {
+    /// What they show.
+    pub title: &'a str,
+    /// The unit of what they run along.
+    pub unit: &'a str,
+    /// In the order of the legend.
+    pub curves: Vec<Curve>,
 }
 
-pub(crate) struct Curve {
-    pub(crate) label: String,
-    /// In ascending order.
-    pub(crate) points: Vec<(f64, f64)>,
+/// One curve.
+pub struct Curve {
+    /// Its name.
+    pub label: String,
+    /// Places and shares, in ascending order.
+    pub points: Vec<(f64, f64)>,
 }
 
 impl Bars<'_> {
-    pub(crate) fn svg(&self) -> String {
+    /// The plot as SVG.
+    pub fn svg(&self) -> String {
         let most = self.bars.iter().map(|bar| bar.values.iter().sum()).fold(0.0, f64::max);
         let axis = Axis::to(most, LABELS_WIDTH, WIDTH - RIGHT_MARGIN);
         let bottom = TOP_HEIGHT + self.bars.len() as f64 * LINE_HEIGHT;
@@ -90,7 +90,8 @@ impl Bar {
 }
 
 impl Curves<'_> {
-    pub(crate) fn svg(&self) -> String {
+    /// The plot as SVG.
+    pub fn svg(&self) -> String {
         let points = self.curves.iter().flat_map(|curve| &curve.points);
         let axis = Axis::to(
             points.map(|(x, _)| *x).fold(0.0, f64::max),
@@ -122,29 +123,6 @@ impl Curves<'_> {
         }
         svg + "</svg>\n"
     }
-}
-
-fn begin(title: &str, height: f64) -> String {
-    let title = escape(title);
-    format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">
-<title>{title}</title><style>{STYLE}</style>
-<text class="title" x="8" y="20">{title}</text>
-"#
-    )
-}
-
-fn legend<'a>(labels: impl Iterator<Item = &'a str>, left: f64) -> String {
-    let mut legend = String::new();
-    for (number, (label, colour)) in labels.zip(COLOURS).enumerate() {
-        let x = left + 150.0 * number as f64;
-        let (beside, label) = (x + 16.0, escape(label));
-        let _ = writeln!(
-            legend,
-            r#"<rect x="{x}" y="32" width="10" height="10" fill="{colour}"/><text x="{beside}" y="42">{label}</text>"#,
-        );
-    }
-    legend
 }
 
 /// From 0 to a round number.
@@ -193,10 +171,6 @@ impl Axis {
         );
         grid
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 #[cfg(test)]
