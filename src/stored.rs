@@ -28,8 +28,9 @@ const VERSION: &str = "2";
 /// The field that every record begins with.
 const VERSION_FIELD: &str = "version";
 
-/// How long an entry counts as new, in seconds.
-const NEW_SECS: u64 = 5;
+/// How long an entry counts as new, in seconds since it was asked for: the origin may take 90 for
+/// its head (see [`crate::exchange::ORIGIN_PATIENCE`]), and the store some more.
+const NEW_SECS: u64 = 100;
 
 /// The origin's headers that a stored response is served with.
 static KEPT: [HeaderName; 10] = [
