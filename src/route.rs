@@ -3,14 +3,17 @@
 //! Paths are matched raw and their segments decoded once, as Synapse does: nothing but the exact
 //! paths of the specification is ours. What this module can't place is left to the origin.
 
+mod media;
+
 use http::Method;
 
+use self::media::{media_path, media_route};
 use crate::config::Config;
 use crate::headers::LOOP;
-use crate::ids::{MediaId, Mxc, ServerName};
+use crate::ids::Mxc;
 use crate::matrix_error::Rejection;
 use crate::request::RequestHead;
-use crate::target::{Fidelity, Target, decode_segment};
+use crate::target::{Fidelity, Target};
 use crate::thumbnail::ThumbnailSpec;
 
 /// What a request is for.
@@ -278,148 +281,6 @@ fn upstream_of(authority: &str, path: &str, config: &Config) -> Upstream {
     } else {
         Upstream::Homeserver
     }
-}
-
-/// Splits a path under one of the media prefixes into its door and the rest.
-fn media_path(path: &str) -> Option<(Door, &str)> {
-    const PREFIXES: [(&str, Door); 6] = [
-        ("/_matrix/client/v1/media/", Door::Client),
-        ("/_matrix/federation/v1/media/", Door::Federation),
-        ("/_matrix/client/unstable/org.matrix.msc3916/media/", Door::Other),
-        ("/_matrix/federation/unstable/org.matrix.msc3916/media/", Door::Other),
-        ("/_matrix/federation/unstable/org.matrix.msc3916.v2/media/", Door::Other),
-        ("/_matrix/media/", Door::Other),
-    ];
-    let (prefix, door) = PREFIXES.iter().find(|(prefix, _)| path.starts_with(prefix))?;
-    let rest = &path[prefix.len()..];
-    if *prefix == "/_matrix/media/"
-        && let Some((version, endpoint)) = rest.split_once('/')
-        && matches!(version, "r0" | "v1" | "v3")
-        && (endpoint.starts_with("download/") || endpoint.starts_with("thumbnail/"))
-    {
-        return Some((Door::Legacy, endpoint));
-    }
-    Some((*door, rest))
-}
-
-fn media_route(
-    method: &Method,
-    door: Door,
-    endpoint: &str,
-    target: &Target,
-    config: &Config,
-) -> Route {
-    let forward = |reason| Route::Forward(Endpoint { door, reason });
-    let is_stored_kind = matches!(door, Door::Client | Door::Legacy | Door::Federation);
-    if !is_stored_kind || !(endpoint.starts_with("download/") || endpoint.starts_with("thumbnail/"))
-    {
-        return if let Some(to) = upload_to(method, target.path()) {
-            Route::Upload(to)
-        } else if method == Method::GET && is_limits(door, endpoint) {
-            Route::Limits(door)
-        } else {
-            forward(BypassReason::Endpoint)
-        };
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return forward(BypassReason::Method);
-    }
-    if target.query().pairs().any(|(name, _)| name == "admin_unsafely_bypass_quarantine") {
-        return forward(BypassReason::QuarantineBypass);
-    }
-    media_request(door, endpoint, target, config)
-        .map_or_else(|| forward(BypassReason::Unusual), Route::Media)
-}
-
-/// `POST /_matrix/media/*/upload` and `PUT /_matrix/media/*/upload/{serverName}/{mediaId}`, under
-/// the unstable name of the latter too.
-fn upload_to(method: &Method, path: &str) -> Option<UploadTo> {
-    let (version, endpoint) = path.strip_prefix("/_matrix/media/")?.split_once('/')?;
-    let endpoint = match version {
-        "r0" | "v1" | "v3" => endpoint,
-        "unstable" => endpoint.strip_prefix("fi.mau.msc2246/")?,
-        _ => return None,
-    };
-    let id = endpoint.strip_prefix("upload")?;
-    match (method, id.strip_prefix('/')) {
-        (&Method::POST, None) if id.is_empty() => Some(UploadTo::New),
-        (&Method::PUT, Some(id)) => Some(UploadTo::Id(mxc(id))),
-        _ => None,
-    }
-}
-
-/// Reads the raw path segments `{serverName}/{mediaId}`.
-fn mxc(path: &str) -> Option<Mxc> {
-    let (server_name, media_id) = path.split_once('/')?;
-    let server_name = ServerName::parse(&decode_segment(server_name)?)?;
-    Some(Mxc { server_name, media_id: MediaId::parse(&decode_segment(media_id)?)? })
-}
-
-/// `config`, wherever it has been.
-fn is_limits(door: Door, endpoint: &str) -> bool {
-    match door {
-        Door::Client => endpoint == "config",
-        Door::Other => matches!(endpoint, "config" | "r0/config" | "v1/config" | "v3/config"),
-        Door::Legacy | Door::Federation => false,
-    }
-}
-
-/// Reads what is asked for, or nothing where an identifier or parameter is outside the grammar.
-fn media_request(
-    door: Door,
-    endpoint: &str,
-    target: &Target,
-    config: &Config,
-) -> Option<MediaRequest> {
-    let mut segments = endpoint.split('/');
-    let representation = match segments.next()? {
-        "download" => Representation::Content,
-        _ => Representation::Thumbnail(ThumbnailSpec::parse(target.query())?),
-    };
-    let server_name = match door {
-        // Servers ask for our own media only.
-        Door::Federation => config.server_name.clone(),
-        Door::Client | Door::Legacy | Door::Other => {
-            ServerName::parse(&decode_segment(segments.next()?)?)?
-        }
-    };
-    let media_id = MediaId::parse(&decode_segment(segments.next()?)?)?;
-    let (file_name, name_len) = match (segments.next(), representation, door) {
-        (None, ..) => (None, 0),
-        // Homeservers disagree on names of thumbnails, and servers give none: theirs to answer.
-        (Some(_), Representation::Thumbnail(_), _) | (Some(_), _, Door::Federation) => return None,
-        (Some(segment), Representation::Content, _) => {
-            (Some(decode_segment(segment)?.into_owned()), "/".len() + segment.len())
-        }
-    };
-    if segments.next().is_some() {
-        return None;
-    }
-    let path = target.path();
-    Some(MediaRequest {
-        door,
-        mxc: Mxc { server_name, media_id },
-        representation,
-        file_name: file_name.filter(|name| !name.is_empty()),
-        unnamed_path: path[..path.len() - name_len].to_owned(),
-        terms: terms(door, representation, target),
-    })
-}
-
-fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
-    let is_legacy = door == Door::Legacy;
-    let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
-    let is_known = |(name, value): (String, String)| match name.as_str() {
-        "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
-        "access_token" => door == Door::Client,
-        "allow_remote" => is_legacy && value == "true",
-        "allow_redirect" | "com.beeper.msc3860.allow_redirect" => {
-            is_legacy && matches!(value.as_str(), "true" | "false")
-        }
-        "width" | "height" | "method" | "animated" => is_thumbnail,
-        _ => false,
-    };
-    if target.query().pairs().all(is_known) { Terms::Plain } else { Terms::Special }
 }
 
 #[cfg(test)]

@@ -1,0 +1,101 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// A config of the three required variables and these.
+pub(crate) fn config(extra: &[(&'static str, &str)]) -> Result<Config, ConfigError> {
+    let mut vars = BTreeMap::from([
+        ("HOMESERVER_URL", "https://origin.example.com"),
+        ("SERVER_NAME", "example.com"),
+        ("MEDIA_URL", "https://media.example.com"),
+    ]);
+    vars.extend(extra.iter().copied());
+    Config::parse(|name| vars.get(name).map(|value| (*value).to_owned()))
+}
+
+fn offender(extra: &[(&'static str, &str)]) -> &'static str {
+    config(extra).unwrap_err().variable
+}
+
+#[test]
+fn three_variables_are_enough() {
+    let config = config(&[]).unwrap();
+    assert_eq!(config.well_known.to_string(), "https://example.com");
+    assert_eq!(config.well_known_fields, WellKnownFields::Both);
+    assert!(!config.well_known_generate);
+    assert_eq!(config.cache_seconds, 2_592_000);
+    assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
+    assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
+    assert_eq!(config.origin_redirects, OriginRedirects::Follow);
+}
+
+#[test]
+fn well_known_of_a_server_name_with_port_is_on_its_host() {
+    let config = config(&[("SERVER_NAME", "example.com:8448")]).unwrap();
+    assert_eq!(config.well_known.to_string(), "https://example.com");
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    for name in ["HOMESERVER_URL", "SERVER_NAME", "MEDIA_URL"] {
+        assert_eq!(offender(&[(name, " ")]), name);
+    }
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    for (name, value) in [
+        ("HOMESERVER_URL", "matrix.example.com"),
+        ("HOMESERVER_URL", "http://matrix.example.com"),
+        ("SERVER_NAME", "https://example.com"),
+        ("MEDIA_URL", "https://media.example.com/path"),
+        ("WELL_KNOWN_URL", "example.com"),
+        ("WELL_KNOWN_FIELDS", "all"),
+        ("WELL_KNOWN_GENERATE", "yes"),
+        ("LEASE_SECONDS", "-1"),
+        ("LEASE_SECONDS", "3601"),
+        ("LEASE_SCOPE", "media"),
+        ("STALE_IF_ERROR_SECONDS", "1h"),
+        ("MAX_UPLOAD_BYTES", "0"),
+        ("MAX_UPLOAD_BYTES", "100 MB"),
+        ("MAX_UPLOAD_BYTES", "5000000001"),
+        ("WARM_UPLOADS", "yes"),
+        ("MEMORY_CACHE_MIB", "65"),
+        ("LOG_REQUESTS", "some"),
+        ("ADMIN_TOKEN", "short"),
+        ("ADMIN_TOKEN", "with white space in it"),
+        ("SYNAPSE_ADMIN_TOKEN", "short"),
+        ("ORIGIN_REDIRECTS", "true"),
+        ("CACHE_SECONDS", "0"),
+        ("CACHE_SECONDS", "-1"),
+        ("CACHE_SECONDS", "30 days"),
+        ("ORIGIN_HEADERS", "[]"),
+        ("ORIGIN_HEADERS", r#"{"a b":"c"}"#),
+        ("ORIGIN_HEADERS", r#"{"a":"b\nc"}"#),
+        ("ORIGIN_HEADERS", r#"{"Host":"b"}"#),
+    ] {
+        assert_eq!(offender(&[(name, value)]), name, "{value}");
+    }
+}
+
+#[test]
+fn an_error_says_what_to_write() {
+    let message = config(&[("MEDIA_URL", "")]).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "MEDIA_URL is not set: write a value such as https://matrix-media.example.com"
+    );
+}
+
+#[test]
+fn an_error_does_not_tell_a_secret() {
+    let message = config(&[("ORIGIN_HEADERS", "hunter2")]).unwrap_err().to_string();
+    assert!(!message.contains("hunter2"));
+}
+
+#[test]
+fn the_homeservers_own_host_is_never_media_only() {
+    let shared = config(&[("MEDIA_URL", "https://origin.example.com")]).unwrap();
+    assert!(!shared.is_media_domain("origin.example.com"));
+    assert!(config(&[]).unwrap().is_media_domain("media.example.com"));
+}
