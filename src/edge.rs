@@ -28,14 +28,14 @@ use std::task::{self, Poll};
 
 use ::http::Method;
 use js_sys::Promise;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
 use worker::worker_sys::{Context, R2Bucket};
 use worker::{Env, console_error};
 
-use self::report::Recorder;
+use self::report::{Recorder, describe};
 use self::vars::Setup;
 use crate::admin::authorize;
 use crate::config::Config;
@@ -198,13 +198,5 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
             let (head, text) = forward::media_failure(endpoint, error);
             call.reply_text(head, &text)
         }
-    }
-}
-
-/// An error of the runtime, for the log.
-fn describe(error: &JsValue) -> String {
-    match error.dyn_ref::<js_sys::Error>() {
-        Some(error) => error.message().into(),
-        None => error.as_string().unwrap_or_default(),
     }
 }

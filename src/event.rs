@@ -3,7 +3,7 @@
 //! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
 //! media ID, or any other text that came from outside.
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::config::LogRequests;
@@ -23,6 +23,7 @@ pub struct Event {
     tier: Option<Tier>,
     rejection: Option<&'static str>,
     status: u16,
+    origin_status: Option<u16>,
     body_bytes: u64,
     origin: OriginShare,
     duration_ms: u64,
@@ -34,7 +35,7 @@ pub struct Event {
 pub struct OriginShare {
     /// How often it was asked.
     pub requests: u32,
-    /// What its answers said they weigh, in bytes.
+    /// What the bodies of its answers said they weigh, in bytes.
     pub body_bytes: u64,
     /// How long it took for the heads of its answers, in milliseconds.
     pub waited_ms: u64,
@@ -75,7 +76,7 @@ pub enum Outcome {
     Refused,
     /// An error of ours.
     Rejected,
-    /// From us alone: a preflight, a document.
+    /// From us alone: a preflight, the status, a document that is kept or made.
     Local,
 }
 
@@ -119,11 +120,14 @@ impl Event {
     }
 
     /// The origin was asked, took this long, and maybe answered.
-    pub fn asked_origin(&mut self, head: Option<&OriginHead>, waited_ms: u64) {
+    pub fn asked_origin(&mut self, method: &Method, answer: Option<&OriginHead>, waited_ms: u64) {
         self.origin.requests += 1;
         self.origin.waited_ms += waited_ms;
-        let length = head.and_then(OriginHead::content_length).unwrap_or(0);
-        self.origin.body_bytes += length;
+        self.origin_status = answer.map(|answer| answer.status.as_u16());
+        // Either may tell the length of a body that does not come (RFC 9110 §8.6).
+        let has_body = method != Method::HEAD && self.origin_status != Some(304);
+        let length = answer.filter(|_| has_body).and_then(OriginHead::content_length);
+        self.origin.body_bytes += length.unwrap_or(0);
     }
 
     /// The answer, its body's length if it has one, when it came, and where.
@@ -142,11 +146,14 @@ impl Event {
     /// Where the answer comes from and how long the origin took, for the client's tools (W3C Server
     /// Timing); nothing, if there is nothing to tell.
     pub fn server_timing(&self) -> Option<HeaderValue> {
-        let tier = self.tier.map(|tier| format!("tier;desc={}", tier.as_str()));
-        let waited_ms = self.origin.waited_ms;
-        let origin = (self.origin.requests > 0).then(|| format!("origin;dur={waited_ms}"));
-        let metrics: Vec<_> = tier.into_iter().chain(origin).collect();
-        (!metrics.is_empty()).then(|| own_value(&metrics.join(", ")))
+        let OriginShare { requests, waited_ms, .. } = self.origin;
+        let timing = match self.tier.map(Tier::as_str) {
+            Some(tier) if requests > 0 => format!("tier;desc={tier}, origin;dur={waited_ms}"),
+            Some(tier) => format!("tier;desc={tier}"),
+            None if requests > 0 => format!("origin;dur={waited_ms}"),
+            None => return None,
+        };
+        Some(own_value(&timing))
     }
 
     /// The length of the answer's body, in bytes.
@@ -156,10 +163,17 @@ impl Event {
 
     /// What came of it.
     pub fn outcome(&self) -> Outcome {
-        let Some(cache) = self.cache.filter(|_| self.rejection.is_none()) else {
-            return if self.rejection.is_some() { Outcome::Rejected } else { Outcome::Local };
-        };
+        if self.rejection.is_some() {
+            return Outcome::Rejected;
+        }
         let is_refusal = self.status >= 400 && self.status != 416;
+        let Some(cache) = self.cache else {
+            return match self.origin_status {
+                Some(_) if is_refusal => Outcome::Refused,
+                Some(..400) => Outcome::Bypass,
+                Some(_) | None => Outcome::Local,
+            };
+        };
         match cache.source {
             Source::Hit { .. } if cache.detail.is_some() => Outcome::Stale,
             Source::Hit { .. } => Outcome::Hit,
@@ -191,7 +205,7 @@ impl Event {
         let word = |word: Option<&str>| {
             word.map_or_else(|| "null".to_owned(), |word| format!("\"{word}\""))
         };
-        let origin_status = self.origin_status().map(|status| status.to_string());
+        let origin_status = self.origin_status.map(|status| status.to_string());
         format!(
             concat!(
                 r#"{{"event":"request","route":{},"door":{},"outcome":{},"tier":{},"reason":{},"#,
@@ -216,39 +230,8 @@ impl Event {
         )
     }
 
-    /// The data point for Analytics Engine, as JSON. Its columns are named in `docs/numbers.md`.
-    pub fn to_data_point(&self) -> String {
-        let door = self.door.map_or("", Door::as_str);
-        format!(
-            concat!(
-                r#"{{"indexes":["{}"],"blobs":["{}","{}","{}","{}","{}","{}","{}"],"#,
-                r#""doubles":[{},{},{},{},{},1]}}"#
-            ),
-            door,
-            self.route.unwrap_or(""),
-            door,
-            self.outcome().as_str(),
-            self.tier.map_or("", Tier::as_str),
-            self.reason().unwrap_or(""),
-            self.status,
-            self.pop.as_str(),
-            self.body_bytes,
-            self.origin.body_bytes,
-            self.origin.requests,
-            self.duration_ms,
-            self.origin.waited_ms,
-        )
-    }
-
     fn reason(&self) -> Option<&'static str> {
         self.rejection.or_else(|| self.cache?.detail)
-    }
-
-    fn origin_status(&self) -> Option<u16> {
-        match self.cache?.source {
-            Source::Forwarded { status, .. } => status.map(|status| status.as_u16()),
-            Source::Hit { .. } => None,
-        }
     }
 }
 
@@ -306,6 +289,37 @@ mod tests {
         assert_eq!(rejected.outcome(), Outcome::Rejected);
     }
 
+    fn asked(method: &Method, status: u16, length: &'static str) -> Event {
+        let mut event = Event::default();
+        let length = HeaderValue::from_static(length);
+        let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, length)]);
+        let status = StatusCode::from_u16(status).unwrap();
+        event.asked_origin(method, Some(&OriginHead { status, headers }), 2);
+        event
+    }
+
+    #[test]
+    fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
+        for (origin_status, status, expected) in [
+            (200, 200, Outcome::Bypass),
+            (101, 101, Outcome::Bypass),
+            (404, 404, Outcome::Refused),
+            (503, 200, Outcome::Local),
+        ] {
+            let mut event = asked(&Method::GET, origin_status, "5");
+            event.answered(status, 5, 0, Pop::default());
+            assert_eq!(event.outcome(), expected, "{origin_status} {status}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_do_not_come_weigh_nothing() {
+        let weight = |method, status| asked(&method, status, "5").origin().body_bytes;
+        assert_eq!(weight(Method::GET, 200), 5);
+        assert_eq!(weight(Method::HEAD, 200), 0);
+        assert_eq!(weight(Method::GET, 304), 0);
+    }
+
     #[test]
     fn a_line_is_one_json_object() {
         let mut event = Event::default();
@@ -330,15 +344,6 @@ mod tests {
         assert_eq!(is_logged(LogRequests::None), (false, false));
     }
 
-    #[test]
-    fn a_data_point_has_the_columns_that_are_documented() {
-        let point: serde_json::Value =
-            serde_json::from_str(&Event::default().to_data_point()).unwrap();
-        assert_eq!(point["blobs"].as_array().unwrap().len(), 7);
-        assert_eq!(point["doubles"].as_array().unwrap().len(), 6);
-    }
-
-    #[test]
     fn a_pop_is_three_letters_or_nowhere() {
         assert_eq!(Pop::parse("FRA").as_str(), "FRA");
         for text in ["", "fra", "FRAX", "192.0.2.1", "é1"] {

@@ -29,9 +29,3 @@ export function setHeaders(headers, text) {
 export function response(status, text, body) {
   return new Response(body, { status, headers: setHeaders(new Headers(), text) });
 }
-
-/** Writes a line to the log, and a data point where one is wanted. */
-export function report(line, metrics, point) {
-  if (line !== undefined) console.log(line);
-  if (point !== undefined) metrics.writeDataPoint(JSON.parse(point));
-}

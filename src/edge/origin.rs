@@ -61,7 +61,8 @@ async fn send_for(
 ) -> Result<Answer, OriginError> {
     let began_ms = clock::now_unix_millis();
     let answer = send(&call.config, Some(&call.request), request, body).await;
-    call.recorder.asked_origin(answer.as_ref().ok().map(|answer| &answer.head), began_ms);
+    let head = answer.as_ref().ok().map(|answer| &answer.head);
+    call.recorder.asked_origin(&request.method, head, began_ms);
     answer
 }
 

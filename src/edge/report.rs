@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use ::http::Method;
 use ::http::header::CONTENT_LENGTH;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
@@ -18,9 +19,12 @@ use crate::route::Route;
 use crate::tally::Tally;
 use crate::tier::Tier;
 
-#[wasm_bindgen(module = "/src/edge/heads.js")]
+#[wasm_bindgen(module = "/src/edge/log.js")]
 extern "C" {
-    fn report(line: Option<String>, metrics: &JsValue, point: Option<String>);
+    fn report(line: &str, is_logged: bool, metrics: &JsValue);
+
+    /// An error of the runtime, for the log.
+    pub(super) fn describe(error: &JsValue) -> String;
 }
 
 thread_local! {
@@ -58,9 +62,9 @@ impl Recorder {
         self.event.borrow_mut().served_from(tier);
     }
 
-    pub(super) fn asked_origin(&self, answer: Option<&OriginHead>, began_ms: u64) {
+    pub(super) fn asked_origin(&self, method: &Method, answer: Option<&OriginHead>, began_ms: u64) {
         let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
-        self.event.borrow_mut().asked_origin(answer, waited_ms);
+        self.event.borrow_mut().asked_origin(method, answer, waited_ms);
     }
 
     /// Completes a head with what has been taken down so far.
@@ -73,6 +77,7 @@ impl Recorder {
     pub(super) fn finish(&self, setup: &Setup, response: &Response) {
         let Setup { config, metrics, .. } = setup;
         let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
+        let length = length.filter(|_| response.body().is_some());
         let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         let now_ms = clock::now_unix_millis();
         let duration_ms = now_ms.saturating_sub(self.began_ms);
@@ -80,10 +85,9 @@ impl Recorder {
         event.answered(response.status(), body_bytes, duration_ms, self.pop);
         TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
         let log_requests = config.as_ref().map_or(LogRequests::All, |config| config.log_requests);
-        let line = event.is_logged(log_requests).then(|| event.to_line());
-        let point = (!metrics.is_undefined()).then(|| event.to_data_point());
-        if line.is_some() || point.is_some() {
-            report(line, metrics, point);
+        let is_logged = event.is_logged(log_requests);
+        if is_logged || !metrics.is_undefined() {
+            report(&event.to_line(), is_logged, metrics);
         }
     }
 }
