@@ -1,14 +1,20 @@
 //! What is done to streams other than handing them on.
 
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStream};
+use web_sys::{ReadableStream, WritableStream};
 use worker::worker_sys::Context;
 
 use super::tasks::forget;
 use crate::range::ByteRange;
+
+#[wasm_bindgen(module = "/src/edge/streams.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = readBounded)]
+    fn read_bounded_promise(stream: &ReadableStream, limit: usize) -> Promise;
+}
 
 /// Splits a stream in two that the runtime feeds from one buffer.
 pub(super) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
@@ -66,18 +72,6 @@ pub(super) async fn read_bounded(
     stream: &ReadableStream,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, JsValue> {
-    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut bytes = Vec::new();
-    loop {
-        let chunk = JsFuture::from(reader.read()).await?;
-        if Reflect::get(&chunk, &"done".into())?.is_truthy() {
-            return Ok(Some(bytes));
-        }
-        let chunk: Uint8Array = Reflect::get(&chunk, &"value".into())?.unchecked_into();
-        if bytes.len() + chunk.length() as usize > limit {
-            let _ = JsFuture::from(reader.cancel()).await;
-            return Ok(None);
-        }
-        bytes.extend(chunk.to_vec());
-    }
+    let bytes = JsFuture::from(read_bounded_promise(stream, limit)).await?;
+    Ok((!bytes.is_undefined()).then(|| bytes.unchecked_into::<Uint8Array>().to_vec()))
 }
