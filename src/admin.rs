@@ -1,21 +1,47 @@
 //! What only the admin may ask of the edge, under `/_edge/` on the media domain.
 
+use http::header::AUTHORIZATION;
+
 use crate::config::Config;
 use crate::credentials::Credential;
 use crate::matrix_error::Rejection;
 use crate::request::RequestHead;
 
-/// Checks that the request shows `ADMIN_TOKEN`.
+/// Checks that the request shows `ADMIN_TOKEN`, in a header: addresses are kept in histories.
 ///
 /// # Errors
 /// It doesn't; or there is none, and so nothing here.
 pub fn authorize(head: &RequestHead, config: &Config) -> Result<(), Rejection> {
     let token = config.admin_token.as_ref().ok_or(Rejection::Unrecognized)?;
     match Credential::of(head) {
-        Credential::Bearer(shown) if token.is(&shown) => Ok(()),
+        Credential::Bearer(shown)
+            if token.is(&shown) && head.headers.contains_key(AUTHORIZATION) =>
+        {
+            Ok(())
+        }
         Credential::Bearer(_) | Credential::Missing | Credential::Unusual => {
             Err(Rejection::NotAdmin)
         }
+    }
+}
+
+/// Who looks at what anyone may see some of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// The admin.
+    Admin,
+    /// Anyone.
+    Stranger,
+    /// Someone who shows another token than the admin's, and so wants more than anyone may see.
+    Impostor,
+}
+
+/// Who looks.
+pub fn viewer(head: &RequestHead, config: &Config) -> Viewer {
+    match authorize(head, config) {
+        Ok(()) => Viewer::Admin,
+        Err(Rejection::NotAdmin) if head.headers.contains_key(AUTHORIZATION) => Viewer::Impostor,
+        Err(_) => Viewer::Stranger,
     }
 }
 
@@ -24,25 +50,28 @@ mod tests {
     use super::*;
     use crate::config::tests::config;
     use crate::target::Target;
-    use http::header::AUTHORIZATION;
     use http::{HeaderMap, HeaderValue, Method};
 
-    fn authorized(shown: Option<&'static str>, admin_token: &str) -> Result<(), Rejection> {
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn head(shown: Option<&'static str>) -> RequestHead {
         let mut headers = HeaderMap::new();
         headers.extend(shown.map(|field| (AUTHORIZATION, HeaderValue::from_static(field))));
-        let head = RequestHead {
+        RequestHead {
             method: Method::POST,
             scheme: "https".to_owned(),
             authority: "media.example.com".to_owned(),
             target: Target::new("/_edge/purge"),
             headers,
-        };
-        authorize(&head, &config(&[("ADMIN_TOKEN", admin_token)]).unwrap())
+        }
+    }
+
+    fn authorized(shown: Option<&'static str>, admin_token: &str) -> Result<(), Rejection> {
+        authorize(&head(shown), &config(&[("ADMIN_TOKEN", admin_token)]).unwrap())
     }
 
     #[test]
     fn the_admins_token_opens_and_no_other_does() {
-        const TOKEN: &str = "0123456789abcdef";
         assert_eq!(authorized(Some("Bearer 0123456789abcdef"), TOKEN), Ok(()));
         for shown in [None, Some("Bearer 0123456789abcdeF"), Some("0123456789abcdef")] {
             assert_eq!(authorized(shown, TOKEN), Err(Rejection::NotAdmin), "{shown:?}");
@@ -50,7 +79,28 @@ mod tests {
     }
 
     #[test]
+    fn the_admins_token_in_the_address_opens_nothing() {
+        let target = Target::new("/_edge/purge?access_token=0123456789abcdef");
+        let head = RequestHead { target, ..head(None) };
+        let config = config(&[("ADMIN_TOKEN", TOKEN)]).unwrap();
+        assert_eq!(authorize(&head, &config), Err(Rejection::NotAdmin));
+    }
+
+    #[test]
     fn without_a_token_there_is_nothing_to_open() {
         assert_eq!(authorized(Some("Bearer x"), ""), Err(Rejection::Unrecognized));
+    }
+
+    #[test]
+    fn who_shows_a_wrong_token_is_no_mere_stranger() {
+        for (shown, admin_token, expected) in [
+            (Some("Bearer 0123456789abcdef"), TOKEN, Viewer::Admin),
+            (Some("Bearer x"), TOKEN, Viewer::Impostor),
+            (None, TOKEN, Viewer::Stranger),
+            (Some("Bearer x"), "", Viewer::Stranger),
+        ] {
+            let config = config(&[("ADMIN_TOKEN", admin_token)]).unwrap();
+            assert_eq!(viewer(&head(shown), &config), expected, "{shown:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ mod judge;
 mod probe;
 
 pub use judge::{judge_probe, judge_tiers};
-pub use probe::{Answer, Heard, MAX_ANSWER_BYTES, Probe, probes};
+pub use probe::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
 
 use crate::config::Config;
 use crate::json;

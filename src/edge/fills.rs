@@ -54,13 +54,18 @@ pub(super) fn begin(stage: Stage, key: &CacheKey) -> Fill {
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
 pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
+    wait_for(stage, key, MAX_WAIT_MILLIS).await
+}
+
+/// The same, but for so long.
+pub(super) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
     let done = FILLS.with_borrow(|fills| {
         let fill =
             fills.iter().find(|(other_stage, other, _)| (*other_stage, other) == (stage, key));
         fill.map(|(.., done)| done.clone())
     });
     let Some(done) = done else { return false };
-    within(MAX_WAIT_MILLIS, done).await.is_some()
+    within(max_millis, done).await.is_some()
 }
 
 impl Drop for Fill {

@@ -1,11 +1,15 @@
 //! Runs the checks, keeps their results for a while, and tells them.
 
+use std::cell::RefCell;
+use std::pin::pin;
+use std::rc::Rc;
+
 use ::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE,
+    HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use ::http::{Method, StatusCode};
-use futures_util::future::join5;
+use futures_util::future::{Either, join5, select};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
@@ -13,21 +17,27 @@ use web_sys::Response;
 use super::bucket::Condition;
 use super::fills::{self, Stage};
 use super::origin::Answer;
+use super::tasks::sleep;
 use super::{Call, bucket, cache, clock, origin, report, streams};
 use crate::access_token::AccessToken;
-use crate::admin::authorize;
+use crate::admin::{Viewer, viewer};
 use crate::cache_key::{CacheKey, Subject};
 use crate::headers::add_cors;
 use crate::matrix_error::Rejection;
-use crate::request::{OriginRequest, ReplyHead};
+use crate::redirect::{self, MAX_REDIRECTS};
+use crate::request::{OriginError, OriginRequest, ReplyHead};
 use crate::route::StatusForm;
 use crate::status::{
-    self, Finding, Heard, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, Probe, Status,
+    self, Finding, Heard, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS, Probe,
+    Status,
 };
 use crate::target::form_pairs;
 
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;
+
+/// How long the bucket and then the probes may take, and a little.
+const MAX_CHECK_MILLIS: u32 = 2 * PATIENCE_MILLIS + 1_000;
 
 /// What the page may do: show itself, and ask for the details.
 const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
@@ -35,48 +45,40 @@ const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-acti
 
 #[wasm_bindgen(module = "/src/edge/page.js")]
 extern "C" {
-    fn page(json: &str, has_admin: bool, notice: &str) -> String;
+    fn page(json: &str, has_admin: bool, is_refused: bool) -> String;
+}
+
+thread_local! {
+    /// What this isolate has found last: a data centre's cache may keep nothing.
+    static LAST: RefCell<Option<Rc<Status>>> = const { RefCell::new(None) };
 }
 
 /// Answers a request for the status.
 pub(super) async fn answer(call: &Call, form: StatusForm) -> Result<Response, JsValue> {
+    let has_form = form == StatusForm::Page && call.config.admin_token.is_some();
+    let viewer = match call.head.method {
+        _ if call.head.is_read() => viewer(&call.head, &call.config),
+        Method::POST if has_form => sender(call).await?,
+        _ => return call.reject(&Rejection::StatusMethod),
+    };
     match form {
-        StatusForm::Json if call.head.is_read() => json(call).await,
-        StatusForm::Page if call.head.is_read() => {
-            let is_admin = authorize(&call.head, &call.config).is_ok();
-            answer_page(call, is_admin, "").await
-        }
-        StatusForm::Page if call.head.method == Method::POST => {
-            let admin_token = call.config.admin_token.as_ref();
-            let is_admin = shown_token(call)
-                .await?
-                .is_some_and(|shown| admin_token.is_some_and(|token| token.is(&shown)));
-            let notice = if is_admin { "" } else { "That is not the ADMIN_TOKEN of this edge." };
-            answer_page(call, is_admin, notice).await
-        }
-        StatusForm::Json | StatusForm::Page => call.reject(&Rejection::StatusMethod),
+        StatusForm::Json if viewer == Viewer::Impostor => call.reject(&Rejection::NotAdmin),
+        StatusForm::Json => answer_json(call, viewer).await,
+        StatusForm::Page => answer_page(call, viewer).await,
     }
 }
 
-async fn json(call: &Call) -> Result<Response, JsValue> {
-    let is_admin = match authorize(&call.head, &call.config) {
-        Ok(()) => true,
-        // Whoever shows a token wants more than all may see.
-        Err(Rejection::NotAdmin) if call.head.headers.contains_key(AUTHORIZATION) => {
-            return call.reject(&Rejection::NotAdmin);
-        }
-        Err(_) => false,
-    };
+async fn answer_json(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
     let mut headers = HeaderMap::from_iter([
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ]);
     add_cors(&mut headers);
-    let text = told(call, is_admin).await;
+    let text = told(call, viewer).await;
     send(call, ReplyHead::new(StatusCode::OK, headers), &text)
 }
 
-async fn answer_page(call: &Call, is_admin: bool, notice: &str) -> Result<Response, JsValue> {
+async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -84,9 +86,14 @@ async fn answer_page(call: &Call, is_admin: bool, notice: &str) -> Result<Respon
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
-    let status = if notice.is_empty() { StatusCode::OK } else { StatusCode::FORBIDDEN };
-    let text = page(&told(call, is_admin).await, call.config.admin_token.is_some(), notice);
-    send(call, ReplyHead::new(status, headers), &text)
+    let is_impostor = viewer == Viewer::Impostor;
+    let mut head = ReplyHead::new(StatusCode::OK, headers);
+    if is_impostor {
+        head.status = Rejection::NotAdmin.status();
+        head.rejection = Some(Rejection::NotAdmin.as_str());
+    }
+    let text = page(&told(call, viewer).await, call.config.admin_token.is_some(), is_impostor);
+    send(call, head, &text)
 }
 
 fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
@@ -97,46 +104,53 @@ fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
     }
 }
 
-/// The token in the page's form.
-async fn shown_token(call: &Call) -> Result<Option<AccessToken>, JsValue> {
-    let Some(body) = call.request.body() else { return Ok(None) };
+/// Who has sent the page's form.
+async fn sender(call: &Call) -> Result<Viewer, JsValue> {
+    let Some(body) = call.request.body() else { return Ok(Viewer::Impostor) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
-    let token = form_pairs(&text).find(|(name, _)| name == "token");
-    Ok(token.and_then(|(_, token)| AccessToken::parse(&token)))
+    let shown = form_pairs(&text).find(|(name, _)| name == "token");
+    let shown = shown.and_then(|(_, token)| AccessToken::parse(&token));
+    let is_admin = shown.zip(call.config.admin_token.as_ref()).is_some_and(|(a, b)| b.is(&a));
+    Ok(if is_admin { Viewer::Admin } else { Viewer::Impostor })
 }
 
-/// The status as JSON, with or without details.
-async fn told(call: &Call, is_admin: bool) -> String {
+/// The status as JSON, as much of it as is for this viewer.
+async fn told(call: &Call, viewer: Viewer) -> String {
     let status = current(call).await;
-    if is_admin {
-        report::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
-    } else {
-        status.public_json(&call.config)
+    match viewer {
+        Viewer::Admin => {
+            report::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
+        }
+        Viewer::Stranger | Viewer::Impostor => status.public_json(&call.config),
     }
 }
 
 /// Kept results, or new ones; of many who ask at once in an isolate, one looks.
-async fn current(call: &Call) -> Status {
+async fn current(call: &Call) -> Rc<Status> {
     let key = CacheKey::new(Subject::Status);
     let mut kept = look_up(call, &key).await;
-    if kept.is_none() && fills::wait(Stage::Pop, &key).await {
+    if kept.is_none() && fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
         kept = look_up(call, &key).await;
     }
     if let Some(status) = kept {
         return status;
     }
     let fill = fills::begin(Stage::Pop, &key);
-    let status = Status::new(&check(call).await, clock::now_unix_secs());
+    let status = Rc::new(Status::new(&check(call).await, clock::now_unix_secs()));
+    LAST.set(Some(Rc::clone(&status)));
     cache::put_text(&call.config, &key, &status.to_text(), KEPT_SECS).await;
     drop(fill);
     status
 }
 
-async fn look_up(call: &Call, key: &CacheKey) -> Option<Status> {
+async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
+    let is_new = |status: &Rc<Status>| !status.is_old(clock::now_unix_secs());
+    if let Some(status) = LAST.with_borrow(Clone::clone).filter(is_new) {
+        return Some(status);
+    }
     let text = cache::look_up_text(&call.config, key, MAX_KEPT_BYTES).await?;
-    let status = Status::parse(&text)?;
-    (!status.is_old(clock::now_unix_secs())).then_some(status)
+    Status::parse(&text).map(Rc::new).filter(is_new)
 }
 
 async fn check(call: &Call) -> Vec<Finding> {
@@ -151,21 +165,36 @@ async fn check(call: &Call) -> Vec<Finding> {
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let began_ms = clock::now_unix_millis();
-    let answer = match origin::ask_alone(&call.config, &request).await {
-        Ok(Answer { head, response }) => {
-            let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
-            let body = match response.body() {
-                Some(body) => streams::read_bounded(&body, MAX_ANSWER_BYTES).await.ok().flatten(),
-                None => None,
-            };
-            let body = body.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-            let date_unix_secs = clock::parse_date(head.header(&::http::header::DATE));
-            Ok(Heard { head, body, waited_ms, date_unix_secs })
-        }
-        Err(error) => Err(error),
+    let answer = match select(pin!(hear(call, probe, request)), sleep(PATIENCE_MILLIS)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(OriginError::TimedOut),
     };
     status::judge_probe(probe, &answer, &call.config, clock::now_unix_secs())
+}
+
+/// Asks, and goes where clients would be sent on to.
+async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
+    let began_ms = clock::now_unix_millis();
+    let mut is_for_browsers = true;
+    let mut redirects = 0;
+    let (head, response) = loop {
+        let Answer { head, response } = origin::ask_alone(&call.config, &request).await?;
+        is_for_browsers &= head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
+        match redirect::target(&request.url, &head) {
+            Some(target) if probe.follows() && redirects < MAX_REDIRECTS => request.url = target,
+            _ => break (head, response),
+        }
+        redirects += 1;
+        streams::release(&call.context, response.body().as_ref());
+    };
+    let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
+    let body = match response.body() {
+        Some(body) => streams::read_bounded(&body, MAX_ANSWER_BYTES).await.ok().flatten(),
+        None => None,
+    };
+    let body = body.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let date_unix_secs = clock::parse_date(head.header(&DATE));
+    Ok(Heard { head, is_for_browsers, body, waited_ms, date_unix_secs })
 }
 
 /// Whether the tiers give back what they are given.
@@ -174,7 +203,10 @@ async fn check_tiers(call: &Call) -> Vec<Finding> {
     cache::put_text(&call.config, &key, "probe", KEPT_SECS).await;
     let pop = cache::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
     let bucket = match &call.bucket {
-        Some(bucket) => Some(bucket::write_text(bucket, &key, "probe", &Condition::None).await),
+        Some(bucket) => {
+            let written = pin!(bucket::write_text(bucket, &key, "probe", &Condition::None));
+            Some(matches!(select(written, sleep(PATIENCE_MILLIS)).await, Either::Left((true, _))))
+        }
         None => None,
     };
     status::judge_tiers(&call.config, pop.is_some(), bucket)

@@ -1,7 +1,6 @@
 //! What the answers to the probes mean.
 
 use http::StatusCode;
-use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 
 use super::probe::{Answer, Heard, Probe};
 use super::{Check, Finding};
@@ -28,8 +27,8 @@ const OLD: &str = "Upgrade the homeserver: media is open to anyone without authe
      and the edge's client door stays unused.";
 const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
      of the media domain. Inside its own zone a Worker is skipped: look from outside with curl.";
-const CORS: &str = "Send Access-Control-Allow-Origin: * with the document, or web clients can't \
-     read it.";
+const CORS: &str = "Send Access-Control-Allow-Origin: * with the document and with every redirect \
+     to it, or web clients can't read it.";
 
 /// What the answer to a probe means.
 pub fn judge_probe(
@@ -195,8 +194,7 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
         let cure = "Clients take this for a failure of login: serve a JSON object, or a 404.";
         return Finding::bad(check, what(answer), cure);
     }
-    if document == Document::Client && !heard.head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
-    {
+    if document == Document::Client && !heard.is_for_browsers {
         return Finding::bad(check, "Web clients are not allowed to read it.", CORS);
     }
     let names: &[&str] = match config.well_known_fields {
@@ -266,6 +264,7 @@ mod tests {
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
         Ok(Heard {
+            is_for_browsers: headers.contains_key("access-control-allow-origin"),
             head: OriginHead { status, headers },
             body: body.to_owned(),
             waited_ms: 12,

@@ -9,8 +9,8 @@ use crate::headers::LOOP;
 use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
 use crate::route::Document;
 
-/// How long each may take.
-const PATIENCE: Patience = Patience::Millis(5_000);
+/// How long each may take with all that belongs to it, in milliseconds.
+pub const PATIENCE_MILLIS: u32 = 5_000;
 
 /// The most that is read of an answer, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -33,6 +33,8 @@ pub enum Probe {
 pub struct Heard {
     /// The head.
     pub head: OriginHead,
+    /// Whether browsers let any website read it, over each redirect (CORS).
+    pub is_for_browsers: bool,
     /// The body, if it was text and not too long.
     pub body: String,
     /// How long the head took, in milliseconds.
@@ -57,6 +59,11 @@ pub fn probes(config: &Config) -> [(Probe, OriginRequest); 5] {
 }
 
 impl Probe {
+    /// Whether those who ask this follow redirects.
+    pub const fn follows(self) -> bool {
+        matches!(self, Self::WellKnown(_))
+    }
+
     fn request(self, config: &Config) -> OriginRequest {
         let (homeserver, server_name) = (&config.homeserver, &config.server_name);
         let mut set = HeaderMap::new();
@@ -80,7 +87,7 @@ impl Probe {
             keep: Keep::Nothing,
             set,
             is_for_homeserver,
-            patience: PATIENCE,
+            patience: Patience::Millis(PATIENCE_MILLIS),
         }
     }
 }
