@@ -344,6 +344,7 @@ mod tests {
         assert_eq!(is_logged(LogRequests::None), (false, false));
     }
 
+    #[test]
     fn a_pop_is_three_letters_or_nowhere() {
         assert_eq!(Pop::parse("FRA").as_str(), "FRA");
         for text in ["", "fra", "FRAX", "192.0.2.1", "é1"] {

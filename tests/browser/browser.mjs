@@ -6,18 +6,19 @@ import process from 'node:process';
 
 import { chromium } from 'playwright-core';
 
-// Returns `{ onPage(action), close() }`; `action` gets a page of its own.
-export async function launch() {
+// Starts one, with these arguments on top of ours. Returns `{ onPage(action, options), close() }`:
+// `action` gets a page of its own, with Playwright's options of a context.
+export async function launch(args = []) {
   const site = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end());
   await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
   const browser = await chromium.launch({
     executablePath: findBrowser(),
     // Root, as which tests in containers run, has no sandbox; all pages here are our own.
-    args: ['--no-sandbox', '--disable-background-networking'],
+    args: ['--no-sandbox', '--disable-background-networking', ...args],
   });
   return {
-    async onPage(action) {
-      const page = await browser.newPage();
+    async onPage(action, options) {
+      const page = await browser.newPage(options);
       try {
         await page.goto(`http://127.0.0.1:${site.address().port}/`);
         return await action(page);

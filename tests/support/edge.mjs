@@ -5,7 +5,8 @@
 // The layout says how many `neighbors` the Worker has, isolates that share its cache as those of a
 // data centre do, and how many other data centres (`pops`): the same with a MEDIA_URL of their own,
 // under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
-// stores.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
+// stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
+// metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
 // there.
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
@@ -21,7 +22,7 @@ import { Log, LogLevel, Miniflare } from 'miniflare';
 
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
-const { neighbors = 0, pops = 0, bucket, cache = true, tlsPort } = layout;
+const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
 
 const COMPATIBILITY_DATE = '2026-04-20';
 const BUCKET_ID = 'media';
@@ -29,6 +30,11 @@ const BINDING = {
   r2: { r2Buckets: { MEDIA_BUCKET: BUCKET_ID } },
   faulty: { serviceBindings: { MEDIA_BUCKET: { name: 'stores', entrypoint: 'Bucket' } } },
 };
+const METRICS = {
+  told: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: false } } } },
+  fails: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: true } } } },
+};
+const support = (file) => resolve(dirname(fileURLToPath(import.meta.url)), file);
 const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
 const worker = (name, bindings) => ({
   name,
@@ -43,6 +49,7 @@ const worker = (name, bindings) => ({
   bindings,
   cache,
   ...BINDING[bucket],
+  ...METRICS[metrics],
   ...directSocket,
 });
 const numbered = (name, length) => Array.from({ length }, (_, number) => `${name}${number}`);
@@ -54,11 +61,12 @@ const workers = [
   {
     name: 'stores',
     modules: true,
-    scriptPath: resolve(dirname(fileURLToPath(import.meta.url)), 'stores.mjs'),
+    scriptPath: support('stores.mjs'),
     compatibilityDate: COMPATIBILITY_DATE,
     r2Buckets: { BUCKET: BUCKET_ID },
     ...directSocket,
   },
+  { name: 'metrics', modules: true, scriptPath: support('metrics.mjs') },
 ];
 const edge = new Miniflare({
   workers,
@@ -67,7 +75,9 @@ const edge = new Miniflare({
   https: Boolean(tlsPort),
   cf: false,
   unsafeTriggerHandlers: true,
-  log: new Log(LogLevel.INFO),
+  // What is logged is the Worker's alone.
+  logRequests: false,
+  log: new Log(LogLevel.WARN),
 });
 
 let isEnding = false;

@@ -18,6 +18,10 @@ const BUILD: &str = "build";
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What stands in tokens, media, users and requests of the tests, and so in no log.
+const SECRETS: [&str; 7] =
+    ["syt_", "access_token", "Bearer ", "X-Matrix origin", "mxc://", "/_matrix/", "@alice"];
+
 /// How many Workers there are, and what they share.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
@@ -27,6 +31,8 @@ pub struct Layout {
     pub pops: usize,
     /// The bucket of all.
     pub bucket: BucketKind,
+    /// What takes data points.
+    pub metrics: Metrics,
     /// Whether nothing stays in a cache.
     pub is_without_cache: bool,
     /// Where the front speaks TLS, with a certificate that nobody trusts.
@@ -43,6 +49,18 @@ pub enum BucketKind {
     R2,
     /// One that counts what it does, and fails as it is told.
     Faulty,
+}
+
+/// What is bound as `METRICS`.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Metrics {
+    /// Nothing.
+    #[default]
+    None,
+    /// What writes each data point to the log.
+    Told,
+    /// What takes none.
+    Failing,
 }
 
 /// A Worker with an empty cache, which ends when this is dropped.
@@ -98,7 +116,7 @@ impl Edge {
         let mut command = Command::new("node");
         command.current_dir(ROOT).args(["tests/support/edge.mjs", folder]);
         command.args([vars.to_string(), layout.to_json().to_string()]);
-        let (server, ready) = Server::start(command, START_PATIENCE);
+        let (server, ready) = Server::start_watched(command, START_PATIENCE, tells_nobodys_secret);
         let addresses: Value = serde_json::from_str(&ready).expect("edge.mjs prints JSON");
         let at = |pointer: &str| {
             addresses.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -153,6 +171,10 @@ impl Edge {
     }
 }
 
+fn tells_nobodys_secret(line: &str) -> bool {
+    !SECRETS.iter().any(|secret| line.contains(secret))
+}
+
 impl Layout {
     fn to_json(self) -> Value {
         let bucket = match self.bucket {
@@ -160,7 +182,13 @@ impl Layout {
             BucketKind::R2 => Some("r2"),
             BucketKind::Faulty => Some("faulty"),
         };
+        let metrics = match self.metrics {
+            Metrics::None => None,
+            Metrics::Told => Some("told"),
+            Metrics::Failing => Some("fails"),
+        };
         json!({
+            "metrics": metrics,
             "neighbors": self.neighbors,
             "pops": self.pops,
             "bucket": bucket,

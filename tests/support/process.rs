@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Stdio, exit};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl Server {
     /// # Panics
     /// When it can't be started, ends, or isn't ready in time.
     pub fn start(command: Command, patience: Duration) -> (Self, String) {
-        Self::start_saying(READY, command, patience)
+        Self::launch(READY, command, patience, |_| true)
     }
 
     /// The same with a program that says so in other words, at the beginning of a line.
@@ -42,8 +43,30 @@ impl Server {
     /// As [`Server::start`].
     pub fn start_saying(
         words: &'static str,
+        command: Command,
+        patience: Duration,
+    ) -> (Self, String) {
+        Self::launch(words, command, patience, |_| true)
+    }
+
+    /// The same, where every line that it says must be fit to be said. One that isn't ends the
+    /// tests: it may come when the test that led to it is over, or from a server that outlasts all.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub fn start_watched(
+        command: Command,
+        patience: Duration,
+        is_fit: fn(&str) -> bool,
+    ) -> (Self, String) {
+        Self::launch(READY, command, patience, is_fit)
+    }
+
+    fn launch(
+        words: &'static str,
         mut command: Command,
         patience: Duration,
+        is_fit: fn(&str) -> bool,
     ) -> (Self, String) {
         let name = format!("{:?}", command.get_program());
         command.process_group(0).stdin(Stdio::piped());
@@ -53,8 +76,8 @@ impl Server {
         let (ready, is_ready) = mpsc::channel();
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
-        collect(stderr, &log, words, mpsc::channel().0);
-        collect(stdout, &log, words, ready);
+        collect(stderr, &log, words, mpsc::channel().0, is_fit);
+        collect(stdout, &log, words, ready, is_fit);
         let server = Self { child, log };
         match is_ready.recv_timeout(patience) {
             Ok(said) => (server, said),
@@ -103,11 +126,17 @@ fn collect(
     log: &Arc<Mutex<String>>,
     words: &'static str,
     ready: mpsc::Sender<String>,
+    is_fit: fn(&str) -> bool,
 ) {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
+            if !is_fit(&line) {
+                // Not by a macro, whose text may be kept for a test that passes.
+                let _ = writeln!(io::stderr(), "this must never be said: {line}");
+                exit(1);
+            }
             match line.strip_prefix(words) {
                 // Nobody listens any more when a second line says so.
                 Some(said) => drop(ready.send(said.to_owned())),
@@ -118,6 +147,15 @@ fn collect(
             }
         }
     });
+}
+
+/// A port that nobody listens on.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// The memory that a process holds.

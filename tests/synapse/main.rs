@@ -16,6 +16,7 @@ mod quarantine;
 mod ranges;
 mod servers;
 mod signature;
+mod status;
 mod surroundings;
 mod two_servers;
 mod upload_ends;

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use test_support::http::Request;
+use test_support::process::free_port;
 use test_support::time::wait_for;
 
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -76,11 +77,6 @@ fn command(port: u16) -> Command {
     command.env("HOMESERVER_URL", "http://127.0.0.1:9").env("SERVER_NAME", "example.com");
     command.env_remove("WELL_KNOWN_URL").stdin(Stdio::null());
     command
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// The command lines of wrangler and workerd for this port.
