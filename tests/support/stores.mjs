@@ -4,7 +4,7 @@
 // counts it, and fails as it was told.
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
-/** By operation (`get`, `put`, `delete`, `list`): what to do wrong. */
+/** By operation (`get`, `put`, `delete`, `list`): what to do wrong, maybe only `at` one name. */
 let faults = {};
 let counts = {};
 
@@ -14,7 +14,7 @@ const SLOW_MS = 1_000;
 
 export class Bucket extends WorkerEntrypoint {
   async get(key, options) {
-    const fault = await begin('get');
+    const fault = await begin('get', key);
     const found = await this.env.BUCKET.get(key, options);
     if (found === null || found.body === undefined) return null;
     const bytes = new Uint8Array(await found.arrayBuffer());
@@ -31,7 +31,7 @@ export class Bucket extends WorkerEntrypoint {
   }
 
   async put(key, value, options) {
-    const fault = await begin('put');
+    const fault = await begin('put', key);
     const bytes = typeof value === 'string' ? value : await new Response(value).arrayBuffer();
     if (fault === 'breaks') throw new Error('it broke');
     const stored = await this.env.BUCKET.put(key, bytes, options);
@@ -39,22 +39,22 @@ export class Bucket extends WorkerEntrypoint {
   }
 
   async delete(keys) {
-    await begin('delete');
+    await begin('delete', keys);
     await this.env.BUCKET.delete(keys);
   }
 
   async list(options) {
-    await begin('list');
+    await begin('list', options.prefix);
     const { objects, truncated } = await this.env.BUCKET.list(options);
     return { objects: objects.map(({ key }) => ({ key })), truncated };
   }
 }
 
 /** Counts an operation, and says what is to go wrong later in it. */
-async function begin(operation) {
+async function begin(operation, name) {
   counts[operation] = (counts[operation] ?? 0) + 1;
   const fault = faults[operation];
-  if (fault === 'fails') throw new Error('it failed');
+  if (fault === 'fails' || fault === `fails at ${name}`) throw new Error('it failed');
   if (fault === 'hangs') await scheduler.wait(NEVER_MS);
   if (fault === 'is slow') await scheduler.wait(SLOW_MS);
   return fault;

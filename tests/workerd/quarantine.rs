@@ -167,17 +167,19 @@ fn while_synapse_does_not_tell_nothing_is_skipped() {
 
 #[test]
 fn what_could_not_be_listed_or_kept_is_read_again() {
-    let feed = Feed::start(BucketKind::Faulty, 100);
-    let id = feed.world.media();
-    get(&id, &feed.world.token()).send(&feed.world.edge.address);
-    feed.tell(&id, true);
-    feed.world.edge.stores.set_faults(&[("put", "fails")]);
-    assert_eq!(feed.run(), [0]);
-    assert_eq!(feed.position(), None);
-    feed.world.edge.stores.set_faults(&[]);
-    assert_eq!(feed.run(), [0, 1]);
-    assert_eq!(feed.position().as_deref(), Some("1"));
-    feed.assert_purged(&id);
+    for fault in ["fails at v1/purges", "fails at v1/quarantine-position"] {
+        let feed = Feed::start(BucketKind::Faulty, 100);
+        let id = feed.world.media();
+        get(&id, &feed.world.token()).send(&feed.world.edge.address);
+        feed.tell(&id, true);
+        feed.world.edge.stores.set_faults(&[("put", fault)]);
+        assert_eq!(feed.run(), [0], "{fault}");
+        assert_eq!(feed.position(), None, "{fault}");
+        feed.world.edge.stores.set_faults(&[]);
+        assert_eq!(feed.run(), [0, 1], "{fault}");
+        assert_eq!(feed.position().as_deref(), Some("1"));
+        feed.assert_purged(&id);
+    }
 }
 
 /// Not known is not the beginning: years of changes would be purged again.
