@@ -1,7 +1,9 @@
 //! The Worker side by side with what an admin would pick instead:
 //!
-//!     bench [quick] [<workload>…]     measures, and writes a report
-//!     bench report                    writes the report about the last full run anew
+//! ```text
+//! bench [quick] [<workload>…]     measures, and writes a report
+//! bench report                    writes the report about the last full run anew
+//! ```
 //!
 //! Only a full run is written into the documentation; others into `target/bench`.
 
