@@ -17,7 +17,7 @@ use web_sys::Response;
 use super::bucket::Condition;
 use super::fills::{self, Stage};
 use super::origin::Answer;
-use super::tasks::sleep;
+use super::tasks::{detach, sleep};
 use super::{Call, bucket, cache, clock, origin, report, streams};
 use crate::access_token::AccessToken;
 use crate::admin::{Viewer, viewer};
@@ -129,18 +129,29 @@ async fn told(call: &Call, viewer: Viewer) -> String {
 /// Kept results, or new ones; of many who ask at once in an isolate, one looks.
 async fn current(call: &Call) -> Rc<Status> {
     let key = CacheKey::new(Subject::Status);
-    let mut kept = look_up(call, &key).await;
-    if kept.is_none() && fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
-        kept = look_up(call, &key).await;
-    }
-    if let Some(status) = kept {
+    if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    let fill = fills::begin(Stage::Pop, &key);
+    if !fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
+        let fill = fills::begin(Stage::Pop, &key);
+        let (looking, looked_for) = (call.clone(), key.clone());
+        // Others may wait for it when the one who asked first has left.
+        detach(&call.context, async move {
+            find_out(&looking, &looked_for).await;
+            drop(fill);
+        });
+        fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await;
+    }
+    match look_up(call, &key).await {
+        Some(status) => status,
+        None => find_out(call, &key).await,
+    }
+}
+
+async fn find_out(call: &Call, key: &CacheKey) -> Rc<Status> {
     let status = Rc::new(Status::new(&check(call).await, clock::now_unix_secs()));
     LAST.set(Some(Rc::clone(&status)));
-    cache::put_text(&call.config, &key, &status.to_text(), KEPT_SECS).await;
-    drop(fill);
+    cache::put_text(&call.config, key, &status.to_text(), KEPT_SECS).await;
     status
 }
 

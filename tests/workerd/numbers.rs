@@ -329,6 +329,14 @@ fn without_a_dataset_the_log_alone_is_told() {
 }
 
 #[test]
+fn a_dataset_is_told_what_the_log_is_not() {
+    let told = Told::start(&[("LOG_REQUESTS", "none")]);
+    media_domain("GET", "/x").send(&told.0.edge.address);
+    wait_for("a data point", PATIENCE, || (!told.points().is_empty()).then_some(()));
+    assert!(told.events().is_empty());
+}
+
+#[test]
 fn a_dataset_that_fails_harms_no_answer() {
     let layout = Layout { metrics: Metrics::Failing, ..Layout::default() };
     let world = World::start_as(layout, &[]);

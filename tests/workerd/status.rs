@@ -2,14 +2,16 @@
 //! What is found, and what is said to mend it, is in `status_checks`.
 
 use std::sync::LazyLock;
-use std::thread::scope;
+use std::thread::{scope, sleep};
+use std::time::Duration;
 
 use test_support::assertions::assert_matrix_error;
 use test_support::edge::Layout;
 use test_support::http::{Answer, Request};
+use test_support::time::{now, wait_for};
 
 use crate::origin::{Origin, Reply};
-use crate::world::{World, media_domain, same_host, start_edge};
+use crate::world::{PATIENCE, World, media_domain, same_host, start_edge};
 
 pub(crate) const ADMIN_TOKEN: &str = "0123456789abcdef";
 const FORMS: [&str; 3] = ["/", "/_edge/", "/_edge/status"];
@@ -238,6 +240,25 @@ fn many_views_at_once_cost_a_slow_homeserver_one_round() {
             });
         }
     });
+    assert_eq!(rounds(&world), [1; 5]);
+}
+
+#[test]
+fn a_viewer_who_leaves_does_not_keep_others_waiting() {
+    let world = World::start();
+    world.origin.on(PROBED[0], |call| {
+        sleep(Duration::from_millis(1_500));
+        call.reply(&Reply::new(200).body("{}"))
+    });
+    let request = || media_domain("GET", "/_edge/status");
+    let leaving = request().open(&world.edge.direct_address).expect("it connects");
+    wait_for("the homeserver is asked", PATIENCE, || {
+        (!world.origin.asked(PROBED[0]).is_empty()).then_some(())
+    });
+    leaving.reset();
+    let asked = now();
+    assert_eq!(request().send(&world.edge.direct_address).status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(rounds(&world), [1; 5]);
 }
 

@@ -1,0 +1,111 @@
+use super::*;
+use crate::matrix_error::Rejection;
+
+fn plain() -> ReplyHead {
+    ReplyHead::new(StatusCode::OK, http::HeaderMap::new())
+}
+
+fn forwarded(reason: ForwardReason, status: u16) -> CacheStatus {
+    let status = StatusCode::from_u16(status).ok();
+    let source = Source::Forwarded { reason, status };
+    CacheStatus { source, is_stored: false, detail: None }
+}
+
+fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
+    let mut event = Event::default();
+    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() });
+    if let Some(tier) = tier {
+        event.served_from(tier);
+    }
+    event.answered(status, 0, 0, Pop::default());
+    event.outcome()
+}
+
+#[test]
+fn every_way_to_an_answer_has_its_word() {
+    let hit =
+        |detail| CacheStatus { source: Source::Hit { ttl_seconds: 5 }, is_stored: false, detail };
+    let stale = |status| forwarded(ForwardReason::Stale, status);
+    for (cache, tier, status, expected) in [
+        (hit(None), Some(Tier::Memory), 200, Outcome::Hit),
+        (hit(Some("stale-if-error")), Some(Tier::Pop), 200, Outcome::Stale),
+        (stale(304), Some(Tier::Memory), 200, Outcome::Revalidated),
+        (stale(304), None, 304, Outcome::Revalidated),
+        (stale(200), Some(Tier::Pop), 206, Outcome::Revalidated),
+        (stale(200), None, 200, Outcome::Miss),
+        (stale(401), None, 401, Outcome::Refused),
+        (forwarded(ForwardReason::UriMiss, 200), None, 200, Outcome::Miss),
+        (forwarded(ForwardReason::UriMiss, 200), None, 416, Outcome::Miss),
+        (forwarded(ForwardReason::UriMiss, 404), None, 404, Outcome::Refused),
+        (forwarded(ForwardReason::Bypass, 200), None, 200, Outcome::Bypass),
+    ] {
+        assert_eq!(outcome(cache, tier, status), expected, "{cache} {status}");
+    }
+    assert_eq!(Event::default().outcome(), Outcome::Local);
+    let mut rejected = Event::default();
+    rejected.replied(&Rejection::Loop.reply().0);
+    assert_eq!(rejected.outcome(), Outcome::Rejected);
+}
+
+fn asked(method: &Method, status: u16, length: &'static str) -> Event {
+    let mut event = Event::default();
+    let length = HeaderValue::from_static(length);
+    let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, length)]);
+    let status = StatusCode::from_u16(status).unwrap();
+    event.asked_origin(method, Some(&OriginHead { status, headers }), 2);
+    event
+}
+
+#[test]
+fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
+    for (origin_status, status, expected) in [
+        (200, 200, Outcome::Bypass),
+        (101, 101, Outcome::Bypass),
+        (404, 404, Outcome::Refused),
+        (503, 200, Outcome::Local),
+    ] {
+        let mut event = asked(&Method::GET, origin_status, "5");
+        event.answered(status, 5, 0, Pop::default());
+        assert_eq!(event.outcome(), expected, "{origin_status} {status}");
+    }
+}
+
+#[test]
+fn bodies_that_do_not_come_weigh_nothing() {
+    let weight = |method, status| asked(&method, status, "5").origin().body_bytes;
+    assert_eq!(weight(Method::GET, 200), 5);
+    assert_eq!(weight(Method::HEAD, 200), 0);
+    assert_eq!(weight(Method::GET, 304), 0);
+}
+
+#[test]
+fn a_line_is_one_json_object() {
+    let mut event = Event::default();
+    event.routed(&Route::Unrecognized);
+    event.replied(&Rejection::Unrecognized.reply().0);
+    event.answered(404, 70, 3, Pop::parse("FRA"));
+    let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
+    assert_eq!(line["route"], "unrecognized");
+    assert_eq!(line["reason"], "unrecognized");
+    assert_eq!((line["status"].as_u64(), line["body_bytes"].as_u64()), (Some(404), Some(70)));
+    assert_eq!(line["pop"], "FRA");
+    assert!(!event.to_line().contains('\n'));
+}
+
+#[test]
+fn the_admin_chooses_what_is_logged() {
+    let mut rejected = Event::default();
+    rejected.replied(&Rejection::Loop.reply().0);
+    let is_logged = |config| (Event::default().is_logged(config), rejected.is_logged(config));
+    assert_eq!(is_logged(LogRequests::All), (true, true));
+    assert_eq!(is_logged(LogRequests::Failures), (false, true));
+    assert_eq!(is_logged(LogRequests::None), (false, false));
+}
+
+#[test]
+fn a_pop_is_three_letters_or_nowhere() {
+    assert_eq!(Pop::parse("FRA").as_str(), "FRA");
+    for text in ["", "fra", "FRAX", "192.0.2.1", "é1"] {
+        assert_eq!(Pop::parse(text).as_str(), "", "{text}");
+    }
+}
