@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::forward;
 use crate::matrix_error::{Rejection, preflight_reply};
 use crate::purge::Purges;
-use crate::request::{ReplyHead, RequestHead};
+use crate::request::{OriginError, ReplyHead, RequestHead};
 use crate::route::{Endpoint, Route, admit};
 
 /// One request, with what it takes to answer it.
@@ -169,6 +169,12 @@ impl Call {
         http::text_response(&head, text)
     }
 
+    /// What there is to say where the origin gave no answer to a media endpoint.
+    fn fail(&self, endpoint: Endpoint, error: OriginError) -> Result<web_sys::Response, JsValue> {
+        let (head, text) = forward::media_failure(endpoint, error);
+        self.reply_text(head, &text)
+    }
+
     /// An error of ours.
     fn reject(&self, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
         reject(&self.recorder, rejection)
@@ -194,9 +200,6 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
             let head = forward::media_reply(&call.head, endpoint, &answer.head);
             call.reply(head, answer.response.body().as_ref())
         }
-        Err(error) => {
-            let (head, text) = forward::media_failure(endpoint, error);
-            call.reply_text(head, &text)
-        }
+        Err(error) => call.fail(endpoint, error),
     }
 }

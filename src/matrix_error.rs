@@ -4,7 +4,7 @@
 //! 401: that would log users out on our word.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 
 use crate::config::ConfigError;
 use crate::headers::add_cors;
@@ -159,14 +159,12 @@ impl Rejection {
 
     /// The answer: its head, and its JSON body.
     pub fn reply(&self) -> (ReplyHead, String) {
-        let mut headers = HeaderMap::new();
-        add_cors(&mut headers);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut head = ReplyHead::unstored(self.status(), "application/json");
+        add_cors(&mut head.headers);
+        head.rejection = Some(self.as_str());
         let message = json::quote(&self.message());
         let text = format!(r#"{{"errcode":"{}","error":{message}}}"#, self.errcode());
-        let head = ReplyHead::new(self.status(), headers);
-        (ReplyHead { rejection: Some(self.as_str()), ..head }, text)
+        (head, text)
     }
 }
 

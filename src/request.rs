@@ -1,6 +1,7 @@
 //! The heads that the core reasons about: the client's request, what we ask the origin, what the
 //! origin answered, what the client gets.
 
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::cache_status::{CACHE_STATUS, CacheStatus};
@@ -119,6 +120,14 @@ impl ReplyHead {
     /// A head of which there is nothing else to tell.
     pub const fn new(status: StatusCode, headers: HeaderMap) -> Self {
         Self { status, headers, cache_status: None, rejection: None }
+    }
+
+    /// The head of an answer of our own making, which nobody may keep.
+    pub fn unstored(status: StatusCode, content_type: &'static str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self::new(status, headers)
     }
 
     /// Tells the client and the log what the cache had to do with it.

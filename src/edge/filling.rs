@@ -8,7 +8,7 @@ use web_sys::{ReadableStream, Response};
 use super::fills::{Fill, MAX_AWAITED_BYTES};
 use super::pump::{Beginning, Sink, pump};
 use super::tasks::detach;
-use super::{Call, cache, clock, http, streams, tiers};
+use super::{Call, cache, clock, http, memory, streams, tiers};
 use crate::cache_key::CacheKey;
 use crate::exchange::Cut;
 use crate::request::ReplyHead;
@@ -74,7 +74,7 @@ impl Filling<'_> {
         let entry = http::response(&head, body)?;
         let stored = cache::store(&call.context, &call.config, key, &entry, length);
         if let Source::Origin { replaces: true } = source {
-            tiers::forget(key);
+            memory::remove(key);
         }
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);

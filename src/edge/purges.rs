@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use ::http::StatusCode;
-use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker::worker_sys::R2Bucket;
@@ -61,12 +60,9 @@ pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
     let scope = text.and_then(|text| Scope::parse(std::str::from_utf8(&text).ok()?));
     let Some(scope) = scope else { return call.reject(&Rejection::PurgeWhat) };
     let report = purge(&call.config, call.bucket.as_ref(), &[scope]).await;
-    let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    ]);
     let status = if report.is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
-    call.reply_text(ReplyHead::new(status, headers), &report.to_json(&call.config))
+    let head = ReplyHead::unstored(status, "application/json");
+    call.reply_text(head, &report.to_json(&call.config))
 }
 
 /// Puts what is to go on the list, and deletes what can be reached.

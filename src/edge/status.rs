@@ -1,15 +1,14 @@
 //! Runs the checks, keeps their results for a while, and tells them.
 
 use std::cell::RefCell;
-use std::pin::pin;
 use std::rc::Rc;
 
 use ::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE,
-    HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, DATE, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use ::http::{Method, StatusCode};
-use futures_util::future::{Either, join5, select};
+use futures_util::future::join5;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
@@ -17,7 +16,7 @@ use web_sys::Response;
 use super::bucket::Condition;
 use super::fills::{self, Stage};
 use super::origin::Answer;
-use super::tasks::{detach, sleep};
+use super::tasks::{detach, in_time};
 use super::{Call, bucket, cache, clock, origin, report, streams};
 use crate::access_token::AccessToken;
 use crate::admin::{Viewer, viewer};
@@ -69,25 +68,20 @@ pub(super) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
 }
 
 async fn answer_json(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
-    let mut headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    ]);
-    add_cors(&mut headers);
+    let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
+    add_cors(&mut head.headers);
     let text = told(call, viewer).await;
-    send(call, ReplyHead::new(StatusCode::OK, headers), &text)
+    send(call, head, &text)
 }
 
 async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
-    let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+    let mut head = ReplyHead::unstored(StatusCode::OK, "text/html; charset=utf-8");
+    head.headers.extend([
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_CSP)),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
     let is_impostor = viewer == Viewer::Impostor;
-    let mut head = ReplyHead::new(StatusCode::OK, headers);
     if is_impostor {
         head.status = Rejection::NotAdmin.status();
         head.rejection = Some(Rejection::NotAdmin.as_str());
@@ -176,10 +170,8 @@ async fn check(call: &Call) -> Vec<Finding> {
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = match select(pin!(hear(call, probe, request)), sleep(PATIENCE_MILLIS)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(OriginError::TimedOut),
-    };
+    let answer = in_time(PATIENCE_MILLIS, hear(call, probe, request)).await;
+    let answer = answer.unwrap_or(Err(OriginError::TimedOut));
     status::judge_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
@@ -215,8 +207,8 @@ async fn check_tiers(call: &Call) -> Vec<Finding> {
     let pop = cache::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
     let bucket = match &call.bucket {
         Some(bucket) => {
-            let written = pin!(bucket::write_text(bucket, &key, "probe", &Condition::None));
-            Some(matches!(select(written, sleep(PATIENCE_MILLIS)).await, Either::Left((true, _))))
+            let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
+            Some(in_time(PATIENCE_MILLIS, written).await.unwrap_or(false))
         }
         None => None,
     };

@@ -1,7 +1,8 @@
 //! Things that take their time: what goes on after the answer, and what may take too long.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
+use futures_util::future::{Either, select};
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -40,6 +41,14 @@ pub(super) fn forget(context: &Context, operation: Promise) {
 fn wait_until(context: &Context, operation: &Promise) {
     if context.wait_until(operation).is_err() {
         console_error!("the runtime would not wait");
+    }
+}
+
+/// Waits for something of ours, but no longer than this; then it is given up.
+pub(super) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(task), sleep(millis)).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
     }
 }
 

@@ -127,11 +127,6 @@ pub(super) async fn copy_to_bucket(call: &Call, key: &CacheKey, meta: &StoredMet
     bucket::store(bucket, key, meta, &whole, replaces).await;
 }
 
-/// Forgets what this isolate holds, since something else is being stored.
-pub(super) fn forget(key: &CacheKey) {
-    memory::remove(key);
-}
-
 /// Removes a stored response wherever that is possible.
 pub(super) fn remove(call: &Call, key: &CacheKey) {
     memory::remove(key);

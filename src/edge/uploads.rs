@@ -28,10 +28,7 @@ pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
     let request = forward::media_request(&call.head, &call.config);
     let Answer { head: origin, response } = match origin::ask_with_body(call, request).await {
         Ok(answer) => answer,
-        Err(error) => {
-            let (head, text) = forward::media_failure(endpoint, error);
-            return call.reply_text(head, &text);
-        }
+        Err(error) => return call.fail(endpoint, error),
     };
     let head = forward::media_reply(&call.head, endpoint, &origin);
     let mut body = response.body();
@@ -76,10 +73,7 @@ pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
     let request = forward::media_request(&call.head, &call.config);
     let Answer { head: origin, response } = match origin::ask(call, &request).await {
         Ok(answer) => answer,
-        Err(error) => {
-            let (head, text) = forward::media_failure(endpoint, error);
-            return call.reply_text(head, &text);
-        }
+        Err(error) => return call.fail(endpoint, error),
     };
     let mut head = forward::media_reply(&call.head, endpoint, &origin);
     let body = match response.body() {

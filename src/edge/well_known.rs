@@ -1,15 +1,12 @@
 //! Fetches well-known documents, and keeps the last good copy of each in the PoP cache.
 
-use std::pin::pin;
-
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use ::http::{Method, StatusCode};
-use futures_util::future::{Either, select};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
 use super::origin::Answer;
-use super::tasks::sleep;
+use super::tasks::in_time;
 use super::{Call, cache, clock, http, origin, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::{CacheKey, Subject};
@@ -31,10 +28,9 @@ pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, 
     {
         return respond(call, reply, None);
     }
-    let deadline = sleep(PATIENCE_MILLIS);
-    let (fetched, body) = match select(pin!(fetch(call, document)), deadline).await {
-        Either::Left((fetched, _)) => fetched?,
-        Either::Right(_) => (Fetched::Failed(OriginError::TimedOut), None),
+    let (fetched, body) = match in_time(PATIENCE_MILLIS, fetch(call, document)).await {
+        Some(fetched) => fetched?,
+        None => (Fetched::Failed(OriginError::TimedOut), None),
     };
     let (reply, change) =
         well_known::decide(document, &fetched, kept.as_ref(), &call.config, clock::now_unix_secs());

@@ -15,6 +15,7 @@ mod store;
 mod world;
 
 mod exchange;
+mod flight;
 mod leases;
 mod properties;
 mod purges;

@@ -22,8 +22,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::ask::{Ask, Span, What};
 use crate::edge::pop_of;
+use crate::flight::{Answered, Exchanged, Flight, Reply, Word};
 use crate::homeserver::{HOMESERVER, Media, envelope};
-use crate::world::{Answered, Exchanged, Flight, Reply, Word, World};
+use crate::world::World;
 
 type Verdict = Result<(), String>;
 

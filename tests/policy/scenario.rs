@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::ask::Ask;
 use crate::draw::{ask, plain_ask};
 use crate::edge::{Place, pop_of};
+use crate::flight::Answered;
 use crate::homeserver::{
     Cdn, Habits, Health, Homeserver, Media, NO_PICTURE, Quirk, SERVER_NAME, Token, Validators,
 };
@@ -14,7 +15,7 @@ use crate::oracle;
 use crate::purged::What as Doomed;
 use crate::random::Random;
 use crate::store::{Fault, Spoil};
-use crate::world::{Answered, World};
+use crate::world::World;
 
 /// Too large to be kept in memory.
 const LARGE_BYTES: usize = 300_000;

@@ -5,9 +5,10 @@ use http::header::AsHeaderName;
 use matrix_media_edge::route::Door;
 
 use crate::ask::{Ask, Credential, Span, What};
+use crate::flight::Answered;
 use crate::homeserver::{HOMESERVER, Habits, Media, SERVER_NAME, Validators};
 use crate::scenario::tokens;
-use crate::world::{Answered, World};
+use crate::world::World;
 
 pub(crate) const SYNAPSE: Habits = Habits {
     validators: Validators::One,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use matrix_media_edge::cache_key::{CacheKey, Subject};
 
-use crate::world::Moment;
+use crate::flight::Moment;
 
 #[derive(Default)]
 pub(crate) struct Store {

@@ -6,13 +6,14 @@ use matrix_media_edge::tier::{MAX_MEMORY_BODY_BYTES, Tier};
 
 use crate::ask::{Ask, Span};
 use crate::edge::Place;
+use crate::flight::Answered;
 use crate::homeserver::{Quirk, Validators};
 use crate::scene::{
     BOB, LEASED, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, head, ranged, server, world,
     world_with_bucket,
 };
 use crate::store::{Fault, Spoil};
-use crate::world::{Answered, World};
+use crate::world::World;
 
 /// Two isolates of one data centre, and one of another.
 const HERE: usize = 0;

@@ -2,7 +2,6 @@
 //! between two of them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::rc::Rc;
 
 use http::StatusCode;
@@ -10,18 +9,18 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use matrix_media_edge::cache_key::CacheKey;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::exchange::{
-    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Pending, Question, Refresh, Verdict,
+    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use matrix_media_edge::forward;
-use matrix_media_edge::lease::{LeaseKeys, Leases};
 use matrix_media_edge::matrix_error::Rejection;
-use matrix_media_edge::request::{OriginError, OriginRequest, Patience, ReplyHead, RequestHead};
+use matrix_media_edge::request::{OriginError, OriginRequest, Patience, ReplyHead};
 use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
 
 use crate::ask::Ask;
-use crate::edge::{Edge, Now, POPS, Place, Stored, pop_of};
+use crate::edge::{Edge, Now, POPS, Place, pop_of};
+use crate::flight::{Answered, Exchanged, Flight, Found, Moment, Next, Reply, Stage, Word};
 use crate::homeserver::{Answer, HOMESERVER, Habits, Homeserver, SERVER_NAME, Wire};
-use crate::purged::{Heard, Purged, What};
+use crate::purged::{Purged, What};
 use crate::store::{Body as Bytes, Fault, Store};
 
 pub(crate) const START_UNIX_SECS: u64 = 1_700_000_000;
@@ -39,131 +38,6 @@ pub(crate) struct World {
     /// All that the homeserver said, in the order in which the edge heard it.
     pub(crate) words: Vec<Word>,
     tags: BTreeMap<(usize, &'static str), String>,
-}
-
-/// A request on its way.
-pub(crate) struct Flight {
-    pub(crate) ask: Ask,
-    pub(crate) head: Rc<RequestHead>,
-    sent: HeaderMap,
-    /// Which isolate has it.
-    pub(crate) isolate: usize,
-    keys: Option<(CacheKey, Option<LeaseKeys>)>,
-    /// The lease that it renews behind the back of a client who has an answer already.
-    renews: Option<CacheKey>,
-    /// When it came, by the edge's clock.
-    came_ms: u64,
-    /// How many words had been heard when it looked leases up.
-    pub(crate) heard_before: usize,
-    pub(crate) found: Found,
-    stage: Stage,
-    pub(crate) talk: Vec<Exchanged>,
-}
-
-/// What a look-up brought.
-#[derive(Clone, Default)]
-pub(crate) struct Found {
-    pub(crate) stored: Option<Stored>,
-    pub(crate) leases: Leases,
-    pub(crate) now_unix_secs: u64,
-    pub(crate) heard: Heard,
-}
-
-enum Stage {
-    /// The question is on its way to the origin.
-    Asking {
-        next: Next,
-        request: OriginRequest,
-        asked: Moment,
-    },
-    /// The answer is on its way back.
-    Answering {
-        next: Next,
-        patience: Patience,
-        asked: Moment,
-        answered: Moment,
-        answer: Answer,
-    },
-    Done,
-}
-
-enum Next {
-    Pending(Pending),
-    Forward(Endpoint),
-}
-
-/// An instant, by the wall and by the edge's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Moment {
-    pub(crate) now_ms: u64,
-    pub(crate) edge_ms: u64,
-}
-
-/// One question and what came back.
-#[derive(Clone, Debug)]
-pub(crate) struct Exchanged {
-    pub(crate) wire: Wire,
-    pub(crate) answer: Answer,
-    /// How the homeserver would have refused the client's own request at that moment.
-    pub(crate) direct: Option<u16>,
-}
-
-/// What the homeserver said about a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Word {
-    pub(crate) isolate: usize,
-    pub(crate) door: Door,
-    pub(crate) token: Option<usize>,
-    /// Nothing for `whoami`.
-    pub(crate) media: Option<usize>,
-    pub(crate) status: u16,
-    /// When the request came for which it was asked, and when it was said, by the edge's clock.
-    pub(crate) came_ms: u64,
-    pub(crate) said_ms: u64,
-    /// It was a refusal, the data centre kept its yes, and who heard it has forgotten.
-    pub(crate) is_forgotten: bool,
-    /// Whether what it ends could be removed at the data centre.
-    is_removable: bool,
-}
-
-/// What the client gets.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-    /// The body ends before its end.
-    pub(crate) is_broken: bool,
-    /// The body is a stored one.
-    pub(crate) is_stored: bool,
-}
-
-impl fmt::Display for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.status)?;
-        for (name, value) in &self.headers {
-            writeln!(f, "{name}: {value:?}")?;
-        }
-        writeln!(f, "{:?}", String::from_utf8_lossy(&self.body))
-    }
-}
-
-/// A reply with what led to it.
-pub(crate) struct Answered {
-    pub(crate) flight: Flight,
-    pub(crate) reply: Reply,
-}
-
-impl Flight {
-    /// Whether the cache had a part in it.
-    pub(crate) const fn has_looked_up(&self) -> bool {
-        self.keys.is_some()
-    }
-
-    /// Whether nobody waits for its answer.
-    pub(crate) const fn is_behind(&self) -> bool {
-        self.renews.is_some()
-    }
 }
 
 impl World {
