@@ -32,10 +32,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
+use worker::Env;
 use worker::worker_sys::{Context, R2Bucket};
-use worker::{Env, console_error};
 
-use self::report::{Recorder, describe};
+use self::report::{Recorder, warn};
 use self::vars::Setup;
 use crate::admin::authorize;
 use crate::config::Config;
@@ -81,7 +81,7 @@ async fn answer_and_report(
     let setup = vars::setup(&env);
     let answer = answer(request, &setup, context, &recorder).await;
     let response = answer.or_else(|error| {
-        console_error!("internal error: {}", describe(&error));
+        warn("internal error", &error);
         reject(&recorder, &Rejection::Internal)
     })?;
     recorder.finish(&setup, &response);
@@ -159,13 +159,13 @@ impl Call {
         mut head: ReplyHead,
         body: Option<&ReadableStream>,
     ) -> Result<web_sys::Response, JsValue> {
-        self.told(&mut head);
+        self.told(&mut head, body.is_some());
         http::response(&head, body)
     }
 
     /// The same with a text for a body.
     fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<web_sys::Response, JsValue> {
-        self.told(&mut head);
+        self.told(&mut head, true);
         http::text_response(&head, text)
     }
 
@@ -180,15 +180,15 @@ impl Call {
         reject(&self.recorder, rejection)
     }
 
-    fn told(&self, head: &mut ReplyHead) {
-        self.recorder.replied(head);
+    fn told(&self, head: &mut ReplyHead, has_body: bool) {
+        self.recorder.replied(head, has_body);
         self.recorder.time(head);
     }
 }
 
 fn reject(recorder: &Recorder, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
     let (head, text) = rejection.reply();
-    recorder.replied(&head);
+    recorder.replied(&head, true);
     http::text_response(&head, &text)
 }
 

@@ -3,6 +3,7 @@
 //! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
 //! media ID, or any other text that came from outside.
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
@@ -108,10 +109,13 @@ impl Event {
         self.door = route.door();
     }
 
-    /// The head of the answer.
-    pub fn replied(&mut self, head: &ReplyHead) {
+    /// The head of the answer, and whether a body goes with it.
+    pub fn replied(&mut self, head: &ReplyHead, has_body: bool) {
         self.cache = head.cache_status;
         self.rejection = head.rejection;
+        let length = head.headers.get(CONTENT_LENGTH).filter(|_| has_body);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        self.answered(head.status.as_u16(), length.unwrap_or(0));
     }
 
     /// Where the stored response was found that is served.
@@ -130,10 +134,19 @@ impl Event {
         self.origin.body_bytes += length.unwrap_or(0);
     }
 
-    /// The answer, its body's length if it has one, when it came, and where.
-    pub fn answered(&mut self, status: u16, body_bytes: u64, duration_ms: u64, pop: Pop) {
+    /// The answer, and its body's length if it has one that is known.
+    pub fn answered(&mut self, status: u16, body_bytes: u64) {
         self.status = status;
         self.body_bytes = body_bytes;
+    }
+
+    /// Whether it is known what the answer is.
+    pub fn is_answered(&self) -> bool {
+        self.status != 0
+    }
+
+    /// When the answer came, and where.
+    pub fn ended(&mut self, duration_ms: u64, pop: Pop) {
         self.duration_ms = duration_ms;
         self.pop = pop;
     }

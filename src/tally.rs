@@ -53,7 +53,6 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::cache_status::{CacheStatus, Source};
-    use crate::event::Pop;
     use crate::request::ReplyHead;
 
     const NOON: u64 = 1_700_049_600;
@@ -63,8 +62,8 @@ mod tests {
         let source = Source::Hit { ttl_seconds: 1 };
         let mut head = ReplyHead::new(http::StatusCode::OK, http::HeaderMap::new());
         head.set_cache_status(CacheStatus { source, is_stored: false, detail: None });
-        event.replied(&head);
-        event.answered(200, body_bytes, 0, Pop::default());
+        event.replied(&head, true);
+        event.answered(200, body_bytes);
         event
     }
 

@@ -5,13 +5,12 @@
 
 use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, ReadableStream};
-use worker::console_warn;
 use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
+use super::report::{tell, warn};
+use super::streams;
 use super::tasks::within;
-use super::{describe, streams};
 use crate::cache_key::{CacheKey, KeyPrefix};
 use crate::range::ByteRange;
 use crate::stored::StoredMeta;
@@ -19,8 +18,12 @@ use crate::stored::StoredMeta;
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
 
-/// How long the bucket may take for a head, before the origin is the nearer one.
+/// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
+/// nearer one.
 const PATIENCE_MILLIS: u32 = 2_000;
+
+/// How long it may take for all else: as long as the platform lets a Worker go on after its answer.
+const LONG_PATIENCE_MILLIS: u32 = 30_000;
 
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
@@ -36,7 +39,7 @@ pub(super) async fn look_up(
         .and_then(|text| StoredMeta::parse(&text, key))
         .filter(|meta| length_of(&object) == Some(meta.length_bytes()));
     if meta.is_none() {
-        console_warn!("bucket: what is stored has no record of ours, or another length");
+        tell("bucket: what is stored has no record of ours, or another length");
     }
     Some((meta, object.body().ok()?))
 }
@@ -62,13 +65,15 @@ pub(super) async fn store(
 ) {
     let metadata = object(&[(RECORD, meta.to_text().into())]);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
-    put(bucket, key, body.into(), &condition, vec![("customMetadata", metadata)]).await;
+    let options = vec![("customMetadata", metadata)];
+    put(bucket, key, body.into(), LONG_PATIENCE_MILLIS, &condition, options).await;
 }
 
 /// Removes a stored response.
 pub(super) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
     // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
-    let _ = settle("delete", bucket.delete(key.to_string())).await;
+    let _ =
+        settle("bucket: delete failed", LONG_PATIENCE_MILLIS, bucket.delete(key.to_string())).await;
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.
@@ -76,7 +81,9 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
         let options = object(&[("prefix", prefix.to_string().into())]);
-        let Ok(found) = settle("list", bucket.list(options)).await else {
+        let Ok(found) =
+            settle("bucket: list failed", LONG_PATIENCE_MILLIS, bucket.list(options)).await
+        else {
             return (removed, false);
         };
         let found: R2Objects = found.unchecked_into();
@@ -90,7 +97,8 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
             return (removed, true);
         }
         let count = keys.len();
-        if settle("delete", bucket.delete_multiple(keys)).await.is_err() {
+        let deletion = bucket.delete_multiple(keys);
+        if settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_err() {
             return (removed, false);
         }
         removed += count;
@@ -118,7 +126,7 @@ pub(super) async fn read_text(
     };
     let text = read.await;
     if text.is_none() {
-        console_warn!("bucket: {key} is no text of ours");
+        tell(&format!("bucket: {key} is no text of ours"));
     }
     text.map(Some).ok_or(Failed)
 }
@@ -130,7 +138,7 @@ pub(super) async fn write_text(
     text: &str,
     condition: &Condition,
 ) -> bool {
-    put(bucket, key, text.into(), condition, Vec::new()).await
+    put(bucket, key, text.into(), PATIENCE_MILLIS, condition, Vec::new()).await
 }
 
 /// What must be true of the object before, for a write to happen.
@@ -161,11 +169,13 @@ async fn put(
     bucket: &R2Bucket,
     key: &CacheKey,
     value: JsValue,
+    patience_millis: u32,
     condition: &Condition,
     mut options: Vec<(&str, JsValue)>,
 ) -> bool {
     options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
-    let written = settle("put", bucket.put(key.to_string(), value, object(&options))).await;
+    let operation = bucket.put(key.to_string(), value, object(&options));
+    let written = settle("bucket: put failed", patience_millis, operation).await;
     written.is_ok_and(|written| !written.is_null())
 }
 
@@ -177,28 +187,23 @@ async fn get(
     key: &CacheKey,
     options: &JsValue,
 ) -> Result<Option<R2ObjectBody>, Failed> {
-    let outcome = match bucket.get(key.to_string(), options.clone()) {
-        Ok(operation) => {
-            within(PATIENCE_MILLIS, operation).await.unwrap_or_else(|| Err("slow".into()))
-        }
-        Err(error) => Err(error),
-    };
-    let found = told("get", outcome)?;
+    let operation = bucket.get(key.to_string(), options.clone());
+    let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
     Ok((!found.is_null()).then(|| found.unchecked_into()))
 }
 
-/// What came of an operation.
-async fn settle(operation: &str, promise: Result<Promise, JsValue>) -> Result<JsValue, Failed> {
+/// What came of an operation, if that is known in time.
+async fn settle(
+    failure: &str,
+    patience_millis: u32,
+    promise: Result<Promise, JsValue>,
+) -> Result<JsValue, Failed> {
     let outcome = match promise {
-        Ok(promise) => JsFuture::from(promise).await,
+        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
         Err(error) => Err(error),
     };
-    told(operation, outcome)
-}
-
-fn told(operation: &str, outcome: Result<JsValue, JsValue>) -> Result<JsValue, Failed> {
     outcome.map_err(|error| {
-        console_warn!("bucket: {operation} failed: {}", describe(&error));
+        warn(failure, &error);
         Failed
     })
 }

@@ -3,7 +3,7 @@
 //! It is a named cache, apart from the default one: that is shared with the zone's own, which might
 //! serve an entry to anyone who asks for its URL where no route of ours covers it.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use ::http::StatusCode;
@@ -12,11 +12,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
-use worker::console_warn;
 use worker::worker_sys::Context;
 
+use super::report::warn;
 use super::tasks::{detach, sleep};
-use super::{describe, http, streams};
+use super::{http, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
 use crate::config::Config;
@@ -31,6 +31,9 @@ const NAME: &str = "matrix-media-edge";
 const COMMIT_LOOKS: u32 = 4;
 const FIRST_PAUSE_MILLIS: u32 = 30;
 
+/// Of how many new entries an isolate knows that they are whole.
+const MAX_SEEN_WHOLE: usize = 64;
+
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(thread_local_v2, js_name = caches)]
@@ -40,6 +43,9 @@ extern "C" {
 thread_local! {
     /// Opened by the first look-up; whoever stores or removes without one opens it before.
     static CACHE: OnceCell<Cache> = const { OnceCell::new() };
+
+    /// The records of new entries whose last byte was there.
+    static SEEN_WHOLE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The stored response, its body open.
@@ -48,7 +54,7 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response>
     match JsFuture::from(cache.match_with_str(&key.url(&config.media))).await {
         Ok(found) => found.dyn_into().ok(),
         Err(error) => {
-            console_warn!("cache: match failed: {}", describe(&error));
+            warn("cache: match failed", &error);
             None
         }
     }
@@ -99,6 +105,7 @@ pub(super) fn store(
                     // Otherwise the one before it is still there, or another has come since.
                     if record_of(&found) == record {
                         if is_there {
+                            record.into_iter().for_each(see_whole);
                             return true;
                         }
                         remove(&context, &config, &key);
@@ -121,8 +128,23 @@ async fn has_bytes(found: &Response) -> bool {
     read.is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-fn record_of(response: &Response) -> Option<String> {
+/// The record that lies beside a stored body, as text.
+pub(super) fn record_of(response: &Response) -> Option<String> {
     response.headers().get(STORED_META.as_str()).ok().flatten()
+}
+
+/// Whether the entry with this record was seen whole by this isolate, not long ago.
+pub(super) fn is_seen_whole(record: &str) -> bool {
+    SEEN_WHOLE.with_borrow(|seen| seen.iter().any(|whole| whole == record))
+}
+
+fn see_whole(record: String) {
+    SEEN_WHOLE.with_borrow_mut(|seen| {
+        if seen.len() >= MAX_SEEN_WHOLE {
+            seen.clear();
+        }
+        seen.push(record);
+    });
 }
 
 /// A small text of our own; nothing, if it is longer than `limit` bytes.
@@ -181,7 +203,7 @@ fn put(
         match JsFuture::from(put).await {
             Ok(_) => true,
             Err(error) => {
-                console_warn!("cache: put failed: {}", describe(&error));
+                warn("cache: put failed", &error);
                 false
             }
         }
@@ -205,7 +227,7 @@ pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let delete = cache.delete_with_str(&key.url(&config.media));
     detach(context, async {
         if let Err(error) = JsFuture::from(delete).await {
-            console_warn!("cache: delete failed: {}", describe(&error));
+            warn("cache: delete failed", &error);
         }
     });
 }
@@ -222,7 +244,7 @@ async fn open() -> Option<Cache> {
             Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
         }
         Err(error) => {
-            console_warn!("cache: open failed: {}", describe(&error));
+            warn("cache: open failed", &error);
             None
         }
     }

@@ -1,11 +1,12 @@
 //! The scheduled reader of what Synapse has quarantined.
 
 use ::http::StatusCode;
+use worker::console_log;
 use worker::worker_sys::R2Bucket;
-use worker::{console_error, console_log};
 
 use super::bucket::Condition;
 use super::origin::Answer;
+use super::report::tell;
 use super::{bucket, origin, purges, streams};
 use crate::access_token::AccessToken;
 use crate::cache_key::{CacheKey, Subject};
@@ -19,7 +20,7 @@ const MAX_POSITION_BYTES: usize = 20;
 pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
-        console_error!("quarantine: bind MEDIA_BUCKET, where the position is kept");
+        tell("quarantine: bind MEDIA_BUCKET, where the position is kept");
         return;
     };
     let key = CacheKey::new(Subject::QuarantinePosition);
@@ -27,23 +28,23 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
     for _ in 0..MAX_PAGES {
         let Some(page) = read(config, token, position).await else {
-            console_error!(
-                "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's"
-            );
+            tell("quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's");
             return;
         };
-        if !page.quarantined.is_empty() {
-            let report = purges::purge(config, Some(bucket), &page.quarantined).await;
-            if !report.is_listed {
-                return;
-            }
-            console_log!("quarantine: {} media purged", page.quarantined.len());
+        let doomed = purges::prefixes(config, &page.quarantined);
+        if !doomed.is_empty() && !purges::list(config, Some(bucket), &doomed).await {
+            return;
         }
-        // Only now: what fails before is read again the next time.
+        // Only now: what fails before is read again the next time. And no later, since deleting a
+        // full page takes more operations than some plans grant, and the list holds without it.
         if page.next != position
             && !bucket::write_text(bucket, &key, &page.next.to_string(), &Condition::None).await
         {
             return;
+        }
+        if !doomed.is_empty() {
+            purges::delete(Some(bucket), &doomed).await;
+            console_log!("quarantine: {} media purged", page.quarantined.len());
         }
         position = page.next;
         if !page.has_changes {

@@ -85,7 +85,7 @@ impl Filling<'_> {
             if let Source::Origin { replaces } = source
                 && is_stored
             {
-                tiers::copy_to_bucket(&call, &key, &meta, replaces).await;
+                tiers::copy_to_bucket(&call, &key, replaces).await;
             }
         });
         Ok(())

@@ -7,7 +7,7 @@ export function report(line, isLogged, metrics) {
     metrics?.writeDataPoint(dataPoint(JSON.parse(line)));
   } catch (error) {
     // No number is worth an answer.
-    console.warn(`metrics: ${describe(error)}`);
+    warn("metrics", error);
   }
 }
 
@@ -23,11 +23,16 @@ function dataPoint(event) {
   };
 }
 
+/** Tells the log what failed, and what the runtime says of it. */
+export function warn(what, error) {
+  console.warn(`${what}: ${describe(error)}`);
+}
+
 /**
  * What the runtime says of an error, in its plain words: what else stands there may be quoted from
  * a request or an answer, such as an address with a token in it.
  */
-export function describe(error) {
+function describe(error) {
   const words = String(error?.message ?? error ?? "").split(/\s+/);
   return words.map((word) => (PLAIN.test(word) ? word : "…")).join(" ");
 }

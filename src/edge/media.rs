@@ -157,7 +157,7 @@ async fn respond(
     if let (Body::Stored(_), Some(found)) = (&body, &stored) {
         call.recorder.served_from(found.tier);
     }
-    call.told(&mut head);
+    call.told(&mut head, !matches!(body, Body::Empty));
     if let Body::Stored(cut) = body {
         streams::release(&call.context, origin.as_ref());
         return match stored {

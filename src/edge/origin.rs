@@ -9,10 +9,10 @@ use web_sys::{
     AbortController, Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect,
     Response,
 };
-use worker::console_warn;
 
+use super::report::warn;
 use super::tasks::within;
-use super::{Call, clock, describe, http};
+use super::{Call, clock, http};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
 use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience};
@@ -73,7 +73,7 @@ async fn send(
     body: Option<ReadableStream>,
 ) -> Result<Answer, OriginError> {
     let unreachable = |error: JsValue| {
-        console_warn!("origin: {}", describe(&error));
+        warn("origin", &error);
         OriginError::Unreachable
     };
     let controller = AbortController::new().map_err(unreachable)?;

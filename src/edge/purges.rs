@@ -20,6 +20,9 @@ use crate::request::ReplyHead;
 /// How often a list that another has written meanwhile is read again.
 const ATTEMPTS: usize = 10;
 
+/// How long that may go on, in seconds: an admin waits for the answer.
+const ATTEMPTS_SECS: u64 = 5;
+
 thread_local! {
     /// The list, and when it was read, in seconds since the Unix epoch.
     static KNOWN: RefCell<(Rc<Purges>, u64)> = RefCell::default();
@@ -59,34 +62,53 @@ pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
     };
     let scope = text.and_then(|text| Scope::parse(std::str::from_utf8(&text).ok()?));
     let Some(scope) = scope else { return call.reject(&Rejection::PurgeWhat) };
-    let report = purge(&call.config, call.bucket.as_ref(), &[scope]).await;
-    let status = if report.is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
+    let (config, bucket) = (&call.config, call.bucket.as_ref());
+    let doomed = prefixes(config, &[scope]);
+    let is_listed = list(config, bucket, &doomed).await;
+    let (memory, bucket) = delete(bucket, &doomed).await;
+    let report = Report { memory, bucket, is_listed };
+    let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     let head = ReplyHead::unstored(status, "application/json");
     call.reply_text(head, &report.to_json(&call.config))
 }
 
-/// Puts what is to go on the list, and deletes what can be reached.
-pub(super) async fn purge(config: &Config, bucket: Option<&R2Bucket>, scopes: &[Scope]) -> Report {
+/// What begins with these is to go.
+pub(super) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
+    scopes.iter().flat_map(|scope| scope.prefixes(config)).collect()
+}
+
+/// Puts what is to go on the list: from then on nobody is served it. Says whether that went well.
+pub(super) async fn list(
+    config: &Config,
+    bucket: Option<&R2Bucket>,
+    prefixes: &[KeyPrefix],
+) -> bool {
     let now = clock::now_unix_secs();
-    let prefixes: Vec<_> = scopes.iter().flat_map(|scope| scope.prefixes(config)).collect();
     let (here, _) = look_up(config).await;
-    learn(here, &prefixes, now, config);
+    learn(here, prefixes, now, config);
     let is_in_bucket = match bucket {
-        Some(bucket) => Some(write_to_bucket(config, bucket, &prefixes, now).await),
+        Some(bucket) => Some(write_to_bucket(config, bucket, prefixes, now).await),
         None => None,
     };
     let is_here = write_here(config, now).await;
-    let is_listed = is_in_bucket.unwrap_or(is_here);
-    let memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
-    let mut in_bucket = bucket.map(|_| (0, true));
-    if let (Some(bucket), Some((removed, is_all))) = (bucket, &mut in_bucket) {
-        for prefix in &prefixes {
-            let (count, was_all) = bucket::remove_all(bucket, prefix).await;
-            *removed += count;
-            *is_all &= was_all;
-        }
+    is_in_bucket.unwrap_or(is_here)
+}
+
+/// Deletes what can be reached of it. Says how much that was in memory and in the bucket, and
+/// whether it was all in there.
+pub(super) async fn delete(
+    bucket: Option<&R2Bucket>,
+    prefixes: &[KeyPrefix],
+) -> (usize, Option<(usize, bool)>) {
+    let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
+    let Some(bucket) = bucket else { return (in_memory, None) };
+    let (mut removed, mut is_all) = (0, true);
+    for prefix in prefixes {
+        let (count, was_all) = bucket::remove_all(bucket, prefix).await;
+        removed += count;
+        is_all &= was_all;
     }
-    Report { memory, bucket: in_bucket, is_listed }
+    (in_memory, Some((removed, is_all)))
 }
 
 /// Writes the list for the world, with what others have put on it. Says whether that went well.
@@ -103,8 +125,9 @@ async fn write_to_bucket(
         let list = learn(parse(found.as_ref()), prefixes, now_unix_secs, config);
         let condition =
             found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
-        if bucket::write_text(bucket, &key(), &list.to_text(), &condition).await {
-            return true;
+        let is_written = bucket::write_text(bucket, &key(), &list.to_text(), &condition).await;
+        if is_written || clock::now_unix_secs() > now_unix_secs + ATTEMPTS_SECS {
+            return is_written;
         }
     }
     false

@@ -23,8 +23,15 @@ use crate::tier::Tier;
 extern "C" {
     fn report(line: &str, is_logged: bool, metrics: &JsValue);
 
-    /// An error of the runtime, for the log.
-    pub(super) fn describe(error: &JsValue) -> String;
+    /// Tells the log what failed, and what the runtime says of it.
+    pub(super) fn warn(what: &str, error: &JsValue);
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// Tells the log what is not as it should be.
+    #[wasm_bindgen(js_namespace = console, js_name = warn)]
+    pub(super) fn tell(what: &str);
 }
 
 thread_local! {
@@ -54,8 +61,8 @@ impl Recorder {
         self.event.borrow_mut().routed(route);
     }
 
-    pub(super) fn replied(&self, head: &ReplyHead) {
-        self.event.borrow_mut().replied(head);
+    pub(super) fn replied(&self, head: &ReplyHead, has_body: bool) {
+        self.event.borrow_mut().replied(head, has_body);
     }
 
     pub(super) fn served_from(&self, tier: Tier) {
@@ -76,13 +83,17 @@ impl Recorder {
     /// Reports what has been taken down.
     pub(super) fn finish(&self, setup: &Setup, response: &Response) {
         let Setup { config, metrics, .. } = setup;
-        let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
-        let length = length.filter(|_| response.body().is_some());
-        let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         let now_ms = clock::now_unix_millis();
         let duration_ms = now_ms.saturating_sub(self.began_ms);
         let mut event = self.event.borrow_mut();
-        event.answered(response.status(), body_bytes, duration_ms, self.pop);
+        if !event.is_answered() {
+            // The origin's own response, passed on as it came.
+            let length = response.headers().get(CONTENT_LENGTH.as_str()).ok().flatten();
+            let length = length.filter(|_| response.body().is_some());
+            let body_bytes = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+            event.answered(response.status(), body_bytes);
+        }
+        event.ended(duration_ms, self.pop);
         TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
         let log_requests = config.as_ref().map_or(LogRequests::All, |config| config.log_requests);
         let is_logged = event.is_logged(log_requests);

@@ -7,8 +7,9 @@ use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker::console_error;
 use worker::worker_sys::Context;
+
+use super::report::tell;
 
 #[wasm_bindgen(module = "/src/edge/tasks.js")]
 extern "C" {
@@ -40,7 +41,7 @@ pub(super) fn forget(context: &Context, operation: Promise) {
 
 fn wait_until(context: &Context, operation: &Promise) {
     if context.wait_until(operation).is_err() {
-        console_error!("the runtime would not wait");
+        tell("the runtime would not wait");
     }
 }
 

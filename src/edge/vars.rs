@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
+use worker::Env;
 use worker::worker_sys::R2Bucket;
-use worker::{Env, console_error};
 
+use super::report::tell;
 use crate::config::{Config, ConfigError};
 
 /// What the admin has decided and bound.
@@ -32,7 +33,7 @@ pub(super) fn setup(env: &Env) -> Rc<Setup> {
 fn read_setup(env: &Env) -> Setup {
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
-        console_error!("configuration: {error} (wrangler.toml [vars], or a secret)");
+        tell(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
     }
     Setup {
         config,

@@ -13,11 +13,11 @@ fn forwarded(reason: ForwardReason, status: u16) -> CacheStatus {
 
 fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
     let mut event = Event::default();
-    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() });
+    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() }, true);
     if let Some(tier) = tier {
         event.served_from(tier);
     }
-    event.answered(status, 0, 0, Pop::default());
+    event.answered(status, 0);
     event.outcome()
 }
 
@@ -43,14 +43,14 @@ fn every_way_to_an_answer_has_its_word() {
     }
     assert_eq!(Event::default().outcome(), Outcome::Local);
     let mut rejected = Event::default();
-    rejected.replied(&Rejection::Loop.reply().0);
+    rejected.replied(&Rejection::Loop.reply().0, true);
     assert_eq!(rejected.outcome(), Outcome::Rejected);
 }
 
 fn asked(method: &Method, status: u16, length: &'static str) -> Event {
     let mut event = Event::default();
     let length = HeaderValue::from_static(length);
-    let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, length)]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_LENGTH, length)]);
     let status = StatusCode::from_u16(status).unwrap();
     event.asked_origin(method, Some(&OriginHead { status, headers }), 2);
     event
@@ -65,9 +65,24 @@ fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
         (503, 200, Outcome::Local),
     ] {
         let mut event = asked(&Method::GET, origin_status, "5");
-        event.answered(status, 5, 0, Pop::default());
+        event.answered(status, 5);
         assert_eq!(event.outcome(), expected, "{origin_status} {status}");
     }
+}
+
+#[test]
+fn an_answer_weighs_what_its_head_says_if_a_body_goes_with_it() {
+    let length = (CONTENT_LENGTH, HeaderValue::from_static("5"));
+    let head = ReplyHead { headers: http::HeaderMap::from_iter([length]), ..plain() };
+    let weight = |head, has_body| {
+        let mut event = Event::default();
+        event.replied(head, has_body);
+        (event.is_answered(), event.body_bytes())
+    };
+    assert_eq!(weight(&head, true), (true, 5));
+    assert_eq!(weight(&head, false), (true, 0));
+    assert_eq!(weight(&plain(), true), (true, 0));
+    assert!(!Event::default().is_answered());
 }
 
 #[test]
@@ -82,8 +97,9 @@ fn bodies_that_do_not_come_weigh_nothing() {
 fn a_line_is_one_json_object() {
     let mut event = Event::default();
     event.routed(&Route::Unrecognized);
-    event.replied(&Rejection::Unrecognized.reply().0);
-    event.answered(404, 70, 3, Pop::parse("FRA"));
+    event.replied(&Rejection::Unrecognized.reply().0, true);
+    event.answered(404, 70);
+    event.ended(3, Pop::parse("FRA"));
     let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
     assert_eq!(line["route"], "unrecognized");
     assert_eq!(line["reason"], "unrecognized");
@@ -95,7 +111,7 @@ fn a_line_is_one_json_object() {
 #[test]
 fn the_admin_chooses_what_is_logged() {
     let mut rejected = Event::default();
-    rejected.replied(&Rejection::Loop.reply().0);
+    rejected.replied(&Rejection::Loop.reply().0, true);
     let is_logged = |config| (Event::default().is_logged(config), rejected.is_logged(config));
     assert_eq!(is_logged(LogRequests::All), (true, true));
     assert_eq!(is_logged(LogRequests::Failures), (false, true));

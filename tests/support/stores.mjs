@@ -4,7 +4,10 @@
 // counts it, and fails as it was told.
 import { WorkerEntrypoint } from 'cloudflare:workers';
 
-/** By operation (`get`, `put`, `delete`, `list`): what to do wrong, maybe only `at` one name. */
+/**
+ * By operation (`get`, `put`, `delete`, `list`): what to do wrong, maybe only `at` one name. Under
+ * `all`: how many operations there may be, as plans of the platform limit them.
+ */
 let faults = {};
 let counts = {};
 
@@ -53,6 +56,8 @@ export class Bucket extends WorkerEntrypoint {
 /** Counts an operation, and says what is to go wrong later in it. */
 async function begin(operation, name) {
   counts[operation] = (counts[operation] ?? 0) + 1;
+  const total = Object.values(counts).reduce((sum, count) => sum + count);
+  if (total > (faults.all ?? Infinity)) throw new Error('Too many subrequests.');
   const fault = faults[operation];
   if (fault === 'fails' || fault === `fails at ${name}`) throw new Error('it failed');
   if (fault === 'hangs') await scheduler.wait(NEVER_MS);

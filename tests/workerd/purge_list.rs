@@ -159,6 +159,16 @@ fn a_purge_that_can_not_be_listed_says_so() {
 }
 
 #[test]
+fn an_admin_does_not_wait_long_for_a_bucket_that_hangs() {
+    let world = start(BucketKind::Faulty);
+    world.edge.stores.set_faults(&[("put", "hangs")]);
+    let asked = now();
+    let answer = request(&mxc("gone")).send(&world.edge.direct_address);
+    assert_eq!((answer.status, &answer.json()["listed"]), (502, &json!(false)));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+#[test]
 fn what_can_not_be_deleted_is_not_served() {
     let world = start(BucketKind::Faulty);
     for operation in ["list", "delete"] {

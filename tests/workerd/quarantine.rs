@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use test_support::edge::{BucketKind, Layout};
+use test_support::time::wait_for;
 
 use crate::bucket::get;
 use crate::origin::Reply;
-use crate::world::{World, content_key, tier, wait_for_tier};
+use crate::world::{PATIENCE, World, content_key, tier, wait_for_tier};
 
 const TOKEN: &str = "syt_admin_0123456789";
 const CHANGES: &str = "/_synapse/admin/v1/media/quarantine_changes";
@@ -67,7 +68,7 @@ impl Feed {
     fn stored(&self) -> String {
         let id = self.world.media();
         wait_for_tier("memory", &get(&id, &self.world.token()), &self.world.edge.address);
-        test_support::time::wait_for("it is in the bucket", crate::world::PATIENCE, || {
+        wait_for("it is in the bucket", PATIENCE, || {
             self.world.edge.stores.object(&content_key(&id))
         });
         id
@@ -180,6 +181,25 @@ fn what_could_not_be_listed_or_kept_is_read_again() {
         assert_eq!(feed.position().as_deref(), Some("1"));
         feed.assert_purged(&id);
     }
+}
+
+/// A page is of a hundred, and the Free plan grants fifty operations to an event.
+#[test]
+fn a_page_that_can_not_all_be_deleted_is_purged_and_read_once() {
+    let feed = Feed::start(BucketKind::Faulty, 100);
+    for number in 0..60 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    let (id, token) = (feed.world.media(), feed.world.token());
+    let read = || get(&id, &token).send(&feed.world.edge.address);
+    read();
+    wait_for("it is in the bucket", PATIENCE, || feed.world.edge.stores.object(&content_key(&id)));
+    feed.tell(&id, true);
+    feed.world.edge.stores.set_faults(&[("all", "50")]);
+    feed.run();
+    feed.world.edge.stores.set_faults(&[]);
+    assert_eq!(feed.position().as_deref(), Some("61"));
+    assert_eq!(tier(&read()), "");
 }
 
 /// Not known is not the beginning: years of changes would be purged again.
