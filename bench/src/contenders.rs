@@ -23,6 +23,8 @@ pub(crate) enum Id {
     Nginx,
     CachingWorker,
     BareWorker,
+    HeadedWorker,
+    WrappedWorker,
     Strict,
     Leased,
     MiniflareCachingWorker,
@@ -31,11 +33,13 @@ pub(crate) enum Id {
 }
 
 impl Id {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Synapse,
         Self::Nginx,
         Self::CachingWorker,
         Self::BareWorker,
+        Self::HeadedWorker,
+        Self::WrappedWorker,
         Self::Strict,
         Self::Leased,
         Self::MiniflareCachingWorker,
@@ -53,6 +57,8 @@ impl Id {
             Self::Nginx => "(b) nginx proxy_cache",
             Self::CachingWorker => "(c) JS Worker, Cache API",
             Self::BareWorker => "(d) JS Worker, bare",
+            Self::HeadedWorker => "(d) with our headers",
+            Self::WrappedWorker => "(d) with our headers and entry",
             Self::Strict => "(e) ours, strict",
             Self::Leased => "(f) ours, leased",
             Self::MiniflareCachingWorker => "(c) in Miniflare",
@@ -61,6 +67,9 @@ impl Id {
         }
     }
 }
+
+/// The bare Worker with what ours can't do without.
+const HEADED: &str = "bench/workers/headed";
 
 /// What runs a contender, and ends with it.
 type Held = Box<dyn Any + Sync>;
@@ -99,6 +108,8 @@ impl Contender {
             }
             Id::CachingWorker => in_workerd("bench/workers/caching", &origin_vars),
             Id::BareWorker => in_workerd("bench/workers/bare", &origin_vars),
+            Id::HeadedWorker => in_workerd(HEADED, &origin_vars),
+            Id::WrappedWorker => in_workerd(HEADED, &[origin_vars[0], ("ENTRY", "wrapped")]),
             Id::Strict => in_workerd(OURS, &our_vars("0")),
             Id::Leased => in_workerd(OURS, &our_vars("300")),
             Id::MiniflareCachingWorker => in_miniflare("bench/workers/caching", &origin_vars),

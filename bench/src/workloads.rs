@@ -24,12 +24,14 @@ pub(crate) const START_UP: &str = "start-up";
 
 const ALL: &[Id] = &[Synapse, Nginx, CachingWorker, BareWorker, Strict, Leased];
 
-/// Also those that have Miniflare's cache.
-const WITH_MINIFLARE: &[Id] = &[
+/// Also those that are in between, and those that have Miniflare's cache.
+const ALL_IN_DETAIL: &[Id] = &[
     Synapse,
     Nginx,
     CachingWorker,
     BareWorker,
+    HeadedWorker,
+    WrappedWorker,
     Strict,
     Leased,
     MiniflareCachingWorker,
@@ -48,7 +50,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "thumbnail",
         title: "4 KiB thumbnail, hit",
         headline: Figure::RequestsPerSecond,
-        contenders: WITH_MINIFLARE,
+        contenders: ALL_IN_DETAIL,
         measure: hits::thumbnail,
     },
     Workload {
@@ -62,7 +64,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "image",
         title: "256 KiB image, hit",
         headline: Figure::RequestsPerSecond,
-        contenders: WITH_MINIFLARE,
+        contenders: ALL_IN_DETAIL,
         measure: hits::image,
     },
     Workload {
