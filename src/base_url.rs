@@ -64,9 +64,13 @@ impl BaseUrl {
         self.is_https
     }
 
-    /// Whether `authority`, taken from a request's URL, is this one.
+    /// Whether `authority`, taken from a request's URL, is this one: on whichever port, unless this
+    /// one names its own, and with the dot of the root or without.
     pub fn is_at(&self, authority: &str) -> bool {
-        authority.eq_ignore_ascii_case(&self.authority)
+        let (host, port) = split_port(authority);
+        let (own_host, own_port) = split_port(&self.authority);
+        host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(own_host)
+            && (own_port.is_none() || own_port == port)
     }
 }
 
@@ -117,6 +121,26 @@ mod tests {
         assert!(url.is_at("127.0.0.1:8008"));
         assert!(!url.is_at("127.0.0.1"));
         assert_eq!(url.host_and_port(), "127.0.0.1:8008");
+    }
+
+    #[test]
+    fn a_host_is_itself_on_every_port_and_with_the_roots_dot() {
+        let url = BaseUrl::parse("https://media.example.com").unwrap();
+        for authority in [
+            "media.example.com.",
+            "media.example.com:443",
+            "media.example.com:8443",
+            "MEDIA.example.com.:80",
+        ] {
+            assert!(url.is_at(authority), "{authority}");
+        }
+        for authority in
+            ["example.com", "xmedia.example.com", "media.example.com..", "media.example.com.evil"]
+        {
+            assert!(!url.is_at(authority), "{authority}");
+        }
+        let url = BaseUrl::parse("https://[::1]").unwrap();
+        assert!(url.is_at("[::1]:443") && !url.is_at("[::2]"));
     }
 
     #[test]

@@ -226,7 +226,10 @@ impl Config {
     /// A media URL on the homeserver's own host names no such domain: the rest of that host is the
     /// homeserver's, and a route that is too broad must not break it.
     pub fn is_media_domain(&self, authority: &str) -> bool {
-        self.media.is_at(authority) && self.media.authority() != self.homeserver.authority()
+        let is_homeserver = |host: &str| host.eq_ignore_ascii_case(self.homeserver.authority());
+        self.media.is_at(authority)
+            && !is_homeserver(authority)
+            && !is_homeserver(self.media.authority())
     }
 }
 

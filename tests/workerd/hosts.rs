@@ -11,12 +11,33 @@ fn versions_at(edge: &str, host: &str) -> Answer {
     Request::new("GET", "/_matrix/client/versions").header("Host", host).send(edge)
 }
 
+/// Claims the edge's own word: the homeserver may say the same in others.
+#[track_caller]
+fn assert_media_only(answer: &Answer) {
+    assert_matrix_error(answer, 404, "M_UNRECOGNIZED");
+    assert!(answer.text().contains("Only media is served on this host"), "{}", answer.text());
+}
+
 #[test]
 fn the_media_domain_is_known_in_any_case() {
     let world = shared();
     for host in ["media.example.com", "MEDIA.Example.COM"] {
-        let answer = versions_at(&world.edge.direct_address, host);
-        assert_matrix_error(&answer, 404, "M_UNRECOGNIZED");
+        assert_media_only(&versions_at(&world.edge.direct_address, host));
+    }
+}
+
+/// `Host` may be written in many ways, and none is a way around.
+#[test]
+fn nothing_passes_on_the_media_domain_however_it_is_written() {
+    let world = shared();
+    for host in [
+        "media.example.com.",
+        "media.example.com:443",
+        "media.example.com:80",
+        "media.example.com:8443",
+        "Media.Example.Com.:443",
+    ] {
+        assert_media_only(&versions_at(&world.edge.direct_address, host));
     }
 }
 
