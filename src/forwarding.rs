@@ -9,16 +9,20 @@ use crate::request::{RequestHead, own_value};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers of every request: who is asking, and for whom.
+/// Headers of every request to a server of the admin's: who is asking, and for whom.
 pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = loop_header(config);
     // Set, not appended: Synapse believes the first address of the first header.
     if let Some(address) = head.headers.get(CONNECTING_IP) {
         headers.insert(FORWARDED_FOR, address.clone());
     }
     headers.insert(FORWARDED_PROTO, own_value(&head.scheme));
-    headers.insert(LOOP, own_value(config.server_name.as_str()));
     headers
+}
+
+/// All that a stranger is told, and so that we know our own request again.
+pub fn loop_header(config: &Config) -> HeaderMap {
+    HeaderMap::from_iter([(LOOP, own_value(config.server_name.as_str()))])
 }
 
 /// Asks for the bytes as they are: an encoded body has another length, and can't be sliced.

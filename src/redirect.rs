@@ -8,8 +8,8 @@ use crate::request::OriginHead;
 /// The most hops followed.
 pub const MAX_REDIRECTS: u8 = 5;
 
-/// Where an answer redirects to, if it does and may be followed: to https, or to a host as near as
-/// configured ones may be.
+/// Where an answer redirects to, if it does and may be followed: to https; or, from http, to a host
+/// as near as configured ones may be.
 pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     if !is_redirect(answer) {
         return None;
@@ -22,8 +22,8 @@ pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     } else {
         location.to_owned()
     };
-    BaseUrl::parse(&absolute[..authority_end(&absolute)?]).ok()?;
-    Some(absolute)
+    let base = BaseUrl::parse(&absolute[..authority_end(&absolute)?]).ok()?;
+    (base.is_https() || from.starts_with("http:")).then_some(absolute)
 }
 
 /// Whether an answer says that the thing is elsewhere.
@@ -73,6 +73,16 @@ mod tests {
         ] {
             assert_eq!(redirected(307, location), None, "{location}");
         }
+    }
+
+    #[test]
+    fn from_https_nothing_leads_back_to_http() {
+        for location in ["http://localhost/x", "http://10.0.0.1/x", "http://[::1]:8008/x"] {
+            assert_eq!(redirected(307, location), None, "{location}");
+        }
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/x"))]);
+        let answer = OriginHead { status: StatusCode::FOUND, headers };
+        assert_eq!(target("http://localhost/a", &answer).as_deref(), Some("http://localhost/x"));
     }
 
     #[test]

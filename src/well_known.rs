@@ -11,9 +11,10 @@
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::base_url::BaseUrl;
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
-use crate::forwarding::forwarding_headers;
+use crate::forwarding::{forwarding_headers, loop_header};
 use crate::headers::{add_cors, to_client};
 use crate::json;
 use crate::matrix_error::Rejection;
@@ -128,14 +129,22 @@ pub enum CopyChange {
 
 /// Asks for a document, first at its own host and then wherever that redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
-    // A redirect may lead anywhere.
-    let is_for_homeserver =
-        url.strip_prefix(&config.homeserver.to_string()).is_some_and(|rest| rest.starts_with('/'));
+    let is_below = |base: &BaseUrl, path: &str| {
+        url.strip_prefix(&base.to_string()).is_some_and(|rest| rest.starts_with(path))
+    };
+    // A redirect may lead anywhere: to the homeserver for its documents alone, and to strangers
+    // without anyone's address.
+    let is_for_homeserver = is_below(&config.homeserver, "/.well-known/");
+    let set = if is_for_homeserver || is_below(&config.well_known, "/") {
+        forwarding_headers(head, config)
+    } else {
+        loop_header(config)
+    };
     OriginRequest {
         method: Method::GET,
         url,
         keep: Keep::Nothing,
-        set: forwarding_headers(head, config),
+        set,
         is_for_homeserver,
         patience: Patience::Millis(PATIENCE_MILLIS),
     }

@@ -2,15 +2,14 @@
 
 use std::rc::Rc;
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 
 use super::answer::{self, Fetched};
 use super::{Exchange, ORIGIN_PATIENCE, Outcome};
 use crate::cache_status::ForwardReason;
 use crate::config::OriginRedirects;
-use crate::forwarding::{ask_for_identity, forwarding_headers};
-use crate::headers::LOOP;
+use crate::forwarding::{ask_for_identity, forwarding_headers, loop_header};
 use crate::lease::{LeaseChange, Leases};
 use crate::matrix_error::Rejection;
 use crate::redirect::{self, MAX_REDIRECTS};
@@ -114,8 +113,7 @@ impl Pending {
                 keep = Keep::Nothing;
                 is_for_homeserver = false;
                 // No credential, no client's address, no secret of the admin's.
-                set =
-                    HeaderMap::from_iter([(LOOP, own_value(exchange.config.server_name.as_str()))]);
+                set = loop_header(&exchange.config);
                 ask_for_identity(&mut set);
             }
         }
@@ -199,12 +197,7 @@ impl Pending {
             Aim::FetchRedirected(_, hops) => hops,
             Aim::Fetch(_) | Aim::Validate(_) | Aim::WhoAmI(_) => 0,
         };
-        // Beyond the homeserver the network is a stranger's, unless the homeserver is next door.
-        let is_allowed = |target: &String| {
-            target.starts_with("https://") || !exchange.config.homeserver.is_https()
-        };
-        let target = redirect::target(&from, origin).filter(is_allowed);
-        match target.filter(|_| hops < MAX_REDIRECTS) {
+        match redirect::target(&from, origin).filter(|_| hops < MAX_REDIRECTS) {
             Some(target) => {
                 let aim = Aim::FetchRedirected(target, hops + 1);
                 Verdict::AskAgain(Question::new(exchange, aim, leases, asked_unix_secs))

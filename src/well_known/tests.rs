@@ -209,6 +209,7 @@ fn origin_headers_go_to_the_homeserver_only() {
     };
     let has_secret = |url: &str| request(url.to_owned(), &head, &config).is_for_homeserver;
     assert!(has_secret("https://origin.example.com/.well-known/matrix/client"));
+    assert!(!has_secret("https://origin.example.com/_synapse/admin/v1/users"));
     assert!(!has_secret("https://origin.example.com.evil.org/x"));
     assert!(!has_secret("https://example.com/x"));
 }

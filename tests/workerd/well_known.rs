@@ -417,6 +417,39 @@ fn redirects_on_the_way_to_a_document_are_followed() {
 }
 
 #[test]
+fn a_stranger_on_the_way_to_a_document_is_told_nothing_of_the_reader() {
+    let world = World::start_with(&[("ORIGIN_HEADERS", r#"{"X-Tunnel":"s3cret"}"#)]);
+    let stranger = Origin::start();
+    stranger.reply("/there", document("{}"));
+    let there = format!("{}/there", stranger.url());
+    world.origin.reply(CLIENT, Reply::new(302).header("Location", there));
+    assert_eq!(get(&world, CLIENT).status, 200);
+    assert_eq!(world.origin.asked_once(CLIENT).header("x-forwarded-for"), Some("127.0.0.1"));
+    let asked = stranger.asked_once("/there");
+    for name in ["x-forwarded-for", "x-forwarded-proto", "x-tunnel", "user-agent"] {
+        assert_eq!(asked.header(name), None, "{name}");
+    }
+}
+
+/// The documents' host may be another's than the homeserver.
+#[test]
+fn the_documents_host_opens_nothing_else_of_the_homeserver() {
+    let website = Origin::start();
+    let url = website.url();
+    let vars = [("WELL_KNOWN_URL", url.as_str()), ("ORIGIN_HEADERS", r#"{"X-Tunnel":"s3cret"}"#)];
+    let world = World::start_with(&vars);
+    for (document, path, is_told) in
+        [(CLIENT, "/_synapse/metrics", false), (SERVER, "/.well-known/matrix/server", true)]
+    {
+        let to = format!("{}{path}", world.origin.url());
+        website.reply(document, Reply::new(302).header("Location", to));
+        get(&world, document);
+        let asked = world.origin.asked_once(path);
+        assert_eq!(asked.header("x-tunnel"), is_told.then_some("s3cret"), "{path}");
+    }
+}
+
+#[test]
 fn redirects_that_lead_nowhere_end() {
     let world = World::start();
     world.origin.reply(CLIENT, Reply::new(302).header("Location", CLIENT));
