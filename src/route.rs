@@ -144,14 +144,18 @@ pub enum Representation {
     Thumbnail(ThumbnailSpec),
 }
 
-/// Whether a query leaves the answer to depend on nothing but media, door and credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a query leaves the answer to depend on nothing but media, door and credential: the least
+/// plain of its parameters decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Terms {
     /// All of its parameters are known and well-formed: a yes to one such request is a yes to all.
     Plain,
     /// It has a parameter that changes who asks (`user_id`), that forbids an answer
-    /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own.
+    /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own,
+    /// about the same bytes.
     Special,
+    /// It has a parameter that we don't know, and so maybe one that changes the bytes.
+    Unknown,
 }
 
 /// In which form the status is told.

@@ -36,6 +36,8 @@ pub enum NoStoreReason {
     NoValidator,
     /// An answer to HEAD, which has no body.
     NoBody,
+    /// Asked for with a parameter that we don't know, and so maybe other bytes than others get.
+    Parameter,
 }
 
 impl NoStoreReason {
@@ -52,6 +54,7 @@ impl NoStoreReason {
             Self::TooLarge => "too-large",
             Self::NoValidator => "no-validator",
             Self::NoBody => "no-body",
+            Self::Parameter => "parameter",
         }
     }
 }

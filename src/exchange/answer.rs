@@ -16,7 +16,7 @@ use crate::lease_policy::LeaseScope;
 use crate::matrix_error::Rejection;
 use crate::range::{RangeRequest, unsatisfied_content_range};
 use crate::request::{OriginHead, ReplyHead, own_value};
-use crate::route::Door;
+use crate::route::{Door, Terms};
 use crate::storability::{NoStoreReason, storable_length};
 use crate::stored::{Permission, StoredMeta};
 
@@ -125,6 +125,8 @@ pub(super) fn fetched(
     let mut status = forwarded(forward, Some(origin.status));
     let storable = if method == Method::HEAD {
         Err(NoStoreReason::NoBody)
+    } else if exchange.request.terms == Terms::Unknown {
+        Err(NoStoreReason::Parameter)
     } else {
         storable(exchange, origin, &permission)
     };
@@ -136,8 +138,12 @@ pub(super) fn fetched(
         }
         Err(reason) => {
             status.detail = Some(reason.as_str());
-            let is_replaced = forward == ForwardReason::Stale && reason != NoStoreReason::NoBody;
-            if is_replaced { EntryChange::Remove } else { EntryChange::Keep }
+            let is_of_others = matches!(reason, NoStoreReason::NoBody | NoStoreReason::Parameter);
+            if forward == ForwardReason::Stale && !is_of_others {
+                EntryChange::Remove
+            } else {
+                EntryChange::Keep
+            }
         }
     };
     let length = origin.content_length();

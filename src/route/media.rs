@@ -137,15 +137,20 @@ fn media_request(
 fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
     let is_legacy = door == Door::Legacy;
     let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
-    let is_known = |(name, value): (String, String)| match name.as_str() {
-        "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
-        "access_token" => door == Door::Client,
-        "allow_remote" => is_legacy && value == "true",
-        "allow_redirect" | "com.beeper.msc3860.allow_redirect" => {
-            is_legacy && matches!(value.as_str(), "true" | "false")
-        }
-        "width" | "height" | "method" | "animated" => is_thumbnail,
-        _ => false,
+    let terms_of = |(name, value): (String, String)| {
+        let is_plain = match name.as_str() {
+            "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
+            "access_token" => door == Door::Client,
+            "allow_remote" => is_legacy && value == "true",
+            // The client door has dropped it, and matrix-js-sdk sends it there all the same.
+            "allow_redirect" | "com.beeper.msc3860.allow_redirect" => {
+                value == "true" || is_legacy && value == "false"
+            }
+            "user_id" | "device_id" | "org.matrix.msc3202.device_id" => false,
+            "width" | "height" | "method" | "animated" if is_thumbnail => true,
+            _ => return Terms::Unknown,
+        };
+        if is_plain { Terms::Plain } else { Terms::Special }
     };
-    if target.query().pairs().all(is_known) { Terms::Plain } else { Terms::Special }
+    target.query().pairs().map(terms_of).max().unwrap_or(Terms::Plain)
 }

@@ -137,13 +137,21 @@ fn the_three_legacy_versions_are_one_door() {
 fn terms_are_plain_where_every_parameter_is_known() {
     let client = |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).terms;
     let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).terms;
-    for query in ["", "timeout_ms=20000", "access_token=x"] {
+    for query in ["", "timeout_ms=20000", "access_token=x", "allow_redirect=true"] {
         assert_eq!(client(query), Terms::Plain, "{query}");
     }
-    for query in
-        ["timeout_ms=x", "timeout_ms=", "user_id=@a:b", "allow_remote=true", "x=y", "width=1"]
-    {
+    for query in [
+        "timeout_ms=x",
+        "timeout_ms=",
+        "user_id=@a:b",
+        "allow_remote=true",
+        "allow_redirect=false",
+        "device_id=D",
+    ] {
         assert_eq!(client(query), Terms::Special, "{query}");
+    }
+    for query in ["x=y", "width=1", "=", "user_id=@a:b&x=y&timeout_ms=1", "Timeout_ms=1"] {
+        assert_eq!(client(query), Terms::Unknown, "{query}");
     }
     for query in ["allow_remote=true&allow_redirect=true", "com.beeper.msc3860.allow_redirect=true"]
     {

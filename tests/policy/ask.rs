@@ -123,8 +123,8 @@ impl Ask {
             Door::Federation | Door::Other => false,
         };
         let extra_is_plain = match self.extra {
-            None | Some(Extra::Timeout) => true,
-            Some(Extra::AllowRemote | Extra::AllowRedirect) => self.door == Door::Legacy,
+            None | Some(Extra::Timeout | Extra::AllowRedirect) => true,
+            Some(Extra::AllowRemote) => self.door == Door::Legacy,
             Some(Extra::BadTimeout | Extra::UserId(_) | Extra::ForbidRemote | Extra::Junk) => false,
         };
         !(credential_is_plain && extra_is_plain)
