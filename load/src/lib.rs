@@ -1,0 +1,97 @@
+//! Many readers at once, while tokens are revoked, media is quarantined, and the origin dies and
+//! comes back: every answer is held against what was true at that time.
+//!
+//! [`truth`] knows what is true and since when; [`origin`] is a homeserver stand-in that answers by
+//! it, and [`trouble`] changes it. [`readers`] ask two Workers, one strict and one with leases, and
+//! [`judge`] says of each answer whether it may be.
+
+mod ask;
+mod client;
+mod judge;
+mod origin;
+#[path = "../../tests/policy/random.rs"]
+mod random;
+mod readers;
+mod report;
+mod trouble;
+mod truth;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use test_support::edge::Edge;
+use test_support::time::now;
+
+use crate::judge::Judge;
+use crate::origin::Origin;
+use crate::readers::Reader;
+pub use crate::report::Report;
+use crate::truth::{SERVER_NAME, Truth};
+
+/// For how long the Worker with leases takes a yes as still given.
+pub(crate) const LEASE: Duration = Duration::from_secs(3);
+
+/// How much is asked, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many ask at once.
+    pub connections: usize,
+    /// For how long.
+    pub duration: Duration,
+    /// How often the origin is in trouble: by turns it crashes, and is gone.
+    pub troubles: u32,
+    /// For how long it is gone.
+    pub outage: Duration,
+}
+
+/// A Worker under load.
+pub(crate) struct Target {
+    pub(crate) edge: Edge,
+    pub(crate) judge: Judge,
+}
+
+impl Target {
+    fn start(origin: &str, lease: Duration) -> Self {
+        let seconds = lease.as_secs().to_string();
+        let vars = [
+            ("HOMESERVER_URL", origin),
+            ("SERVER_NAME", SERVER_NAME),
+            ("MEDIA_URL", "https://media.example.com"),
+            ("WELL_KNOWN_URL", origin),
+            ("LOG_REQUESTS", "none"),
+            ("LEASE_SECONDS", seconds.as_str()),
+        ];
+        Self { edge: Edge::start(&vars), judge: Judge::new(lease) }
+    }
+}
+
+/// Carries a plan out.
+///
+/// # Panics
+/// When the Workers don't start.
+pub fn run(plan: Plan) -> Report {
+    let truth = Arc::new(Truth::new());
+    let origin = Origin::start(&truth);
+    let targets =
+        [Target::start(&origin.url(), Duration::ZERO), Target::start(&origin.url(), LEASE)];
+    let is_over = AtomicBool::new(false);
+    let reader = |number: usize| {
+        Reader::new(number, plan.connections, &truth, &targets[number % targets.len()])
+    };
+    let (tallies, memory) = thread::scope(|scope| {
+        let readers: Vec<_> = (0..plan.connections)
+            .map(|number| (reader(number), &is_over))
+            .map(|(reader, is_over)| scope.spawn(move || reader.read_until(is_over)))
+            .collect();
+        let memory = scope.spawn(|| report::watch(&targets, &is_over));
+        trouble::make(&truth, &origin, plan, now());
+        is_over.store(true, Ordering::Relaxed);
+        let tallies: Vec<_> =
+            readers.into_iter().map(|reader| reader.join().expect("a reader fell over")).collect();
+        (tallies, memory.join().expect("the watch fell over"))
+    });
+    let is_well = targets.iter().all(|target| !target.edge.log().contains("panicked"));
+    Report::new(plan, tallies, memory, origin.asked(), is_well)
+}

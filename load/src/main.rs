@@ -1,0 +1,27 @@
+//! `make load`: prints what came of it, and fails where any answer was wrong.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use load::{Plan, run};
+
+fn main() -> ExitCode {
+    let arguments: Option<Vec<u64>> =
+        std::env::args().skip(1).map(|argument| argument.parse().ok()).collect();
+    let (connections, seconds) = match arguments.as_deref() {
+        Some(&[connections, seconds]) => (connections, seconds),
+        Some([]) => (200, 300),
+        _ => {
+            eprintln!("load [<connections> <seconds>]");
+            return ExitCode::from(2);
+        }
+    };
+    let report = run(Plan {
+        connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        duration: Duration::from_secs(seconds),
+        troubles: 10,
+        outage: Duration::from_secs(5),
+    });
+    println!("{report}");
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
