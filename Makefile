@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run bench simulation
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run load audit bench simulation
 .NOTPARALLEL:
 
 help:
@@ -61,6 +61,13 @@ configure-test: build ## Run the tests of what an admin runs
 cargo-test: export RUST_TEST_THREADS = 6
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
+
+load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), and check every answer
+	cargo run --locked --profile bench --package load -- $(or $(CONNECTIONS),200) $(or $(SECONDS),300)
+
+audit: ## Check licences, sources and known vulnerabilities of what it is built of (OFFLINE=1: no network)
+	@scripts/setup node audit
+	scripts/audit $(if $(OFFLINE),--offline)
 
 bench: build ## Measure side by side with Synapse, nginx and other Workers (QUICK=1: in 3 minutes)
 	@scripts/setup node synapse bench

@@ -1,0 +1,61 @@
+//! Documents that cite tests, so that a reader finds what holds a promise.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use test_support::ROOT;
+
+use crate::{files, read};
+
+/// The documents, and whether each must be there.
+const DOCUMENTS: [(&str, bool); 2] = [("docs/security.md", true), ("docs/reliability.md", false)];
+
+/// Where tests are.
+const FOLDERS: [&str; 3] = ["src", "tests", "load"];
+
+/// The names of all tests.
+fn tests() -> BTreeSet<String> {
+    let sources = FOLDERS.iter().flat_map(|folder| files(folder));
+    let sources = sources.filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let text = |path: std::path::PathBuf| read(path.to_str().expect("names are text"));
+    let mut names = BTreeSet::new();
+    for text in sources.map(text) {
+        for behind in text.split("#[test]").skip(1) {
+            let name = behind.split("fn ").nth(1).and_then(|name| name.split('(').next());
+            names.extend(name.map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// The names of tests in a document: what is in code, and has three underscores or more.
+fn cited(document: &str) -> Vec<&str> {
+    let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b':';
+    let in_code = document.split('`').skip(1).step_by(2);
+    let words = in_code.filter(|word| !word.is_empty() && word.bytes().all(is_word));
+    let names = words.map(|word| word.rsplit("::").next().unwrap_or(word));
+    names.filter(|name| name.matches('_').count() >= 3).collect()
+}
+
+#[test]
+fn every_test_that_a_document_cites_is_there() {
+    let tests = tests();
+    for (document, is_due) in DOCUMENTS {
+        if !is_due && !Path::new(ROOT).join(document).exists() {
+            continue;
+        }
+        let text = read(document);
+        let missing: Vec<_> =
+            cited(&text).into_iter().filter(|name| !tests.contains(*name)).collect();
+        assert!(missing.is_empty(), "{document} cites tests that don't exist: {missing:#?}");
+    }
+}
+
+#[test]
+fn a_citation_is_told_from_other_code() {
+    let document = "`a_test_of_mine`, `module::another_test_of_mine` and `LEASE_SECONDS`, \
+                    `access_token`, `make test`, a_bare_name_here";
+    assert_eq!(cited(document), ["a_test_of_mine", "another_test_of_mine"]);
+    assert!(tests().contains("a_citation_is_told_from_other_code"));
+    assert!(cited(&read("docs/security.md")).len() > 50);
+}
