@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test dry-run load audit bench simulation
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench simulation
 .NOTPARALLEL:
 
 help:
@@ -35,6 +35,7 @@ test: setup format lint docs build size dry-run configure-test cargo-test ## Che
 
 format: ## Check the format of the code
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path tests/clients/matrix-sdk/Cargo.toml
 
 lint: ## Run clippy on what runs natively, then on what runs in the Worker
 	@scripts/setup wasm
@@ -61,6 +62,11 @@ configure-test: build ## Run the tests of what an admin runs
 cargo-test: export RUST_TEST_THREADS = 6
 cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
 	cargo test --locked --workspace
+
+clients: export MATRIX_SDK_CLIENT = $(CURDIR)/target/matrix-sdk/debug/matrix-sdk-client
+clients: setup build ## Run the tests of clients with matrix-sdk too, which compiles for minutes
+	cargo build --locked --manifest-path tests/clients/matrix-sdk/Cargo.toml --target-dir target/matrix-sdk
+	cargo test --locked --test clients
 
 load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), and check every answer
 	cargo run --locked --profile bench --package load -- $(or $(CONNECTIONS),200) $(or $(SECONDS),300)

@@ -14,6 +14,8 @@ locked_version() {
 WORKER_BUILD_VERSION=$(locked_version worker)
 WASM_BINDGEN_VERSION=$(locked_version wasm-bindgen)
 SYNAPSE_VERSION=$(sed -n 's/^VERSION = "\(.*\)"/\1/p' "$ROOT/scripts/synapse")
+MAUTRIX_REQUIREMENTS=$ROOT/tests/clients/mautrix/requirements.txt
+MAUTRIX_VERSION=$(sed -n 's/^mautrix==//p' "$MAUTRIX_REQUIREMENTS")
 
 CARGO_DENY_VERSION=0.20.2
 
@@ -21,6 +23,7 @@ WORKER_BUILD=$TOOLS/worker-build-$WORKER_BUILD_VERSION
 WASM_BINDGEN=$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION
 SYNAPSE=$TOOLS/synapse-$SYNAPSE_VERSION
 CARGO_DENY=$TOOLS/cargo-deny-$CARGO_DENY_VERSION
+MAUTRIX=$TOOLS/mautrix-$MAUTRIX_VERSION
 
 # Any of these will do for the tests in a browser (see tests/browser/seek.mjs).
 BROWSERS="chromium chromium-browser google-chrome"

@@ -6,10 +6,14 @@ import process from 'node:process';
 
 import { chromium } from 'playwright-core';
 
-// Starts one, with these arguments on top of ours. Returns `{ onPage(action, options), close() }`:
-// `action` gets a page of its own, with Playwright's options of a context.
-export async function launch(args = []) {
-  const site = http.createServer((_, response) => response.setHeader('Content-Type', 'text/html').end());
+// Starts one, with these arguments on top of ours. What the site has at which path is in `paths`, as
+// `{ headers, body }`; all else is an empty page. Returns `{ onPage(action, options), close() }`:
+// `action` gets a page of its own, with Playwright's options of a context, at `path`.
+export async function launch(args = [], paths = {}) {
+  const site = http.createServer(({ url }, response) => {
+    const { headers, body } = paths[url] ?? {};
+    response.writeHead(200, { 'Content-Type': 'text/html', ...headers }).end(body);
+  });
   await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
   const browser = await chromium.launch({
     executablePath: findBrowser(),
@@ -17,10 +21,11 @@ export async function launch(args = []) {
     args: ['--no-sandbox', '--disable-background-networking', ...args],
   });
   return {
-    async onPage(action, options) {
+    async onPage(action, { path = '/', ...options } = {}) {
       const page = await browser.newPage(options);
       try {
-        await page.goto(`http://127.0.0.1:${site.address().port}/`);
+        // To browsers this is another site than 127.0.0.1, and as safe as one with TLS.
+        await page.goto(`http://localhost:${site.address().port}${path}`);
         return await action(page);
       } finally {
         await page.close();

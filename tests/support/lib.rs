@@ -10,6 +10,7 @@ pub mod edge;
 pub mod http;
 pub mod noise;
 pub mod process;
+pub mod script;
 pub mod stores;
 pub mod synapse;
 pub mod time;

@@ -2,9 +2,9 @@
 //! has come.
 
 use std::net::TcpListener;
-use std::process::Command;
 
 use serde_json::Value;
+use test_support::script::tell;
 
 use crate::servers::start_edge;
 use crate::world::world;
@@ -74,21 +74,6 @@ fn an_uploads_progress_is_told_as_it_happens() {
         let ahead = number(&event["loaded"]).saturating_sub(number(&event["movedBytes"]));
         assert!(ahead < MAX_AHEAD_BYTES, "what was told was {ahead} bytes ahead: {event}");
     }
-}
-
-/// Runs a script of `tests/browser`, which prints JSON.
-fn tell(script: &str, arguments: &[&str]) -> Value {
-    let output = Command::new("node")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .arg(format!("tests/browser/{script}"))
-        .args(arguments)
-        .output()
-        .expect("node can't be started");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let told = String::from_utf8_lossy(&output.stdout);
-    println!("{told}");
-    serde_json::from_str(&told).expect("the script prints JSON")
 }
 
 fn text(value: &Value) -> &str {

@@ -1,11 +1,10 @@
 //! The status page: in front of a real Synapse, and in a real browser.
 
-use std::process::Command;
-
-use serde_json::{Value, json};
+use serde_json::json;
 use test_support::edge::{Edge, Layout};
 use test_support::http::Request;
 use test_support::process::free_port;
+use test_support::script::tell;
 
 use crate::ask::MEDIA_AUTHORITY;
 use crate::servers::start_edge;
@@ -42,14 +41,7 @@ fn the_page_is_readable_for_everyone_and_needs_no_script() {
         ("ADMIN_TOKEN", ADMIN_TOKEN),
     ];
     let _edge = Edge::start_as(Layout { tls_port: Some(port), ..Layout::default() }, &vars);
-    let output = Command::new("node")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["tests/browser/status.mjs", &format!("{media_url}/"), ADMIN_TOKEN])
-        .output()
-        .expect("node can't be started");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("status.mjs prints JSON");
+    let told = tell("status.mjs", &[&format!("{media_url}/"), ADMIN_TOKEN]);
 
     let views = told["views"].as_object().expect("the views are listed");
     assert_eq!(views.len(), 16, "four pages on four screens");
