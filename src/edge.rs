@@ -106,6 +106,8 @@ async fn answer(
 ) -> Result<web_sys::Response, JsValue> {
     let config = match &setup.config {
         Ok(config) => Rc::clone(config),
+        // Or no page could read what is to be mended.
+        Err(_) if request.method() == "OPTIONS" => return http::response(&preflight_reply(), None),
         Err(error) => return reject(recorder, &Rejection::Misconfigured(error.clone())),
     };
     let Some(head) = http::request_head(&request).map(Rc::new) else {
