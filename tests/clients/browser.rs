@@ -30,6 +30,16 @@ fn an_upload_tells_its_progress() {
 }
 
 #[test]
+fn an_application_is_told_that_the_edge_had_it() {
+    for told in told_by_browser() {
+        let reads = told.at("/file/reads").as_array().expect("reads are listed");
+        let last = reads.last().and_then(|read| read["cache"].as_str()).unwrap_or_default();
+        let word = if told.is_leased { "; hit" } else { "fwd-status=304" };
+        assert!(last.contains(word), "{}: {last}", told.name);
+    }
+}
+
+#[test]
 fn types_reach_the_reader() {
     for told in told_by_browser() {
         assert_eq!(told.text("/file/reads/0/type"), "video/mp4", "{}", told.name);

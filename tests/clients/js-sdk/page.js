@@ -146,7 +146,8 @@ async function told(response) {
   const { status, headers } = response;
   const body = await response.arrayBuffer();
   const { errcode } = status === 200 ? {} : JSON.parse(new TextDecoder().decode(body));
-  return { status, errcode, type: headers.get('Content-Type'), ...(await tell(body)) };
+  const [type, cache] = ['Content-Type', 'Cache-Status'].map((name) => headers.get(name));
+  return { status, errcode, type, cache, ...(await tell(body)) };
 }
 
 async function tell(body) {
