@@ -70,8 +70,10 @@ impl Target {
     /// What `fetch` would make of this target.
     pub fn fidelity(&self) -> Fidelity {
         let (path, query) = (self.path(), self.query().0);
-        // A replacement character stands for bytes that the runtime could not read as UTF-8.
-        if self.raw.contains(['#', '\u{fffd}'])
+        // A replacement character stands for bytes that the runtime could not read as UTF-8. Tabs
+        // and newlines are dropped wherever they stand, other controls and spaces at the end.
+        if self.raw.contains(['#', '\u{fffd}', '\t', '\n', '\r'])
+            || self.raw.ends_with(|c| c <= ' ')
             || path.contains('\\')
             || path.split('/').any(is_dot_segment)
         {
@@ -142,6 +144,13 @@ mod tests {
         for path in
             ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/%2e/b", "/a\\b", "/a#b", "/a?\u{fffd}"]
         {
+            assert_eq!(Target::new(path).fidelity(), Fidelity::Changed, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn letters_that_a_url_parser_drops_would_be_lost() {
+        for path in ["/a\tb", "/a\nb", "/a\rb", "/a?b\t", "/a ", "/a?b ", "/a\u{1}"] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Changed, "{path:?}");
         }
     }
