@@ -78,7 +78,7 @@ pub struct Config {
     pub origin_headers: Vec<OriginHeader>,
     /// `LOG_REQUESTS`: which requests get a line in the log.
     pub log_requests: LogRequests,
-    digest_key: Vec<u8>,
+    digest_key: DigestKey,
 }
 
 /// Which requests get a line in the log.
@@ -213,7 +213,7 @@ impl Config {
     /// What keys the digests that stand for access tokens: the deployment, with such secrets as it
     /// has. Two deployments give one token two names.
     pub fn digest_key(&self) -> &[u8] {
-        &self.digest_key
+        &self.digest_key.0
     }
 
     /// Whether there may be purges to hear of.
@@ -236,6 +236,16 @@ impl Config {
 impl fmt::Debug for OriginHeader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+/// What keys digests. It is made of secrets, and its `Debug` does not tell them.
+#[derive(Clone)]
+struct DigestKey(Vec<u8>);
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKey(…)")
     }
 }
 
@@ -321,12 +331,12 @@ fn digest_key(
     server_name: &ServerName,
     homeserver: &BaseUrl,
     origin_headers: &[OriginHeader],
-) -> Vec<u8> {
+) -> DigestKey {
     let mut key = format!("{server_name} {homeserver}").into_bytes();
     for header in origin_headers {
         key.extend(header.value.as_bytes());
     }
-    key
+    DigestKey(key)
 }
 
 /// A header out of a JSON member.

@@ -94,6 +94,18 @@ fn an_error_does_not_tell_a_secret() {
 }
 
 #[test]
+fn debug_output_tells_no_secret_neither_as_text_nor_as_numbers() {
+    let config = config(&[
+        ("ORIGIN_HEADERS", r#"{"x-secret":"hunter2"}"#),
+        ("ADMIN_TOKEN", "hunter2-hunter2-hunter2"),
+    ]);
+    let told = format!("{:?}", config.unwrap());
+    assert!(told.contains("x-secret"));
+    assert!(!told.contains("hunter2"));
+    assert!(!told.contains("104, 117, 110, 116, 101, 114, 50"));
+}
+
+#[test]
 fn the_homeservers_own_host_is_never_media_only() {
     let shared = config(&[("MEDIA_URL", "https://origin.example.com")]).unwrap();
     assert!(!shared.is_media_domain("origin.example.com"));
