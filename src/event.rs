@@ -126,12 +126,12 @@ impl Event {
     /// The origin was asked, took this long, and maybe answered.
     pub fn asked_origin(&mut self, method: &Method, answer: Option<&OriginHead>, waited_ms: u64) {
         self.origin.requests += 1;
-        self.origin.waited_ms += waited_ms;
+        self.origin.waited_ms = self.origin.waited_ms.saturating_add(waited_ms);
         self.origin_status = answer.map(|answer| answer.status.as_u16());
         // Either may tell the length of a body that does not come (RFC 9110 §8.6).
         let has_body = method != Method::HEAD && self.origin_status != Some(304);
         let length = answer.filter(|_| has_body).and_then(OriginHead::content_length);
-        self.origin.body_bytes += length.unwrap_or(0);
+        self.origin.body_bytes = self.origin.body_bytes.saturating_add(length.unwrap_or(0));
     }
 
     /// The answer, and its body's length if it has one that is known.

@@ -39,8 +39,8 @@ impl Tally {
         let Some(day) = self.0.last_mut() else { return };
         day.requests += 1;
         day.from_store += u64::from(event.outcome().is_from_store());
-        day.served_bytes += event.body_bytes();
-        day.origin_bytes += event.origin().body_bytes;
+        day.served_bytes = day.served_bytes.saturating_add(event.body_bytes());
+        day.origin_bytes = day.origin_bytes.saturating_add(event.origin().body_bytes);
     }
 
     /// The days, the oldest first.
@@ -76,6 +76,14 @@ mod tests {
         let [first, second] = tally.days() else { panic!("{tally:?}") };
         assert_eq!((first.requests, first.from_store, first.served_bytes), (2, 1, 5));
         assert_eq!(second.began_unix_secs, first.began_unix_secs + SECONDS_PER_DAY);
+    }
+
+    #[test]
+    fn a_length_beyond_all_numbers_breaks_no_sum() {
+        let mut tally = Tally::default();
+        tally.add(&hit(u64::MAX), NOON);
+        tally.add(&hit(5), NOON);
+        assert_eq!(tally.days()[0].served_bytes, u64::MAX);
     }
 
     #[test]

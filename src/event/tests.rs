@@ -94,6 +94,14 @@ fn bodies_that_do_not_come_weigh_nothing() {
 }
 
 #[test]
+fn lengths_beyond_all_numbers_break_no_sum() {
+    let mut event = asked(&Method::GET, 307, "18446744073709551615");
+    let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 5.into())]);
+    event.asked_origin(&Method::GET, Some(&OriginHead { status: StatusCode::OK, headers }), 2);
+    assert_eq!(event.origin().body_bytes, u64::MAX);
+}
+
+#[test]
 fn a_line_is_one_json_object() {
     let mut event = Event::default();
     event.routed(&Route::Unrecognized);
