@@ -98,7 +98,7 @@ impl Purges {
         self.0.retain(|purge| {
             now_unix_secs <= purge.at_unix_secs.saturating_add(config.cache_seconds)
         });
-        if self.0.len() > MAX_PURGES {
+        while self.0.len() > MAX_PURGES {
             let oldest: Vec<_> = self.0.drain(..MAX_PURGES / 2).collect();
             let at_unix_secs = oldest.iter().map(|purge| purge.at_unix_secs).max().unwrap_or(0);
             let everything = Scope::Everything.prefixes(config).into_iter();
@@ -289,6 +289,25 @@ mod tests {
         }
         let last = NOW + 3 * MAX_PURGES as u64;
         assert!(!purges.covers(&content("mxc://example.org/x"), last));
+    }
+
+    #[test]
+    fn two_full_lists_become_one_that_can_be_read() {
+        let config = config(&[]).unwrap();
+        let full = |server: &str| {
+            let mut purges = Purges::default();
+            for number in 0..MAX_PURGES {
+                let mxc = Mxc::parse(&format!("mxc://{server}/{number}")).unwrap();
+                purges.add(Scope::Media(mxc).prefixes(&config), NOW, &config);
+            }
+            purges
+        };
+        let mut both = full("example.org");
+        both.merge(full("example.net"));
+        both.forget(NOW, &config);
+        assert!(both.0.len() <= MAX_PURGES, "{}", both.0.len());
+        assert!(both.covers(&content("mxc://example.org/0"), NOW));
+        assert!(both.covers(&content("mxc://example.net/499"), NOW));
     }
 
     #[test]
