@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench simulation
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench simulation fuzz mutants
 .NOTPARALLEL:
 
 help:
@@ -78,6 +78,13 @@ audit: ## Check licences, sources and known vulnerabilities of what it is built 
 bench: build ## Measure side by side with Synapse, nginx and other Workers (QUICK=1: in 3 minutes)
 	@scripts/setup node synapse bench
 	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)
+
+fuzz: ## Play what strangers may send with libFuzzer, a minute each (TARGET=..., SECONDS=..., RUNS=...)
+	@scripts/fuzz $(TARGET)
+
+mutants: ## Change the core in every way that a test should notice, for hours (SHARD=0/20: some of it)
+	@scripts/setup mutants
+	scripts/mutants $(if $(SHARD),--shard $(SHARD))
 
 simulation: ## Play a day at fifty data centres, and write what came of it into docs/
 	cargo run --locked --profile bench --package simulation -- 1 docs

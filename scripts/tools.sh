@@ -19,11 +19,14 @@ MAUTRIX_VERSION=$(sed -n 's/^mautrix==//p' "$MAUTRIX_REQUIREMENTS")
 
 CARGO_DENY_VERSION=0.20.2
 
+CARGO_MUTANTS_VERSION=27.1.0
+
 WORKER_BUILD=$TOOLS/worker-build-$WORKER_BUILD_VERSION
 WASM_BINDGEN=$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION
 SYNAPSE=$TOOLS/synapse-$SYNAPSE_VERSION
 CARGO_DENY=$TOOLS/cargo-deny-$CARGO_DENY_VERSION
 MAUTRIX=$TOOLS/mautrix-$MAUTRIX_VERSION
+CARGO_MUTANTS=$TOOLS/cargo-mutants-$CARGO_MUTANTS_VERSION
 
 # Any of these will do for the tests in a browser (see tests/browser/seek.mjs).
 BROWSERS="chromium chromium-browser google-chrome"

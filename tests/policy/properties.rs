@@ -47,6 +47,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 
+use crate::random::Random;
 use crate::scenario::Scenario;
 
 /// How many random sequences a run plays, unless `POLICY_SEQUENCES` says otherwise.
@@ -64,7 +65,7 @@ fn no_sequence_of_events_breaks_a_promise() {
     match play(first, first + count) {
         Ok(answers) => println!("{answers} answers were right"),
         Err(seed) => {
-            let scenario = Scenario::new(seed).shortened();
+            let scenario = drawn(seed).shortened();
             let complaint = scenario.play().err().map(|failure| failure.complaint);
             panic!(
                 "Sequence {} fails; POLICY_SEED={seed} POLICY_SEQUENCES=1 plays it again.\n\
@@ -74,6 +75,10 @@ fn no_sequence_of_events_breaks_a_promise() {
             );
         }
     }
+}
+
+fn drawn(seed: u64) -> Scenario {
+    Scenario::new(&mut Random::new(seed))
 }
 
 /// Plays all seeds up to `end`: how many answers there were, or the first seed that fails.
@@ -86,7 +91,7 @@ fn play(first: u64, end: u64) -> Result<usize, u64> {
             if seed >= failed.load(Relaxed) {
                 break;
             }
-            match Scenario::new(seed).play() {
+            match drawn(seed).play() {
                 Ok(given) => drop(answers.fetch_add(given, Relaxed)),
                 Err(_) => drop(failed.fetch_min(seed, Relaxed)),
             }

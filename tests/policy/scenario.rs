@@ -1,5 +1,5 @@
-//! What happens in one run: a configuration, a homeserver, and a row of operations, all made from
-//! one seed before any of it is played.
+//! What happens in one run: a configuration, a homeserver, and a row of operations, all drawn
+//! before any of it is played.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,8 +72,7 @@ pub(crate) struct Failure {
 }
 
 impl Scenario {
-    pub(crate) fn new(seed: u64) -> Self {
-        let random = &mut Random::new(seed);
+    pub(crate) fn new(random: &mut Random) -> Self {
         let lease_seconds: u64 = random.pick(&[0, 0, 1, 4, 60]);
         let stale_seconds: u64 = random.pick(&[0, 0, 3, 600]);
         let is_pair = random.once_in(3);

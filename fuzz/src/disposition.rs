@@ -1,0 +1,31 @@
+//! `Content-Disposition`: any name goes into a header and comes out of it again.
+
+use matrix_media_edge::content_disposition::with_file_name;
+use percent_encoding::percent_decode_str;
+
+use crate::input::{is_plain, texts};
+
+/// The input's lines: the origin's field, and the file name.
+pub(crate) fn target(input: &[u8]) {
+    let Some([of_origin, name]) = texts(input) else { return };
+    let field = with_file_name(Some(of_origin), name);
+    assert!(is_plain(&field), "{field:?}");
+    let (kind, parameter) = field.split_once("; ").expect("a type and a name");
+    let origins_kind = of_origin.split(';').next().unwrap_or_default().trim();
+    let is_inline = origins_kind.eq_ignore_ascii_case("inline");
+    assert_eq!(kind, if is_inline { "inline" } else { "attachment" });
+    assert_eq!(read(parameter), name);
+}
+
+/// RFC 6266 §4.3 and RFC 8187 §3.2: a token, or bytes of UTF-8 with escapes.
+fn read(parameter: &str) -> String {
+    if let Some(token) = parameter.strip_prefix("filename=") {
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&b);
+        assert!(!token.is_empty() && token.bytes().all(is_token), "{token:?} is no token");
+        return token.to_owned();
+    }
+    let escaped = parameter.strip_prefix("filename*=utf-8''").expect("a name in UTF-8");
+    let is_attr_char = |b: u8| b.is_ascii_alphanumeric() || b"!#$&+-.^_`|~%".contains(&b);
+    assert!(escaped.bytes().all(is_attr_char), "{escaped:?} has letters that must be escaped");
+    percent_decode_str(escaped).decode_utf8().expect("UTF-8").into_owned()
+}

@@ -1,0 +1,47 @@
+//! Leases: a record counts under its own name, and for no longer than it may.
+
+use matrix_media_edge::access_token::{AccessToken, TokenDigest};
+use matrix_media_edge::ids::Mxc;
+use matrix_media_edge::lease::{LeaseKeys, parse_record, write_record};
+use matrix_media_edge::lease_policy::{LeasePolicy, LeaseScope};
+use matrix_media_edge::route::Door;
+
+use crate::input::texts;
+
+/// The input's lines: now, the seconds of a lease and of the stale window, two tokens, and a
+/// record.
+pub(crate) fn target(input: &[u8]) {
+    let Some([now, seconds, stale, token, other, record]) = texts(input) else { return };
+    let number = |text: &str| text.parse().unwrap_or(60);
+    let scope = if token.len() % 2 == 0 { LeaseScope::Token } else { LeaseScope::TokenAndMedia };
+    let policy = LeasePolicy {
+        lease_seconds: number(seconds),
+        scope,
+        stale_if_error_seconds: number(stale),
+    };
+    let media = Mxc::parse("mxc://example.com/abc").expect("an mxc URI");
+    let digest = |text| AccessToken::parse(text).map(|token| TokenDigest::new(b"key", &token));
+    let keys = LeaseKeys::new(policy, Door::Client, digest(token).as_ref(), &media);
+    let others = LeaseKeys::new(policy, Door::Client, digest(other).as_ref(), &media);
+    assert_eq!(keys.credential == others.credential, digest(token) == digest(other));
+    let legacy = LeaseKeys::new(policy, Door::Legacy, digest(token).as_ref(), &media);
+    assert!(legacy.media != keys.media, "doors share nothing");
+    assert!(legacy.credential.is_none() || legacy.credential != keys.credential);
+
+    let Some(confirmed) = parse_record(record, &keys.media) else { return };
+    let written = write_record(&keys.media, confirmed);
+    assert_eq!(parse_record(&written, &keys.media), Some(confirmed));
+    assert_eq!(parse_record(&written, &legacy.media), None, "another door's");
+    lasts_as_long_as_it_may(policy, confirmed, number(now));
+}
+
+fn lasts_as_long_as_it_may(policy: LeasePolicy, confirmed: u64, now: u64) {
+    let age = i128::from(now) - i128::from(confirmed);
+    let is_within = |seconds: u64| (0..i128::from(seconds)).contains(&age);
+    assert_eq!(policy.is_alive(confirmed, now), is_within(policy.lease_seconds));
+    let is_in_window = policy.is_within_stale_window(confirmed, now);
+    assert_eq!(is_in_window, is_within(policy.stale_if_error_seconds));
+    let counts = policy.is_alive(confirmed, now) || is_in_window;
+    assert!(!counts || is_within(policy.retention_seconds()), "it is kept as long as it counts");
+    assert!(!counts || policy.is_remembering());
+}

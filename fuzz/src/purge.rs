@@ -1,0 +1,94 @@
+//! Purges: a request covers what it names and nothing else, and no list loses a purge.
+
+use matrix_media_edge::cache_key::{CacheKey, Subject};
+use matrix_media_edge::ids::{MediaId, Mxc, ServerName};
+use matrix_media_edge::purge::{Purges, Scope};
+use matrix_media_edge::route::{Door, Representation};
+use serde_json::Value;
+
+use crate::input::{CONFIG, texts};
+use crate::json::read_shallow;
+
+const NOW: u64 = 1_700_000_000;
+const MAX_PURGES: usize = 500;
+
+/// The input's lines: a request, how many other purges there are, and a list that was found.
+pub(crate) fn target(input: &[u8]) {
+    let Some([request, others, list]) = texts(input) else { return };
+    let scope = Scope::parse(request);
+    assert_eq!(scope, read_shallow(request).and_then(|value| named(&value)), "{request}");
+    let found = Purges::parse(list);
+    if let Some(found) = &found {
+        assert_eq!(Purges::parse(&found.to_text()).as_ref(), Some(found), "it is read back");
+    }
+    let Some(scope) = scope else { return };
+    covers_what_it_names(&scope);
+    let others = others.parse().unwrap_or(0_u64).min(2 * MAX_PURGES as u64);
+    is_never_lost(&scope, found.unwrap_or_default(), others);
+}
+
+fn named(request: &Value) -> Option<Scope> {
+    let (name, value) = request.as_object().filter(|all| all.len() == 1)?.iter().next()?;
+    match name.as_str() {
+        "mxc" => Mxc::parse(value.as_str()?).map(Scope::Media),
+        "server_name" => ServerName::parse(value.as_str()?).map(Scope::Server),
+        "everything" if value == true => Some(Scope::Everything),
+        _ => None,
+    }
+}
+
+fn content(uri: &str) -> CacheKey {
+    CacheKey::new(Subject::Media(&Mxc::parse(uri).expect("an mxc URI"), Representation::Content))
+}
+
+fn covers_what_it_names(scope: &Scope) {
+    let purges = purged(scope);
+    let (server_name, media_id) = match scope {
+        Scope::Media(mxc) => (mxc.server_name.as_str(), mxc.media_id.as_str()),
+        Scope::Server(server_name) => (server_name.as_str(), "abc"),
+        Scope::Everything => ("example.org", "abc"),
+    };
+    assert!(purges.covers(&content(&format!("mxc://{server_name}/{media_id}")), NOW));
+    assert!(!purges.covers(&content(&format!("mxc://{server_name}/{media_id}")), NOW + 1));
+    let is_everything = *scope == Scope::Everything;
+    let stranger =
+        content(&format!("mxc://not.{}/{media_id}", server_name.trim_matches(['[', ']'])));
+    assert_eq!(purges.covers(&stranger, NOW), is_everything);
+    let sibling = content(&format!("mxc://{server_name}/-{}", &media_id[1..]));
+    let is_named = matches!(scope, Scope::Media(_)) && !media_id.starts_with('-');
+    assert_eq!(purges.covers(&sibling, NOW), !is_named);
+    let media_id = MediaId::parse(media_id).expect("a media ID");
+    let to_servers = CacheKey::new(Subject::Federation(&media_id, Representation::Content));
+    let is_ours = server_name == CONFIG.server_name.as_str();
+    assert_eq!(purges.covers(&to_servers, NOW), is_ours || is_everything);
+    if let Scope::Media(mxc) = scope {
+        let lease = CacheKey::new(Subject::MediaLease(Door::Client, mxc));
+        assert!(!purges.covers(&lease, NOW));
+    }
+}
+
+fn is_never_lost(scope: &Scope, found: Purges, others: u64) {
+    let purges = purged(scope);
+    let line = |number| format!("\n{NOW} v1/media/example.org/{number}/");
+    let text: String = ["1".to_owned()].into_iter().chain((0..others).map(line)).collect();
+    let mut list = Purges::parse(&text).expect("a list");
+    list.merge(found);
+    list.merge(purges.clone());
+    let merged = list.clone();
+    list.merge(purges);
+    assert_eq!(list, merged, "what is known is no news");
+    list.forget(NOW, &CONFIG);
+    let count = list.to_text().lines().count() - 1;
+    assert!(count <= MAX_PURGES, "{count} purges");
+    let read = Purges::parse(&list.to_text()).expect("a list");
+    if let Scope::Media(mxc) = scope {
+        let key = CacheKey::new(Subject::Media(mxc, Representation::Content));
+        assert!(read.covers(&key, NOW));
+    }
+}
+
+fn purged(scope: &Scope) -> Purges {
+    let mut purges = Purges::default();
+    purges.add(scope.prefixes(&CONFIG), NOW, &CONFIG);
+    purges
+}

@@ -1,0 +1,49 @@
+//! Redirects: what is followed leads where every reader of URLs takes it to, and nowhere unsafe.
+
+use http::StatusCode;
+use http::header::LOCATION;
+use matrix_media_edge::redirect;
+use matrix_media_edge::request::OriginHead;
+use url::Url;
+
+use crate::input::{headers, texts};
+use crate::names;
+
+/// The input's lines: the path that was asked, and `Location`.
+pub(crate) fn target(input: &[u8]) {
+    let Some([path, location]) = texts(input) else { return };
+    let from = format!("https://origin.example.com/{path}");
+    let head = OriginHead {
+        status: StatusCode::TEMPORARY_REDIRECT,
+        headers: headers(&[(LOCATION, location.as_bytes())]),
+    };
+    let Some(target) = redirect::target(&from, &head) else { return };
+    let start = target.find("://").expect("a scheme") + "://".len();
+    let end = target[start..].find(['/', '?', '#']).map_or(target.len(), |end| start + end);
+    names::base_url(&target[..end]);
+    // A host that isn't one, such as `1.2.3.4.5`, is for `fetch` to fail on.
+    let Ok(read) = Url::parse(&target) else { return };
+    let origin = Url::parse(&target[..end]).expect("a host").origin();
+    assert_eq!(read.origin(), origin, "{target} is taken for {read}");
+    assert!(read.username().is_empty() && read.password().is_none(), "{target}");
+    assert!(read.scheme() == "https" || is_near(&read), "{target}");
+    // Letters that no URL has are read in many ways.
+    let is_url = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if let (true, Ok(from)) = (is_url(location) && is_url(path), Url::parse(&from)) {
+        assert_eq!(read, from.join(location).expect("a URL"), "{location}");
+    }
+}
+
+fn is_near(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
+        Some(url::Host::Ipv6(address)) => {
+            let mapped = address.to_ipv4_mapped();
+            address.is_loopback()
+                || address.is_unique_local()
+                || mapped.is_some_and(|v4| v4.is_loopback() || v4.is_private())
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,59 @@
+//! The status: whatever the homeserver answers, what is told is JSON, and no stranger learns of it.
+
+use http::StatusCode;
+use http::header::HeaderName;
+use matrix_media_edge::request::{OriginError, OriginHead};
+use matrix_media_edge::route::Document;
+use matrix_media_edge::status::{Heard, Level, Probe, Status, judge_probe};
+use serde_json::Value;
+
+use crate::input::{CONFIG, headers, is_plain, texts};
+
+const NOW: u64 = 1_700_000_000;
+
+const PROBES: [Probe; 5] = [
+    Probe::Versions,
+    Probe::Keys,
+    Probe::Media,
+    Probe::WellKnown(Document::Client),
+    Probe::WellKnown(Document::Server),
+];
+
+/// The input's lines: the status, the homeserver's time in seconds, what stands in `cf-mitigated`,
+/// and the body.
+pub(crate) fn target(input: &[u8]) {
+    let Some([status, date, mitigated, body]) = texts(input) else { return };
+    let challenge = HeaderName::from_static("cf-mitigated");
+    let answer = StatusCode::from_bytes(status.as_bytes()).map_err(|_| OriginError::TimedOut).map(
+        |status| Heard {
+            head: OriginHead { status, headers: headers(&[(challenge, mitigated.as_bytes())]) },
+            is_for_browsers: date.is_empty(),
+            body: body.to_owned(),
+            waited_ms: 12,
+            date_unix_secs: date.parse().ok(),
+        },
+    );
+    let judge = |probe: &Probe| judge_probe(*probe, &answer, &CONFIG, NOW);
+    let findings: Vec<_> = PROBES.iter().flat_map(judge).collect();
+    for finding in &findings {
+        assert_eq!(finding.level == Level::Good, finding.cure.is_none(), "{finding:?}");
+        let is_sentence = is_plain(&finding.found) && finding.found.len() < 80;
+        assert!(is_sentence && !finding.found.contains(['"', '<', '{', '=']), "{finding:?}");
+    }
+    let status = Status::new(&findings, NOW);
+    assert_eq!(Status::parse(&status.to_text()).as_ref(), Some(&status));
+    let detailed: Value =
+        serde_json::from_str(&status.detailed_json(&CONFIG, &[])).expect("JSON for the admin");
+    let told = detailed["checks"].as_array().expect("checks");
+    assert!(told.iter().map(|check| &check["found"]).eq(findings.iter().map(|f| &f.found)));
+    let public: Value = serde_json::from_str(&status.public_json(&CONFIG)).expect("JSON for all");
+    let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
+    assert_eq!(
+        (&public["ok"], public.as_object().map(|all| all.len())),
+        (&(!is_bad).into(), Some(3))
+    );
+
+    if let Some(kept) = Status::parse(body) {
+        assert_eq!(Status::parse(&kept.to_text()), Some(kept), "it is read back");
+    }
+}

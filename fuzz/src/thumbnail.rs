@@ -1,0 +1,68 @@
+//! Thumbnail parameters: equal asks share a name, and a name says all that was asked.
+
+use matrix_media_edge::target::Target;
+use matrix_media_edge::thumbnail::ThumbnailSpec;
+use url::form_urlencoded;
+
+/// The input is a query.
+pub(crate) fn target(input: &[u8]) {
+    let Ok(query) = std::str::from_utf8(input) else { return };
+    let spec = read(query);
+    assert_eq!(read(&format!("{query}&timeout_ms=5")), spec, "whatever else is asked");
+    // Homeservers separate at `;` too, other readers of forms don't; nor do fragments go on a wire.
+    if !query.contains([';', '#', '\u{fffd}']) {
+        assert_eq!(spec.map(|spec| spec.to_string()), expected_name(query));
+    }
+    let Some(spec) = spec else { return };
+    assert_eq!(read(&query_of(&spec.to_string())), Some(spec), "the name says all");
+    let again = format!("{query}&width=1&height=2&method=crop&animated=true");
+    let has_animated = pairs(query).iter().any(|(name, _)| name == "animated");
+    let has_method = pairs(query).iter().any(|(name, _)| name == "method");
+    if has_animated && has_method && !query.contains(';') {
+        assert_eq!(read(&again), Some(spec), "the first of duplicates counts");
+    }
+}
+
+fn read(query: &str) -> Option<ThumbnailSpec> {
+    ThumbnailSpec::parse(Target::new(&format!("/?{query}")).query())
+}
+
+fn pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// By the URL standard's reading of forms.
+fn expected_name(query: &str) -> Option<String> {
+    let pairs = pairs(query);
+    let first = |wanted| pairs.iter().find(|(name, _)| name == wanted).map(|(_, v)| v.as_str());
+    let dimension = |name| {
+        let digits = first(name)?;
+        let is_plain =
+            (1..=5).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
+        is_plain.then(|| digits.parse::<u32>().expect("five digits"))
+    };
+    let method = match first("method").unwrap_or("scale").to_ascii_lowercase().as_str() {
+        method @ ("scale" | "crop") => method.to_owned(),
+        _ => return None,
+    };
+    let animated = match first("animated") {
+        None => "",
+        Some("true") => "-animated",
+        Some("false") => "-still",
+        Some(_) => return None,
+    };
+    Some(format!("{}x{}-{method}{animated}", dimension("width")?, dimension("height")?))
+}
+
+/// The query that a name stands for.
+fn query_of(name: &str) -> String {
+    let mut parts = name.split('-');
+    let (width, height) = parts.next().and_then(|size| size.split_once('x')).expect("a size");
+    let method = parts.next().expect("a method");
+    let animated = match parts.next() {
+        None => "",
+        Some("animated") => "&animated=true",
+        Some(_) => "&animated=false",
+    };
+    format!("width={width}&height={height}&method={method}{animated}")
+}

@@ -1,0 +1,101 @@
+//! Well-known documents: the media server is added, and nothing else is changed.
+
+use http::StatusCode;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use matrix_media_edge::request::{OriginError, OriginHead, ReplyHead};
+use matrix_media_edge::route::Document;
+use matrix_media_edge::well_known::{
+    CopyChange, Fetched, KeptDocument, WellKnownReply, decide, fresh_reply,
+};
+
+use crate::input::{CONFIG, headers, lines};
+use crate::json::{Members, read_shallow};
+
+const FIELDS: [&str; 2] = ["m.media_server", "com.beeper.msc3859.m.media_server"];
+const NOW: u64 = 1_700_000_000;
+
+/// The input's lines: the status, the host's `Cache-Control`, what is kept beside the last good
+/// copy, and the body.
+pub(crate) fn target(input: &[u8]) {
+    let [status, cache_control, meta, body] = lines(input);
+    let status = StatusCode::from_bytes(status).unwrap_or(StatusCode::OK);
+    let origin = OriginHead { status, headers: headers(&[(CACHE_CONTROL, cache_control)]) };
+    let meta = std::str::from_utf8(meta).unwrap_or_default();
+    let kept = KeptDocument::parse(meta, b"{\"kept\":1}".to_vec());
+    for document in [Document::Client, Document::Server] {
+        answered(document, &origin, body, kept.as_ref());
+        failed(document, kept.as_ref());
+        if let Some(kept) = &kept {
+            let is_fresh = fresh_reply(document, kept, &CONFIG, NOW).is_some();
+            assert_eq!(is_fresh, NOW < kept.fresh_until_unix_secs);
+        }
+    }
+}
+
+fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&KeptDocument>) {
+    let text = std::str::from_utf8(body).ok();
+    let fetched = Fetched::Whole(origin.clone(), body.to_vec());
+    let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
+    match (reply, change) {
+        (WellKnownReply::Document(head, added), change) if origin.status == StatusCode::OK => {
+            is_sent_as_json(document, &head);
+            let text = text.expect("a text that is sent");
+            only_ours_is_added(text, &added);
+            let CopyChange::Store(kept) = change else { panic!("a good copy is kept") };
+            assert_eq!(kept.text, text);
+            is_read_back(&kept);
+        }
+        (WellKnownReply::Document(head, added), CopyChange::Keep) => {
+            assert!(origin.status.is_server_error() && kept.is_some(), "{}", origin.status);
+            is_sent_as_json(document, &head);
+            only_ours_is_added("{\"kept\":1}", &added);
+        }
+        (WellKnownReply::Untouched(head), change) => {
+            assert_eq!(head.status, origin.status);
+            assert_eq!(head.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            let is_gone = origin.status == StatusCode::NOT_FOUND;
+            assert_eq!(change, if is_gone { CopyChange::Remove } else { CopyChange::Keep });
+            let is_object = text.and_then(read_shallow).is_some_and(|value| value.is_object());
+            assert!(origin.status != StatusCode::OK || !is_object, "a document is added to");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failed(document: Document, kept: Option<&KeptDocument>) {
+    let fetched = Fetched::Failed(OriginError::Unreachable);
+    let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
+    assert_eq!(change, CopyChange::Keep);
+    assert_eq!(kept.is_some(), matches!(reply, WellKnownReply::Document(..)));
+}
+
+fn is_sent_as_json(document: Document, head: &ReplyHead) {
+    assert_eq!((head.status, head.headers.len()), (StatusCode::OK, 6));
+    let field = head.headers[CACHE_CONTROL].to_str().expect("ASCII");
+    if document == Document::Server {
+        let age = field.strip_prefix("public, max-age=").and_then(|age| age.parse().ok());
+        assert!(age.is_some_and(|age: u64| (300..=172_800).contains(&age)), "{field}");
+    }
+}
+
+fn only_ours_is_added(text: &str, added: &str) {
+    let (before, after) = (Members::read(text), Members::read(added));
+    let (before, after) = (before.expect("an object"), after.expect("an object"));
+    let (before, after) = (before.texts(), after.texts());
+    if before.iter().any(|(name, _)| FIELDS.contains(name)) {
+        return assert_eq!(text, added, "who names a server already keeps its own");
+    }
+    assert_eq!(after[..before.len()], before[..]);
+    assert!(after[before.len()..].iter().map(|(name, _)| *name).eq(FIELDS));
+    let common = text.bytes().zip(added.bytes()).take_while(|(a, b)| a == b).count();
+    assert!(added.ends_with(&text[common..]), "not a byte more is changed");
+}
+
+fn is_read_back(kept: &KeptDocument) {
+    assert!((NOW..=NOW + 3600).contains(&kept.fresh_until_unix_secs));
+    let meta = kept.meta();
+    let again = KeptDocument::parse(meta.to_str().expect("ASCII"), kept.text.clone().into());
+    // An empty field says nothing.
+    let cache_control = kept.cache_control.clone().filter(|field| !field.is_empty());
+    assert_eq!(again, Some(KeptDocument { cache_control, ..kept.clone() }));
+}
