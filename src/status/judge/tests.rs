@@ -1,0 +1,181 @@
+use super::*;
+use crate::config::tests::config;
+use crate::request::OriginHead;
+use crate::status::Level;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const NOW: u64 = 1_700_000_000;
+const VERSIONS: &str = r#"{"versions":["r0.6.1","v1.1","v1.12"]}"#;
+
+fn heard(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Answer {
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+    let status = StatusCode::from_u16(status).unwrap();
+    Ok(Heard {
+        is_for_browsers: headers.contains_key("access-control-allow-origin"),
+        head: OriginHead { status, headers },
+        body: body.to_owned(),
+        waited_ms: 12,
+        date_unix_secs: Some(NOW - 3),
+    })
+}
+
+fn level(probe: Probe, answer: &Answer, check: Check) -> Level {
+    let findings = judge_probe(probe, answer, &config(&[]).unwrap(), NOW);
+    let finding = findings.iter().find(|finding| finding.check == check).unwrap();
+    assert_eq!(finding.level == Level::Good, finding.cure.is_none(), "{finding:?}");
+    finding.level
+}
+
+fn versions(answer: &Answer, check: Check) -> Level {
+    level(Probe::Versions, answer, check)
+}
+
+#[test]
+fn a_homeserver_that_answers_is_good_and_any_other_is_bad() {
+    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::Homeserver), Level::Good);
+    for answer in [
+        heard(200, "<html>", &[]),
+        heard(502, "{}", &[]),
+        heard(508, "{}", &[]),
+        Err(OriginError::TimedOut),
+        Err(OriginError::Unreachable),
+    ] {
+        assert_eq!(versions(&answer, Check::Homeserver), Level::Bad, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_wall_against_bots_is_found() {
+    let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
+    assert_eq!(versions(&wall, Check::BotWall), Level::Bad);
+    assert_eq!(level(Probe::Keys, &wall, Check::Federation), Level::Bad);
+    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::BotWall), Level::Good);
+}
+
+#[test]
+fn authenticated_media_is_told_by_version_or_by_name() {
+    for (body, expected) in [
+        (VERSIONS, Level::Good),
+        (r#"{"versions":["v1.10"]}"#, Level::Bad),
+        (
+            r#"{"versions":["v1.10"],"unstable_features":{"org.matrix.msc3916.stable":true}}"#,
+            Level::Good,
+        ),
+        ("{}", Level::Bad),
+    ] {
+        let answer = heard(200, body, &[]);
+        assert_eq!(versions(&answer, Check::AuthenticatedMedia), expected, "{body}");
+    }
+}
+
+#[test]
+fn clocks_may_differ_by_half_a_minute() {
+    for (date, expected) in [
+        (Some(NOW), Level::Good),
+        (Some(NOW - 30), Level::Good),
+        (Some(NOW + 31), Level::Bad),
+        (None, Level::Unsure),
+    ] {
+        let answer = heard(200, VERSIONS, &[]).map(|heard| Heard { date_unix_secs: date, ..heard });
+        assert_eq!(versions(&answer, Check::Clock), expected, "{date:?}");
+    }
+}
+
+#[test]
+fn strangers_are_to_be_refused() {
+    for (status, expected) in
+        [(401, Level::Good), (404, Level::Unsure), (200, Level::Bad), (500, Level::Bad)]
+    {
+        let answer = heard(status, "{}", &[]);
+        assert_eq!(level(Probe::Media, &answer, Check::AnonymousReads), expected, "{status}");
+    }
+}
+
+#[test]
+fn keys_are_to_be_read() {
+    for (status, body, expected) in
+        [(200, "{}", Level::Good), (404, "{}", Level::Unsure), (200, "x", Level::Bad)]
+    {
+        let answer = heard(status, body, &[]);
+        assert_eq!(level(Probe::Keys, &answer, Check::Federation), expected, "{status}");
+    }
+}
+
+#[test]
+fn well_known_is_to_name_this_media_domain_to_everyone() {
+    const OURS: &str = r#"{"m.media_server":{"base_url":"https://media.example.com"},
+        "com.beeper.msc3859.m.media_server":{"base_url":"https://media.example.com"}}"#;
+    let cors = [("access-control-allow-origin", "*")];
+    let client = Probe::WellKnown(Document::Client);
+    for (answer, expected) in [
+        (heard(200, OURS, &cors), Level::Good),
+        (heard(200, OURS, &[]), Level::Bad),
+        (heard(200, "{}", &cors), Level::Unsure),
+        (heard(200, &OURS.replace("media.example", "other.example"), &cors), Level::Unsure),
+        (heard(404, "", &[]), Level::Unsure),
+        (heard(500, "", &cors), Level::Bad),
+        (heard(200, "<html>", &cors), Level::Bad),
+        (Err(OriginError::Unreachable), Level::Bad),
+    ] {
+        assert_eq!(level(client, &answer, Check::WellKnownClient), expected, "{answer:?}");
+    }
+    let server = heard(
+        200,
+        r#"{"m.media_server":"media.example.com:443",
+            "com.beeper.msc3859.m.media_server":"media.example.com:443"}"#,
+        &[],
+    );
+    let probe = Probe::WellKnown(Document::Server);
+    assert_eq!(level(probe, &server, Check::WellKnownServer), Level::Good);
+}
+
+#[test]
+fn what_came_instead_is_told() {
+    let found = |answer: &Answer| {
+        let findings = judge_probe(Probe::Keys, answer, &config(&[]).unwrap(), NOW);
+        findings[0].found.clone()
+    };
+    for (answer, expected) in [
+        (heard(200, "<html>", &[]), "The answer is not a JSON object."),
+        (heard(502, "{}", &[]), "The answer was 502."),
+        (Err(OriginError::TimedOut), "There was no answer in time."),
+        (Err(OriginError::Unreachable), "It could not be reached."),
+    ] {
+        assert_eq!(found(&answer), expected);
+    }
+}
+
+#[test]
+fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
+    let findings = |status| {
+        let answer = heard(status, "{}", &[]);
+        judge_probe(Probe::Versions, &answer, &config(&[]).unwrap(), NOW)
+    };
+    assert_eq!(findings(508)[0].cure, Some(LOOPS));
+    assert_eq!(findings(502)[0].cure, Some(REACH));
+}
+
+#[test]
+fn memory_is_told_in_mebibytes() {
+    let found = |mib| {
+        let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
+        let findings = judge_tiers(&config, true, None);
+        findings.into_iter().find(|finding| finding.check == Check::Memory).unwrap().found
+    };
+    assert_eq!(found("48"), "It holds up to 48 MiB an isolate.");
+    assert_eq!(found("0"), "It is turned off.");
+}
+
+#[test]
+fn tiers_are_good_when_they_store() {
+    let config = config(&[]).unwrap();
+    let bad = |pop, bucket| {
+        let findings = judge_tiers(&config, pop, bucket);
+        findings.into_iter().filter(|finding| finding.level == Level::Bad).count()
+    };
+    assert_eq!((bad(true, None), bad(true, Some(true))), (0, 0));
+    assert_eq!((bad(false, None), bad(true, Some(false))), (1, 1));
+}
