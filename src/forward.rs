@@ -79,3 +79,78 @@ pub fn passthrough_request(
         patience: Patience::Client,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+    use crate::route::BypassReason;
+    use crate::target::Target;
+    use http::{HeaderMap, Method};
+
+    const CLIENT: Endpoint = Endpoint { door: Door::Client, reason: BypassReason::Unusual };
+
+    fn head(method: Method) -> RequestHead {
+        RequestHead {
+            method,
+            scheme: "https".to_owned(),
+            authority: "example.com".to_owned(),
+            target: Target::new("/a//b?c='d"),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_passes_through_is_asked_of_its_own_server_as_it_came() {
+        let config = config(&[]).unwrap();
+        let head = head(Method::DELETE);
+        for (upstream, url, is_for_homeserver) in [
+            (Upstream::Homeserver, "https://origin.example.com/a//b?c='d", true),
+            (Upstream::WellKnown, "https://example.com/a//b?c='d", false),
+        ] {
+            let request = passthrough_request(&head, upstream, &config);
+            assert_eq!((request.method, &*request.url), (Method::DELETE, url));
+            assert_eq!(request.is_for_homeserver, is_for_homeserver, "its secrets are its own");
+            assert_eq!((request.keep, request.patience), (Keep::Most, Patience::Client));
+        }
+    }
+
+    #[test]
+    fn a_website_on_the_homeserver_may_have_the_homeservers_secrets() {
+        let config = config(&[("WELL_KNOWN_URL", "https://origin.example.com")]).unwrap();
+        let request = passthrough_request(&head(Method::GET), Upstream::WellKnown, &config);
+        assert!(request.is_for_homeserver);
+    }
+
+    #[test]
+    fn who_sends_a_body_is_waited_for() {
+        let patience = |method| media_request(&head(method), &config(&[]).unwrap()).patience;
+        assert_eq!(patience(Method::POST), Patience::Client);
+        assert_eq!(patience(Method::GET), ORIGIN_PATIENCE);
+    }
+
+    #[test]
+    fn clients_get_what_browsers_need_and_servers_what_was_sent() {
+        let reply = |method, door, status| {
+            let origin = OriginHead { status, headers: HeaderMap::new() };
+            media_reply(&head(method), Endpoint { door, ..CLIENT }, &origin).headers
+        };
+        let has = |headers: &HeaderMap| {
+            ["access-control-allow-origin", "content-security-policy"]
+                .map(|name| headers.contains_key(name))
+        };
+        let (ok, gone) = (StatusCode::OK, StatusCode::NOT_FOUND);
+        assert_eq!(has(&reply(Method::GET, Door::Client, ok)), [true, true]);
+        assert_eq!(has(&reply(Method::GET, Door::Client, gone)), [true, false]);
+        assert_eq!(has(&reply(Method::POST, Door::Other, ok)), [true, false]);
+        assert_eq!(has(&reply(Method::GET, Door::Federation, ok)), [false, false]);
+    }
+
+    #[test]
+    fn no_answer_is_an_error_that_says_why_the_cache_was_not_asked() {
+        let (head, text) = media_failure(CLIENT, OriginError::TimedOut);
+        assert_eq!(head.status, StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(head.headers["cache-status"], "matrix-media-edge; fwd=bypass; detail=unusual");
+        assert!(text.contains("M_UNKNOWN"), "{text}");
+    }
+}

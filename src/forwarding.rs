@@ -58,4 +58,17 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "203.0.113.7");
         assert_eq!(headers["x-forwarded-proto"], "https");
     }
+
+    #[test]
+    fn the_origin_knows_us_again() {
+        let headers = forwarding_headers(&head(&[]), &config(&[]).unwrap());
+        assert_eq!(headers["x-matrix-media-edge"], "example.com");
+    }
+
+    #[test]
+    fn bytes_are_asked_for_as_they_are() {
+        let mut headers = HeaderMap::new();
+        ask_for_identity(&mut headers);
+        assert_eq!(headers["accept-encoding"], "identity");
+    }
 }

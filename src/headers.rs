@@ -249,6 +249,7 @@ mod tests {
             "cf-ray",
             "cf-connecting-ip",
             "true-client-ip",
+            "x-matrix-media-edge",
         ] {
             assert!(!Keep::Most.admits(name), "{name}");
         }
@@ -259,6 +260,26 @@ mod tests {
         assert!(is_named_by_connection("keep-alive, X-Hop", "x-hop"));
         assert!(!is_named_by_connection("keep-alive", "x-hop"));
         assert!(!is_named_by_connection("Upgrade", "upgrade"));
+    }
+
+    #[test]
+    fn an_admin_sets_no_header_that_is_the_runtimes() {
+        assert!(is_settable("cf-access-client-id"));
+        for name in ["host", "connection", "content-length", "transfer-encoding"] {
+            assert!(!is_settable(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn cookies_and_what_is_not_listed_reach_no_client() {
+        let sent = ["content-type", "etag", "set-cookie", "cf-mitigated", "server", "x-anything"];
+        let origin: HeaderMap = sent
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("a")))
+            .into_iter()
+            .collect();
+        let reached = to_client(&origin);
+        assert_eq!(reached.len(), 2);
+        assert!(reached.contains_key("content-type") && reached.contains_key("etag"));
     }
 
     #[test]

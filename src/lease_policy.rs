@@ -90,6 +90,17 @@ mod tests {
     }
 
     #[test]
+    fn a_yes_is_remembered_while_it_may_count_for_anything() {
+        let kept = |lease_seconds, stale_if_error_seconds| {
+            let policy = LeasePolicy { lease_seconds, stale_if_error_seconds, ..POLICY };
+            (policy.is_remembering(), policy.retention_seconds())
+        };
+        assert_eq!(kept(0, 0), (false, 0));
+        assert_eq!((kept(60, 0), kept(0, 600)), ((true, 60), (true, 600)));
+        assert_eq!((kept(60, 600), kept(600, 60)), ((true, 600), (true, 600)));
+    }
+
+    #[test]
     fn a_lease_is_old_in_its_last_quarter() {
         assert!(!POLICY.is_old(100, 144));
         assert!(POLICY.is_old(100, 145));

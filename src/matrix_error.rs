@@ -219,6 +219,39 @@ mod tests {
     }
 
     #[test]
+    fn clients_act_on_the_right_status_and_code() {
+        for (rejection, status, errcode) in [
+            (Rejection::UnfaithfulTarget, 400, "M_INVALID_PARAM"),
+            (Rejection::NotAdmin, 403, "M_FORBIDDEN"),
+            (Rejection::Unrecognized, 404, "M_UNRECOGNIZED"),
+            (Rejection::WellKnownMethod, 405, "M_UNRECOGNIZED"),
+            (Rejection::LengthRequired, 411, "M_UNKNOWN"),
+            (Rejection::TooLarge { limit_bytes: 5 }, 413, "M_TOO_LARGE"),
+            (Rejection::Internal, 500, "M_UNKNOWN"),
+            (Rejection::Origin(OriginError::Unreachable), 502, "M_UNKNOWN"),
+            (Rejection::Origin(OriginError::TimedOut), 504, "M_UNKNOWN"),
+            (Rejection::Loop, 508, "M_UNKNOWN"),
+        ] {
+            assert_eq!((rejection.status().as_u16(), rejection.errcode()), (status, errcode));
+        }
+    }
+
+    #[test]
+    fn every_error_has_a_word_of_its_own() {
+        let words: std::collections::BTreeSet<_> = all().iter().map(Rejection::as_str).collect();
+        assert_eq!(words.len(), all().len());
+    }
+
+    #[test]
+    fn a_preflight_allows_what_clients_send_for_a_day() {
+        let head = preflight_reply();
+        assert_eq!(head.status, StatusCode::NO_CONTENT);
+        assert_eq!(head.headers["access-control-max-age"], "86400");
+        let allowed = head.headers["access-control-allow-headers"].to_str().unwrap();
+        assert!(["Authorization", "Content-Type", "Range"].iter().all(|n| allowed.contains(n)));
+    }
+
+    #[test]
     fn no_error_of_ours_logs_anyone_out() {
         assert!(all().iter().all(|rejection| rejection.status() != StatusCode::UNAUTHORIZED));
     }

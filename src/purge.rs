@@ -319,6 +319,26 @@ mod tests {
     }
 
     #[test]
+    fn the_admin_is_told_what_went_and_what_is_to_go() {
+        let told = |bucket| {
+            let report = Report { memory: 2, bucket, is_listed: true };
+            let text = report.to_json(&config(&[("CACHE_SECONDS", "60")]).unwrap());
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()
+        };
+        let everywhere = told(Some((5, false)));
+        assert_eq!(
+            (&everywhere["listed"], &everywhere["memory"]["removed"]),
+            (&true.into(), &2.into())
+        );
+        assert_eq!(everywhere["bucket"]["removed"], 5);
+        assert_eq!(everywhere["bucket"]["complete"], false);
+        assert_eq!(everywhere["not_served"]["where"], "everywhere");
+        assert_eq!(everywhere["not_served"]["within_seconds"], 60);
+        assert_eq!(everywhere["elsewhere"]["bytes_expire_within_seconds"], 60);
+        assert_eq!(told(None)["not_served"]["where"], "this data centre");
+    }
+
+    #[test]
     fn two_lists_become_one_with_the_later_times() {
         let (mut a, mut b) = (purged(r#"{"everything":true}"#), Purges::default());
         b.add(vec![KeyPrefix::federation()], NOW + 5, &config(&[]).unwrap());

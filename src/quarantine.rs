@@ -97,6 +97,21 @@ mod tests {
     }
 
     #[test]
+    fn synapse_is_asked_with_its_admins_token_from_where_it_was_left() {
+        let config = crate::config::tests::config(&[]).unwrap();
+        let request = request(&config, &AccessToken::parse("syt_admin").unwrap(), 7);
+        let path = "/_synapse/admin/v1/media/quarantine_changes?from=7";
+        assert_eq!(request.url, format!("https://origin.example.com{path}"));
+        assert_eq!(request.set[AUTHORIZATION], "Bearer syt_admin");
+        assert!(request.is_for_homeserver);
+    }
+
+    #[test]
+    fn a_position_that_is_refused_is_left_for_the_first() {
+        assert_eq!((refused().next, refused().has_changes), (0, true));
+    }
+
+    #[test]
     fn the_last_page_is_empty_and_has_a_position() {
         let page = parse(r#"{"next_batch":7,"changes":[]}"#).unwrap();
         assert_eq!((page.next, page.has_changes), (7, false));

@@ -150,6 +150,7 @@ mod tests {
         ] {
             assert_eq!(storable(&[(header, value)]), Err(reason), "{header}: {value}");
         }
+        assert_eq!(storable(&[("content-length", "512000000")]), Ok(512_000_000));
     }
 
     #[test]

@@ -263,6 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_redirect_led_to_is_known_as_such_again() {
+        let meta = StoredMeta { permission: Permission::Redirect, ..meta() };
+        let read = StoredMeta::parse(&meta.to_text(), &key("abc")).unwrap();
+        assert_eq!(read.permission(), &Permission::Redirect);
+        assert_eq!(read.permission().precondition(), None);
+    }
+
+    #[test]
+    fn an_entry_is_new_while_its_body_may_still_be_on_its_way() {
+        let stored = meta().stored_unix_secs();
+        assert!(meta().is_new(stored + 99));
+        assert!(!meta().is_new(stored + 100));
+    }
+
+    #[test]
     fn only_listed_headers_are_kept() {
         assert!(!meta().headers().contains_key("set-cookie"));
         assert!(!meta().headers().contains_key("etag"));

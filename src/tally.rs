@@ -76,6 +76,19 @@ mod tests {
         let [first, second] = tally.days() else { panic!("{tally:?}") };
         assert_eq!((first.requests, first.from_store, first.served_bytes), (2, 1, 5));
         assert_eq!(second.began_unix_secs, first.began_unix_secs + SECONDS_PER_DAY);
+        assert_eq!(first.began_unix_secs, 1_700_006_400, "midnight");
+    }
+
+    #[test]
+    fn what_the_origin_sends_is_counted() {
+        let mut event = Event::default();
+        let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 7.into())]);
+        let answer = crate::request::OriginHead { status: http::StatusCode::OK, headers };
+        event.asked_origin(&http::Method::GET, Some(&answer), 1);
+        let mut tally = Tally::default();
+        tally.add(&event, NOON);
+        tally.add(&event, NOON);
+        assert_eq!((tally.days()[0].requests, tally.days()[0].origin_bytes), (2, 14));
     }
 
     #[test]
@@ -93,5 +106,7 @@ mod tests {
             tally.add(&Event::default(), NOON + day * SECONDS_PER_DAY);
         }
         assert_eq!(tally.days().len(), MAX_DAYS);
+        let midnight = NOON - NOON % SECONDS_PER_DAY;
+        assert_eq!(tally.days()[0].began_unix_secs, midnight + 10 * SECONDS_PER_DAY);
     }
 }

@@ -55,3 +55,20 @@ pub const fn is_small(length_bytes: u64) -> bool {
 pub const fn memory_weight(length_bytes: u64) -> u64 {
     length_bytes + ENTRY_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_a_mebibyte_is_small_and_more_is_not() {
+        assert!(is_small(0) && is_small(262_144));
+        assert!(!is_small(262_145));
+    }
+
+    #[test]
+    fn an_entry_in_memory_weighs_its_body_and_some_kibibytes() {
+        assert!((2048..8192).contains(&memory_weight(0)));
+        assert_eq!(memory_weight(1000), memory_weight(0) + 1000);
+    }
+}

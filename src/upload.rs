@@ -207,6 +207,7 @@ mod tests {
             (r#"{"m.upload.size":1000}"#, None),
             (r#"{"m.upload.size":5}"#, None),
             (r#"{"m.upload.size":"many"}"#, None),
+            (r#"{"m.upload.size":-1}"#, None),
             ("[]", None),
             ("<html>", None),
         ] {
@@ -220,6 +221,26 @@ mod tests {
         for answer in [r#"{"m.upload.size":null}"#, r#"{"m.upload.size":-1}"#, "{}", "no"] {
             assert_eq!(told_limit(answer), None, "{answer}");
         }
+    }
+
+    #[test]
+    fn what_is_encoded_large_or_no_answer_is_not_read() {
+        let origin = |status, name, value| OriginHead {
+            status,
+            headers: HeaderMap::from_iter([(name, HeaderValue::from_static(value))]),
+        };
+        assert!(is_readable(&origin(StatusCode::OK, CONTENT_LENGTH, "65536")));
+        assert!(!is_readable(&origin(StatusCode::OK, CONTENT_LENGTH, "65537")));
+        assert!(!is_readable(&origin(StatusCode::OK, CONTENT_ENCODING, "gzip")));
+        assert!(!is_readable(&origin(StatusCode::UNAUTHORIZED, CONTENT_LENGTH, "5")));
+    }
+
+    #[test]
+    fn every_token_is_told_its_own_limit() {
+        let key = |headers: &[(&'static str, &'static str)]| limit_key(&upload(headers), b"key");
+        assert_eq!(key(&[]), None);
+        assert!(key(&[("authorization", "Bearer a")]).is_some());
+        assert_ne!(key(&[("authorization", "Bearer a")]), key(&[("authorization", "Bearer b")]));
     }
 
     #[test]

@@ -27,6 +27,50 @@ fn three_variables_are_enough() {
     assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
     assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
     assert_eq!(config.origin_redirects, OriginRedirects::Follow);
+    assert_eq!(config.memory_cache_bytes, 33_554_432);
+}
+
+#[test]
+fn the_largest_values_can_be_used() {
+    let config = config(&[
+        ("CACHE_SECONDS", "31536000"),
+        ("LEASE_SECONDS", "3600"),
+        ("STALE_IF_ERROR_SECONDS", "604800"),
+        ("MAX_UPLOAD_BYTES", "5000000000"),
+        ("MEMORY_CACHE_MIB", "64"),
+    ])
+    .unwrap();
+    assert_eq!(config.cache_seconds, 31_536_000);
+    assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (3600, 604_800));
+    assert_eq!((config.max_upload_bytes, config.memory_cache_bytes), (5_000_000_000, 67_108_864));
+}
+
+#[test]
+fn a_header_of_the_admins_is_named_in_lower_case_and_its_value_is_sensitive() {
+    let config = config(&[("ORIGIN_HEADERS", r#"{"CF-Access-Client-Id":"a.access"}"#)]).unwrap();
+    let [header] = config.origin_headers.as_slice() else { panic!("{config:?}") };
+    assert_eq!(header.name, "cf-access-client-id");
+    assert!(header.value == "a.access" && header.value.is_sensitive());
+}
+
+#[test]
+fn deployments_that_differ_name_tokens_differently() {
+    let key = |extra: &[(&'static str, &str)]| config(extra).unwrap().digest_key().to_vec();
+    for other in [
+        ("SERVER_NAME", "example.org"),
+        ("HOMESERVER_URL", "https://other.example.com"),
+        ("ORIGIN_HEADERS", r#"{"x-secret":"hunter2"}"#),
+    ] {
+        assert_ne!(key(&[]), key(&[other]), "{}", other.0);
+    }
+}
+
+#[test]
+fn purges_are_heard_of_where_somebody_may_purge() {
+    let can_purge = |extra: &[(&'static str, &str)]| config(extra).unwrap().can_purge();
+    assert!(!can_purge(&[]));
+    assert!(can_purge(&[("ADMIN_TOKEN", "0123456789abcdef")]));
+    assert!(can_purge(&[("SYNAPSE_ADMIN_TOKEN", "0123456789abcdef")]));
 }
 
 #[test]
@@ -68,9 +112,12 @@ fn a_bad_variable_is_named() {
         ("ORIGIN_REDIRECTS", "true"),
         ("CACHE_SECONDS", "0"),
         ("CACHE_SECONDS", "-1"),
+        ("CACHE_SECONDS", "31536001"),
+        ("STALE_IF_ERROR_SECONDS", "604801"),
         ("CACHE_SECONDS", "30 days"),
         ("ORIGIN_HEADERS", "[]"),
         ("ORIGIN_HEADERS", r#"{"a b":"c"}"#),
+        ("ORIGIN_HEADERS", r#"{"":"c"}"#),
         ("ORIGIN_HEADERS", r#"{"a":"b\nc"}"#),
         ("ORIGIN_HEADERS", r#"{"Host":"b"}"#),
     ] {

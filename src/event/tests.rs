@@ -94,6 +94,21 @@ fn bodies_that_do_not_come_weigh_nothing() {
 }
 
 #[test]
+fn tools_are_told_the_tier_and_how_long_the_origin_took() {
+    let told =
+        |event: &Event| event.server_timing().map(|field| field.to_str().unwrap().to_owned());
+    let mut event = Event::default();
+    assert_eq!(told(&event), None);
+    event.served_from(Tier::Pop);
+    assert_eq!(told(&event).as_deref(), Some("tier;desc=pop"));
+    let mut event = asked(&Method::GET, 304, "5");
+    assert_eq!(told(&event).as_deref(), Some("origin;dur=2"));
+    event.asked_origin(&Method::GET, None, 3);
+    event.served_from(Tier::Memory);
+    assert_eq!(told(&event).as_deref(), Some("tier;desc=memory, origin;dur=5"));
+}
+
+#[test]
 fn lengths_beyond_all_numbers_break_no_sum() {
     let mut event = asked(&Method::GET, 307, "18446744073709551615");
     let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 5.into())]);
@@ -114,6 +129,28 @@ fn a_line_is_one_json_object() {
     assert_eq!((line["status"].as_u64(), line["body_bytes"].as_u64()), (Some(404), Some(70)));
     assert_eq!(line["pop"], "FRA");
     assert!(!event.to_line().contains('\n'));
+}
+
+#[test]
+fn a_line_tells_the_door_the_tier_and_the_origins_share() {
+    let mut event = asked(&Method::GET, 304, "5");
+    event.routed(&Route::Limits(Door::Client));
+    let cache_status = Some(forwarded(ForwardReason::Stale, 304));
+    event.replied(&ReplyHead { cache_status, ..plain() });
+    event.served_from(Tier::Bucket);
+    event.answered(206, 70, 9, Pop::default());
+    let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
+    for (member, expected) in
+        [("route", "limits"), ("door", "client"), ("outcome", "revalidated"), ("tier", "bucket")]
+    {
+        assert_eq!(line[member], expected);
+    }
+    for (member, expected) in
+        [("origin_status", 304), ("origin_requests", 1), ("origin_ms", 2), ("duration_ms", 9)]
+    {
+        assert_eq!(line[member], expected);
+    }
+    assert_eq!((&line["reason"], &line["stored"]), (&serde_json::Value::Null, &false.into()));
 }
 
 #[test]

@@ -91,3 +91,30 @@ impl Probe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    #[test]
+    fn the_homeserver_is_asked_as_one_that_must_not_be_us() {
+        for (probe, request) in probes(&config(&[]).unwrap()) {
+            let is_of_homeserver = request.url.starts_with("https://origin.example.com/_matrix/");
+            let is_marked = request.set.contains_key(LOOP);
+            assert_eq!((is_of_homeserver, is_marked), (!probe.follows(), !probe.follows()));
+            assert_eq!(request.is_for_homeserver, is_of_homeserver, "{probe:?}");
+            assert_eq!(request.patience, Patience::Millis(5_000));
+        }
+    }
+
+    #[test]
+    fn well_known_is_asked_for_as_strangers_do() {
+        let probes = probes(&config(&[]).unwrap());
+        let followed = probes.iter().filter(|(probe, _)| probe.follows());
+        let urls: Vec<_> = followed.map(|(_, request)| request.url.as_str()).collect();
+        let expected = ["client", "server"]
+            .map(|document| format!("https://example.com/.well-known/matrix/{document}"));
+        assert_eq!(urls, expected);
+    }
+}

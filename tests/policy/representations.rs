@@ -4,7 +4,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::ask::{Ask, Span, Validator, What};
 use crate::homeserver::Habits;
-use crate::scene::{STRICT, SYNAPSE, THUMBNAIL, ask, by_name, bytes, head, ranged, world};
+use crate::scene::{STRICT, SYNAPSE, THUMBNAIL, ask, by_name, bytes, head, ranged, server, world};
 
 #[test]
 fn head_stores_nothing_and_tells_the_length() {
@@ -27,6 +27,13 @@ fn head_is_the_edges_own_where_the_homeserver_has_none() {
     assert_eq!((told.status(), told.heard()), (200, vec![405, 200]));
     assert_eq!(told.header(CONTENT_LENGTH), "40");
     assert!(told.reply.body.is_empty());
+}
+
+#[test]
+fn a_servers_head_is_never_asked_in_another_way() {
+    let mut world = world(STRICT, Habits { knows_head: false, ..SYNAPSE });
+    let refused = world.answer(&head(server()));
+    assert_eq!((refused.status(), refused.heard()), (405, vec![405]), "it has signed its method");
 }
 
 #[test]
