@@ -103,6 +103,26 @@ fn an_old_lease_is_renewed_behind_the_client_that_it_serves() {
 }
 
 #[test]
+fn either_record_is_renewed_though_the_other_is_young() {
+    let young_media = Ask::new(Door::Client, 0, BOB);
+    let young_token = Ask { media: 1, ..ask() };
+    for (case, between) in [("the token's", young_media), ("the media's", young_token)] {
+        let mut world = world(LEASED, SYNAPSE);
+        world.answer(&ask());
+        world.now_ms += 40_000;
+        world.answer(&between);
+        world.now_ms += 10_000;
+        assert!(world.begin(&ask(), 0).is_some());
+        assert_eq!(world.flights.len(), 1, "{case} is old");
+        while !world.flights.is_empty() {
+            world.advance(0);
+        }
+        world.now_ms += 30_000;
+        assert_eq!(world.answer(&ask()).heard(), NO_QUESTION, "{case} was renewed");
+    }
+}
+
+#[test]
 fn a_request_on_behalf_of_another_has_no_lease() {
     let mut world = world(LEASED, SYNAPSE);
     let service = |extra| Ask { extra, ..Ask::new(Door::Client, 0, Credential::Header(0)) };
