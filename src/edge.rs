@@ -7,6 +7,7 @@ mod feed;
 mod filling;
 mod fills;
 mod http;
+mod instance;
 mod leases;
 mod media;
 mod memory;
@@ -32,8 +33,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
-use worker::Env;
-use worker::worker_sys::{Context, R2Bucket};
+use worker_sys::{Context, R2Bucket};
 
 use self::report::{Recorder, warn};
 use self::vars::Setup;
@@ -60,7 +60,7 @@ struct Call {
 /// Answers a request, with a response or a promise of one.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
-pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> JsValue {
+pub fn fetch(request: web_sys::Request, env: JsValue, context: Context) -> JsValue {
     let mut answering: Answering = Box::pin(answer_and_report(request, env, context));
     // A hit in memory waits for nothing, and a promise would cost as much as finding it.
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
@@ -74,7 +74,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>>;
 
 async fn answer_and_report(
     request: web_sys::Request,
-    env: Env,
+    env: JsValue,
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
@@ -91,7 +91,7 @@ async fn answer_and_report(
 /// Does what is to be done from time to time.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
-pub async fn scheduled(_event: JsValue, env: Env, _context: Context) {
+pub async fn scheduled(_event: JsValue, env: JsValue, _context: Context) {
     let setup = vars::setup(&env);
     if let Ok(config) = &setup.config {
         feed::follow(config, setup.bucket.as_ref()).await;

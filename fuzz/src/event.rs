@@ -59,9 +59,10 @@ pub(crate) fn target(input: &[u8]) {
         event.served_from(Tier::Pop);
         asked += 1;
     }
-    event.replied(&head);
+    event.replied(&head, true);
     let status = status.parse().unwrap_or(200);
-    event.answered(status, number(length), number(waited), Pop::parse(pop));
+    event.answered(status, number(length));
+    event.ended(number(waited), Pop::parse(pop));
 
     let line = event.to_line();
     let told: Value = serde_json::from_str(&line).expect("JSON");

@@ -6,7 +6,7 @@
 use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
-use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
+use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
 use super::report::{tell, warn};
 use super::streams;

@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
-use worker::worker_sys::Context;
+use worker_sys::Context;
 
 use super::report::warn;
 use super::tasks::{detach, sleep};

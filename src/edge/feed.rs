@@ -1,8 +1,7 @@
 //! The scheduled reader of what Synapse has quarantined.
 
 use ::http::StatusCode;
-use worker::console_log;
-use worker::worker_sys::R2Bucket;
+use worker_sys::R2Bucket;
 
 use super::bucket::Condition;
 use super::origin::Answer;
@@ -44,7 +43,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         }
         if !doomed.is_empty() {
             purges::delete(Some(bucket), &doomed).await;
-            console_log!("quarantine: {} media purged", page.quarantined.len());
+            tell(&format!("quarantine: {} media purged", page.quarantined.len()));
         }
         position = page.next;
         if !page.has_changes {

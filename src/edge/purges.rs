@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ::http::StatusCode;
 use wasm_bindgen::JsValue;
 use web_sys::Response;
-use worker::worker_sys::R2Bucket;
+use worker_sys::R2Bucket;
 
 use super::bucket::Condition;
 use super::{Call, bucket, cache, clock, memory, streams};

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, WritableStream};
-use worker::worker_sys::Context;
+use worker_sys::Context;
 
 use super::tasks::forget;
 use crate::range::ByteRange;

@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::Env;
-use worker::worker_sys::R2Bucket;
+use worker_sys::R2Bucket;
 
 use super::report::tell;
 use crate::config::{Config, ConfigError};
@@ -26,11 +25,11 @@ thread_local! {
 }
 
 /// All of it.
-pub(super) fn setup(env: &Env) -> Rc<Setup> {
+pub(super) fn setup(env: &JsValue) -> Rc<Setup> {
     SETUP.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_setup(env)))))
 }
 
-fn read_setup(env: &Env) -> Setup {
+fn read_setup(env: &JsValue) -> Setup {
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
         tell(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
@@ -43,11 +42,11 @@ fn read_setup(env: &Env) -> Setup {
 }
 
 /// A variable as text. TOML numbers and booleans arrive as such.
-fn text(env: &Env, name: &str) -> Option<String> {
+fn text(env: &JsValue, name: &str) -> Option<String> {
     Some(Object::from(read(env, name)?).to_string().into())
 }
 
-fn read(env: &Env, name: &str) -> Option<JsValue> {
+fn read(env: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(env.as_ref(), &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }

@@ -111,7 +111,7 @@ fn tools_are_told_the_tier_and_how_long_the_origin_took() {
 #[test]
 fn lengths_beyond_all_numbers_break_no_sum() {
     let mut event = asked(&Method::GET, 307, "18446744073709551615");
-    let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 5.into())]);
+    let headers = http::HeaderMap::from_iter([(CONTENT_LENGTH, 5.into())]);
     event.asked_origin(&Method::GET, Some(&OriginHead { status: StatusCode::OK, headers }), 2);
     assert_eq!(event.origin().body_bytes, u64::MAX);
 }
@@ -136,9 +136,10 @@ fn a_line_tells_the_door_the_tier_and_the_origins_share() {
     let mut event = asked(&Method::GET, 304, "5");
     event.routed(&Route::Limits(Door::Client));
     let cache_status = Some(forwarded(ForwardReason::Stale, 304));
-    event.replied(&ReplyHead { cache_status, ..plain() });
+    event.replied(&ReplyHead { cache_status, ..plain() }, true);
     event.served_from(Tier::Bucket);
-    event.answered(206, 70, 9, Pop::default());
+    event.answered(206, 70);
+    event.ended(9, Pop::default());
     let line: serde_json::Value = serde_json::from_str(&event.to_line()).unwrap();
     for (member, expected) in
         [("route", "limits"), ("door", "client"), ("outcome", "revalidated"), ("tier", "bucket")]
