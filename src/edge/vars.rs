@@ -47,6 +47,6 @@ fn text(env: &JsValue, name: &str) -> Option<String> {
 }
 
 fn read(env: &JsValue, name: &str) -> Option<JsValue> {
-    let value = Reflect::get(env.as_ref(), &name.into()).ok()?;
+    let value = Reflect::get(env, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }
