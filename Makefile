@@ -80,11 +80,11 @@ bench: build ## Measure side by side with Synapse, nginx and other Workers (QUIC
 	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)
 
 fuzz: ## Play what strangers may send with libFuzzer, a minute each (TARGET=..., SECONDS=..., RUNS=...)
-	@scripts/fuzz $(TARGET)
+	@scripts/fuzz $(TARGET) $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),60))
 
 mutants: ## Change the core in every way that a test should notice, for hours (SHARD=0/20: some of it)
 	@scripts/setup mutants
-	scripts/mutants $(if $(SHARD),--shard $(SHARD))
+	scripts/mutants $(if $(SHARD),--sharding round-robin --shard $(SHARD))
 
 simulation: ## Play a day at fifty data centres, and write what came of it into docs/
 	cargo run --locked --profile bench --package simulation -- 1 docs
