@@ -181,6 +181,10 @@ pub(super) fn relayed(exchange: &Exchange, origin: &OriginHead, forward: Forward
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers));
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
+        // What a page may embed must say so at every step on the way.
+        if origin.status.is_redirection() {
+            add_media_security(&mut head.headers);
+        }
     }
     head.set_cache_status(status);
     let is_head = exchange.head.method == Method::HEAD;

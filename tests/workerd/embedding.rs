@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 use test_support::script::tell;
 
-use crate::origin::Reply;
-use crate::world::{download_path, legacy_path, shared};
+use crate::origin::{Origin, Reply};
+use crate::world::{World, download_path, legacy_path, shared};
 
 const PICTURE: &[u8] = include_bytes!("../synapse/squares.png");
 
@@ -123,9 +123,16 @@ fn look() -> Value {
     forget(&picture, "image/png", PICTURE);
     forget(&thumbnail, "image/png", PICTURE);
     let with_token = format!("access_token={token}");
+    let (redirecting, store) =
+        (World::start_with(&[("ORIGIN_REDIRECTS", "pass")]), Origin::start());
+    let allowed = Reply::new(200).header("Cross-Origin-Resource-Policy", "cross-origin");
+    store.reply("/blob", allowed.header("Content-Type", "image/png").body(PICTURE));
+    let redirect = Reply::new(307).header("Location", format!("{}/blob", store.url()));
+    redirecting.origin.reply(&picture, redirect);
     let pictures = json!({
         "download": at(edge, &format!("{picture}?{with_token}")),
         "thumbnail": at(edge, &format!("{thumbnail}?{small}&{with_token}")),
+        "by a redirect": at(&redirecting.edge.address, &format!("{picture}?{with_token}")),
         "of the homeserver itself": at(&world.origin.address, &picture),
     });
 
