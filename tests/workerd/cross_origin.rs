@@ -29,15 +29,6 @@ const RELAYED: [(u16, &str); 7] = [
     (504, "M_NOT_YET_UPLOADED"),
 ];
 
-/// What the page asks for, and what it is to be told.
-struct Ask {
-    name: String,
-    request: Value,
-    /// Null where it is to be told nothing.
-    status: Value,
-    errcode: String,
-}
-
 /// All that the page asks for, and what it was told.
 fn told() -> &'static [(Ask, Value)] {
     static TOLD: LazyLock<Vec<(Ask, Value)>> = LazyLock::new(ask_all);
@@ -55,7 +46,7 @@ fn every_status_and_error_code_is_read() {
         let body = answer["body"].as_str().unwrap_or_default();
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let errcode = body["errcode"].as_str().unwrap_or_default();
-        let expected = (&ask.status, ask.errcode.as_str());
+        let expected = (&json!(ask.status), ask.errcode.as_str());
         assert_eq!((&answer["status"], errcode), expected, "{}: {answer}", ask.name);
     }
 }
@@ -96,22 +87,67 @@ fn what_allows_nothing_is_not_read() {
     assert!(answer["error"].is_string(), "{answer}");
 }
 
+/// What the page asks for, and what it is to be told.
+struct Ask {
+    name: String,
+    request: Value,
+    status: Option<u16>,
+    errcode: String,
+}
+
+impl Ask {
+    fn get(name: &str, url: &str) -> Self {
+        let request = json!({ "url": url, "headers": {} });
+        Self { name: name.to_owned(), request, status: None, errcode: String::new() }
+    }
+
+    /// Sends a body of this length.
+    fn send(name: &str, method: &str, url: &str, length: usize) -> Self {
+        let mut ask = Self::get(name, url).method(method);
+        ask.request["length"] = length.into();
+        ask
+    }
+
+    fn method(mut self, method: &str) -> Self {
+        self.request["method"] = method.into();
+        self
+    }
+
+    fn header(mut self, name: &str, value: &str) -> Self {
+        self.request["headers"][name] = value.into();
+        self
+    }
+
+    fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+
+    fn told(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    fn refused(self, status: u16, errcode: &str) -> Self {
+        Self { errcode: errcode.to_owned(), ..self.told(status) }
+    }
+}
+
 fn ask_all() -> Vec<(Ask, Value)> {
     let limit = MAX_UPLOAD_BYTES.to_string();
     let usual = World::start_with(&[("ADMIN_TOKEN", ADMIN_TOKEN), ("MAX_UPLOAD_BYTES", &limit)]);
-    let (redirecting, store) =
-        (World::start_with(&[("ORIGIN_REDIRECTS", "pass")]), Origin::start());
+    let redirecting = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
+    let store = Origin::start();
     let alone = World::start();
     alone.origin.stop();
     let misconfigured = start_edge(&usual.origin.url(), &[("LEASE_SECONDS", "soon")]);
 
     let mut asks = answers(&usual);
     asks.extend(refusals(&usual));
+    asks.extend(relayed_errors(&usual));
     asks.extend(redirects(&redirecting, &store));
     asks.extend(failures(&alone.edge, &misconfigured));
     store.reply("/silent", Reply::new(200).body(BODY));
-    let url = format!("{}/silent", store.url());
-    asks.push(ask("a server that allows nothing", Value::Null, "", json!({ "url": url })));
+    asks.push(Ask::get("a server that allows nothing", &format!("{}/silent", store.url())));
 
     let requests = asks.iter().map(|ask| (ask.name.clone(), ask.request.clone()));
     let task = json!({
@@ -128,152 +164,94 @@ fn ask_all() -> Vec<(Ask, Value)> {
 
 fn answers(world: &World) -> Vec<Ask> {
     let (id, token) = (world.media(), world.token());
-    let media = at(&world.edge, &download_path(&id));
-    let legacy = at(&world.edge, &legacy_path(&world.legacy_media()));
     let answer = download(&id, &token).send(&world.edge.address);
     let etag = answer.header("etag").expect("it has an entity tag");
-    let with = |name: &str, value: &str| json!({ "Authorization": format!("Bearer {token}"), name: value });
-    let bearer = with("Accept", "*/*");
     world.origin.reply(WELL_KNOWN, Reply::new(200).body(r#"{"m.homeserver":{}}"#));
-    let well_known = at(&world.edge, WELL_KNOWN);
-    let upload = at(&world.edge, UPLOAD);
-    let put = at(&world.edge, &format!("{UPLOAD}/example.com/put"));
-    let config = at(&world.edge, "/_matrix/client/v1/media/config");
+
+    let at = |path: &str| at(&world.edge, path);
+    let media = |name| Ask::get(name, &at(&download_path(&id))).bearer(&token);
+    let put = at(&format!("{UPLOAD}/example.com/put"));
     vec![
-        ask("a download", 200, "", json!({ "url": media, "headers": bearer })),
-        ask("HEAD", 200, "", json!({ "url": media, "method": "HEAD", "headers": bearer })),
-        ask("OPTIONS", 204, "", json!({ "url": media, "method": "OPTIONS", "headers": bearer })),
-        ask("a part", 206, "", json!({ "url": media, "headers": with("Range", "bytes=0-9") })),
-        ask(
-            "a part beyond the end",
-            416,
-            "",
-            json!({ "url": media, "headers": with("Range", "bytes=999-") }),
-        ),
-        ask(
-            "what the page has already",
-            304,
-            "",
-            json!({ "url": media, "headers": with("If-None-Match", etag) }),
-        ),
-        ask("the open door", 200, "", json!({ "url": legacy })),
-        ask(
-            "an upload",
-            200,
-            "",
-            json!({ "url": upload, "method": "POST", "headers": bearer, "length": 3 }),
-        ),
-        ask(
-            "an upload to an ID",
-            200,
-            "",
-            json!({ "url": put, "method": "PUT", "headers": bearer, "length": 3 }),
-        ),
-        ask("limits", 200, "", json!({ "url": config, "headers": bearer })),
-        ask("well-known", 200, "", json!({ "url": well_known })),
+        media("a download").told(200),
+        media("HEAD").method("HEAD").told(200),
+        media("OPTIONS").method("OPTIONS").told(204),
+        media("a part").header("Range", "bytes=0-9").told(206),
+        media("a part beyond the end").header("Range", "bytes=999-").told(416),
+        media("what the page has already").header("If-None-Match", etag).told(304),
+        Ask::get("the open door", &at(&legacy_path(&world.legacy_media()))).told(200),
+        Ask::send("an upload", "POST", &at(UPLOAD), 3).bearer(&token).told(200),
+        Ask::send("an upload to an ID", "PUT", &put, 3).bearer(&token).told(200),
+        Ask::get("limits", &at("/_matrix/client/v1/media/config")).bearer(&token).told(200),
+        Ask::get("well-known", &at(WELL_KNOWN)).told(200),
     ]
 }
 
 fn refusals(world: &World) -> Vec<Ask> {
     let (id, token) = (world.stored_media(), world.token());
-    let media = at(&world.edge, &download_path(&id));
-    let bearer = |token: &str| json!({ "Authorization": format!("Bearer {token}") });
-    let upload = |path: &str, method: &str, length| {
-        let url = at(&world.edge, path);
-        json!({ "url": url, "method": method, "headers": bearer(&token), "length": length })
-    };
-    let taken = format!("{UPLOAD}/example.com/{id}");
-    let on_media_domain = |path| format!("http://{MEDIA_HOST}{path}");
-    let purge = |token| {
-        let url = on_media_domain("/_edge/purge");
-        json!({ "url": url, "method": "POST", "headers": bearer(token), "length": 1 })
-    };
-    let well_known = json!({ "url": at(&world.edge, WELL_KNOWN), "method": "PUT", "length": 1 });
-    let mut asks = vec![
-        ask("no token", 401, "M_MISSING_TOKEN", json!({ "url": media })),
-        ask(
-            "an unknown token",
-            401,
-            "M_UNKNOWN_TOKEN",
-            json!({ "url": media, "headers": bearer("syt_nobody") }),
-        ),
-        ask(
-            "unknown media",
-            404,
-            "M_NOT_FOUND",
-            json!({ "url": format!("{media}0"), "headers": bearer(&token) }),
-        ),
-        ask("an ID that is taken", 409, "M_CANNOT_OVERWRITE_MEDIA", upload(&taken, "PUT", 3)),
-        ask(
-            "too large for the homeserver",
-            413,
-            "M_TOO_LARGE",
-            upload(UPLOAD, "POST", UPLOAD_LIMIT_BYTES + 1),
-        ),
-        ask(
-            "too large for the edge",
-            413,
-            "M_TOO_LARGE",
-            upload(UPLOAD, "POST", 2 * MAX_UPLOAD_BYTES),
-        ),
-        ask(
-            "no media, on the media domain",
-            404,
-            "M_UNRECOGNIZED",
-            json!({ "url": on_media_domain("/_matrix/client/versions") }),
-        ),
-        ask("a purge of nothing", 400, "M_BAD_JSON", purge(ADMIN_TOKEN)),
-        ask("a stranger's purge", 403, "M_FORBIDDEN", purge("guess")),
-        ask("a method that well-known hasn't", 405, "M_UNRECOGNIZED", well_known),
-    ];
-    for (status, errcode) in RELAYED {
+    let at = |path: &str| at(&world.edge, path);
+    let media = at(&download_path(&id));
+    let taken = at(&format!("{UPLOAD}/example.com/{id}"));
+    let upload = |name, length| Ask::send(name, "POST", &at(UPLOAD), length).bearer(&token);
+    let elsewhere = format!("http://{MEDIA_HOST}/_matrix/client/versions");
+    let purge = |name| Ask::send(name, "POST", &format!("http://{MEDIA_HOST}/_edge/purge"), 1);
+    vec![
+        Ask::get("no token", &media).refused(401, "M_MISSING_TOKEN"),
+        Ask::get("a stranger", &media).bearer("syt_nobody").refused(401, "M_UNKNOWN_TOKEN"),
+        Ask::get("unknown media", &at(&download_path("unknown")))
+            .bearer(&token)
+            .refused(404, "M_NOT_FOUND"),
+        Ask::send("an ID that is taken", "PUT", &taken, 3)
+            .bearer(&token)
+            .refused(409, "M_CANNOT_OVERWRITE_MEDIA"),
+        upload("too large for the homeserver", UPLOAD_LIMIT_BYTES + 1).refused(413, "M_TOO_LARGE"),
+        upload("too large for the edge", 2 * MAX_UPLOAD_BYTES).refused(413, "M_TOO_LARGE"),
+        Ask::get("no media, on the media domain", &elsewhere).refused(404, "M_UNRECOGNIZED"),
+        purge("a purge of nothing").bearer(ADMIN_TOKEN).refused(400, "M_BAD_JSON"),
+        purge("a stranger's purge").bearer("guess").refused(403, "M_FORBIDDEN"),
+        Ask::send("a method that well-known hasn't", "PUT", &at(WELL_KNOWN), 1)
+            .refused(405, "M_UNRECOGNIZED"),
+    ]
+}
+
+fn relayed_errors(world: &World) -> impl Iterator<Item = Ask> {
+    let token = world.token();
+    RELAYED.into_iter().map(move |(status, errcode)| {
         let path = download_path(&format!("relayed{status}"));
-        let reply =
-            Reply::error(status, errcode, "As the homeserver says").header("Retry-After", "3");
-        world.origin.reply(&path, reply);
-        let request = json!({ "url": at(&world.edge, &path), "headers": bearer(&token) });
-        asks.push(ask(&format!("{status} of the homeserver's"), status, errcode, request));
-    }
-    asks
+        let reply = Reply::error(status, errcode, "As the homeserver says");
+        world.origin.reply(&path, reply.header("Retry-After", "3"));
+        let name = format!("{status} of the homeserver's");
+        Ask::get(&name, &at(&world.edge, &path)).bearer(&token).refused(status, errcode)
+    })
 }
 
 /// Where redirects are the client's to follow.
 fn redirects(world: &World, store: &Origin) -> Vec<Ask> {
     let blob = Reply::new(200).header("Access-Control-Allow-Origin", "*");
     store.reply("/blob", blob.body(BODY));
-    let headers = json!({ "Authorization": format!("Bearer {}", world.token()) });
+    let token = world.token();
     let redirect = |status: u16| {
         let path = download_path(&format!("redirected{status}"));
         let reply = Reply::new(status).header("Location", format!("{}/blob", store.url()));
         world.origin.reply(&path, reply);
-        let request = json!({ "url": at(&world.edge, &path), "headers": headers });
-        ask(&format!("a redirect by {status}"), 200, "", request)
+        let name = format!("a redirect by {status}");
+        Ask::get(&name, &at(&world.edge, &path)).bearer(&token).told(200)
     };
     vec![redirect(307), redirect(308)]
 }
 
 /// Of a homeserver that is gone, and of the edge itself.
 fn failures(alone: &Edge, misconfigured: &Edge) -> Vec<Ask> {
-    let headers = json!({ "Authorization": "Bearer syt_1" });
-    let media = download_path("media");
-    let get = |edge, path: &str| json!({ "url": at(edge, path), "headers": headers });
-    let post = |edge, path: &str| json!({ "url": at(edge, path), "method": "POST", "headers": headers, "length": 300_000 });
+    let media = |name, edge| Ask::get(name, &at(edge, &download_path("any"))).bearer("syt_any");
+    let upload = |name, edge| Ask::send(name, "POST", &at(edge, UPLOAD), 300_000).bearer("syt_any");
+    // With a token there would be a preflight, which is the homeserver's to answer.
+    let other = at(alone, "/_matrix/client/versions");
     vec![
-        ask("a download without homeserver", 502, "M_UNKNOWN", get(alone, &media)),
-        ask("an upload without homeserver", 502, "M_UNKNOWN", post(alone, UPLOAD)),
-        ask(
-            "anything without homeserver",
-            502,
-            "M_UNKNOWN",
-            json!({ "url": at(alone, "/_matrix/client/versions") }),
-        ),
-        ask("a misconfigured edge", 500, "M_UNKNOWN", get(misconfigured, &media)),
-        ask("an upload to a misconfigured edge", 500, "M_UNKNOWN", post(misconfigured, UPLOAD)),
+        media("a download without homeserver", alone).refused(502, "M_UNKNOWN"),
+        upload("an upload without homeserver", alone).refused(502, "M_UNKNOWN"),
+        Ask::get("anything without homeserver", &other).refused(502, "M_UNKNOWN"),
+        media("a misconfigured edge", misconfigured).refused(500, "M_UNKNOWN"),
+        upload("an upload to a misconfigured edge", misconfigured).refused(500, "M_UNKNOWN"),
     ]
-}
-
-fn ask(name: &str, status: impl Into<Value>, errcode: &str, request: Value) -> Ask {
-    Ask { name: name.to_owned(), request, status: status.into(), errcode: errcode.to_owned() }
 }
 
 fn at(edge: &Edge, path: &str) -> String {
