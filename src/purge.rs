@@ -221,7 +221,9 @@ mod tests {
 
     #[test]
     fn what_others_send_of_an_id_like_ours_stays() {
-        assert!(!purged(r#"{"mxc":"mxc://example.org/abc"}"#).covers(&federated("abc"), NOW));
+        for request in [r#"{"mxc":"mxc://example.org/abc"}"#, r#"{"server_name":"example.org"}"#] {
+            assert!(!purged(request).covers(&federated("abc"), NOW), "{request}");
+        }
     }
 
     #[test]
