@@ -241,7 +241,15 @@ mod tests {
         let day = Day { requests: 3, ..Day::default() };
         let text = status(&[finding]).detailed_json(&config(&[]).unwrap(), &[day]);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json["checks"][0]["found"], "It said \"no\".");
+        let check = &json["checks"][0];
+        assert_eq!(
+            (&check["check"], &check["level"]),
+            (&"Data centre's cache".into(), &"bad".into())
+        );
+        assert_eq!(
+            (&check["found"], &check["cure"]),
+            (&"It said \"no\".".into(), &"Mend it.".into())
+        );
         assert_eq!(json["isolate_days"][0]["requests"], 3);
     }
 
