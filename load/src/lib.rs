@@ -31,7 +31,7 @@ pub use crate::report::Report;
 use crate::truth::{SERVER_NAME, Truth};
 
 /// For how long the Worker with leases takes a yes as still given.
-pub(crate) const LEASE: Duration = Duration::from_secs(3);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 /// How much is asked, and for how long.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use load::{Plan, run};
 
+const SECONDS_BETWEEN_TROUBLES: u64 = 30;
+
 fn main() -> ExitCode {
     let arguments: Option<Vec<u64>> =
         std::env::args().skip(1).map(|argument| argument.parse().ok()).collect();
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
     let report = run(Plan {
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
         duration: Duration::from_secs(seconds),
-        troubles: 10,
+        troubles: u32::try_from(seconds / SECONDS_BETWEEN_TROUBLES).unwrap_or(u32::MAX).max(2),
         outage: Duration::from_secs(5),
     });
     println!("{report}");

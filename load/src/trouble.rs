@@ -15,7 +15,7 @@ use crate::truth::{State, Truth};
 const STEP: Duration = Duration::from_millis(100);
 
 /// Of how many steps one revokes a token, and flips media.
-const REVOKES_ONE_IN: usize = 8;
+const REVOKES_ONE_IN: usize = 12;
 const FLIPS_ONE_IN: usize = 3;
 
 /// Makes all the trouble of a plan that began then, and returns at its end.

@@ -14,8 +14,11 @@ pub(crate) const SERVER_NAME: &str = "example.com";
 const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// How many tokens there are that can be picked, of which some are no good any more.
-const PICKED_TOKENS: usize = 60;
-const FIRST_TOKENS: usize = 40;
+const PICKED_TOKENS: usize = 24;
+const FIRST_TOKENS: usize = 16;
+
+/// Half of all readings are of so few media.
+const POPULAR_MEDIA: usize = 8;
 
 /// Lengths of media in bytes, some around the bounds of what is kept in memory and of what others
 /// wait for; and how many there are of each.
@@ -150,7 +153,9 @@ impl State {
     }
 
     pub(crate) fn pick_media(&self, random: &mut Random) -> Media {
-        let number = random.below(self.picked_media.len() + self.picked_uploads.len());
+        let all = self.picked_media.len() + self.picked_uploads.len();
+        let end = if random.once_in(2) { POPULAR_MEDIA } else { all };
+        let number = random.below(end);
         let upload = number.checked_sub(self.picked_media.len());
         let id = upload.map_or_else(|| &self.picked_media[number], |n| &self.picked_uploads[n]);
         self.media[id].clone()
