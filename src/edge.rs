@@ -6,6 +6,7 @@ mod clock;
 mod feed;
 mod filling;
 mod fills;
+mod guard;
 mod http;
 mod instance;
 mod leases;
@@ -35,6 +36,7 @@ use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
 use worker_sys::{Context, R2Bucket};
 
+use self::guard::{Guarded, Panicked};
 use self::report::{Recorder, warn};
 use self::vars::Setup;
 use crate::admin::authorize;
@@ -66,7 +68,7 @@ pub fn fetch(request: web_sys::Request, env: JsValue, context: Context) -> JsVal
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => future_to_promise(answering).into(),
+        Poll::Pending => guard::outliving(future_to_promise(answering)).into(),
     }
 }
 
@@ -79,11 +81,15 @@ async fn answer_and_report(
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
     let setup = vars::setup(&env);
-    let answer = answer(request, &setup, context, &recorder).await;
-    let response = answer.or_else(|error| {
-        warn("internal error", &error);
-        reject(&recorder, &Rejection::Internal)
-    })?;
+    let response = match Guarded::new(Box::pin(answer(request, &setup, context, &recorder))).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            warn("internal error", &error);
+            reject(&recorder, &Rejection::Internal)?
+        }
+        // The log has it.
+        Err(Panicked) => reject(&recorder, &Rejection::Internal)?,
+    };
     recorder.finish(&setup, &response);
     Ok(response.into())
 }
@@ -94,7 +100,7 @@ async fn answer_and_report(
 pub async fn scheduled(_event: JsValue, env: JsValue, _context: Context) {
     let setup = vars::setup(&env);
     if let Ok(config) = &setup.config {
-        feed::follow(config, setup.bucket.as_ref()).await;
+        let _ = Guarded::new(Box::pin(feed::follow(config, setup.bucket.as_ref()))).await;
     }
 }
 

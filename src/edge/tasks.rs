@@ -11,6 +11,8 @@ use worker_sys::Context;
 
 use super::report::tell;
 
+use super::guard::Guarded;
+
 #[wasm_bindgen(module = "/src/edge/tasks.js")]
 extern "C" {
     #[wasm_bindgen(js_name = sleep)]
@@ -24,11 +26,12 @@ extern "C" {
 pub(super) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
     // Boxed, since the glue to the runtime is compiled once for each type of task.
     let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
-    wait_until(context, &future_to_promise(settled(task)));
+    wait_until(context, &future_to_promise(settled(Guarded::new(task))));
 }
 
-async fn settled(task: Pin<Box<dyn Future<Output = ()>>>) -> Result<JsValue, JsValue> {
-    task.await;
+async fn settled(task: Guarded<'static, ()>) -> Result<JsValue, JsValue> {
+    // The log has it if it panicked.
+    let _ = task.await;
     Ok(JsValue::UNDEFINED)
 }
 

@@ -7,6 +7,7 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::R2Bucket;
 
+use super::guard;
 use super::report::tell;
 use crate::config::{Config, ConfigError};
 
@@ -30,6 +31,7 @@ pub(super) fn setup(env: &JsValue) -> Rc<Setup> {
 }
 
 fn read_setup(env: &JsValue) -> Setup {
+    guard::install();
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
         tell(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));

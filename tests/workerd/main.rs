@@ -1,6 +1,7 @@
 //! The built Worker, in real workerd, in front of a homeserver stand-in that does what it is told.
 
 mod origin;
+mod patched;
 mod world;
 
 mod a_slow_origin;
@@ -26,6 +27,7 @@ mod memory_bound;
 mod memory_tier;
 mod names;
 mod numbers;
+mod panics;
 mod passthrough;
 mod paths;
 mod poisoning;

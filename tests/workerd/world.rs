@@ -169,7 +169,8 @@ pub(crate) fn start_edge(origin: &str, vars: &[(&str, &str)]) -> Edge {
     with_required(origin, vars, Edge::start)
 }
 
-fn with_required(
+/// The same, started in another way.
+pub(crate) fn with_required(
     origin: &str,
     vars: &[(&str, &str)],
     start: impl FnOnce(&[(&str, &str)]) -> Edge,

@@ -1,0 +1,104 @@
+//! A panic costs the request that it happens in, and no other.
+//!
+//! Nothing unwinds in this wasm, and a trap would end the instance with all that is under way in
+//! it. So the panic hook throws an exception of the runtime's, and whatever may panic is called by
+//! way of JavaScript, where that exception ends. What lies between is never dropped: it is left
+//! behind, with what it had borrowed. So an instance in which something has panicked is replaced as
+//! soon as nothing is under way in it. Until then one more panic is a trap: the standard library
+//! takes it for a panic in the hook that it never saw return. After a trap the next request gets a
+//! new instance, and those that were under way an error.
+
+use std::cell::Cell;
+use std::mem;
+use std::panic;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use js_sys::Promise;
+use wasm_bindgen::handler::schedule_reinit;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::throw_str;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::Response;
+
+use super::http;
+use super::report::tell;
+use crate::matrix_error::Rejection;
+
+#[wasm_bindgen(module = "/src/edge/guard.js")]
+extern "C" {
+    fn arm(spare: &Response, text: &str);
+
+    fn ends(step: &mut dyn FnMut()) -> bool;
+
+    /// The same promise, or an answer of ours if a trap ends the instance before.
+    pub(super) fn outliving(answer: Promise) -> Promise;
+}
+
+thread_local! {
+    /// How many guarded futures there are.
+    static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
+    static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says where a panic happens, and not what of it: a panic's message may quote from a request.
+pub(super) fn install() {
+    let (head, text) = Rejection::Internal.reply();
+    if let Ok(spare) = http::response(&head, None) {
+        arm(&spare, &text);
+    }
+    panic::set_hook(Box::new(|panic| {
+        HAS_PANICKED.set(true);
+        if let Some(place) = panic.location() {
+            tell(&format!("internal error: panicked at {place}"));
+        }
+        throw_str("panicked");
+    }));
+}
+
+/// A future that has panicked.
+pub(super) struct Panicked;
+
+/// A future that ends when it panics. What it was is left behind.
+pub(super) struct Guarded<'a, T> {
+    future: Option<Pin<Box<dyn Future<Output = T> + 'a>>>,
+}
+
+impl<'a, T> Guarded<'a, T> {
+    pub(super) fn new(future: Pin<Box<dyn Future<Output = T> + 'a>>) -> Self {
+        UNDER_WAY.set(UNDER_WAY.get() + 1);
+        Self { future: Some(future) }
+    }
+}
+
+impl<T> Future for Guarded<'_, T> {
+    type Output = Result<T, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(mut future) = self.future.take() else { return Poll::Ready(Err(Panicked)) };
+        let mut polled = Poll::Pending;
+        if !ends(&mut || polled = future.as_mut().poll(context)) {
+            // It is neither what it was before the poll nor after it: not even fit to be dropped.
+            mem::forget(future);
+            return Poll::Ready(Err(Panicked));
+        }
+        if polled.is_pending() {
+            self.future = Some(future);
+        }
+        polled.map(Ok)
+    }
+}
+
+impl<T> Drop for Guarded<'_, T> {
+    fn drop(&mut self) {
+        UNDER_WAY.set(UNDER_WAY.get() - 1);
+        if HAS_PANICKED.get() && UNDER_WAY.get() == 0 {
+            // Not from within: what calls this has yet to return through the instance.
+            spawn_local(async {
+                if UNDER_WAY.get() == 0 {
+                    schedule_reinit();
+                }
+            });
+        }
+    }
+}
