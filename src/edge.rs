@@ -13,6 +13,7 @@ mod leases;
 mod media;
 mod memory;
 mod origin;
+mod outage;
 mod pump;
 mod purges;
 mod report;

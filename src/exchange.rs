@@ -175,10 +175,13 @@ impl Exchange {
     }
 
     /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
+    /// One that is known to be down (see [`crate::outage`]) is not waited for where its failure
+    /// would end in a stale answer.
     pub fn on_lookup(
         self,
         stored: Option<Rc<StoredMeta>>,
         leases: Leases,
+        is_origin_down: bool,
         now_unix_secs: u64,
     ) -> Decision {
         let Some(stored) = stored else {
@@ -194,8 +197,17 @@ impl Exchange {
             });
             return Decision::Serve(outcome, refresh);
         }
-        let aim = self.aim_at(stored, leases, now_unix_secs);
-        Decision::Ask(Question::new(self, aim, leases, now_unix_secs))
+        let stale_since = self.stale_since(leases, now_unix_secs);
+        match (self.aim_at(stored, leases, now_unix_secs), stale_since) {
+            (
+                Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored),
+                Some(confirmed_unix_secs),
+            ) if is_origin_down => Decision::Serve(
+                answer::stale(&self, &stored, confirmed_unix_secs, now_unix_secs),
+                None,
+            ),
+            (aim, _) => Decision::Ask(Question::new(self, aim, leases, now_unix_secs)),
+        }
     }
 
     /// Since when both records have been alive, if they are.

@@ -36,6 +36,7 @@ pub mod credentials;
 pub mod lease;
 pub mod lru;
 pub mod multipart;
+pub mod outage;
 pub mod purge;
 pub mod quarantine;
 pub mod range;

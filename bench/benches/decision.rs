@@ -79,7 +79,7 @@ fn ask(
     status: StatusCode,
 ) -> Outcome {
     let exchange = begin(head, config);
-    match exchange.on_lookup(stored, Leases::default(), NOW_UNIX_SECS) {
+    match exchange.on_lookup(stored, Leases::default(), false, NOW_UNIX_SECS) {
         Decision::Ask(question) => {
             match question.pending.on_origin(Ok(answer(status)), NOW_UNIX_SECS) {
                 Verdict::Answer(outcome) => outcome,
@@ -108,7 +108,7 @@ fn decisions(criterion: &mut Criterion) {
     criterion.bench_function("hit, leased", |bencher| {
         bencher.iter(|| {
             let exchange = begin(black_box(&head), &leased);
-            exchange.on_lookup(Some(Rc::clone(&meta)), black_box(held), NOW_UNIX_SECS)
+            exchange.on_lookup(Some(Rc::clone(&meta)), black_box(held), false, NOW_UNIX_SECS)
         });
     });
     let meta = stored(&head, &strict);

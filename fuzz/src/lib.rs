@@ -43,6 +43,7 @@ mod policy {
     pub(crate) mod homeserver;
     pub(crate) mod lease_store;
     pub(crate) mod oracle;
+    pub(crate) mod probes;
     pub(crate) mod purged;
     pub(crate) mod scenario;
     pub(crate) mod store;
@@ -50,7 +51,8 @@ mod policy {
 }
 
 use policy::{
-    ask, draw, edge, flight, homeserver, lease_store, oracle, purged, scenario, store, world,
+    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, purged, scenario, store,
+    world,
 };
 
 /// Reads any bytes; panics where a claim doesn't hold.

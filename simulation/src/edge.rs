@@ -74,7 +74,7 @@ impl<'a> Edge<'a> {
             now,
         );
         let (meta, tier) = found.unzip();
-        match exchange.on_lookup(meta, leases, now) {
+        match exchange.on_lookup(meta, leases, false, now) {
             Decision::Serve(outcome, refresh) => {
                 self.apply(request, &keys, outcome, tier);
                 if let Some(Refresh { question, .. }) = refresh {

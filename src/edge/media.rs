@@ -12,7 +12,7 @@ use super::fills::{self, Fill, Stage};
 use super::pump::{Beginning, Sink, pump};
 use super::tasks::detach;
 use super::tiers::{self, Found, StoredBody};
-use super::{Call, clock, forward_media, http, leases, origin, streams};
+use super::{Call, clock, forward_media, http, leases, origin, outage, streams};
 use crate::cache_key::CacheKey;
 use crate::exchange::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
@@ -57,7 +57,8 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         found = tiers::look_up_bucket(call, &keys.entry).await;
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
-    let (outcome, origin) = match exchange.on_lookup(meta, held, clock::now_unix_secs()) {
+    let is_down = outage::is_known(call);
+    let (outcome, origin) = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
         Decision::Serve(outcome, refresh) => {
             if let Some(refresh) = refresh {
                 renew_old(call, &keys, refresh);
@@ -81,6 +82,9 @@ async fn ask(
             Ok(answer) => (Ok(answer.head), answer.response.body()),
             Err(error) => (Err(error), None),
         };
+        if request.is_for_homeserver {
+            outage::hear(call, &head);
+        }
         match pending.on_origin(head, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
             Verdict::AskAgain(again) => {
@@ -101,7 +105,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
     let fill = fills::begin(Stage::Pop, &keys.entry);
     let Decision::Ask(mut question) =
-        exchange.on_lookup(None, Leases::default(), clock::now_unix_secs())
+        exchange.on_lookup(None, Leases::default(), false, clock::now_unix_secs())
     else {
         return;
     };

@@ -64,7 +64,8 @@ impl Probe {
         matches!(self, Self::WellKnown(_))
     }
 
-    fn request(self, config: &Config) -> OriginRequest {
+    /// What is sent.
+    pub fn request(self, config: &Config) -> OriginRequest {
         let (homeserver, server_name) = (&config.homeserver, &config.server_name);
         let mut set = HeaderMap::new();
         ask_for_identity(&mut set);

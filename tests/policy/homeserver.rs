@@ -82,6 +82,8 @@ pub(crate) enum Health {
     Silent,
     /// It answers everything with this.
     Status(u16),
+    /// It answers whatever is about this media with a 503.
+    StuckAt(usize),
 }
 
 /// What is odd about its answers with a body.
@@ -214,7 +216,12 @@ impl Homeserver {
         }
         let target = wire.url.strip_prefix(HOMESERVER).expect("a URL of the homeserver");
         let mut answer = match self.health {
-            Health::Up => self.judge(wire, target).unwrap_or_else(|refusal| *refusal),
+            Health::StuckAt(media) if target.contains(&self.media[media].id) => {
+                *Answer::refused(503, "M_UNKNOWN")
+            }
+            Health::Up | Health::StuckAt(_) => {
+                self.judge(wire, target).unwrap_or_else(|refusal| *refusal)
+            }
             Health::Unreachable => Answer::failed(OriginError::Unreachable),
             Health::Silent => Answer::failed(OriginError::TimedOut),
             Health::Status(status) => *Answer::refused(status, "M_LIMIT_EXCEEDED"),

@@ -52,6 +52,7 @@ pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
     effort(world, answered)?;
     let last = flight.talk.last();
     let ground = match last {
+        None if is_stale(reply) => Ground::Stale,
         None => Ground::Lease,
         Some(last) if !flight.has_looked_up() => return relayed(last, answered),
         Some(last) => match (last.is_of_homeserver(), last.answer.status()) {
@@ -71,6 +72,7 @@ pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
         },
     };
     permission(world, answered, ground)?;
+    outage(world, answered)?;
     retention(world, answered)?;
     representation(world, answered)
 }
@@ -207,6 +209,21 @@ fn retention(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
     expect(!world.purged.dooms(&flight.found.heard, media, asked.now_ms), || {
         format!("purged, and served from {tier} as of {} ms", asked.now_ms)
     })
+}
+
+/// Whoever is served without a question since the homeserver is down comes within 8 s of a probe
+/// that it failed.
+fn outage(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+    if !(is_stale(reply) && flight.talk.is_empty()) {
+        return Ok(());
+    }
+    let failed = world.probes.failed_before_ms(flight.isolate, world.edge_ms());
+    expect(failed.is_some_and(|ms| ms <= 8_000), || format!("a probe failed {failed:?} ms ago"))
+}
+
+fn is_stale(reply: &Reply) -> bool {
+    let status = reply.headers.get("cache-status").and_then(|status| status.to_str().ok());
+    status.is_some_and(|status| status.ends_with("detail=stale-if-error"))
 }
 
 /// Whether it was asked with the client's own credential for what the client wants.
@@ -350,7 +367,7 @@ fn enveloped(reply: &Reply, media: &[u8], is_head: bool) -> Verdict {
 }
 
 impl Exchanged {
-    fn is_of_homeserver(&self) -> bool {
+    pub(crate) fn is_of_homeserver(&self) -> bool {
         self.wire.url.starts_with(HOMESERVER)
     }
 

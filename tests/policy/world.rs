@@ -20,6 +20,7 @@ use crate::ask::Ask;
 use crate::edge::{Edge, Now, POPS, Place, pop_of};
 use crate::flight::{Answered, Exchanged, Flight, Found, Moment, Next, Reply, Stage, Word};
 use crate::homeserver::{Answer, HOMESERVER, Habits, Homeserver, SERVER_NAME, Wire};
+use crate::probes::Probes;
 use crate::purged::{Purged, What};
 use crate::store::{Body as Bytes, Fault, Store};
 
@@ -30,6 +31,7 @@ pub(crate) struct World {
     pub(crate) homeserver: Homeserver,
     pub(crate) edge: Edge,
     pub(crate) purged: Purged,
+    pub(crate) probes: Probes,
     /// Time that has passed.
     pub(crate) now_ms: u64,
     /// How far the edge's clock is off.
@@ -55,6 +57,7 @@ impl World {
             config: Rc::new(config),
             homeserver: Homeserver::new(habits),
             purged: Purged::default(),
+            probes: Probes::default(),
             now_ms: 0,
             step_secs: 0,
             flights: Vec::new(),
@@ -121,8 +124,10 @@ impl World {
         let leases = self.edge.leases(isolate, now).look_up(keys.1.as_ref());
         let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
         flight.keys = Some(keys);
+        let is_origin_down =
+            self.probes.is_outage_known(isolate, self.moment(), &mut self.homeserver);
         flight.found = Found { stored, leases, now_unix_secs: now.unix_secs, heard };
-        match exchange.on_lookup(meta, leases, now.unix_secs) {
+        match exchange.on_lookup(meta, leases, is_origin_down, now.unix_secs) {
             Decision::Serve(outcome, refresh) => {
                 let is_under_way = |key: &CacheKey| {
                     self.flights.iter().any(|flight| flight.renews.as_ref() == Some(key))
@@ -194,6 +199,9 @@ impl World {
                 match next {
                     Next::Forward(endpoint) => Some(self.relay(flight, endpoint, answer)),
                     Next::Pending(pending) => {
+                        if flight.talk.last().is_some_and(Exchanged::is_of_homeserver) {
+                            self.hear_of_outage(flight.isolate, answer.status());
+                        }
                         match pending.on_origin(answer.head.clone(), self.edge_secs()) {
                             Verdict::Answer(outcome) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
@@ -243,6 +251,12 @@ impl World {
             is_forgotten: false,
             is_removable,
         });
+    }
+
+    fn hear_of_outage(&mut self, isolate: usize, status: Option<u16>) {
+        let is_stale_wanted = self.config.lease.stale_if_error_seconds > 0;
+        let now = self.moment();
+        self.probes.hear(isolate, status, is_stale_wanted, now, &mut self.homeserver);
     }
 
     fn relay(&self, flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
@@ -358,6 +372,7 @@ impl World {
     pub(crate) fn restart(&mut self, isolate: usize) {
         self.edge.restart(isolate, &self.config);
         self.purged.forget(isolate);
+        self.probes.forget(isolate);
         for word in self.words.iter_mut().filter(|word| word.isolate == isolate) {
             word.is_forgotten |= !word.is_removable;
         }

@@ -40,6 +40,13 @@ impl Request {
         self
     }
 
+    /// The same without a field.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self
+    }
+
     /// Adds an access token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
@@ -93,6 +100,11 @@ impl Request {
             Connection { stream: BufReader::new(stream), method: self.method.clone() };
         connection.write(&self.head())?;
         Ok(connection)
+    }
+
+    /// The body that it has.
+    pub fn content(&self) -> &[u8] {
+        &self.body
     }
 
     /// What goes out before the body.
@@ -158,6 +170,14 @@ impl Connection {
         Ok(Incoming { head, body: Body::new(self.stream, framing) })
     }
 
+    /// From now on waits no longer than this for more.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(patience))
+    }
+
     /// Sends no more, but still listens.
     ///
     /// # Errors
@@ -210,6 +230,14 @@ impl Incoming {
         let mut body = Vec::new();
         self.body.read_to_end(&mut body)?;
         Ok(Answer { status: self.head.status, headers: self.head.headers, body })
+    }
+
+    /// From now on waits no longer than this for more.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.body.get_ref().get_ref().set_read_timeout(Some(patience))
     }
 
     /// Breaks the connection in mid-body.

@@ -178,7 +178,12 @@ impl<R: BufRead> Body<R> {
         Self { from, framing, left, is_done, is_first_chunk: true }
     }
 
-    /// The connection, for what comes after.
+    /// The connection.
+    pub const fn get_ref(&self) -> &R {
+        &self.from
+    }
+
+    /// The same, for what comes after.
     pub fn into_inner(self) -> R {
         self.from
     }

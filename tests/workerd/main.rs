@@ -5,6 +5,7 @@ mod patched;
 mod world;
 
 mod a_slow_origin;
+mod an_outage;
 mod bucket;
 mod bucket_faults;
 mod bucket_objects;

@@ -75,6 +75,7 @@ struct Shared {
     handlers: Mutex<BTreeMap<String, Arc<Handler>>>,
     homeserver: Mutex<Homeserver>,
     connections: Mutex<Vec<TcpStream>>,
+    open: AtomicUsize,
     arrived: AtomicUsize,
     is_stopped: AtomicBool,
 }
@@ -83,12 +84,14 @@ impl Origin {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let shared = Arc::new(Shared::default());
-        thread::spawn({
-            let shared = Arc::clone(&shared);
-            move || accept(&listener, &shared)
-        });
-        Self { address, shared }
+        let origin = Self { address, shared: Arc::default() };
+        origin.listen(listener);
+        origin
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || accept(&listener, &shared));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -155,6 +158,17 @@ impl Origin {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
         wait_for("the origin is gone", PATIENCE, || TcpStream::connect(&self.address).err());
+    }
+
+    /// Ends the end: it is there again, and knows what it knew.
+    pub(crate) fn come_back(&self) {
+        self.shared.is_stopped.store(false, Ordering::SeqCst);
+        self.listen(TcpListener::bind(&self.address).expect("the port is still free"));
+    }
+
+    /// How many connections to it are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
     }
 }
 
@@ -226,10 +240,15 @@ impl Call<'_> {
 
     /// Answers as if no handler were there.
     pub(crate) fn reply_by_default(&mut self) -> io::Result<Then> {
+        let reply = self.default_reply()?;
+        self.reply(&reply)
+    }
+
+    /// What it would answer.
+    pub(crate) fn default_reply(&mut self) -> io::Result<Reply> {
         let mut body = Vec::new();
         self.receive_into(&mut body)?;
-        let reply = lock(&self.shared.homeserver).answer(&self.head, body);
-        self.reply(&reply)
+        Ok(lock(&self.shared.homeserver).answer(&self.head, body))
     }
 
     /// The connection itself, for another protocol.
@@ -255,7 +274,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let shared = Arc::clone(shared);
         // The edge sees an error as the end of the connection.
-        thread::spawn(move || serve(stream, &shared));
+        thread::spawn(move || {
+            shared.open.fetch_add(1, Ordering::SeqCst);
+            let _ = serve(stream, &shared);
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }
 

@@ -64,6 +64,11 @@ impl Reply {
         self
     }
 
+    /// The body that it has.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Doesn't tell the length of the body.
     #[must_use]
     pub(crate) fn chunked(mut self) -> Self {
