@@ -3,14 +3,14 @@
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use js_sys::{Array, Object, Promise, Reflect};
+use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
 use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
-use super::report::{tell, warn};
+use super::report::tell;
 use super::streams;
-use super::tasks::within;
+use super::tasks::{Failed, settle};
 use crate::cache_key::{CacheKey, KeyPrefix};
 use crate::range::ByteRange;
 use crate::stored::StoredMeta;
@@ -179,9 +179,6 @@ async fn put(
     written.is_ok_and(|written| !written.is_null())
 }
 
-/// An operation failed; why is in the log.
-pub(super) struct Failed;
-
 async fn get(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -190,22 +187,6 @@ async fn get(
     let operation = bucket.get(key.to_string(), options.clone());
     let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
     Ok((!found.is_null()).then(|| found.unchecked_into()))
-}
-
-/// What came of an operation, if that is known in time.
-async fn settle(
-    failure: &str,
-    patience_millis: u32,
-    promise: Result<Promise, JsValue>,
-) -> Result<JsValue, Failed> {
-    let outcome = match promise {
-        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
-        Err(error) => Err(error),
-    };
-    outcome.map_err(|error| {
-        warn(failure, &error);
-        Failed
-    })
 }
 
 fn record_of(object: &R2Object) -> Option<String> {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use ::http::StatusCode;
 use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap, RANGE};
+use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -15,7 +16,7 @@ use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
 use worker_sys::Context;
 
 use super::report::warn;
-use super::tasks::{detach, sleep};
+use super::tasks::{detach, settle, sleep};
 use super::{http, streams};
 use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
@@ -26,6 +27,9 @@ use crate::stored::STORED_META;
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
+
+/// How long a look-up may take, before the origin is the nearer one.
+const PATIENCE_MILLIS: u32 = 2_000;
 
 /// How often a new entry is looked for, and how long apart: each pause is twice the one before.
 const COMMIT_LOOKS: u32 = 4;
@@ -51,13 +55,7 @@ thread_local! {
 /// The stored response, its body open.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
     let cache = open().await?;
-    match JsFuture::from(cache.match_with_str(&key.url(&config.media))).await {
-        Ok(found) => found.dyn_into().ok(),
-        Err(error) => {
-            warn("cache: match failed", &error);
-            None
-        }
-    }
+    find(cache.match_with_str(&key.url(&config.media))).await?.dyn_into().ok()
 }
 
 /// A part of a stored body, sliced by the platform; nothing, unless it is exactly the part.
@@ -216,7 +214,7 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
     let init = RequestInit::new();
     init.set_headers_headers(&headers);
     let request = Request::new_with_str_and_init(&key.url(&config.media), &init).ok()?;
-    let found = JsFuture::from(opened()?.match_with_request(&request)).await.ok()?;
+    let found = find(opened()?.match_with_request(&request)).await?;
     let response: Response = found.dyn_into().ok()?;
     (response.status() != 416).then_some(response)
 }
@@ -237,17 +235,15 @@ async fn open() -> Option<Cache> {
     if let Some(cache) = opened() {
         return Some(cache);
     }
-    let opened = CACHES.with(|caches| caches.open(NAME));
-    match JsFuture::from(opened).await {
-        Ok(cache) => {
-            let cache: Cache = cache.unchecked_into();
-            Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
-        }
-        Err(error) => {
-            warn("cache: open failed", &error);
-            None
-        }
-    }
+    let opening = CACHES.with(|caches| caches.open(NAME));
+    let cache = settle("cache: open failed", PATIENCE_MILLIS, Ok(opening)).await.ok()?;
+    let cache = cache.unchecked_into();
+    Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
+}
+
+/// What is found, if it is in time.
+async fn find(found: Promise) -> Option<JsValue> {
+    settle("cache: match failed", PATIENCE_MILLIS, Ok(found)).await.ok()
 }
 
 fn opened() -> Option<Cache> {

@@ -9,9 +9,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker_sys::Context;
 
-use super::report::tell;
-
 use super::guard::Guarded;
+use super::report::{tell, warn};
 
 #[wasm_bindgen(module = "/src/edge/tasks.js")]
 extern "C" {
@@ -68,4 +67,23 @@ pub(super) async fn within(millis: u32, operation: Promise) -> Option<Result<JsV
         Err(error) if error.is_undefined() => None,
         outcome => Some(outcome),
     }
+}
+
+/// An operation failed; why is in the log.
+pub(super) struct Failed;
+
+/// What came of an operation, if that is known in time. The log is told `failure` where nothing did.
+pub(super) async fn settle(
+    failure: &str,
+    patience_millis: u32,
+    operation: Result<Promise, JsValue>,
+) -> Result<JsValue, Failed> {
+    let outcome = match operation {
+        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| {
+        warn(failure, &error);
+        Failed
+    })
 }
