@@ -97,6 +97,10 @@ async fn send(
         })?,
     };
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
+    // The local runtime takes an interim response (RFC 9110 §15.2) for the answer; a 101 is one.
+    if response.status() < 200 && response.status() != 101 {
+        return Err(OriginError::Unreachable);
+    }
     Ok(Answer { head: http::origin_head(&response), response })
 }
 
