@@ -89,7 +89,7 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
             return Err(NoStoreReason::Vary);
         }
     }
-    if head.header(&CONTENT_ENCODING).is_some_and(|c| !c.eq_ignore_ascii_case("identity")) {
+    if is_encoded(head) {
         return Err(NoStoreReason::Encoded);
     }
     if head.headers.contains_key(CONTENT_RANGE) {
@@ -100,6 +100,11 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
         return Err(NoStoreReason::TooLarge);
     }
     Ok(length)
+}
+
+/// Whether the body is encoded, though we ask for none that is.
+pub fn is_encoded(head: &OriginHead) -> bool {
+    head.header(&CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 #[cfg(test)]

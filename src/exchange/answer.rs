@@ -17,7 +17,7 @@ use crate::matrix_error::Rejection;
 use crate::range::{RangeRequest, unsatisfied_content_range};
 use crate::request::{OriginHead, ReplyHead, own_value};
 use crate::route::{Door, Terms};
-use crate::storability::{NoStoreReason, storable_length};
+use crate::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::stored::{Permission, StoredMeta};
 
 /// Served on a living lease.
@@ -146,7 +146,8 @@ pub(super) fn fetched(
             }
         }
     };
-    let length = origin.content_length();
+    // The runtime decodes what it is asked to cut, and what is encoded has another length.
+    let length = origin.content_length().filter(|_| !is_encoded(origin));
     let mut headers = to_client(&origin.headers);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
