@@ -180,7 +180,9 @@ pub fn decide(
         Fetched::Whole(head, body) => (head, Some(body)),
     };
     let untouched = || WellKnownReply::Untouched(untouched_head(document, head));
-    if head.status.is_server_error() {
+    // We sent no such precondition, and no range.
+    let is_nonsense = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
+    if head.status.is_server_error() || is_nonsense {
         let reply = last_good_reply(document, kept, config).unwrap_or_else(untouched);
         return (reply, CopyChange::Keep);
     }
