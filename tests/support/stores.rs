@@ -1,6 +1,7 @@
 //! What is in an edge's stores, and what goes wrong with its bucket (see `stores.mjs`).
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde_json::json;
 
@@ -51,9 +52,21 @@ impl Stores {
     }
 
     /// The answer that is stored in a cache under `https://` and this.
+    ///
+    /// # Panics
+    /// When its body breaks off.
     pub fn entry(&self, name: &str) -> Option<Answer> {
-        let answer = self.ask(Request::new("GET", entry_path(name)));
-        (answer.status == 200).then_some(answer)
+        self.try_entry(name).expect("it is whole")
+    }
+
+    /// The same where that may be.
+    ///
+    /// # Errors
+    /// When its body breaks off.
+    pub fn try_entry(&self, name: &str) -> io::Result<Option<Answer>> {
+        let request = Request::new("GET", entry_path(name)).header("Host", "stores");
+        let answer = request.try_send(&self.address)?;
+        Ok((answer.status == 200).then_some(answer))
     }
 
     /// Puts an entry of another's making into a cache.

@@ -106,19 +106,6 @@ fn a_large_body_that_breaks_off_is_a_broken_transfer_and_not_stored() {
 }
 
 #[test]
-fn a_large_body_that_runs_over_ends_where_it_should() {
-    let world = start();
-    let id = in_bucket(&world, LARGE_BYTES);
-    world.edge.stores.set_faults(&[("get", "runs over")]);
-    let request = get(&id, &world.token());
-    if let Ok(answer) = request.try_send(&world.edge.address) {
-        assert!(answer.body == bytes(LARGE_BYTES));
-    }
-    world.edge.stores.set_faults(&[]);
-    assert!(request.send(&world.edge.address).body == bytes(LARGE_BYTES));
-}
-
-#[test]
 fn a_put_that_fails_or_hangs_keeps_nobody_and_is_made_up_for() {
     let world = start();
     let stores = &world.edge.stores;

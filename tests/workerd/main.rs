@@ -4,6 +4,7 @@ mod origin;
 mod patched;
 mod world;
 
+mod a_silent_origin;
 mod a_slow_origin;
 mod an_outage;
 mod bucket;
@@ -14,6 +15,7 @@ mod cross_origin;
 mod download;
 mod embedding;
 mod errors;
+mod faults;
 mod federation;
 mod forwarded;
 mod headers;

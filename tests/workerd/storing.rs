@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use test_support::assertions::{assert_cache_status, assert_matrix_error};
+use test_support::assertions::assert_cache_status;
 use test_support::wire::from_latin1;
 
 use crate::origin::{MEDIA_HEADERS, Media, Reply, Then};
@@ -162,47 +162,6 @@ fn a_homeserver_in_trouble_opens_nothing() {
     }
 }
 
-#[test]
-fn a_304_to_no_question_is_an_error() {
-    let world = shared();
-    let id = "unasked304";
-    world.origin.reply(&download_path(id), Reply::new(304).header("ETag", "1"));
-    let answer = download(id, &world.token()).send(&world.edge.address);
-    assert_matrix_error(&answer, 502, "M_UNKNOWN");
-}
-
-#[test]
-fn a_body_shorter_than_its_length_is_a_broken_transfer_and_not_stored() {
-    let world = shared();
-    let id = "short";
-    world.origin.on(&download_path(id), |call| {
-        call.receive()?;
-        call.send(media_reply().head_bytes(BODY.len()))?;
-        call.send(&BODY[..100])?;
-        Ok(Then::Close)
-    });
-    let answer = download(id, &world.token()).try_send(&world.edge.address);
-    assert!(answer.is_err(), "it looks complete: {answer:?}");
-    assert_not_stored(world, id);
-}
-
-#[test]
-fn a_body_reset_half_way_is_a_broken_transfer_and_not_stored() {
-    let world = shared();
-    let id = "reset";
-    let large = vec![1; 1_000_000];
-    world.origin.on(&download_path(id), move |call| {
-        call.receive()?;
-        call.send(media_reply().head_bytes(large.len()))?;
-        call.send(&large[..500_000])?;
-        std::thread::sleep(Duration::from_millis(100));
-        Ok(Then::Reset)
-    });
-    let answer = download(id, &world.token()).try_send(&world.edge.address);
-    assert!(answer.is_err(), "it looks complete");
-    assert_not_stored(world, id);
-}
-
 /// The runtime stores what came of a broken body first, and the edge finds out after.
 #[test]
 fn a_short_body_is_not_served_in_the_moment_before_it_is_dropped() {
@@ -225,55 +184,6 @@ fn a_short_body_is_not_served_in_the_moment_before_it_is_dropped() {
             assert_eq!((answer.status, &answer.body[..]), (200, BODY));
         }
     }
-}
-
-#[test]
-fn a_replacement_that_breaks_off_does_not_become_the_stored_body() {
-    let world = shared();
-    let (id, token) = (world.stored_media(), world.token());
-    world.origin.on(&download_path(&id), |call| {
-        call.receive()?;
-        call.send(media_reply().body("replaced").head_bytes(BODY.len()))?;
-        call.send("replac")?;
-        Ok(Then::Close)
-    });
-    let answer = download(&id, &token).try_send(&world.edge.address);
-    assert!(answer.is_err(), "it looks complete: {answer:?}");
-    std::thread::sleep(Duration::from_millis(1000));
-    world.origin.on(&download_path(&id), |call| call.reply_by_default());
-    let answer = download(&id, &token).send(&world.edge.address);
-    assert_eq!((answer.status, &answer.body[..]), (200, BODY));
-}
-
-/// The runtime ends every chunked answer properly, so that no Worker can pass the break on; what
-/// it can do is to keep no such body.
-#[test]
-fn a_chunked_body_without_its_end_is_not_stored() {
-    let world = shared();
-    let id = "unended";
-    world.origin.on(&download_path(id), |call| {
-        call.receive()?;
-        call.send(media_reply().chunked().head_bytes(0))?;
-        call.send("5\r\nshort\r\n")?;
-        Ok(Then::Close)
-    });
-    let _ = download(id, &world.token()).try_send(&world.edge.address);
-    assert_not_stored(world, id);
-}
-
-#[test]
-fn bytes_beyond_the_length_are_not_the_medias() {
-    // The connection can't be used again, which others should not find out.
-    let world = World::start();
-    let id = "long";
-    world.origin.on(&download_path(id), |call| {
-        call.receive()?;
-        call.send(media_reply().head_bytes(100))?;
-        call.send(BODY)?;
-        Ok(Then::Close)
-    });
-    let answer = download(id, &world.token()).send(&world.edge.address);
-    assert_eq!(answer.body, &BODY[..100]);
 }
 
 #[test]

@@ -1,0 +1,10 @@
+//! An origin that falls silent at any stage: the slowest part of the table of faults, 93 s long.
+//!
+//! Tests start in the order of their names, and this one had better be early.
+
+use crate::faults;
+
+#[test]
+fn keeps_nobody_longer_than_said() {
+    faults::play_at_once("keeps_nobody_longer_than_said");
+}

@@ -1,0 +1,71 @@
+//! `docs/reliability.md`, written from the table.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use test_support::ROOT;
+
+use super::situation::Situation;
+use super::store_table::{BUCKET_ROWS, CACHE_ROWS, Kind};
+use super::table::{Cell, GROUPS, Gets, Kept};
+
+const BEGINNING: &str = include_str!("reliability.md");
+
+/// Set, it has the page written instead of compared.
+const WRITE: &str = "WRITE_RELIABILITY";
+
+fn page() -> String {
+    let mut page = BEGINNING.to_owned();
+    for group in GROUPS {
+        let heads = Situation::ALL.map(Situation::as_str).join(" | ");
+        let _ = write!(page, "\n## {}\n\n", group.title);
+        let _ = writeln!(page, "Shown by `{}`.\n", group.test);
+        let _ = writeln!(page, "| The origin… | {heads} |\n|---|{}", "---|".repeat(10));
+        for row in group.rows {
+            let cells =
+                row.cells.map(|cell| cell.map_or_else(|| "–".to_owned(), describe)).join(" | ");
+            let _ = writeln!(page, "| {} | {cells} |", row.fault.as_str());
+        }
+    }
+    for (title, test, rows) in [
+        ("The data centre's cache", "a_cache_that_fails", CACHE_ROWS),
+        ("The bucket", "a_bucket_that_fails", BUCKET_ROWS),
+    ] {
+        let heads = Kind::ALL.map(Kind::as_str).join(" | ");
+        let _ = write!(page, "\n## {title}\n\nShown by `faults::stores::{test}`.\n\n");
+        let _ = writeln!(page, "| Where… | {heads} |\n|---|---|---|---|");
+        for row in rows {
+            let _ = writeln!(page, "| {} | {} |", row.words, row.cells.map(describe).join(" | "));
+        }
+    }
+    page
+}
+
+fn describe(cell: Cell) -> String {
+    let gets = match cell.gets {
+        Gets::Right => "all is right".to_owned(),
+        Gets::Error(status) => status.to_string(),
+        Gets::Broken => "broken off".to_owned(),
+        Gets::Shortened => "looks whole".to_owned(),
+        Gets::Beginning => "its beginning".to_owned(),
+    };
+    match cell.kept {
+        Kept::Nothing => gets,
+        Kept::Right => format!("{gets} ●"),
+        Kept::Either => format!("{gets} ○"),
+    }
+}
+
+#[test]
+fn the_page_says_what_the_table_says() {
+    let path = PathBuf::from(ROOT).join("docs/reliability.md");
+    if env::var_os(WRITE).is_some() {
+        fs::write(&path, page()).expect("it can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page(),
+        "docs/reliability.md is not what the table says: run `{WRITE}=1 cargo test --test workerd the_page`"
+    );
+}

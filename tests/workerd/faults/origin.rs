@@ -1,0 +1,215 @@
+//! What an origin may do wrong, and how it is done.
+
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::gzip::gzip;
+use crate::origin::{Call, Reply, Then};
+
+/// Long enough for what was sent to have arrived.
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Refused,
+    Reset,
+    Closed,
+    HalfHead,
+    NoHttp,
+    EndlessHead,
+    Error,
+    Continue,
+    EarlyHints,
+    Part,
+    NotModified,
+    Gzip,
+    RedirectLoop,
+    ResetAfterHead,
+    ShortBody,
+    ResetBody,
+    LongBody,
+    UnendedBody,
+    EndlessBody,
+    Flapping,
+    WrongDate,
+    AbsurdAge,
+    NonsenseExpiry,
+    SilentHead,
+    SilentMidHead,
+    SilentMidBody,
+    SilentEnd,
+}
+
+impl Fault {
+    /// The words for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refuses connections",
+            Self::Reset => "resets the connection before the head",
+            Self::Closed => "closes the connection before the head",
+            Self::HalfHead => "closes the connection within the head",
+            Self::NoHttp => "says something that is no HTTP",
+            Self::EndlessHead => "sends header fields without end",
+            Self::Error => "answers with a 503",
+            Self::Continue => "sends a 100 before its answer",
+            Self::EarlyHints => "sends a 103 before its answer",
+            Self::Part => "sends a 206 that nobody asked for",
+            Self::NotModified => "sends a 304 that nobody asked for",
+            Self::Gzip => "compresses, though told not to",
+            Self::RedirectLoop => "redirects in a loop",
+            Self::ResetAfterHead => "resets the connection after the head",
+            Self::ShortBody => "closes the connection half-way through the body",
+            Self::ResetBody => "resets the connection half-way through the body",
+            Self::LongBody => "sends more than the length that it told",
+            Self::UnendedBody => "tells no length, and closes the connection half-way",
+            Self::EndlessBody => "tells no length, and sends without end",
+            Self::Flapping => "fails at every second question",
+            Self::WrongDate => "is a day ahead (`Date`)",
+            Self::AbsurdAge => "tells an absurd `Age`",
+            Self::NonsenseExpiry => "tells an `Expires` that is no date",
+            Self::SilentHead => "says nothing",
+            Self::SilentMidHead => "falls silent within the head",
+            Self::SilentMidBody => "falls silent half-way through the body",
+            Self::SilentEnd => "tells no length, and falls silent before the end",
+        }
+    }
+
+    /// Whether it is about a body, and so nothing that a 304 can show.
+    const fn is_of_body(self) -> bool {
+        matches!(
+            self,
+            Self::Gzip
+                | Self::ResetAfterHead
+                | Self::ShortBody
+                | Self::ResetBody
+                | Self::LongBody
+                | Self::UnendedBody
+                | Self::EndlessBody
+                | Self::SilentMidBody
+                | Self::SilentEnd
+        )
+    }
+
+    /// What would be right. A 304 can't be wrong in its body: then it is a new 200.
+    pub(crate) fn right_reply(self, call: &mut Call<'_>) -> io::Result<Reply> {
+        if self.is_of_body() {
+            call.head.headers.0.retain(|(name, _)| !name.eq_ignore_ascii_case("if-none-match"));
+        }
+        call.default_reply()
+    }
+
+    /// Does it, in place of the right answer. `asked` counts the questions.
+    pub(crate) fn commit(
+        self,
+        call: &mut Call<'_>,
+        right: &Reply,
+        asked: &AtomicUsize,
+    ) -> io::Result<Then> {
+        let (first_half, whole) = (&right.bytes()[..right.bytes().len() / 2], right.bytes());
+        match self {
+            Self::Refused => unreachable!("nobody listens"),
+            Self::Reset => return Ok(Then::Reset),
+            Self::Closed => {}
+            Self::HalfHead => call.send("HTTP/1.1 200 OK\r\nContent-Le")?,
+            Self::NoHttp => call.send("220 mail.example ESMTP\r\n\r\n")?,
+            Self::EndlessHead => return send_for_ever(call, b"X-More: and more and more\r\n"),
+            Self::Error => return call.reply(&Reply::error(503, "M_UNKNOWN", "Down for a moment")),
+            Self::Continue => {
+                call.send("HTTP/1.1 100 Continue\r\n\r\n")?;
+                return call.reply(right);
+            }
+            Self::EarlyHints => {
+                call.send("HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n")?;
+                return call.reply(right);
+            }
+            Self::Part => {
+                let part = format!("bytes 0-9/{}", whole.len());
+                let part = Reply::new(206).header("Content-Range", part).body([7; 10]);
+                return call.reply(&part.header("ETag", "1"));
+            }
+            Self::NotModified => return call.reply(&Reply::new(304).header("ETag", "1")),
+            Self::Gzip => {
+                let packed = right.clone().body(gzip(whole)).header("Content-Encoding", "gzip");
+                return call.reply(&packed);
+            }
+            Self::RedirectLoop => {
+                let here = call.head.target.clone();
+                return call.reply(&Reply::new(307).header("Location", here));
+            }
+            Self::ResetAfterHead => {
+                call.send(right.head_bytes(whole.len()))?;
+                sleep(PAUSE);
+                return Ok(Then::Reset);
+            }
+            Self::ShortBody => {
+                call.send(right.head_bytes(whole.len()))?;
+                call.send(first_half)?;
+            }
+            Self::ResetBody => {
+                call.send(right.head_bytes(whole.len()))?;
+                call.send(first_half)?;
+                sleep(PAUSE);
+                return Ok(Then::Reset);
+            }
+            Self::LongBody => {
+                call.send(right.head_bytes(whole.len()))?;
+                call.send([whole, b"and more"].concat())?;
+            }
+            Self::UnendedBody => send_chunk(call, right, first_half)?,
+            Self::EndlessBody => {
+                send_chunk(call, right, first_half)?;
+                return send_for_ever(call, &[&b"1000\r\n"[..], &[0; 0x1000], b"\r\n"].concat());
+            }
+            Self::Flapping => match asked.fetch_add(1, Ordering::Relaxed) % 2 {
+                0 => return Ok(Then::Reset),
+                _ => return call.reply(right),
+            },
+            Self::WrongDate => {
+                return call.reply(&right.clone().header("Date", "Fri, 01 Jan 2100 00:00:00 GMT"));
+            }
+            Self::AbsurdAge => {
+                return call.reply(&right.clone().header("Age", "99999999999999999999"));
+            }
+            Self::NonsenseExpiry => {
+                return call.reply(&right.clone().header("Expires", "-1, 0; tomorrow"));
+            }
+            Self::SilentHead => return call.wait_for_end(),
+            Self::SilentMidHead => {
+                call.send("HTTP/1.1 200 OK\r\nContent-Le")?;
+                return call.wait_for_end();
+            }
+            Self::SilentMidBody => {
+                call.send(right.head_bytes(whole.len()))?;
+                call.send(first_half)?;
+                return call.wait_for_end();
+            }
+            Self::SilentEnd => {
+                send_chunk(call, right, whole)?;
+                return call.wait_for_end();
+            }
+        }
+        Ok(Then::Close)
+    }
+}
+
+/// The head of an answer without a length, and the first chunk of its body.
+fn send_chunk(call: &mut Call<'_>, reply: &Reply, bytes: &[u8]) -> io::Result<()> {
+    call.send(reply.clone().chunked().head_bytes(0))?;
+    call.send([format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat())
+}
+
+/// Until the other end has had enough.
+fn send_for_ever(call: &mut Call<'_>, bytes: &[u8]) -> io::Result<Then> {
+    if bytes.starts_with(b"X-") {
+        call.send("HTTP/1.1 200 OK\r\n")?;
+    }
+    loop {
+        match call.send(bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
+            Err(_) => return Ok(Then::Close),
+        }
+    }
+}

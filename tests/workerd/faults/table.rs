@@ -1,0 +1,207 @@
+//! What is to come of each fault in each situation.
+
+use super::origin::Fault;
+
+/// What the client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gets {
+    /// What it asked for, whole.
+    Right,
+    /// An error with CORS: of Matrix, if it is the edge's own.
+    Error(u16),
+    /// A transfer that breaks off, as everyone can see.
+    Broken,
+    /// A part that looks whole, or something else than it asked for.
+    Shortened,
+    /// As much as there is, for as long as it stays.
+    Beginning,
+}
+
+/// What is stored afterwards. What is wrong never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Nothing,
+    Right,
+    /// One or the other. What breaks off while it replaces something leaves that alone on Cloudflare;
+    /// the local cache may lose it.
+    Either,
+}
+
+impl Kept {
+    pub(crate) const fn admits(self, is_stored: bool) -> bool {
+        match self {
+            Self::Nothing => !is_stored,
+            Self::Right => is_stored,
+            Self::Either => true,
+        }
+    }
+}
+
+/// What comes of one fault in one situation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) gets: Gets,
+    pub(crate) kept: Kept,
+}
+
+/// One fault in all situations, in their order; nothing where it makes no sense.
+pub(crate) struct Row {
+    pub(crate) fault: Fault,
+    pub(crate) cells: [Option<Cell>; 10],
+}
+
+/// Rows that one test shows.
+pub(crate) struct Group {
+    pub(crate) test: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) rows: &'static [Row],
+}
+
+const fn cell(gets: Gets, is_stored: bool) -> Option<Cell> {
+    Some(Cell { gets, kept: if is_stored { Kept::Right } else { Kept::Nothing } })
+}
+
+/// As if nothing were wrong.
+const FINE: Option<Cell> = cell(Gets::Right, true);
+/// The same, of what is never stored.
+const PASSED: Option<Cell> = cell(Gets::Right, false);
+/// No answer of the origin that is of use.
+const BAD: Option<Cell> = cell(Gets::Error(502), false);
+/// The same, with something stored that stays.
+const KEPT: Option<Cell> = cell(Gets::Error(502), true);
+const BROKEN: Option<Cell> = cell(Gets::Broken, false);
+/// The same of what was to replace something.
+const REPLACED: Option<Cell> = Some(Cell { gets: Gets::Broken, kept: Kept::Either });
+/// The same where another one has had it stored.
+const SPARED: Option<Cell> = cell(Gets::Broken, true);
+/// One that has been told that another waits, who then asks for himself.
+const AWAITED: Option<Cell> = cell(Gets::Error(502), true);
+/// A part that looks whole.
+const SHORT: Option<Cell> = cell(Gets::Shortened, false);
+const SHORT_KEPT: Option<Cell> = cell(Gets::Shortened, true);
+/// No answer in time.
+const LATE: Option<Cell> = cell(Gets::Error(504), false);
+const LATE_KEPT: Option<Cell> = cell(Gets::Error(504), true);
+const BEGUN: Option<Cell> = cell(Gets::Beginning, false);
+const BEGUN_KEPT: Option<Cell> = cell(Gets::Beginning, true);
+const NONE: Option<Cell> = None;
+
+pub(crate) const GROUPS: &[Group] = &[
+    Group {
+        test: "faults::no_answer",
+        title: "No answer",
+        rows: &[
+            // Miss, part, awaited, legacy, federation, strict, stale, leased, upload, well-known.
+            row(Fault::Reset, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::Refused, [BAD, BAD, NONE, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::Closed, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::HalfHead, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::NoHttp, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::EndlessHead, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::Flapping, [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, BAD, PASSED]),
+        ],
+    },
+    Group {
+        test: "faults::an_odd_answer",
+        title: "An odd answer",
+        rows: &[
+            row(
+                Fault::Error,
+                [
+                    cell(Gets::Error(503), false),
+                    cell(Gets::Error(503), false),
+                    cell(Gets::Error(503), true),
+                    cell(Gets::Error(503), false),
+                    cell(Gets::Error(503), false),
+                    cell(Gets::Error(503), true),
+                    FINE,
+                    FINE,
+                    cell(Gets::Error(503), false),
+                    PASSED,
+                ],
+            ),
+            row(Fault::Continue, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::EarlyHints, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row(Fault::Part, [BAD, BAD, AWAITED, BAD, BAD, KEPT, KEPT, FINE, NONE, PASSED]),
+            row(Fault::NotModified, [BAD, BAD, AWAITED, BAD, BAD, NONE, NONE, FINE, NONE, PASSED]),
+            row(
+                Fault::Gzip,
+                [PASSED, PASSED, FINE, PASSED, PASSED, PASSED, PASSED, FINE, NONE, NONE],
+            ),
+            row(
+                Fault::RedirectLoop,
+                [
+                    BAD,
+                    BAD,
+                    AWAITED,
+                    BAD,
+                    cell(Gets::Error(307), false),
+                    KEPT,
+                    KEPT,
+                    FINE,
+                    NONE,
+                    PASSED,
+                ],
+            ),
+            row(Fault::WrongDate, [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
+            row(Fault::AbsurdAge, [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
+            row(
+                Fault::NonsenseExpiry,
+                [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED],
+            ),
+        ],
+    },
+    Group {
+        test: "faults::a_body_that_breaks",
+        title: "A body that breaks",
+        rows: &[
+            row(
+                Fault::ResetAfterHead,
+                [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
+            ),
+            row(
+                Fault::ShortBody,
+                [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
+            ),
+            row(
+                Fault::ResetBody,
+                [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
+            ),
+            row(Fault::LongBody, [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
+            row(
+                Fault::UnendedBody,
+                [SHORT, SHORT, SHORT_KEPT, SHORT, SHORT, SHORT, SHORT, FINE, SHORT, PASSED],
+            ),
+            row(
+                Fault::EndlessBody,
+                [BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN, BEGUN, FINE, BEGUN, BEGUN],
+            ),
+        ],
+    },
+    Group {
+        test: "a_silent_origin::keeps_nobody_longer_than_said",
+        title: "Silence",
+        rows: &[
+            row(
+                Fault::SilentHead,
+                [LATE, LATE, LATE_KEPT, LATE, LATE, LATE_KEPT, FINE, FINE, NONE, PASSED],
+            ),
+            row(
+                Fault::SilentMidHead,
+                [LATE, LATE, LATE_KEPT, LATE, LATE, LATE_KEPT, FINE, FINE, NONE, NONE],
+            ),
+            row(
+                Fault::SilentMidBody,
+                [BEGUN, BEGUN, NONE, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN, NONE],
+            ),
+            row(
+                Fault::SilentEnd,
+                [BEGUN, BEGUN, NONE, BEGUN, BEGUN, BEGUN, BEGUN, FINE, BEGUN, NONE],
+            ),
+        ],
+    },
+];
+
+const fn row(fault: Fault, cells: [Option<Cell>; 10]) -> Row {
+    Row { fault, cells }
+}
