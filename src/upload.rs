@@ -202,6 +202,10 @@ mod tests {
                 r#"{"m.upload.size":5000,"m.upload.size":1}"#,
                 Some(r#"{"m.upload.size":1000,"m.upload.size":1}"#),
             ),
+            (
+                r#"{"m.upload.size":50000,"a":1,"m.upload.size":null,"m.upload.size":2000}"#,
+                Some(r#"{"m.upload.size":1000,"a":1,"m.upload.size":1000,"m.upload.size":1000}"#),
+            ),
             ("{}", Some(r#"{"m.upload.size":1000}"#)),
             (r#"{ "a":1}"#, Some(r#"{"m.upload.size":1000, "a":1}"#)),
             (r#"{"m.upload.size":1000}"#, None),
