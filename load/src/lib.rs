@@ -1,9 +1,9 @@
 //! Many readers at once, while tokens are revoked, media is quarantined, and the origin dies and
 //! comes back: every answer is held against what was true at that time.
 //!
-//! [`truth`] knows what is true and since when; [`origin`] is a homeserver stand-in that answers by
-//! it, and [`trouble`] changes it. [`readers`] ask two Workers, one strict and one with leases, and
-//! [`judge`] says of each answer whether it may be.
+//! `truth` knows what is true and since when; `origin` is a homeserver stand-in that answers by
+//! it, and `trouble` changes it. `readers` ask two Workers, one strict and one with leases, and
+//! `judge` says of each answer whether it may be.
 
 mod ask;
 mod client;
