@@ -82,8 +82,9 @@ impl Request {
     /// # Errors
     /// When there is no answer or it breaks off.
     pub fn try_send(&self, address: &str) -> io::Result<Answer> {
-        let mut connection = self.open(address)?;
-        connection.write_body(&self.body, self.is_chunked)?;
+        let mut connection = self.connect(address)?;
+        // In one piece: who answers upon the head alone may hang up on what comes later.
+        connection.write(&[self.head(), self.framed_body()].concat())?;
         connection.answer()?.read()
     }
 
@@ -92,14 +93,28 @@ impl Request {
     /// # Errors
     /// When the connection can't be made or breaks.
     pub fn open(&self, address: &str) -> io::Result<Connection> {
+        let mut connection = self.connect(address)?;
+        connection.write(&self.head())?;
+        Ok(connection)
+    }
+
+    fn connect(&self, address: &str) -> io::Result<Connection> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut connection =
-            Connection { stream: BufReader::new(stream), method: self.method.clone() };
-        connection.write(&self.head())?;
-        Ok(connection)
+        Ok(Connection { stream: BufReader::new(stream), method: self.method.clone() })
+    }
+
+    fn framed_body(&self) -> Vec<u8> {
+        if !self.is_chunked {
+            return self.body.clone();
+        }
+        let chunk = match self.body.len() {
+            0 => Vec::new(),
+            length => [format!("{length:x}\r\n").as_bytes(), &self.body, b"\r\n"].concat(),
+        };
+        [&chunk[..], b"0\r\n\r\n"].concat()
     }
 
     /// The body that it has.
@@ -141,18 +156,6 @@ impl Connection {
     /// When the connection breaks.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
-    }
-
-    fn write_body(&mut self, body: &[u8], is_chunked: bool) -> io::Result<()> {
-        if !is_chunked {
-            return self.write(body);
-        }
-        if !body.is_empty() {
-            self.write(format!("{:x}\r\n", body.len()).as_bytes())?;
-            self.write(body)?;
-            self.write(b"\r\n")?;
-        }
-        self.write(b"0\r\n\r\n")
     }
 
     /// Reads the head of the answer; its body follows.
