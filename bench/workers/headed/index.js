@@ -2,13 +2,25 @@
 // ours has; with ENTRY=wrapped through an entry as worker-build makes it.
 import { WorkerEntrypoint, env } from 'cloudflare:workers';
 
-const HEADERS = `access-control-allow-headers
-X-Requested-With, Content-Type, Authorization, Date
-access-control-allow-methods
-GET, HEAD, POST, PUT, DELETE, OPTIONS
-access-control-allow-origin
-*
-`;
+const HEADERS = [
+  ['accept-ranges', 'bytes'],
+  ['access-control-allow-headers', 'X-Requested-With, Content-Type, Authorization, Date, Range'],
+  ['access-control-allow-methods', 'GET, HEAD, POST, PUT, DELETE, OPTIONS'],
+  ['access-control-allow-origin', '*'],
+  ['access-control-expose-headers', 'Accept-Ranges, Content-Disposition, Content-Range, ETag'],
+  ['age', '12'],
+  ['cache-control', 'private, max-age=86400'],
+  ['cache-status', 'matrix-media-edge; hit; ttl=290'],
+  ['content-disposition', 'inline; filename="thumbnail.jpg"'],
+  ['content-security-policy', "sandbox; default-src 'none'; script-src 'none'; style-src 'unsafe-inline'"],
+  ['content-type', 'image/jpeg'],
+  ['cross-origin-resource-policy', 'cross-origin'],
+  ['etag', '"iUQNSOeFomiUgoifbduTZssY-4108"'],
+  ['referrer-policy', 'no-referrer'],
+  ['server-timing', 'tier;desc=memory'],
+  ['x-content-type-options', 'nosniff'],
+  ['x-robots-tag', 'noindex, nofollow, noarchive, noimageindex'],
+];
 const known = new Map();
 
 async function answer(request) {
