@@ -3,15 +3,16 @@
 //! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
 //! bindings is the shell's work: the parser takes a function from name to text.
 
+mod vars;
+
 use std::fmt;
 
 use http::HeaderValue;
 
+use self::vars::{Vars, error};
 use crate::access_token::AccessToken;
 use crate::base_url::BaseUrl;
-use crate::headers::{is_settable, is_token_byte};
 use crate::ids::ServerName;
-use crate::json;
 use crate::lease_policy::{LeasePolicy, LeaseScope};
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -39,9 +40,6 @@ const DEFAULT_MEMORY_CACHE_MIB: u64 = 32;
 
 /// The largest `MEMORY_CACHE_MIB`: an isolate has 128 MB in all.
 const MAX_MEMORY_CACHE_MIB: u64 = 64;
-
-/// The shortest token that is taken for a secret, in bytes.
-const MIN_TOKEN_BYTES: usize = 16;
 
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
@@ -137,7 +135,7 @@ impl Config {
     /// # Errors
     /// The first variable that is missing or bad.
     pub fn parse(read: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
-        let vars = Vars { read };
+        let vars = Vars::new(read);
         let homeserver = vars.base_url("HOMESERVER_URL", "https://matrix-origin.example.com")?;
         let server_name = vars.server_name()?;
         let media = vars.base_url("MEDIA_URL", "https://matrix-media.example.com")?;
@@ -249,84 +247,6 @@ impl fmt::Debug for DigestKey {
     }
 }
 
-struct Vars<F> {
-    read: F,
-}
-
-impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
-    /// A variable that says something; blank counts as absent, as in an unset secret.
-    fn text(&self, name: &'static str) -> Option<String> {
-        (self.read)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn required(&self, name: &'static str, example: &str) -> Result<String, ConfigError> {
-        self.text(name)
-            .ok_or_else(|| error(name, format!("is not set: write a value such as {example}")))
-    }
-
-    fn base_url(&self, name: &'static str, example: &str) -> Result<BaseUrl, ConfigError> {
-        BaseUrl::parse(&self.required(name, example)?)
-            .map_err(|problem| error(name, format!("{problem}, such as {example}")))
-    }
-
-    fn server_name(&self) -> Result<ServerName, ConfigError> {
-        ServerName::parse(&self.required("SERVER_NAME", "example.com")?).ok_or_else(|| {
-            error(
-                "SERVER_NAME",
-                "must be a Matrix server name such as example.com, without https://",
-            )
-        })
-    }
-
-    /// One of a few words; the first is the default.
-    fn choice<T: Copy>(&self, name: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
-        let Some(text) = self.text(name) else { return Ok(choices[0].1) };
-        choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            error(name, format!("must be {}", words.join(" or ")))
-        })
-    }
-
-    fn number(
-        &self,
-        name: &'static str,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> Result<u64, ConfigError> {
-        let Some(text) = self.text(name) else { return Ok(default) };
-        text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            error(name, format!("must be a whole number from {} to {}", range.start(), range.end()))
-        })
-    }
-
-    fn token(&self, name: &'static str) -> Result<Option<AccessToken>, ConfigError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        AccessToken::parse(&text)
-            .filter(|token| token.as_bytes().len() >= MIN_TOKEN_BYTES)
-            .map_or_else(
-                || {
-                    let problem = format!(
-                        "must be at least {MIN_TOKEN_BYTES} letters, without white space and commas"
-                    );
-                    Err(error(name, problem))
-                },
-                |token| Ok(Some(token)),
-            )
-    }
-
-    fn headers(&self, name: &'static str) -> Result<Vec<OriginHeader>, ConfigError> {
-        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
-        let problem = || error(name, "must be a JSON object of header names and texts");
-        let headers: Vec<OriginHeader> = json::members(&text)
-            .and_then(|members| members.iter().map(|(name, value)| header(name, value)).collect())
-            .ok_or_else(problem)?;
-        match headers.iter().find(|header| !is_settable(&header.name)) {
-            Some(header) => Err(error(name, format!("can't set {}: leave it out", header.name))),
-            None => Ok(headers),
-        }
-    }
-}
-
 fn digest_key(
     server_name: &ServerName,
     homeserver: &BaseUrl,
@@ -337,18 +257,6 @@ fn digest_key(
         key.extend(header.value.as_bytes());
     }
     DigestKey(key)
-}
-
-/// A header out of a JSON member.
-fn header(name: &str, value: &str) -> Option<OriginHeader> {
-    let mut value = HeaderValue::from_str(&json::string(value)?).ok()?;
-    value.set_sensitive(true);
-    let is_name = !name.is_empty() && name.bytes().all(is_token_byte);
-    is_name.then(|| OriginHeader { name: name.to_ascii_lowercase(), value })
-}
-
-fn error(variable: &'static str, problem: impl Into<String>) -> ConfigError {
-    ConfigError { variable, problem: problem.into() }
 }
 
 #[cfg(test)]
