@@ -38,7 +38,7 @@ use web_sys::ReadableStream;
 use worker_sys::{Context, R2Bucket};
 
 use self::guard::{Guarded, Panicked};
-use self::report::{Recorder, warn};
+use self::report::{Recorder, fail};
 use self::vars::Setup;
 use crate::admin::authorize;
 use crate::config::Config;
@@ -85,7 +85,7 @@ async fn answer_and_report(
     let response = match Guarded::new(Box::pin(answer(request, &setup, context, &recorder))).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            warn("internal error", &error);
+            fail("internal error", &error);
             reject(&recorder, &Rejection::Internal)?
         }
         // The log has it.

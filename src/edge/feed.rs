@@ -5,7 +5,7 @@ use worker_sys::R2Bucket;
 
 use super::bucket::Condition;
 use super::origin::Answer;
-use super::report::tell;
+use super::report::{complain, note};
 use super::{bucket, origin, purges, streams};
 use crate::access_token::AccessToken;
 use crate::cache_key::{CacheKey, Subject};
@@ -19,7 +19,7 @@ const MAX_POSITION_BYTES: usize = 20;
 pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
-        tell("quarantine: bind MEDIA_BUCKET, where the position is kept");
+        complain("quarantine: bind MEDIA_BUCKET, where the position is kept");
         return;
     };
     let key = CacheKey::new(Subject::QuarantinePosition);
@@ -27,7 +27,9 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
     for _ in 0..MAX_PAGES {
         let Some(page) = read(config, token, position).await else {
-            tell("quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's");
+            complain(
+                "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's",
+            );
             return;
         };
         let doomed = purges::prefixes(config, &page.quarantined);
@@ -43,7 +45,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         }
         if !doomed.is_empty() {
             purges::delete(Some(bucket), &doomed).await;
-            tell(&format!("quarantine: {} media purged", page.quarantined.len()));
+            note(&format!("quarantine: {} media purged", page.quarantined.len()));
         }
         position = page.next;
         if !page.has_changes {

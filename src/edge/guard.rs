@@ -22,7 +22,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Response;
 
 use super::http;
-use super::report::tell;
+use super::report::complain;
 use crate::matrix_error::Rejection;
 
 #[wasm_bindgen(module = "/src/edge/guard.js")]
@@ -50,7 +50,7 @@ pub(super) fn install() {
     panic::set_hook(Box::new(|panic| {
         HAS_PANICKED.set(true);
         if let Some(place) = panic.location() {
-            tell(&format!("internal error: panicked at {place}"));
+            complain(&format!("internal error: panicked at {place}"));
         }
         throw_str("panicked");
     }));

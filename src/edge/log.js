@@ -23,9 +23,14 @@ function dataPoint(event) {
   };
 }
 
-/** Tells the log what failed, and what the runtime says of it. */
+/** Tells the log what failed elsewhere, and what the runtime says of it. */
 export function warn(what, error) {
   console.warn(`${what}: ${describe(error)}`);
+}
+
+/** The same of what failed here. */
+export function fail(what, error) {
+  console.error(`${what}: ${describe(error)}`);
 }
 
 /**

@@ -23,15 +23,26 @@ use crate::tier::Tier;
 extern "C" {
     fn report(line: &str, is_logged: bool, metrics: &JsValue);
 
-    /// Tells the log what failed, and what the runtime says of it.
+    /// Tells the log what failed elsewhere, and what the runtime says of it.
     pub(super) fn warn(what: &str, error: &JsValue);
+
+    /// The same of what failed here.
+    pub(super) fn fail(what: &str, error: &JsValue);
 }
 
 #[wasm_bindgen]
 extern "C" {
-    /// Tells the log what is not as it should be.
+    /// Tells the log what is done.
+    #[wasm_bindgen(js_namespace = console, js_name = log)]
+    pub(super) fn note(what: &str);
+
+    /// Tells the log what is not as it should be, and is made up for.
     #[wasm_bindgen(js_namespace = console, js_name = warn)]
     pub(super) fn tell(what: &str);
+
+    /// Tells the log what somebody has to mend.
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(super) fn complain(what: &str);
 }
 
 thread_local! {

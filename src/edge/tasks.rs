@@ -10,7 +10,7 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker_sys::Context;
 
 use super::guard::Guarded;
-use super::report::{tell, warn};
+use super::report::{complain, warn};
 
 #[wasm_bindgen(module = "/src/edge/tasks.js")]
 extern "C" {
@@ -43,7 +43,7 @@ pub(super) fn forget(context: &Context, operation: Promise) {
 
 fn wait_until(context: &Context, operation: &Promise) {
     if context.wait_until(operation).is_err() {
-        tell("the runtime would not wait");
+        complain("the runtime would not wait");
     }
 }
 

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::R2Bucket;
 
 use super::guard;
-use super::report::tell;
+use super::report::complain;
 use crate::config::{Config, ConfigError};
 
 /// What the admin has decided and bound.
@@ -34,7 +34,7 @@ fn read_setup(env: &JsValue) -> Setup {
     guard::install();
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
-        tell(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
+        complain(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
     }
     Setup {
         config,
