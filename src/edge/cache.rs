@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::range::ByteRange;
 use crate::request::ReplyHead;
 use crate::stored::STORED_META;
+use crate::tier::is_small;
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
@@ -35,7 +36,7 @@ const PATIENCE_MILLIS: u32 = 2_000;
 const COMMIT_LOOKS: u32 = 4;
 const FIRST_PAUSE_MILLIS: u32 = 30;
 
-/// Of how many new entries an isolate knows that they are whole.
+/// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
 
 #[wasm_bindgen]
@@ -48,7 +49,7 @@ thread_local! {
     /// Opened by the first look-up; whoever stores or removes without one opens it before.
     static CACHE: OnceCell<Cache> = const { OnceCell::new() };
 
-    /// The records of new entries whose last byte was there.
+    /// The records of those whose last byte was there.
     static SEEN_WHOLE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -103,7 +104,8 @@ pub(super) fn store(
                     // Otherwise the one before it is still there, or another has come since.
                     if record_of(&found) == record {
                         if is_there {
-                            record.into_iter().for_each(see_whole);
+                            // Small ones are read whole in any case.
+                            record.filter(|_| !is_small(length)).into_iter().for_each(see_whole);
                             return true;
                         }
                         remove(&context, &config, &key);
