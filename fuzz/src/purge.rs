@@ -7,7 +7,7 @@ use matrix_media_edge::route::{Door, Representation};
 use serde_json::Value;
 
 use crate::input::{CONFIG, texts};
-use crate::json::read_shallow;
+use crate::json::{Members, read_shallow};
 
 const NOW: u64 = 1_700_000_000;
 const MAX_PURGES: usize = 500;
@@ -16,7 +16,10 @@ const MAX_PURGES: usize = 500;
 pub(crate) fn target(input: &[u8]) {
     let Some([request, others, list]) = texts(input) else { return };
     let scope = Scope::parse(request);
-    assert_eq!(scope, read_shallow(request).and_then(|value| named(&value)), "{request}");
+    // Two members are too many, were they of one name.
+    let is_one = Members::read(request).is_some_and(|members| members.texts().len() == 1);
+    let request_value = read_shallow(request).filter(|_| is_one);
+    assert_eq!(scope, request_value.and_then(|value| named(&value)), "{request}");
     let found = Purges::parse(list);
     if let Some(found) = &found {
         assert_eq!(Purges::parse(&found.to_text()).as_ref(), Some(found), "it is read back");
