@@ -47,14 +47,9 @@ pub struct TokenDigest(String);
 impl TokenDigest {
     /// HMAC-SHA-256 (RFC 2104) of the token, in hexadecimal.
     pub fn new(key: &[u8], token: &AccessToken) -> Self {
-        Self(
-            mac(key, token)
-                .finalize()
-                .into_bytes()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        let digest = mac(key, token).finalize().into_bytes();
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
     }
 
     /// The digest in hexadecimal.

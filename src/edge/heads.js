@@ -4,8 +4,9 @@
 /** Method, URL and those of the named headers that are there. */
 export function requestHead(request, names) {
   let head = `${request.method}\n${request.url}`;
+  const { headers } = request;
   for (const name of names) {
-    const value = request.headers.get(name);
+    const value = headers.get(name);
     if (value !== null) head += `\n${name}\n${value}`;
   }
   return head;

@@ -1,5 +1,7 @@
 //! The endpoints of media: which one a path names, and what it asks for.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::{BypassReason, Door, Endpoint, MediaRequest, Representation, Route, Terms, UploadTo};
@@ -137,8 +139,8 @@ fn media_request(
 fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
     let is_legacy = door == Door::Legacy;
     let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
-    let terms_of = |(name, value): (String, String)| {
-        let is_plain = match name.as_str() {
+    let terms_of = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        let is_plain = match &*name {
             "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
             "access_token" => door == Door::Client,
             "allow_remote" => is_legacy && value == "true",
