@@ -6,7 +6,7 @@ MAX_WASM_GZIP_BYTES = 150000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench simulation fuzz mutants
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench profile simulation fuzz mutants
 .NOTPARALLEL:
 
 help:
@@ -78,6 +78,11 @@ audit: ## Check licences, sources and known vulnerabilities of what it is built 
 bench: build ## Measure side by side with Synapse, nginx and other Workers (QUICK=1: in 3 minutes)
 	@scripts/setup node synapse bench
 	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)
+
+profile: build ## Look where the time of a hit goes, and write it into docs/
+	@scripts/setup node synapse bench
+	scripts/build --names
+	cargo run --locked --profile bench --package bench -- profile
 
 fuzz: ## Play what strangers may send with libFuzzer, a minute each (TARGET=..., SECONDS=..., RUNS=...)
 	@scripts/fuzz $(TARGET) $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),60))

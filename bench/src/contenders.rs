@@ -11,7 +11,7 @@ use test_support::edge::Edge;
 use test_support::synapse::Synapse;
 
 pub(crate) use self::nginx::PROGRAM as NGINX;
-pub(crate) use self::workerd::{OURS, PROGRAM as WORKERD, Workerd};
+pub(crate) use self::workerd::{OURS, OURS_NAMED, PROGRAM as WORKERD, Workerd};
 use crate::link::Link;
 use crate::process_stats::Processes;
 
@@ -87,13 +87,29 @@ pub(crate) struct Contender {
 impl Contender {
     /// Starts it in a folder of its own within `folder`.
     pub(crate) fn start(id: Id, synapse: &Synapse, folder: &str) -> Self {
+        Self::start_as(id, synapse, folder, OURS, None)
+    }
+
+    /// Starts one that runs in workerd, ours from a build that has names, with V8's inspector at a
+    /// port.
+    pub(crate) fn start_inspected(id: Id, synapse: &Synapse, folder: &str, port: u16) -> Self {
+        Self::start_as(id, synapse, folder, OURS_NAMED, Some(port))
+    }
+
+    fn start_as(
+        id: Id,
+        synapse: &Synapse,
+        folder: &str,
+        ours: &str,
+        inspector_port: Option<u16>,
+    ) -> Self {
         let link = Link::to(&synapse.address);
         let origin = format!("http://{}", link.address);
         let folder = format!("{folder}/{id:?}");
         let origin_vars = [("ORIGIN", origin.as_str())];
         let our_vars = |lease_seconds| our_vars(&origin, &synapse.server_name, lease_seconds);
         let in_workerd = |worker, vars: &[(&str, &str)]| {
-            let workerd = Workerd::start(&folder, worker, vars);
+            let workerd = Workerd::start(&folder, worker, vars, inspector_port);
             (workerd.address.clone(), Processes::of(workerd.id()), Box::new(workerd) as Held)
         };
         let in_miniflare = |worker, vars: &[(&str, &str)]| {
@@ -110,8 +126,8 @@ impl Contender {
             Id::BareWorker => in_workerd("bench/workers/bare", &origin_vars),
             Id::HeadedWorker => in_workerd(HEADED, &origin_vars),
             Id::WrappedWorker => in_workerd(HEADED, &[origin_vars[0], ("ENTRY", "wrapped")]),
-            Id::Strict => in_workerd(OURS, &our_vars("0")),
-            Id::Leased => in_workerd(OURS, &our_vars("300")),
+            Id::Strict => in_workerd(ours, &our_vars("0")),
+            Id::Leased => in_workerd(ours, &our_vars("300")),
             Id::MiniflareCachingWorker => in_miniflare("bench/workers/caching", &origin_vars),
             Id::MiniflareStrict => in_miniflare(OURS, &our_vars("0")),
             Id::MiniflareLeased => in_miniflare(OURS, &our_vars("300")),

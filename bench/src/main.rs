@@ -3,9 +3,10 @@
 //! ```text
 //! bench [quick] [<workload>…]     measures, and writes a report
 //! bench report                    writes the report about the last full run anew
+//! bench profile                   writes where a hit's time goes
 //! ```
 //!
-//! Only a full run is written into the documentation; others into `target/bench`.
+//! Only a full run, and a profile, are written into the documentation; others into `target/bench`.
 
 mod about;
 mod cache_service;
@@ -16,6 +17,7 @@ mod link;
 mod load;
 mod plan;
 mod process_stats;
+mod profile;
 mod report;
 mod results;
 mod sample;
@@ -28,6 +30,9 @@ use crate::results::Place;
 
 fn main() {
     let arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    if arguments == ["profile"] {
+        return println!("{}", profile::run().display());
+    }
     let (place, results) = if arguments == ["report"] {
         (Place::Docs, Place::Docs.read())
     } else {

@@ -63,7 +63,7 @@ fn goals_table(goals: &[Goal]) -> String {
     table
 }
 
-fn about_table(about: &About) -> String {
+pub(crate) fn about_table(about: &About) -> String {
     let mut rows = vec![
         ("Date", about.date.clone()),
         ("Commit", about.commit.clone()),
@@ -135,7 +135,7 @@ fn with_spread(spread: Spread) -> String {
 }
 
 /// Three digits, or the whole number where it has more; at most three behind the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         99.95.. => format!("{value:.0}"),
         9.995.. => format!("{value:.1}"),

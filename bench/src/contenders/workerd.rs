@@ -12,6 +12,9 @@ use crate::cache_service::CacheService;
 /// Where our Worker lies, built.
 pub(crate) const OURS: &str = "build";
 
+/// Where it lies with the names of its functions, as `scripts/build --names` leaves it.
+pub(crate) const OURS_NAMED: &str = "target/named";
+
 pub(crate) const PROGRAM: &str = "node_modules/@cloudflare/workerd-linux-64/bin/workerd";
 
 /// How it says at which port it listens.
@@ -27,8 +30,14 @@ pub(crate) struct Workerd {
 
 impl Workerd {
     /// Starts the Worker in the folder `worker` of the repository, with these variables and an
-    /// empty cache. Its configuration is written into `folder`.
-    pub(crate) fn start(folder: &str, worker: &str, vars: &[(&str, &str)]) -> Self {
+    /// empty cache, and perhaps with V8's inspector at a port. Its configuration is written into
+    /// `folder`.
+    pub(crate) fn start(
+        folder: &str,
+        worker: &str,
+        vars: &[(&str, &str)],
+        inspector_port: Option<u16>,
+    ) -> Self {
         let worker = Path::new(ROOT).join(worker);
         fs::create_dir_all(folder).expect("the folder can't be made");
         let configuration = Path::new(folder).join("workerd.capnp");
@@ -38,7 +47,9 @@ impl Workerd {
         let program = Path::new(ROOT).join(PROGRAM);
         assert!(program.exists(), "{PROGRAM} is missing: run `make setup`");
         let mut command = ending_with_input(program);
-        command.args(["serve", "--control-fd=1", "--import-path"]).arg(worker).arg(configuration);
+        command.args(["serve", "--control-fd=1", "--import-path"]).arg(worker);
+        command.args(inspector_port.map(|port| format!("--inspector-addr=127.0.0.1:{port}")));
+        command.arg(configuration);
         let (server, said) = Server::start_saying(LISTENS, command, START_PATIENCE);
         Self { address: format!("127.0.0.1:{}", said.trim_end_matches('}')), server }
     }

@@ -16,7 +16,7 @@ pub(crate) fn start_up_ms(id: Id, folder: &str) -> f64 {
     let folder = format!("{folder}/start-up");
     let mut workerd = None;
     timed_ms(|| {
-        let started = workerd.insert(Workerd::start(&folder, worker, &vars));
+        let started = workerd.insert(Workerd::start(&folder, worker, &vars, None));
         let target = "/_matrix/client/v1/media/download/localhost/a";
         let preflight = Request::new("OPTIONS", target)
             .header("Host", &started.address)
