@@ -154,7 +154,12 @@ mod tests {
         ] {
             assert!(BaseUrl::parse(url).is_ok(), "{url}");
         }
-        for url in ["http://example.com", "http://8.8.8.8", "http://10.example.com"] {
+        for url in [
+            "http://example.com",
+            "http://8.8.8.8",
+            "http://10.example.com",
+            "http://[2001:db8::1]",
+        ] {
             assert!(BaseUrl::parse(url).is_err(), "{url}");
         }
     }

@@ -129,14 +129,13 @@ impl Keep {
         match self {
             Self::Media => MEDIA_REQUEST.contains(&name),
             Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
+            // `Upgrade` too, for a WebSocket, though it is a hop's.
             Self::Most => {
-                let is_websocket = name.starts_with("sec-websocket-") || name == "upgrade";
-                is_websocket
-                    || !(HOP_BY_HOP.contains(&name)
-                        || FORWARDING.contains(&name)
-                        || name.starts_with("cf-")
-                        || name.starts_with("x-forwarded-")
-                        || name == LOOP.as_str())
+                !(HOP_BY_HOP.contains(&name)
+                    || FORWARDING.contains(&name)
+                    || name.starts_with("cf-")
+                    || name.starts_with("x-forwarded-")
+                    || name == LOOP.as_str())
             }
             Self::Nothing => false,
         }
@@ -228,6 +227,16 @@ mod tests {
             "upgrade",
         ] {
             assert!(!Keep::Media.admits(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_origin_answers_by_itself_hears_conditions_too() {
+        for name in ["authorization", "range", "if-none-match"] {
+            assert!(Keep::Endpoint.admits(name), "{name}");
+        }
+        for name in ["cookie", "connection", "x-anything"] {
+            assert!(!Keep::Endpoint.admits(name), "{name}");
         }
     }
 

@@ -146,6 +146,7 @@ mod tests {
     #[test]
     fn host_of_a_server_name_has_no_port() {
         assert_eq!(ServerName::parse("[::1]:8448").unwrap().host(), "[::1]");
+        assert_eq!(ServerName::parse("[::]:8448").unwrap().host(), "[::]");
         assert_eq!(ServerName::parse("example.org:8448").unwrap().host(), "example.org");
     }
 

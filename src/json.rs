@@ -129,6 +129,11 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_escaped_that_need_not_be() {
+        assert_eq!(quote("a \"\\\n\u{7f}é"), "\"a \\\"\\\\\\u000a\u{7f}é\"");
+    }
+
+    #[test]
     fn what_is_quoted_is_read_back() {
         let text: String =
             (0..0x300).filter_map(char::from_u32).chain("\u{1f600}".chars()).collect();

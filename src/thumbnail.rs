@@ -96,6 +96,11 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_default_need_not_be_said() {
+        assert_eq!(key("width=96&height=96&method=Scale"), key("width=96&height=96"));
+    }
+
+    #[test]
     fn different_asks_do_not() {
         let queries = [
             "width=96&height=96",

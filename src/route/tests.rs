@@ -1,3 +1,5 @@
+use http::{HeaderMap, HeaderValue};
+
 use super::*;
 use crate::config::tests::config;
 
@@ -22,6 +24,34 @@ fn reason(target: &str) -> BypassReason {
         Route::Forward(endpoint) => endpoint.reason,
         other => panic!("{target}: {other:?}"),
     }
+}
+
+fn admitted(target: &str, passed: &'static str) -> Result<Route, Rejection> {
+    let head = RequestHead {
+        method: Method::GET,
+        scheme: "https".to_owned(),
+        authority: "example.com".to_owned(),
+        target: Target::new(target),
+        headers: HeaderMap::from_iter([(LOOP, HeaderValue::from_static(passed))]),
+    };
+    admit(&head, &config(&[]).unwrap())
+}
+
+#[test]
+fn a_request_that_has_been_here_goes_no_further() {
+    for passed in ["example.com", "example.org, example.com"] {
+        assert!(matches!(admitted("/", passed), Err(Rejection::Loop)), "{passed}");
+    }
+    assert!(admitted("/", "example.org").is_ok());
+}
+
+#[test]
+fn a_signed_target_leaves_as_it_came_or_not_at_all() {
+    let signed = "/_matrix/federation/v1/media/download/abc?é";
+    assert!(matches!(admitted(signed, ""), Err(Rejection::UnfaithfulTarget)));
+    assert!(admitted("/_matrix/client/v1/media/download/example.com/abc?é", "").is_ok());
+    let folded = "/_matrix/client/v1/media/../abc";
+    assert!(matches!(admitted(folded, ""), Err(Rejection::UnfaithfulTarget)));
 }
 
 #[test]
