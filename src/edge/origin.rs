@@ -46,12 +46,14 @@ pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, 
     }
 }
 
-/// Sends a request with the client's body, streamed by the runtime.
+/// Sends a request with the client's body, streamed by the runtime. That of a GET or HEAD means
+/// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
 pub(super) async fn ask_with_body(
     call: &Call,
     request: OriginRequest,
 ) -> Result<Answer, OriginError> {
-    send_for(call, &request, call.request.body()).await
+    let body = call.request.body().filter(|_| !call.head.is_read());
+    send_for(call, &request, body).await
 }
 
 async fn send_for(

@@ -33,6 +33,27 @@ fn any_method_passes_with_its_body() {
     }
 }
 
+/// Some clients send `{}` with whatever they ask.
+#[test]
+fn a_read_passes_without_its_body() {
+    let world = shared();
+    for method in ["GET", "HEAD"] {
+        for (framing, is_chunked) in [("length", false), ("chunks", true)] {
+            let path = format!("/_matrix/client/v3/read/{method}/{framing}");
+            world.origin.reply(&path, Reply::new(200).header("X-Kept", "1"));
+            let request = same_host(method, &path).header("Content-Type", "application/json");
+            let request = if is_chunked { request.chunked("{}") } else { request.body("{}") };
+            let answer = request.send(&world.edge.address);
+            assert_eq!((answer.status, answer.header("x-kept")), (200, Some("1")), "{path}");
+            let asked = world.origin.asked_once(&path);
+            assert_eq!(asked.body, Received::whole(b""), "{path}");
+            for name in ["content-length", "transfer-encoding"] {
+                assert_eq!(asked.header(name), None, "{path}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_head_request_stays_one() {
     let world = shared();
