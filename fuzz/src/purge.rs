@@ -54,9 +54,11 @@ fn covers_what_it_names(scope: &Scope) {
     assert!(purges.covers(&content(&format!("mxc://{server_name}/{media_id}")), NOW));
     assert!(!purges.covers(&content(&format!("mxc://{server_name}/{media_id}")), NOW + 1));
     let is_everything = *scope == Scope::Everything;
-    let stranger =
-        content(&format!("mxc://not.{}/{media_id}", server_name.trim_matches(['[', ']'])));
-    assert_eq!(purges.covers(&stranger, NOW), is_everything);
+    // No name may be longer than the longest is already.
+    if Mxc::parse(&format!("mxc://not.{server_name}/{media_id}")).is_some() {
+        let stranger = content(&format!("mxc://not.{server_name}/{media_id}"));
+        assert_eq!(purges.covers(&stranger, NOW), is_everything);
+    }
     let sibling = content(&format!("mxc://{server_name}/-{}", &media_id[1..]));
     let is_named = matches!(scope, Scope::Media(_)) && !media_id.starts_with('-');
     assert_eq!(purges.covers(&sibling, NOW), !is_named);
