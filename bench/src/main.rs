@@ -3,7 +3,7 @@
 //! ```text
 //! bench [quick] [<workload>…]     measures, and writes a report
 //! bench report                    writes the report about the last full run anew
-//! bench profile                   writes where a hit's time goes
+//! bench profile                   writes where time and memory of a hit go
 //! ```
 //!
 //! Only a full run, and a profile, are written into the documentation; others into `target/bench`.

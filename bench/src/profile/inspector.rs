@@ -1,20 +1,30 @@
-//! V8's inspector, which workerd offers at a port: the CPU profiler of the Chrome DevTools Protocol.
+//! V8's inspector, which workerd offers at a port, by the Chrome DevTools Protocol.
 //!
-//! <https://chromedevtools.github.io/devtools-protocol/v8/Profiler/>
+//! <https://chromedevtools.github.io/devtools-protocol/v8/>
 
 use std::net::TcpStream;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use test_support::http::Request;
 use tungstenite::{Message, WebSocket};
 
-/// How far apart samples are.
-const INTERVAL_MICROS: u64 = 200;
+/// How far apart samples are, or little more.
+pub(crate) const INTERVAL_MICROS: i64 = 200;
 
 #[derive(Debug)]
 pub(crate) struct Inspector {
     socket: WebSocket<TcpStream>,
     asked: u64,
+}
+
+/// What `Runtime.getHeapUsage` says, in bytes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HeapUsage {
+    pub(crate) used_size: f64,
+    pub(crate) embedder_heap_used_size: f64,
+    pub(crate) backing_storage_size: f64,
 }
 
 impl Inspector {
@@ -35,6 +45,10 @@ impl Inspector {
         self.call("Profiler.start", &json!({}));
         act();
         self.call("Profiler.stop", &json!({}))["profile"].take()
+    }
+
+    pub(crate) fn heap_usage(&mut self) -> HeapUsage {
+        serde_json::from_value(self.call("Runtime.getHeapUsage", &json!({}))).expect("it is V8's")
     }
 
     fn call(&mut self, method: &str, params: &Value) -> Value {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::inspector::INTERVAL_MICROS;
+
 /// A `Profiler.Profile`: a tree of calls, and which of them was under way at each sample.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,12 +112,13 @@ pub(crate) struct Spent {
 }
 
 impl CpuProfile {
-    /// The profiler looks while the isolate runs. So what passed since the sample before says
-    /// nothing, but where the isolate ran on; which is the rule.
+    /// What a sample stands for. The profiler looks while the isolate runs: more time has passed
+    /// since the sample before where the isolate did not run on.
     fn interval_micros(&self) -> f64 {
-        let mut deltas = self.time_deltas.clone();
+        let ran_on = self.time_deltas.iter().filter(|delta| **delta < 2 * INTERVAL_MICROS);
+        let mut deltas = ran_on.collect::<Vec<_>>();
         deltas.sort_unstable();
-        deltas.get(deltas.len() / 2).map_or(0.0, |median| *median as f64)
+        deltas.get(deltas.len() / 2).map_or(INTERVAL_MICROS, |median| **median) as f64
     }
 
     pub(crate) fn spent(&self) -> Spent {

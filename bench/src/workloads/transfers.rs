@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::world::{BIG_BYTES, HUGE_BYTES};
 
 /// How many make one measurement, whose median counts.
-const REPETITIONS: usize = 3;
+const REPETITIONS: usize = 5;
 
 const PART_BYTES: usize = 1_000_000;
 
