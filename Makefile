@@ -79,7 +79,7 @@ bench: build ## Measure side by side with Synapse, nginx and other Workers (QUIC
 	@scripts/setup node synapse bench
 	cargo run --locked --profile bench --package bench -- $(if $(QUICK),quick)
 
-profile: build ## Look where the time of a hit goes, and write it into docs/
+profile: build ## Look where the time and the memory of a hit go, and write it into docs/
 	@scripts/setup node synapse bench
 	scripts/build --names
 	cargo run --locked --profile bench --package bench -- profile

@@ -293,14 +293,23 @@ mod tests {
         assert!(!purges.covers(&content("mxc://example.org/x"), last));
     }
 
+    /// As many as there may be.
+    fn full(server: &str) -> Purges {
+        let line = |number| format!("\n{NOW} v1/media/{server}/{number}/");
+        let lines: String = (0..MAX_PURGES).map(line).collect();
+        Purges::parse(&format!("{VERSION}{lines}")).unwrap()
+    }
+
+    #[test]
+    fn a_list_that_is_just_full_purges_what_it_names_alone() {
+        let mut purges = full("example.org");
+        purges.forget(NOW, &config(&[]).unwrap());
+        assert_eq!(purges, full("example.org"));
+    }
+
     #[test]
     fn two_full_lists_become_one_that_can_be_read() {
         let config = config(&[]).unwrap();
-        let full = |server: &str| {
-            let line = |number| format!("\n{NOW} v1/media/{server}/{number}/");
-            let lines: String = (0..MAX_PURGES).map(line).collect();
-            Purges::parse(&format!("{VERSION}{lines}")).unwrap()
-        };
         let mut both = full("example.org");
         both.merge(full("example.net"));
         both.forget(NOW, &config);
