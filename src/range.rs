@@ -111,6 +111,12 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_asked_of_a_store_as_it_was_asked_for() {
+        let RangeRequest::Part(range) = RangeRequest::parse(Some("bytes=2-"), 10) else { panic!() };
+        assert_eq!(range.request_header(), "bytes=2-9");
+    }
+
+    #[test]
     fn one_range_is_cut_to_what_there_is() {
         for (header, expected) in [
             ("bytes=0-0", (0, 0)),
