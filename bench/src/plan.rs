@@ -55,11 +55,7 @@ impl Plan {
 
     /// Takes the contenders in turn, so that whatever else the machine does meets all of them.
     pub(crate) fn run(&self) -> Results {
-        let folder = format!("{ROOT}/target/tmp/bench-{}", process::id());
-        fs::create_dir_all(&folder).expect("the folder can't be made");
-        let results = self.run_in(&folder);
-        fs::remove_dir_all(&folder).expect("the folder can't be removed");
-        results
+        in_folder(|folder| self.run_in(folder))
     }
 
     fn run_in(&self, folder: &str) -> Results {
@@ -96,6 +92,15 @@ impl Plan {
         };
         self.workloads.iter().flat_map(rounds)
     }
+}
+
+/// Does something in a folder of this run's own, which goes with it.
+pub(crate) fn in_folder<T>(act: impl FnOnce(&str) -> T) -> T {
+    let folder = format!("{ROOT}/target/tmp/bench-{}", process::id());
+    fs::create_dir_all(&folder).expect("the folder can't be made");
+    let outcome = act(&folder);
+    fs::remove_dir_all(&folder).expect("the folder can't be removed");
+    outcome
 }
 
 fn start_ups(folder: &str) -> Vec<Sample> {

@@ -18,8 +18,8 @@ pub(crate) fn target(input: &[u8]) {
     let scope = Scope::parse(request);
     // Two members are too many, were they of one name.
     let is_one = Members::read(request).is_some_and(|members| members.texts().len() == 1);
-    let request_value = read_shallow(request).filter(|_| is_one);
-    assert_eq!(scope, request_value.and_then(|value| named(&value)), "{request}");
+    let expected = read_shallow(request).filter(|_| is_one).and_then(|value| named(&value));
+    assert_eq!(scope, expected, "{request}");
     let found = Purges::parse(list);
     if let Some(found) = &found {
         assert_eq!(Purges::parse(&found.to_text()).as_ref(), Some(found), "it is read back");
@@ -55,8 +55,8 @@ fn covers_what_it_names(scope: &Scope) {
     assert!(!purges.covers(&content(&format!("mxc://{server_name}/{media_id}")), NOW + 1));
     let is_everything = *scope == Scope::Everything;
     // No name may be longer than the longest is already.
-    if Mxc::parse(&format!("mxc://not.{server_name}/{media_id}")).is_some() {
-        let stranger = content(&format!("mxc://not.{server_name}/{media_id}"));
+    if let Some(stranger) = Mxc::parse(&format!("mxc://not.{server_name}/{media_id}")) {
+        let stranger = CacheKey::new(Subject::Media(&stranger, Representation::Content));
         assert_eq!(purges.covers(&stranger, NOW), is_everything);
     }
     let sibling = content(&format!("mxc://{server_name}/-{}", &media_id[1..]));
