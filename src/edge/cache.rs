@@ -7,12 +7,12 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use ::http::StatusCode;
-use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap, RANGE};
+use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap};
 use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, Headers, ReadableStream, Request, RequestInit, Response};
+use web_sys::{Cache, ReadableStream, Response};
 use worker_sys::Context;
 
 use super::report::warn;
@@ -38,6 +38,12 @@ const FIRST_PAUSE_MILLIS: u32 = 30;
 
 /// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
+
+#[wasm_bindgen(module = "/src/edge/cache.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = matchPart)]
+    fn match_part(cache: &Cache, url: &str, range: &str) -> Promise;
+}
 
 #[wasm_bindgen]
 extern "C" {
@@ -211,12 +217,8 @@ fn put(
 }
 
 async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Option<Response> {
-    let headers = Headers::new().ok()?;
-    headers.set(RANGE.as_str(), &range.request_header()).ok()?;
-    let init = RequestInit::new();
-    init.set_headers_headers(&headers);
-    let request = Request::new_with_str_and_init(&key.url(&config.media), &init).ok()?;
-    let found = find(opened()?.match_with_request(&request)).await?;
+    let found = match_part(&opened()?, &key.url(&config.media), &range.request_header());
+    let found = find(found).await?;
     let response: Response = found.dyn_into().ok()?;
     (response.status() != 416).then_some(response)
 }

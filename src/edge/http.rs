@@ -18,9 +18,6 @@ extern "C" {
     #[wasm_bindgen(js_name = entries)]
     fn entries_text(headers: &Headers) -> String;
 
-    #[wasm_bindgen(catch, js_name = setHeaders)]
-    fn set_headers_text(headers: &Headers, text: &str) -> Result<Headers, JsValue>;
-
     #[wasm_bindgen(catch, js_name = response)]
     fn response_of(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
 }
@@ -85,11 +82,6 @@ pub(super) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, Js
     response_of(head.status.as_u16(), &to_text(&head.headers), &text.into())
 }
 
-/// Sets headers of the runtime.
-pub(super) fn set_headers(into: &Headers, from: &HeaderMap) -> Result<(), JsValue> {
-    set_headers_text(into, &to_text(from)).map(drop)
-}
-
 /// Lower-case names and values; those of one name are joined.
 pub(super) fn entries(headers: &Headers) -> Vec<(String, String)> {
     let text = entries_text(headers);
@@ -98,13 +90,18 @@ pub(super) fn entries(headers: &Headers) -> Vec<(String, String)> {
 }
 
 /// Headers as `heads.js` reads them.
-fn to_text(headers: &HeaderMap) -> String {
+pub(super) fn to_text(headers: &HeaderMap) -> String {
     let mut text = String::new();
     for (name, value) in headers {
-        text.push_str(name.as_str());
-        text.push('\n');
-        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
-        text.push('\n');
+        push_header(&mut text, name.as_str(), value);
     }
     text
+}
+
+/// One more of them.
+pub(super) fn push_header(text: &mut String, name: &str, value: &HeaderValue) {
+    text.push_str(name);
+    text.push('\n');
+    text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+    text.push('\n');
 }

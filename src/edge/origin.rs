@@ -2,25 +2,30 @@
 //! on the head and none on the body.
 
 use ::http::header::CONNECTION;
+use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    AbortController, Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect,
-    Response,
-};
+use web_sys::{ReadableStream, Request, Response};
 
 use super::report::warn;
-use super::tasks::within;
+use super::tasks::if_in_time;
 use super::{Call, clock, http};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
 use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience};
 
-#[wasm_bindgen]
+#[wasm_bindgen(module = "/src/edge/origin.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = fetch)]
-    fn global_fetch(request: &Request) -> js_sys::Promise;
+    #[wasm_bindgen(catch, js_name = ask)]
+    fn ask_promise(
+        method: &str,
+        url: &str,
+        client: Option<&Request>,
+        dropped: &str,
+        set: &str,
+        body: Option<&ReadableStream>,
+        millis: Option<u32>,
+    ) -> Result<Promise, JsValue>;
 }
 
 /// What the origin has answered.
@@ -74,30 +79,26 @@ async fn send(
     request: &OriginRequest,
     body: Option<ReadableStream>,
 ) -> Result<Answer, OriginError> {
+    let client = client.filter(|_| request.keep != Keep::Nothing);
+    let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
+    let mut set = http::to_text(&request.set);
+    if request.is_for_homeserver {
+        for header in &config.origin_headers {
+            http::push_header(&mut set, &header.name, &header.value);
+        }
+    }
+    let millis = match request.patience {
+        Patience::Client => None,
+        Patience::Millis(millis) => Some(millis),
+    };
+    let method = request.method.as_str();
     let unreachable = |error: JsValue| {
         warn("origin", &error);
         OriginError::Unreachable
     };
-    let controller = AbortController::new().map_err(unreachable)?;
-    let init = RequestInit::new();
-    init.set_method(request.method.as_str());
-    init.set_headers_headers(&headers(config, client, request).map_err(unreachable)?);
-    init.set_redirect(RequestRedirect::Manual);
-    // The platform's own cache would answer without asking the homeserver.
-    init.set_cache(RequestCache::NoStore);
-    init.set_signal(Some(&controller.signal()));
-    if let Some(body) = &body {
-        init.set_body(body);
-    }
-    let request_out = Request::new_with_str_and_init(&request.url, &init).map_err(unreachable)?;
-    let fetch = global_fetch(&request_out);
-    let answer = match request.patience {
-        Patience::Client => JsFuture::from(fetch).await,
-        Patience::Millis(millis) => within(millis, fetch).await.ok_or_else(|| {
-            controller.abort();
-            OriginError::TimedOut
-        })?,
-    };
+    let asked = ask_promise(method, &request.url, client, &dropped, &set, body.as_ref(), millis)
+        .map_err(unreachable)?;
+    let answer = if_in_time(asked).await.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
     // The local runtime takes an interim response (RFC 9110 §15.2) for the answer; a 101 is one.
     if response.status() < 200 && response.status() != 101 {
@@ -106,28 +107,12 @@ async fn send(
     Ok(Answer { head: http::origin_head(&response), response })
 }
 
-/// The client's headers that go along, copied by the runtime so that repeated fields stay apart,
-/// and ours on top.
-fn headers(
-    config: &Config,
-    client: Option<&Request>,
-    request: &OriginRequest,
-) -> Result<Headers, JsValue> {
-    let headers = match client.filter(|_| request.keep != Keep::Nothing) {
-        Some(client) => Headers::new_with_headers(&client.headers())?,
-        None => Headers::new()?,
-    };
-    let connection = headers.get(CONNECTION.as_str())?.unwrap_or_default();
-    for (name, _) in http::entries(&headers) {
-        if !request.keep.admits(&name) || is_named_by_connection(&connection, &name) {
-            headers.delete(&name)?;
-        }
-    }
-    http::set_headers(&headers, &request.set)?;
-    if request.is_for_homeserver {
-        for header in &config.origin_headers {
-            headers.set(&header.name, &String::from_utf8_lossy(header.value.as_bytes()))?;
-        }
-    }
-    Ok(headers)
+/// The names of those of the client's headers that do not go along, on a line each.
+fn dropped(client: &Request, keep: Keep) -> String {
+    let entries = http::entries(&client.headers());
+    let connection = entries.iter().find(|(name, _)| name == CONNECTION.as_str());
+    let connection = connection.map_or("", |(_, options)| options);
+    let names = entries.iter().map(|(name, _)| name.as_str());
+    let is_dropped = |name: &&str| !keep.admits(name) || is_named_by_connection(connection, name);
+    names.filter(is_dropped).collect::<Vec<_>>().join("\n")
 }

@@ -4,10 +4,15 @@
 export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
 
 /** As the operation settles; or rejects with nothing, if that takes longer. */
-export function within(operation, millis) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(reject, millis, undefined);
+export const within = (operation, millis, giveUp) =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject();
+      giveUp?.();
+    }, millis);
+    const settled = (settle) => (outcome) => {
+      clearTimeout(timer);
+      settle(outcome);
+    };
+    operation.then(settled(resolve), settled(reject));
   });
-  return Promise.race([operation, late]).finally(() => clearTimeout(timer));
-}

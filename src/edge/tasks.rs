@@ -62,7 +62,12 @@ pub(super) fn sleep(millis: u32) -> JsFuture {
 
 /// Waits for an operation of the runtime, but no longer than this.
 pub(super) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
-    match JsFuture::from(within_promise(operation, millis)).await {
+    if_in_time(within_promise(operation, millis)).await
+}
+
+/// Waits for an operation that rejects with nothing if it takes too long.
+pub(super) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
+    match JsFuture::from(bounded).await {
         // The runtime's own errors are objects.
         Err(error) if error.is_undefined() => None,
         outcome => Some(outcome),

@@ -1,0 +1,20 @@
+// A request to the origin, in one crossing.
+
+import { setHeaders } from "./heads.js";
+import { within } from "./tasks.js";
+
+/**
+ * `fetch`, following no redirect. The client's headers go along, copied by the runtime so that
+ * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. Rejects with
+ * nothing, if there is a bound and no head within so many milliseconds.
+ */
+export function ask(method, url, client, dropped, set, body, millis) {
+  const headers = new Headers(client?.headers);
+  if (dropped !== "") for (const name of dropped.split("\n")) headers.delete(name);
+  // The platform's own cache would answer without asking the homeserver.
+  const init = { method, headers: setHeaders(headers, set), body, redirect: "manual", cache: "no-store" };
+  if (millis === undefined) return fetch(url, init);
+  const controller = new AbortController();
+  const answer = fetch(url, { ...init, signal: controller.signal });
+  return within(answer, millis, () => controller.abort());
+}
