@@ -1,5 +1,8 @@
 //! Single large transfers, over connections that are open already.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use test_support::noise::noise;
 
 use plot::Spread;
@@ -11,7 +14,10 @@ use crate::scene::Scene;
 use crate::world::{BIG_BYTES, HUGE_BYTES};
 
 /// How many make one measurement, whose median counts.
-const REPETITIONS: usize = 5;
+const REPETITIONS: usize = 10;
+
+/// How long each waits, so that what the one before has left to do, such as to store it, is done.
+const PAUSE: Duration = Duration::from_millis(200);
 
 const PART_BYTES: usize = 1_000_000;
 
@@ -35,6 +41,7 @@ pub(crate) fn range(scene: &Scene<'_>) -> Figures {
 
 fn download(scene: &Scene<'_>, targets: &[String], range: Option<&str>, bytes: usize) -> Figures {
     let get = |(target, mut client): (&String, Client)| {
+        sleep(PAUSE);
         let mut request = scene.request("GET", target);
         if let Some(range) = range {
             request = request.header("Range", range);
