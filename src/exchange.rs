@@ -14,6 +14,8 @@
 
 mod answer;
 mod question;
+#[cfg(test)]
+mod tests;
 
 pub use question::{Pending, Question, Verdict};
 

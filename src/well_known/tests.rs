@@ -215,6 +215,44 @@ fn origin_headers_go_to_the_homeserver_only() {
 }
 
 #[test]
+fn the_readers_address_goes_to_the_admins_own_hosts_only() {
+    let config = config(&[("WELL_KNOWN_URL", "https://web.example.com")]).unwrap();
+    let head = RequestHead {
+        method: Method::GET,
+        scheme: "https".to_owned(),
+        authority: "example.com".to_owned(),
+        target: crate::target::Target::new("/"),
+        headers: HeaderMap::from_iter([(
+            http::HeaderName::from_static("cf-connecting-ip"),
+            HeaderValue::from_static("203.0.113.7"),
+        )]),
+    };
+    for (url, expected) in [
+        ("https://origin.example.com/.well-known/matrix/client", true),
+        ("https://web.example.com/.well-known/matrix/client", true),
+        ("https://elsewhere.example.com/.well-known/matrix/client", false),
+    ] {
+        let asked = request(url.to_owned(), &head, &config);
+        assert_eq!(asked.set.contains_key("x-forwarded-for"), expected, "{url}");
+    }
+}
+
+#[test]
+fn what_passes_untouched_has_a_lifetime_for_servers_alone() {
+    let has_lifetime = |document, status| {
+        let answer = answer(status, &[], "not JSON");
+        let (reply, _) = decide(document, &answer, None, &config(&[]).unwrap(), NOW);
+        match reply {
+            WellKnownReply::Untouched(head) => head.headers.contains_key(CACHE_CONTROL),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(has_lifetime(Document::Server, 200));
+    assert!(!has_lifetime(Document::Server, 404));
+    assert!(!has_lifetime(Document::Client, 200));
+}
+
+#[test]
 fn a_kept_document_survives_the_round_trip() {
     let kept = KeptDocument { cache_control: Some("max-age=\"60\"".to_owned()), ..kept() };
     let meta = kept.meta();

@@ -95,6 +95,19 @@ fn strangers_are_to_be_refused() {
 }
 
 #[test]
+fn what_is_found_says_what_stands_in_between() {
+    let found = |probe, answer: &Answer, check| {
+        let findings = judge_probe(probe, answer, &config(&[]).unwrap(), NOW);
+        findings.into_iter().find(|finding| finding.check == check).unwrap().found
+    };
+    let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
+    assert!(found(Probe::Keys, &wall, Check::Federation).contains("challenged"));
+    let media = |status| found(Probe::Media, &heard(status, "{}", &[]), Check::AnonymousReads);
+    assert!(media(200).contains("served to a stranger"));
+    assert!(!media(500).contains("served to a stranger"));
+}
+
+#[test]
 fn keys_are_to_be_read() {
     for (status, body, expected) in
         [(200, "{}", Level::Good), (404, "{}", Level::Unsure), (200, "x", Level::Bad)]
