@@ -6,11 +6,17 @@ use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::process::Server;
+use crate::http::Request;
+use crate::process::{Server, descendants};
+use crate::time::wait_for;
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take to end what it does, and then be gone.
+const END_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A homeserver with an empty database, which ends when this is dropped.
 #[derive(Debug)]
@@ -21,13 +27,13 @@ pub struct Synapse {
     pub server_name: String,
     /// The key that it signs with.
     pub signing_key: PathBuf,
-    /// Its process.
+    /// The process that was started first.
     pub id: u32,
     /// By name: `access_token`, `password` and more.
     pub users: Value,
     log: PathBuf,
     media_store: PathBuf,
-    _server: Server,
+    server: Server,
 }
 
 impl Synapse {
@@ -60,7 +66,7 @@ impl Synapse {
             users: ready["users"].clone(),
             log: text("log").into(),
             media_store: text("media_store").into(),
-            _server: server,
+            server,
         }
     }
 
@@ -71,6 +77,35 @@ impl Synapse {
     pub fn token(&self, user: &str) -> &str {
         let token = &self.users[user]["access_token"];
         token.as_str().expect("scripts/synapse prints a token for every user")
+    }
+
+    /// Kills it, and waits until it is there again, as `--revive` makes it.
+    ///
+    /// # Panics
+    /// When it doesn't come back.
+    pub fn crash(&self) {
+        self.end_by(Signal::KILL);
+    }
+
+    /// Ends it in good order, and waits likewise: it is gone for as long as `--revive` says.
+    ///
+    /// # Panics
+    /// As [`Synapse::crash`].
+    pub fn restart(&self) {
+        self.end_by(Signal::TERM);
+    }
+
+    fn end_by(&self, signal: Signal) {
+        let process = || descendants(self.server.id()).first().copied();
+        let ended = process();
+        let id = ended.and_then(|id| id.try_into().ok()).and_then(Pid::from_raw);
+        kill_process(id.expect("Synapse runs"), signal).expect("Synapse is ours to end");
+        wait_for("Synapse is there again", END_PATIENCE + START_PATIENCE, || {
+            let is_new = process().is_some_and(|id| Some(id) != ended);
+            let versions = || Request::new("GET", "/_matrix/client/versions").header("Host", "x");
+            let is_there = is_new && versions().try_send(&self.address).is_ok();
+            is_there.then_some(())
+        });
     }
 
     /// The statuses of the requests that it has answered and whose User-Agent is `mark`.
