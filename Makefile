@@ -68,8 +68,9 @@ clients: setup build ## Run the tests of clients with matrix-sdk too, which comp
 	cargo build --locked --manifest-path tests/clients/matrix-sdk/Cargo.toml --target-dir target/matrix-sdk
 	cargo test --locked --test clients
 
-load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), and check every answer
-	cargo run --locked --profile bench --package load -- $(or $(CONNECTIONS),200) $(or $(SECONDS),300)
+load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), and check every answer (SYNAPSE=1: before a real Synapse)
+	@$(if $(SYNAPSE),scripts/setup node synapse)
+	cargo run --locked --profile bench --package load -- $(if $(SYNAPSE),synapse) $(or $(CONNECTIONS),200) $(or $(SECONDS),300)
 
 audit: ## Check licences, sources and known vulnerabilities of what it is built of (OFFLINE=1: no network)
 	@scripts/setup node audit

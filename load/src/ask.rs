@@ -9,6 +9,14 @@ use crate::truth::{Media, SERVER_NAME, Truth, bytes_of, thumbnail_of};
 const MEDIA_HOST: &str = "media.example.com";
 const WEBSITE: &str = "example.com";
 
+/// The sides of thumbnails, and how they are made.
+const SIDES: [u32; 3] = [32, 96, 320];
+const METHODS: [&str; 2] = ["crop", "scale"];
+
+/// Uploads are no shorter: one must not by chance be of bytes that are quarantined, which Synapse
+/// then knows by their hash.
+const MIN_UPLOAD_BYTES: usize = 16;
+
 /// A request, and what is known of it beforehand.
 pub(crate) struct Ask {
     /// The word for the summary.
@@ -55,21 +63,22 @@ pub(crate) struct Reading {
     pub(crate) field: Option<(&'static str, String)>,
 }
 
-/// Draws what to ask next.
-pub(crate) fn draw(random: &mut Random, truth: &Truth) -> Ask {
-    let (token, media) = {
+/// Draws what to ask next; servers ask only where the origin would know them.
+pub(crate) fn draw(random: &mut Random, truth: &Truth, is_federated: bool) -> Ask {
+    let (token, media, picture) = {
         let state = truth.now();
-        (state.pick_token(random), state.pick_media(random))
+        (state.pick_token(random), state.pick_media(random), state.pick_picture(random))
     };
     match random.below(100) {
         0..18 => client(&media, token, "download", ""),
-        18..32 => thumbnail(random, &media, token),
+        18..32 => thumbnail(random, &picture, token),
         32..46 => range(random, &media, token),
         46..50 => head(&media, token),
         50..54 => unchanged(&media, token),
         54..60 => masquerade(&media, token),
         60..70 => legacy(&media),
-        70..77 => federation(&media),
+        70..77 if is_federated => federation(&media),
+        70..77 => client(&media, token, "download", ""),
         77..81 => stranger(random, &media),
         81..86 => upload(random, token),
         86..88 => too_large(token),
@@ -109,9 +118,17 @@ fn client(media: &Media, token: String, kind: &'static str, query: &str) -> Ask 
     get(kind, request, Right::Media(reading(media, token)))
 }
 
+/// All that thumbnails are asked for by.
+pub(crate) fn thumbnail_queries() -> impl Iterator<Item = String> {
+    SIDES.iter().flat_map(|side| METHODS.iter().map(|method| thumbnail_query(*side, method)))
+}
+
+fn thumbnail_query(side: u32, method: &str) -> String {
+    format!("width={side}&height={side}&method={method}")
+}
+
 fn thumbnail(random: &mut Random, media: &Media, token: String) -> Ask {
-    let size = random.pick(&[32, 96, 320]);
-    let query = format!("width={size}&height={size}&method={}", random.pick(&["crop", "scale"]));
+    let query = thumbnail_query(random.pick(&SIDES), random.pick(&METHODS));
     let target = format!("/_matrix/client/v1/media/thumbnail/{SERVER_NAME}/{}?{query}", media.id);
     let request = on(MEDIA_HOST, "GET", &target).bearer(&token);
     let reading = Reading { body: thumbnail_of(media, &query), ..reading(media, token) };
@@ -196,7 +213,7 @@ fn stranger(random: &mut Random, media: &Media) -> Ask {
 }
 
 fn upload(random: &mut Random, token: String) -> Ask {
-    let (name, length) = (random.next().to_string(), 1 + random.below(8_000));
+    let (name, length) = (random.next().to_string(), MIN_UPLOAD_BYTES + random.below(8_000));
     let body = bytes_of(&name, length);
     let request = on(MEDIA_HOST, "POST", "/_matrix/media/v3/upload").bearer(&token);
     let request = request.header("Content-Length", body.len().to_string());

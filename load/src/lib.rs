@@ -1,18 +1,20 @@
 //! Many readers at once, while tokens are revoked, media is quarantined, and the origin dies and
 //! comes back: every answer is held against what was true at that time.
 //!
-//! `truth` knows what is true and since when; `origin` is a homeserver stand-in that answers by
-//! it, and `trouble` changes it. `readers` ask two Workers, one strict and one with leases, and
-//! `judge` says of each answer whether it may be.
+//! `truth` knows what is true and since when, and `trouble` changes it. The `homeserver` is a
+//! stand-in that answers by it (`origin`), or a real Synapse that is told (`synapse`). `readers` ask
+//! two Workers, one strict and one with leases, and `judge` says of each answer whether it may be.
 
 mod ask;
 mod client;
+mod homeserver;
 mod judge;
 mod origin;
 #[path = "../../tests/policy/random.rs"]
 mod random;
 mod readers;
 mod report;
+mod synapse;
 mod trouble;
 mod truth;
 
@@ -24,10 +26,12 @@ use std::time::Duration;
 use test_support::edge::Edge;
 use test_support::time::now;
 
+use crate::homeserver::{Homeserver, fill};
 use crate::judge::Judge;
 use crate::origin::Origin;
 use crate::readers::Reader;
 pub use crate::report::Report;
+use crate::synapse::Real;
 use crate::truth::{SERVER_NAME, Truth};
 
 /// For how long the Worker with leases takes a yes as still given.
@@ -36,6 +40,8 @@ pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How much is asked, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// Whether the origin is a real Synapse, and no stand-in.
+    pub is_real: bool,
     /// How many ask at once.
     pub connections: usize,
     /// For how long.
@@ -70,15 +76,22 @@ impl Target {
 /// Carries a plan out.
 ///
 /// # Panics
-/// When the Workers don't start.
+/// When Synapse or the Workers don't start.
 pub fn run(plan: Plan) -> Report {
     let truth = Arc::new(Truth::new());
-    let origin = Origin::start(&truth);
-    let targets =
-        [Target::start(&origin.url(), Duration::ZERO), Target::start(&origin.url(), LEASE)];
+    let homeserver: Box<dyn Homeserver> = if plan.is_real {
+        Box::new(Real::start(plan.outage))
+    } else {
+        Box::new(Origin::start(&truth, plan.outage))
+    };
+    let homeserver = &*homeserver;
+    fill(&truth, homeserver);
+    let url = homeserver.url();
+    let targets = [Target::start(&url, Duration::ZERO), Target::start(&url, LEASE)];
     let is_over = AtomicBool::new(false);
     let reader = |number: usize| {
-        Reader::new(number, plan.connections, &truth, &targets[number % targets.len()])
+        let target = &targets[number % targets.len()];
+        Reader::new(number, plan.connections, &truth, homeserver, target)
     };
     let (tallies, memory) = thread::scope(|scope| {
         let readers: Vec<_> = (0..plan.connections)
@@ -86,12 +99,24 @@ pub fn run(plan: Plan) -> Report {
             .map(|(reader, is_over)| scope.spawn(move || reader.read_until(is_over)))
             .collect();
         let memory = scope.spawn(|| report::watch(&targets, &is_over));
-        trouble::make(&truth, &origin, plan, now());
-        is_over.store(true, Ordering::Relaxed);
+        {
+            let _end = End(&is_over);
+            trouble::make(&truth, homeserver, plan, now());
+        }
         let tallies: Vec<_> =
             readers.into_iter().map(|reader| reader.join().expect("a reader fell over")).collect();
         (tallies, memory.join().expect("the watch fell over"))
     });
     let is_well = targets.iter().all(|target| !target.edge.log().contains("panicked"));
-    Report::new(plan, tallies, memory, origin.asked(), is_well)
+    let changes = truth.now().changes();
+    Report::new(plan, tallies, memory, homeserver.asked(), changes, is_well)
+}
+
+/// Says that it is over when this is dropped, so that nobody reads on where the trouble fell over.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -8,17 +8,19 @@ use load::{Plan, run};
 const SECONDS_BETWEEN_TROUBLES: u64 = 30;
 
 fn main() -> ExitCode {
-    let arguments: Option<Vec<u64>> =
-        std::env::args().skip(1).map(|argument| argument.parse().ok()).collect();
+    let mut arguments = std::env::args().skip(1).peekable();
+    let is_real = arguments.next_if(|argument| argument == "synapse").is_some();
+    let arguments: Option<Vec<u64>> = arguments.map(|argument| argument.parse().ok()).collect();
     let (connections, seconds) = match arguments.as_deref() {
         Some(&[connections, seconds]) => (connections, seconds),
         Some([]) => (200, 300),
         _ => {
-            eprintln!("load [<connections> <seconds>]");
+            eprintln!("load [synapse] [<connections> <seconds>]");
             return ExitCode::from(2);
         }
     };
     let report = run(Plan {
+        is_real,
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
         duration: Duration::from_secs(seconds),
         troubles: u32::try_from(seconds / SECONDS_BETWEEN_TROUBLES).unwrap_or(u32::MAX).max(2),

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use test_support::http::reset;
 use test_support::wire::{Body, Framing, RequestHead, read_request_head};
 
-use crate::truth::{Media, SERVER_NAME, State, Truth, thumbnail_of};
+use crate::homeserver::Homeserver;
+use crate::truth::{History, Media, SERVER_NAME, State, Thumbnails, Truth, thumbnail_of};
 
 /// The largest upload that it takes, in bytes.
 pub(crate) const UPLOAD_LIMIT_BYTES: u64 = 1_000_000;
@@ -28,9 +29,12 @@ const BOUNDARY: &str = "5c1b0c9e7f3d4a21";
 const SLOW_ONE_IN: u64 = 100;
 const SLOW: Duration = Duration::from_millis(200);
 
-#[derive(Clone)]
+/// How long after trouble a connection that it broke may still come to light.
+const AFTERMATH: Duration = Duration::from_secs(1);
+
 pub(crate) struct Origin {
     address: String,
+    outage: Duration,
     shared: Arc<Shared>,
 }
 
@@ -43,7 +47,8 @@ struct Shared {
 }
 
 impl Origin {
-    pub(crate) fn start(truth: &Arc<Truth>) -> Self {
+    /// Starts one that is gone for so long whenever it is told to be.
+    pub(crate) fn start(truth: &Arc<Truth>, outage: Duration) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let shared = Shared {
             truth: Arc::clone(truth),
@@ -53,38 +58,9 @@ impl Origin {
             is_gone: AtomicBool::new(false),
         };
         let address = listener.local_addr().expect("it is bound").to_string();
-        let origin = Self { address, shared: Arc::new(shared) };
+        let origin = Self { address, outage, shared: Arc::new(shared) };
         origin.listen(listener);
         origin
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// How often it was asked.
-    pub(crate) fn asked(&self) -> u64 {
-        self.shared.asked.load(Ordering::Relaxed)
-    }
-
-    /// Breaks all connections, as a crash does.
-    pub(crate) fn break_connections(&self) {
-        for stream in lock(&self.shared.connections).values() {
-            reset(stream);
-            // An error means that it is gone already.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    /// Refuses connections for so long, and breaks those that there are.
-    pub(crate) fn be_gone(&self, duration: Duration) {
-        self.shared.is_gone.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then closes.
-        drop(TcpStream::connect(&self.address));
-        self.break_connections();
-        sleep(duration);
-        self.shared.is_gone.store(false, Ordering::SeqCst);
-        self.listen(TcpListener::bind(&self.address).expect("the port is still free"));
     }
 
     fn listen(&self, listener: TcpListener) {
@@ -99,6 +75,63 @@ impl Origin {
                 thread::spawn(move || serve(stream, &shared));
             }
         });
+    }
+}
+
+/// It answers by the truth, and so needs not be told what is true.
+impl Homeserver for Origin {
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn asked(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
+    }
+
+    fn log_in(&self) -> String {
+        format!("syt_{}", self.shared.truth.now().tokens.len())
+    }
+
+    fn log_out(&self, _token: &str) {}
+
+    fn add(&self, bytes: Vec<u8>, is_open: bool) -> Media {
+        media(&self.shared.truth.now(), bytes, is_open)
+    }
+
+    fn add_pictures(&self) -> Vec<Media> {
+        Vec::new()
+    }
+
+    fn show(&self, _id: &str, _is_there: bool) {}
+
+    fn stored(&self, id: &str) -> Option<Media> {
+        self.shared.truth.now().media.get(id).cloned()
+    }
+
+    fn is_federated(&self) -> bool {
+        true
+    }
+
+    fn crash(&self) {
+        for stream in lock(&self.shared.connections).values() {
+            reset(stream);
+            // An error means that it is gone already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn be_gone(&self) {
+        self.shared.is_gone.store(true, Ordering::SeqCst);
+        // Wakes the listener, which then closes.
+        drop(TcpStream::connect(&self.address));
+        self.crash();
+        sleep(self.outage);
+        self.shared.is_gone.store(false, Ordering::SeqCst);
+        self.listen(TcpListener::bind(&self.address).expect("the port is still free"));
+    }
+
+    fn aftermath(&self) -> Duration {
+        AFTERMATH
     }
 }
 
@@ -195,8 +228,10 @@ fn answer(head: &RequestHead, body: Vec<u8>, state: &mut State) -> Answer {
     }
     match segments[1..] {
         ["media", _, "upload"] => {
-            let id = state.add(body, false);
-            Answer::json(200, &json!({ "content_uri": format!("mxc://{SERVER_NAME}/{id}") }))
+            let media = media(state, body, false);
+            let uri = format!("mxc://{SERVER_NAME}/{}", media.id);
+            state.media.insert(media.id.clone(), media);
+            Answer::json(200, &json!({ "content_uri": uri }))
         }
         [.., "config"] => Answer::json(200, &json!({ "m.upload.size": UPLOAD_LIMIT_BYTES })),
         ["media", _, kind, SERVER_NAME, id] => match there(state, id).filter(|m| m.is_legacy) {
@@ -215,6 +250,17 @@ fn answer(head: &RequestHead, body: Vec<u8>, state: &mut State) -> Answer {
             None => Answer::error(404, "M_NOT_FOUND"),
         },
         _ => Answer::error(404, "M_UNRECOGNIZED"),
+    }
+}
+
+/// Media that is new.
+fn media(state: &State, bytes: Vec<u8>, is_legacy: bool) -> Media {
+    Media {
+        id: format!("media{}", state.media.len()),
+        bytes: bytes.into(),
+        is_legacy,
+        thumbnails: Thumbnails::new().into(),
+        is_there: History::new(),
     }
 }
 

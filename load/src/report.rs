@@ -114,6 +114,7 @@ pub struct Report {
     total: Tally,
     memory: Vec<Vec<u64>>,
     asked: u64,
+    changes: (usize, usize),
     is_well: bool,
 }
 
@@ -123,6 +124,7 @@ impl Report {
         tallies: Vec<Tally>,
         memory: Vec<Vec<u64>>,
         asked: u64,
+        changes: (usize, usize),
         is_well: bool,
     ) -> Self {
         let mut total = Tally::default();
@@ -130,7 +132,7 @@ impl Report {
             total.add(tally);
         }
         total.micros.sort_unstable();
-        Self { plan, total, memory, asked, is_well }
+        Self { plan, total, memory, asked, changes, is_well }
     }
 
     /// How many requests there were.
@@ -178,6 +180,8 @@ impl fmt::Display for Report {
         writeln!(f, "asked: {:?}", total.kinds)?;
         writeln!(f, "statuses: {:?}", total.statuses)?;
         writeln!(f, "media: {:?}, and {} questions to the origin", total.sources, self.asked)?;
+        let (revoked, flipped) = self.changes;
+        writeln!(f, "revoked {revoked} tokens, hid or showed media {flipped} times")?;
         writeln!(f, "failed while the origin was in trouble: {}", total.excused)?;
         let [p50, p99, p100] = [50, 99, 100].map(|percent| total.percentile(percent));
         writeln!(f, "p50 {p50:.1} ms, p99 {p99:.1} ms, slowest {p100:.1} ms")?;

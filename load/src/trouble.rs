@@ -4,12 +4,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use test_support::time::now;
-
 use crate::Plan;
-use crate::origin::Origin;
+use crate::homeserver::Homeserver;
 use crate::random::Random;
-use crate::truth::{State, Truth};
+use crate::truth::Truth;
 
 /// How long apart changes are.
 const STEP: Duration = Duration::from_millis(100);
@@ -19,41 +17,46 @@ const REVOKES_ONE_IN: usize = 12;
 const FLIPS_ONE_IN: usize = 3;
 
 /// Makes all the trouble of a plan that began then, and returns at its end.
-pub(crate) fn make(truth: &Truth, origin: &Origin, plan: Plan, began: Instant) {
+pub(crate) fn make(truth: &Truth, homeserver: &dyn Homeserver, plan: Plan, began: Instant) {
     let mut random = Random::new(0);
     let mut troubles = 0;
     while began.elapsed() < plan.duration {
-        change(&mut truth.now(), &mut random);
+        if random.once_in(REVOKES_ONE_IN) {
+            revoke(truth, homeserver, &mut random);
+        }
+        if random.once_in(FLIPS_ONE_IN) {
+            flip_media(truth, homeserver, &mut random);
+        }
         // In the midst of each of so many equal parts.
         let due = plan.duration * (2 * troubles + 1) / (2 * plan.troubles);
         if troubles < plan.troubles && began.elapsed() >= due {
             truth.now().begin_trouble();
             if troubles % 2 == 0 {
-                origin.break_connections();
+                homeserver.crash();
             } else {
-                origin.be_gone(plan.outage);
+                homeserver.be_gone();
             }
-            truth.now().end_trouble();
+            truth.now().end_trouble(homeserver.aftermath());
             troubles += 1;
         }
         sleep(STEP);
     }
 }
 
-fn change(state: &mut State, random: &mut Random) {
-    if random.once_in(REVOKES_ONE_IN) {
-        let token = state.pick_token(random);
-        if let Some(token) = state.tokens.get_mut(&token).filter(|token| token.is_so()) {
-            token.flip(now());
-        }
-        state.log_in();
+/// Logs a token out, if it isn't yet, and lets another in. The homeserver takes its time, in which
+/// readers go on: nobody holds the truth meanwhile.
+fn revoke(truth: &Truth, homeserver: &dyn Homeserver, random: &mut Random) {
+    let token = truth.now().pick_token(random);
+    if truth.now().begin_revoking(&token) {
+        homeserver.log_out(&token);
+        truth.now().end_revoking(&token);
     }
-    if random.once_in(FLIPS_ONE_IN) {
-        // Whatever is not there comes back sooner than another goes.
-        let gone = state.media.values().find(|media| !media.is_there.is_so() && random.once_in(4));
-        let id = gone.map_or_else(|| state.pick_media(random).id, |media| media.id.clone());
-        if let Some(media) = state.media.get_mut(&id) {
-            media.is_there.flip(now());
-        }
-    }
+    let token = homeserver.log_in();
+    truth.now().add_token(token);
+}
+
+fn flip_media(truth: &Truth, homeserver: &dyn Homeserver, random: &mut Random) {
+    let (id, is_there) = truth.now().begin_flipping(random);
+    homeserver.show(&id, is_there);
+    truth.now().end_flipping(&id);
 }

@@ -10,30 +10,11 @@ use crate::random::Random;
 
 pub(crate) const SERVER_NAME: &str = "example.com";
 
-/// How long after trouble a connection that it broke may still come to light.
-const AFTERMATH: Duration = Duration::from_secs(1);
-
 /// How many tokens there are that can be picked, of which some are no good any more.
 const PICKED_TOKENS: usize = 24;
-const FIRST_TOKENS: usize = 16;
 
 /// Half of all readings are of so few media.
 const POPULAR_MEDIA: usize = 8;
-
-/// Lengths of media in bytes, some around the bounds of what is kept in memory and of what others
-/// wait for; and how many there are of each.
-const LENGTHS: [(usize, usize); 10] = [
-    (1, 2),
-    (200, 8),
-    (3_000, 10),
-    (12_000, 10),
-    (40_000, 6),
-    (64 * 1024, 4),
-    (262_144, 2),
-    (262_145, 2),
-    (1_048_577, 1),
-    (2_500_000, 1),
-];
 
 /// How many uploads there are to be picked beside these.
 const PICKED_UPLOADS: usize = 40;
@@ -41,29 +22,50 @@ const PICKED_UPLOADS: usize = 40;
 /// Something that is so or not, and since when.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
-    /// When it began to be so, and ceased to, in turn.
-    flips: Vec<Instant>,
+    /// When it ceased to be so, and began to again, in turn.
+    flips: Vec<Flip>,
+}
+
+/// A change that takes its time: until it is done, either may be so.
+#[derive(Clone, Copy, Debug)]
+struct Flip {
+    begun: Instant,
+    done: Option<Instant>,
 }
 
 impl History {
     /// It is so from the beginning on.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { flips: Vec::new() }
     }
 
+    /// Whether it is so, once the change that is under way is done.
     pub(crate) fn is_so(&self) -> bool {
         self.flips.len().is_multiple_of(2)
     }
 
-    pub(crate) fn flip(&mut self, at: Instant) {
-        self.flips.push(at);
+    pub(crate) fn begin_flip(&mut self, at: Instant) {
+        self.flips.push(Flip { begun: at, done: None });
     }
 
-    /// Whether it ever was `so` between these two, both included.
+    pub(crate) fn end_flip(&mut self, at: Instant) {
+        if let Some(flip) = self.flips.last_mut() {
+            flip.done = Some(at);
+        }
+    }
+
+    /// Whether it ever may have been `so` between these two, both included.
     pub(crate) fn was_ever(&self, so: bool, from: Instant, to: Instant) -> bool {
-        let before = self.flips.iter().filter(|at| **at < from).count();
-        let flipped_between = self.flips.get(before).is_some_and(|at| *at <= to);
-        before.is_multiple_of(2) == so || flipped_between
+        // Each spell begins with a flip, and lasts until the next one is done.
+        (0..=self.flips.len()).filter(|spell| spell.is_multiple_of(2) == so).any(|spell| {
+            let begun = spell.checked_sub(1).map(|flip| self.flips[flip].begun);
+            let ended = self.flips.get(spell).and_then(|flip| flip.done);
+            begun.is_none_or(|begun| begun <= to) && ended.is_none_or(|ended| from <= ended)
+        })
+    }
+
+    pub(crate) fn flips(&self) -> usize {
+        self.flips.len()
     }
 }
 
@@ -74,9 +76,13 @@ pub(crate) struct Media {
     pub(crate) bytes: Arc<[u8]>,
     /// Whether it is at the open door.
     pub(crate) is_legacy: bool,
+    /// Pictures that were made of it, by the query that asks for them.
+    pub(crate) thumbnails: Arc<Thumbnails>,
     /// Whether it may be read by anyone.
     pub(crate) is_there: History,
 }
+
+pub(crate) type Thumbnails = BTreeMap<String, Vec<u8>>;
 
 /// All of it.
 pub(crate) struct Truth {
@@ -89,32 +95,23 @@ pub(crate) struct State {
     /// Whom to pick from, the newest last.
     picked_tokens: VecDeque<String>,
     picked_media: Vec<String>,
+    picked_pictures: Vec<String>,
     picked_uploads: VecDeque<String>,
+    /// From when to when answers may suffer.
     troubles: Vec<(Instant, Option<Instant>)>,
-    created: usize,
 }
 
 impl Truth {
     pub(crate) fn new() -> Self {
-        let mut state = State {
+        let state = State {
             tokens: BTreeMap::new(),
             media: BTreeMap::new(),
             picked_tokens: VecDeque::new(),
             picked_media: Vec::new(),
+            picked_pictures: Vec::new(),
             picked_uploads: VecDeque::new(),
             troubles: Vec::new(),
-            created: 0,
         };
-        for _ in 0..FIRST_TOKENS {
-            state.log_in();
-        }
-        for (length, count) in LENGTHS {
-            for number in 0..count {
-                let bytes = bytes_of(&format!("{length} {number}"), length);
-                let id = state.add(bytes, number % 2 == 0);
-                state.picked_media.push(id);
-            }
-        }
         Self { state: Mutex::new(state) }
     }
 
@@ -125,26 +122,25 @@ impl Truth {
 }
 
 impl State {
-    pub(crate) fn log_in(&mut self) {
-        self.created += 1;
-        let token = format!("syt_{}", self.created);
+    /// Lets a new token be picked.
+    pub(crate) fn add_token(&mut self, token: String) {
         self.tokens.insert(token.clone(), History::new());
         push(&mut self.picked_tokens, token, PICKED_TOKENS);
     }
 
-    /// Takes up media, and tells its ID.
-    pub(crate) fn add(&mut self, bytes: Vec<u8>, is_legacy: bool) -> String {
-        self.created += 1;
-        let id = format!("media{}", self.created);
-        let media =
-            Media { id: id.clone(), bytes: bytes.into(), is_legacy, is_there: History::new() };
-        self.media.insert(id.clone(), media);
-        id
+    /// Lets media be picked from now on, and its thumbnails, if there are any.
+    pub(crate) fn add_media(&mut self, media: Media) {
+        self.picked_media.push(media.id.clone());
+        if !media.thumbnails.is_empty() {
+            self.picked_pictures.push(media.id.clone());
+        }
+        self.media.insert(media.id.clone(), media);
     }
 
-    /// Lets what was uploaded be picked.
-    pub(crate) fn offer(&mut self, id: String) {
-        push(&mut self.picked_uploads, id, PICKED_UPLOADS);
+    /// Lets what was uploaded be picked for a while.
+    pub(crate) fn add_upload(&mut self, media: Media) {
+        push(&mut self.picked_uploads, media.id.clone(), PICKED_UPLOADS);
+        self.media.entry(media.id.clone()).or_insert(media);
     }
 
     /// A token, or one that was.
@@ -161,20 +157,64 @@ impl State {
         self.media[id].clone()
     }
 
+    /// Media of which thumbnails are known, or can be made.
+    pub(crate) fn pick_picture(&self, random: &mut Random) -> Media {
+        if self.picked_pictures.is_empty() {
+            return self.pick_media(random);
+        }
+        self.media[&random.pick(&self.picked_pictures)].clone()
+    }
+
+    /// Begins to revoke a token, if it is good.
+    pub(crate) fn begin_revoking(&mut self, token: &str) -> bool {
+        let token = self.tokens.get_mut(token).filter(|token| token.is_so());
+        token.map(|token| token.begin_flip(now())).is_some()
+    }
+
+    pub(crate) fn end_revoking(&mut self, token: &str) {
+        if let Some(token) = self.tokens.get_mut(token) {
+            token.end_flip(now());
+        }
+    }
+
+    /// Begins to hide some media, or to show it again; tells which, and whether it will be there.
+    pub(crate) fn begin_flipping(&mut self, random: &mut Random) -> (String, bool) {
+        // Whatever is not there comes back sooner than another goes.
+        let gone = self.media.values().find(|media| !media.is_there.is_so() && random.once_in(4));
+        let id = gone.map_or_else(|| self.pick_media(random).id, |media| media.id.clone());
+        let media = self.media.get_mut(&id).expect("it was picked from these");
+        media.is_there.begin_flip(now());
+        let is_there = media.is_there.is_so();
+        (id, is_there)
+    }
+
+    pub(crate) fn end_flipping(&mut self, id: &str) {
+        if let Some(media) = self.media.get_mut(id) {
+            media.is_there.end_flip(now());
+        }
+    }
+
+    /// How often a token was revoked, and media was hidden or shown.
+    pub(crate) fn changes(&self) -> (usize, usize) {
+        let revoked = self.tokens.values().map(History::flips).sum();
+        (revoked, self.media.values().map(|media| media.is_there.flips()).sum())
+    }
+
     /// The origin is about to be in trouble.
     pub(crate) fn begin_trouble(&mut self) {
         self.troubles.push((now(), None));
     }
 
-    pub(crate) fn end_trouble(&mut self) {
+    /// It is over, but what comes of it may be seen for so long.
+    pub(crate) fn end_trouble(&mut self, aftermath: Duration) {
         if let Some((_, end @ None)) = self.troubles.last_mut() {
-            *end = Some(now());
+            *end = Some(now() + aftermath);
         }
     }
 
     /// Whether anything asked and answered between these two may have suffered.
     pub(crate) fn was_in_trouble(&self, from: Instant, to: Instant) -> bool {
-        let is_over = |end: Option<Instant>| end.is_some_and(|end| end + AFTERMATH < from);
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| end < from);
         self.troubles.iter().any(|(begin, end)| *begin <= to && !is_over(*end))
     }
 }
@@ -197,6 +237,9 @@ pub(crate) fn bytes_of(name: &str, length: usize) -> Vec<u8> {
 
 /// The picture that the origin makes of media, given its path's query.
 pub(crate) fn thumbnail_of(media: &Media, query: &str) -> Vec<u8> {
+    if let Some(thumbnail) = media.thumbnails.get(query) {
+        return thumbnail.clone();
+    }
     bytes_of(&format!("{} {query}", media.id), 2_000 + media.bytes.len() % 20_000)
 }
 
@@ -205,12 +248,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn either_may_be_so_while_it_changes() {
+        let start = now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut history = History::new();
+        history.begin_flip(at(10));
+        for so in [true, false] {
+            assert!(history.was_ever(so, at(15), at(15)), "not known to be done: {so}");
+        }
+        history.end_flip(at(20));
+        history.begin_flip(at(30));
+        history.end_flip(at(40));
+        for (so, from, to, expected) in [
+            (false, 0, 9, false),
+            (false, 0, 10, true),
+            (true, 20, 20, true),
+            (true, 21, 29, false),
+            (false, 21, 29, true),
+            (true, 21, 30, true),
+            (false, 40, 50, true),
+            (false, 41, 50, false),
+        ] {
+            assert_eq!(history.was_ever(so, at(from), at(to)), expected, "{so} {from} {to}");
+        }
+    }
+
+    #[test]
     fn what_was_is_told_from_what_was_not() {
         let start = now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut history = History::new();
-        history.flip(at(10));
-        history.flip(at(20));
+        for millis in [10, 20] {
+            history.begin_flip(at(millis));
+            history.end_flip(at(millis));
+        }
         assert!(history.is_so());
         for (so, from, to, expected) in [
             (true, 0, 5, true),

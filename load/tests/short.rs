@@ -7,6 +7,7 @@ use load::{Plan, run};
 #[test]
 fn no_answer_is_wrong_under_load_while_tokens_media_and_the_origin_come_and_go() {
     let plan = Plan {
+        is_real: false,
         connections: 20,
         duration: Duration::from_secs(12),
         troubles: 2,
