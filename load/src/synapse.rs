@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// When Synapse is there again all readers wait for it at once, and it has nothing in memory yet: a
 /// connection that was made to the old process, or not at all, is found out in the order of the
-/// queue, in which the slowest of 200 readers has waited for just less than this.
+/// queue. No answer of 200 readers has taken longer than this.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
 pub(crate) struct Real {
