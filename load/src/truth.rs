@@ -247,19 +247,32 @@ pub(crate) fn thumbnail_of(media: &Media, query: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// A history that changes from when to when, in milliseconds.
+    fn history(start: Instant, flips: &[(u64, u64)]) -> History {
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut history = History::new();
+        for (begun, done) in flips {
+            history.begin_flip(at(*begun));
+            history.end_flip(at(*done));
+        }
+        history
+    }
+
+    /// Whether it was so between these two, and whether that is to be said.
+    fn assert_was(history: &History, start: Instant, cases: &[(bool, u64, u64, bool)]) {
+        let at = |millis| start + Duration::from_millis(millis);
+        for (so, from, to, expected) in cases {
+            assert_eq!(history.was_ever(*so, at(*from), at(*to)), *expected, "{so} {from} {to}");
+        }
+    }
+
     #[test]
     fn either_may_be_so_while_it_changes() {
         let start = now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let mut history = History::new();
-        history.begin_flip(at(10));
-        for so in [true, false] {
-            assert!(history.was_ever(so, at(15), at(15)), "not known to be done: {so}");
-        }
-        history.end_flip(at(20));
-        history.begin_flip(at(30));
-        history.end_flip(at(40));
-        for (so, from, to, expected) in [
+        let mut unfinished = History::new();
+        unfinished.begin_flip(start + Duration::from_millis(10));
+        assert_was(&unfinished, start, &[(true, 15, 15, true), (false, 15, 15, true)]);
+        let cases = [
             (false, 0, 9, false),
             (false, 0, 10, true),
             (true, 20, 20, true),
@@ -268,22 +281,16 @@ mod tests {
             (true, 21, 30, true),
             (false, 40, 50, true),
             (false, 41, 50, false),
-        ] {
-            assert_eq!(history.was_ever(so, at(from), at(to)), expected, "{so} {from} {to}");
-        }
+        ];
+        assert_was(&history(start, &[(10, 20), (30, 40)]), start, &cases);
     }
 
     #[test]
     fn what_was_is_told_from_what_was_not() {
         let start = now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let mut history = History::new();
-        for millis in [10, 20] {
-            history.begin_flip(at(millis));
-            history.end_flip(at(millis));
-        }
+        let history = history(start, &[(10, 10), (20, 20)]);
         assert!(history.is_so());
-        for (so, from, to, expected) in [
+        let cases = [
             (true, 0, 5, true),
             (false, 0, 5, false),
             (false, 0, 10, true),
@@ -292,9 +299,8 @@ mod tests {
             (true, 11, 20, true),
             (false, 21, 30, false),
             (true, 21, 30, true),
-        ] {
-            assert_eq!(history.was_ever(so, at(from), at(to)), expected, "{so} {from} {to}");
-        }
+        ];
+        assert_was(&history, start, &cases);
     }
 
     #[test]
