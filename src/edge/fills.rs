@@ -1,13 +1,14 @@
 //! Fills under way in this isolate, so that many who miss the same small body at once cost the
 //! origin one. Only the end of a fill is shared, never a stream: each request then takes the
 //! stored response with a permission of its own.
+//!
+//! Nor is a promise shared. Whatever goes on where another request's promise ends may go on in that
+//! other request, and each of the runtime's objects belongs to one: so those who wait look again
+//! from time to time, by timers of their own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use js_sys::{Function, Object, Promise};
-use wasm_bindgen::JsValue;
-
-use super::tasks::within;
+use super::tasks::sleep;
 use crate::cache_key::CacheKey;
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
@@ -20,10 +21,19 @@ pub(super) const MAX_AWAITED: usize = 3;
 /// to wait.
 const MAX_WAIT_MILLIS: u32 = 3_000;
 
+/// How long until they look for the first time, and at most between two looks: a wait that has been
+/// long already grows by no more than that.
+const FIRST_PAUSE_MILLIS: u32 = 4;
+const MAX_PAUSE_MILLIS: u32 = 64;
+
 thread_local! {
     /// Few at any time, so a list will do.
-    static FILLS: RefCell<Vec<(Stage, CacheKey, Promise)>> = const { RefCell::new(Vec::new()) };
+    static FILLS: RefCell<Vec<(Stage, CacheKey, Number)>> = const { RefCell::new(Vec::new()) };
+    static LAST: Cell<Number> = const { Cell::new(0) };
 }
+
+/// Tells one fill from another of the same body.
+type Number = u64;
 
 /// What is being filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,21 +45,18 @@ pub(super) enum Stage {
 }
 
 /// One fill under way. When it is dropped, those who wait go on.
-pub(super) struct Fill {
-    done: Promise,
-    resolve: Option<Function>,
-}
+pub(super) struct Fill(Number);
 
 /// Announces a fill.
 pub(super) fn begin(stage: Stage, key: &CacheKey) -> Fill {
-    let mut resolve = None;
-    let done = Promise::new(&mut |resolved, _| resolve = Some(resolved));
+    let number = LAST.get() + 1;
+    LAST.set(number);
     FILLS.with_borrow_mut(|fills| {
         // One who waited in vain fills in another's place.
         fills.retain(|(other_stage, other, _)| (*other_stage, other) != (stage, key));
-        fills.push((stage, key.clone(), done.clone()));
+        fills.push((stage, key.clone(), number));
     });
-    Fill { done, resolve }
+    Fill(number)
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
@@ -59,21 +66,30 @@ pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
 
 /// The same, but for so long.
 pub(super) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
-    let done = FILLS.with_borrow(|fills| {
-        let fill =
-            fills.iter().find(|(other_stage, other, _)| (*other_stage, other) == (stage, key));
-        fill.map(|(.., done)| done.clone())
-    });
-    let Some(done) = done else { return false };
-    within(max_millis, done).await.is_some()
+    let Some(number) = under_way(stage, key) else { return false };
+    let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
+    while left_millis > 0 {
+        let millis = pause_millis.min(left_millis);
+        let _ = sleep(millis).await;
+        if under_way(stage, key) != Some(number) {
+            return true;
+        }
+        left_millis -= millis;
+        pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
+    }
+    false
+}
+
+fn under_way(stage: Stage, key: &CacheKey) -> Option<Number> {
+    FILLS.with_borrow(|fills| {
+        let mut fills = fills.iter();
+        let fill = fills.find(|(other_stage, other, _)| (*other_stage, other) == (stage, key));
+        fill.map(|(.., number)| *number)
+    })
 }
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        FILLS.with_borrow_mut(|fills| fills.retain(|(.., done)| !Object::is(done, &self.done)));
-        if let Some(resolve) = &self.resolve {
-            // Resolving a promise of ours can't fail.
-            let _ = resolve.call0(&JsValue::UNDEFINED);
-        }
+        FILLS.with_borrow_mut(|fills| fills.retain(|(.., number)| *number != self.0));
     }
 }
