@@ -1,7 +1,8 @@
-//! What the repository says of itself: documents that cite tests, and where all that it is built of
-//! comes from.
+//! What the repository says of itself: documents that cite tests, where all that it is built of comes
+//! from, and what its shell may keep.
 
 mod citations;
+mod shared;
 mod supply;
 
 use std::fs;
