@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use test_support::edge::Edge;
+use test_support::edge::{Edge, Layout};
 use test_support::time::now;
 
 use crate::homeserver::{Homeserver, fill};
@@ -69,7 +69,8 @@ impl Target {
             ("LOG_REQUESTS", "none"),
             ("LEASE_SECONDS", seconds.as_str()),
         ];
-        Self { edge: Edge::start(&vars), judge: Judge::new(lease) }
+        let layout = Layout { collects_garbage: true, ..Layout::default() };
+        Self { edge: Edge::start_as(layout, &vars), judge: Judge::new(lease) }
     }
 }
 

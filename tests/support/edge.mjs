@@ -7,7 +7,7 @@
 // under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
-// there.
+// there. With `collectsGarbage` that is done from time to time (see garbage.mjs).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
@@ -20,9 +20,13 @@ import { fileURLToPath } from 'node:url';
 
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
+import { collectGarbage } from './garbage.mjs';
+
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
-const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
+const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort, collectsGarbage } = layout;
+
+const GARBAGE_MILLIS = 15_000;
 
 const COMPATIBILITY_DATE = '2026-04-20';
 const BUCKET_ID = 'media';
@@ -74,6 +78,7 @@ const edge = new Miniflare({
   port: tlsPort ?? 0,
   https: Boolean(tlsPort),
   cf: false,
+  inspectorPort: collectsGarbage ? 0 : undefined,
   unsafeTriggerHandlers: true,
   // What is logged is the Worker's alone.
   logRequests: false,
@@ -97,3 +102,8 @@ console.log(`READY ${JSON.stringify({
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
 })}`);
+if (collectsGarbage) {
+  // Those that end meanwhile have none.
+  const collect = () => collectGarbage(edge).catch((error) => isEnding || console.error(error));
+  setInterval(collect, GARBAGE_MILLIS).unref();
+}

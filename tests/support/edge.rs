@@ -37,6 +37,9 @@ pub struct Layout {
     pub is_without_cache: bool,
     /// Where the front speaks TLS, with a certificate that nobody trusts.
     pub tls_port: Option<u16>,
+    /// Whether garbage is collected from time to time, so that the process is as large as what it
+    /// holds.
+    pub collects_garbage: bool,
 }
 
 /// What is bound as `MEDIA_BUCKET`.
@@ -194,6 +197,7 @@ impl Layout {
             "bucket": bucket,
             "cache": !self.is_without_cache,
             "tlsPort": self.tls_port,
+            "collectsGarbage": self.collects_garbage,
         })
     }
 }
