@@ -8,7 +8,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::tasks::sleep;
+use worker_sys::Context;
+
+use super::tasks::{Hold, hold, sleep};
 use crate::cache_key::CacheKey;
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
@@ -44,11 +46,15 @@ pub(super) enum Stage {
     Pop,
 }
 
-/// One fill under way. When it is dropped, those who wait go on.
-pub(super) struct Fill(Number);
+/// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
+/// client leaves, or it would never be dropped.
+pub(super) struct Fill {
+    number: Number,
+    _hold: Hold,
+}
 
 /// Announces a fill.
-pub(super) fn begin(stage: Stage, key: &CacheKey) -> Fill {
+pub(super) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
     let number = LAST.get() + 1;
     LAST.set(number);
     FILLS.with_borrow_mut(|fills| {
@@ -56,7 +62,7 @@ pub(super) fn begin(stage: Stage, key: &CacheKey) -> Fill {
         fills.retain(|(other_stage, other, _)| (*other_stage, other) != (stage, key));
         fills.push((stage, key.clone(), number));
     });
-    Fill(number)
+    Fill { number, _hold: hold(context) }
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
@@ -90,6 +96,6 @@ fn under_way(stage: Stage, key: &CacheKey) -> Option<Number> {
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        FILLS.with_borrow_mut(|fills| fills.retain(|(.., number)| *number != self.0));
+        FILLS.with_borrow_mut(|fills| fills.retain(|(.., number)| *number != self.number));
     }
 }

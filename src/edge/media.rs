@@ -53,7 +53,7 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     }
     let mut fill = None;
     if found.is_none() {
-        fill = Some(fills::begin(Stage::Pop, &keys.entry));
+        fill = Some(fills::begin(&call.context, Stage::Pop, &keys.entry));
         found = tiers::look_up_bucket(call, &keys.entry).await;
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
@@ -103,7 +103,7 @@ pub(super) fn warm(call: &Call, mxc: Mxc) {
     let begun = Exchange::begin(config, Rc::new(head), media, call.config.digest_key());
     let Begin::LookUp(exchange) = begun else { return };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let fill = fills::begin(Stage::Pop, &keys.entry);
+    let fill = fills::begin(&call.context, Stage::Pop, &keys.entry);
     let Decision::Ask(mut question) =
         exchange.on_lookup(None, Leases::default(), false, clock::now_unix_secs())
     else {

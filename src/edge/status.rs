@@ -127,7 +127,7 @@ async fn current(call: &Call) -> Rc<Status> {
         return status;
     }
     if !fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
-        let fill = fills::begin(Stage::Pop, &key);
+        let fill = fills::begin(&call.context, Stage::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
         detach(&call.context, async move {

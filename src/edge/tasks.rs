@@ -3,7 +3,7 @@
 use std::pin::{Pin, pin};
 
 use futures_util::future::{Either, select};
-use js_sys::Promise;
+use js_sys::{Function, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -39,6 +39,24 @@ pub(super) fn forget(context: &Context, operation: Promise) {
     detach(context, async {
         let _ = JsFuture::from(operation).await;
     });
+}
+
+/// Until it is dropped, a request goes on even if its client leaves.
+pub(super) struct Hold(Option<Function>);
+
+/// Holds a request.
+pub(super) fn hold(context: &Context) -> Hold {
+    let mut release = None;
+    wait_until(context, &Promise::new(&mut |resolve, _| release = Some(resolve)));
+    Hold(release)
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(release) = self.0.take() {
+            let _ = release.call0(&JsValue::UNDEFINED);
+        }
+    }
 }
 
 fn wait_until(context: &Context, operation: &Promise) {

@@ -159,7 +159,7 @@ async fn read_small(
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
-    let fill = fills::begin(Stage::Memory, key);
+    let fill = fills::begin(&call.context, Stage::Memory, key);
     let bytes = read_whole(&response, &meta).await;
     let Some(bytes) = bytes else {
         cache::remove(&call.context, &call.config, key);

@@ -159,6 +159,23 @@ fn nobody_waits_long_for_an_origin_that_hangs() {
 }
 
 #[test]
+fn a_reader_who_leaves_holds_nobody_up() {
+    let world = shared();
+    let id = world.media();
+    let path = download_path(&id);
+    delay(world, &path);
+    let first = download(&id, &world.token()).open(&world.edge.direct_address);
+    let first = first.expect("it can be sent");
+    wait_for("the first is asked about", PATIENCE, || world.origin.asked(&path).pop());
+    first.reset();
+    let asked = now();
+    let answer = download(&id, &world.token()).send(&world.edge.direct_address);
+    assert_eq!((answer.status, &answer.body[..]), (200, BODY));
+    assert!(asked.elapsed() < Duration::from_secs(2), "it waited {:?}", asked.elapsed());
+    assert_eq!(fetches(&world.origin, &path), 1, "what the first asked for is stored");
+}
+
+#[test]
 fn a_fill_that_fails_holds_nobody_up() {
     let world = shared();
     for (i, reply) in [
