@@ -23,7 +23,7 @@ pub(crate) struct About {
     pub(crate) load_before: String,
     /// By program.
     pub(crate) versions: Vec<(String, String)>,
-    pub(crate) wasm_gzip_bytes: usize,
+    pub(crate) deployed_gzip_bytes: usize,
     pub(crate) rounds: usize,
     pub(crate) seconds: u64,
 }
@@ -46,7 +46,10 @@ impl About {
             kernel: output("uname", &["-sr"]),
             load_before: load_average(),
             versions: versions.map(|(name, version)| (name.to_owned(), version)).to_vec(),
-            wasm_gzip_bytes: gzip_bytes(&Path::new(ROOT).join(OURS).join("index_bg.wasm")),
+            deployed_gzip_bytes: ["index.js", "index_bg.wasm"]
+                .map(|module| gzip_bytes(&Path::new(ROOT).join(OURS).join(module)))
+                .iter()
+                .sum(),
             rounds,
             seconds,
         }
