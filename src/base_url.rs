@@ -29,16 +29,18 @@ impl BaseUrl {
         if authority.contains(['/', '?', '#']) {
             return Err("must be a scheme and a host only, without a path");
         }
+        const NO_HOST: &str = "must name a host, with a port if it is not the usual one";
         let (host, port) = split_port(authority);
-        let host = host.to_ascii_lowercase();
-        if !is_host(&host) || !port.is_none_or(|port| is_port(port) && port.parse::<u16>().is_ok())
-        {
-            return Err("must name a host, with a port if it is not the usual one");
-        }
+        let host = normal_host(host).ok_or(NO_HOST)?;
+        let port = match port {
+            Some(port) if is_port(port) => Some(port.parse::<u16>().map_err(|_| NO_HOST)?),
+            Some(_) => return Err(NO_HOST),
+            None => None,
+        };
         if !is_https && !is_near(&host) {
             return Err("must be https (http is for loopback and private addresses only)");
         }
-        let default_port = if is_https { "443" } else { "80" };
+        let default_port = if is_https { 443 } else { 80 };
         let authority = match port {
             Some(port) if port != default_port => format!("{host}:{port}"),
             _ => host,
@@ -79,6 +81,35 @@ impl fmt::Display for BaseUrl {
         let scheme = if self.is_https { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.authority)
     }
+}
+
+/// Returns a host as URL parsers write it (WHATWG URL §3.5): lower case, an IPv6 address in its
+/// shortest form. `None` for what is no host, and for numbers that a parser would take for another
+/// address than they spell: requests for such a host could not be told from it.
+fn normal_host(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|address| format!("[{}]", hex_groups(address)));
+    }
+    let last = host.rsplit('.').next()?;
+    let is_number = last.bytes().all(|b| b.is_ascii_digit())
+        || last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    let is_readable = !is_number || host.parse::<Ipv4Addr>().is_ok();
+    (is_host(&host) && is_readable).then_some(host)
+}
+
+/// Writes an address as URL parsers do, which know no dotted quad at the end of one.
+fn hex_groups(address: Ipv6Addr) -> String {
+    let text = address.to_string();
+    let Some((groups, quad)) = text.rsplit_once(':').filter(|(_, last)| last.contains('.')) else {
+        return text;
+    };
+    let Ok(quad) = quad.parse::<Ipv4Addr>() else { return text };
+    let [a, b, c, d] = quad.octets().map(u16::from);
+    format!("{groups}:{:x}:{:x}", a << 8 | b, c << 8 | d)
 }
 
 /// Whether a host is on this machine or in a private network, where plain http is no risk.
@@ -162,6 +193,28 @@ mod tests {
         ] {
             assert!(BaseUrl::parse(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_host_is_itself_however_it_is_spelled() {
+        for (text, authority) in [
+            ("https://media.example.com:0443", "media.example.com"),
+            ("https://media.example.com:08443", "media.example.com:8443"),
+            ("https://[2001:DB8:0:0:0:0:0:1]", "[2001:db8::1]"),
+            ("https://[0:0:0:0:0:0:0:1]:443", "[::1]"),
+            ("https://[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().authority(), authority, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_name_another_address_are_refused() {
+        for url in ["https://127.1", "https://0x7f.0.0.1", "https://1.2.3.0x4", "https://010.0.0.1"]
+        {
+            assert!(BaseUrl::parse(url).is_err(), "{url}");
+        }
+        assert!(BaseUrl::parse("https://10.0.0.1").is_ok());
     }
 
     #[test]

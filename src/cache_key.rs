@@ -1,17 +1,22 @@
 //! The name of a stored response.
 //!
 //! It is built from identifiers that were parsed by their grammar, never from a raw path and never
-//! from a credential, so that no two things share a name and nothing secret is in one.
+//! from a credential, so that no two things share a name and nothing secret is in one. The server
+//! name stands in every key: two deployments that share a bucket or a zone share nothing in it.
 
 use std::fmt;
 
 use crate::access_token::TokenDigest;
 use crate::base_url::BaseUrl;
 use crate::ids::{MediaId, Mxc, ServerName};
-use crate::route::{Document, Door, Representation};
+use crate::route::{Document, Door, MediaKind, Representation};
 
-/// Begins every key; a change of what is stored under a key changes it.
-const VERSION: &str = "v1";
+/// Begins every key; a change of what is stored under a key, or of who may store it, changes it.
+const VERSION: &str = "v2";
+
+/// The parts of keys under which responses are stored.
+const MEDIA: &str = "media";
+const FEDERATION: &str = "federation";
 
 /// A cache key: URL-safe path segments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,10 +29,10 @@ pub enum Subject<'a> {
     Media(&'a Mxc, Representation),
     /// Media of ours in the form that servers get, with a boundary of its own.
     Federation(&'a MediaId, Representation),
-    /// A yes about a media at a door.
-    MediaLease(Door, &'a Mxc),
-    /// A yes to a token at a door, about one media or about all.
-    TokenLease(Door, &'a TokenDigest, Option<&'a Mxc>),
+    /// A grant about this kind of a media at a door.
+    MediaLease(Door, &'a Mxc, MediaKind),
+    /// A grant to a token at a door, about all media or about this kind of one.
+    TokenLease(Door, &'a TokenDigest, Option<(&'a Mxc, MediaKind)>),
     /// The upload limit that the origin told a token.
     UploadLimit(&'a TokenDigest),
     /// The last results of the status checks.
@@ -38,50 +43,58 @@ pub enum Subject<'a> {
     Purges,
     /// How far the list of quarantined media has been read.
     QuarantinePosition,
-    /// The last good copy of a well-known document of this server.
-    WellKnown(&'a ServerName, Document),
+    /// The last good copy of a well-known document.
+    WellKnown(Document),
 }
 
 impl CacheKey {
-    /// The key of `subject`.
-    pub fn new(subject: Subject<'_>) -> Self {
-        Self(match subject {
+    /// Returns the key of `subject` at the edge of `server_name`.
+    pub fn new(server_name: &ServerName, subject: Subject<'_>) -> Self {
+        let rest = match subject {
             Subject::Media(mxc, representation) => {
-                format!("{VERSION}/media/{}/{}", path_of(mxc), name_of(representation))
+                format!("{MEDIA}/{}/{}", path_of(mxc), name_of(representation))
             }
             Subject::Federation(media_id, representation) => {
-                let (media_id, representation) = (media_id.as_str(), name_of(representation));
-                format!("{VERSION}/federation/{media_id}/{representation}")
+                format!("{FEDERATION}/{}/{}", media_id.as_str(), name_of(representation))
             }
-            Subject::MediaLease(door, mxc) => {
-                format!("{VERSION}/lease/{}/media/{}", door.as_str(), path_of(mxc))
+            Subject::MediaLease(door, mxc, kind) => {
+                format!("lease/{}/media/{}/{}", door.as_str(), path_of(mxc), kind.as_str())
             }
             Subject::TokenLease(door, token, None) => {
-                format!("{VERSION}/lease/{}/token/{}", door.as_str(), token.as_str())
+                format!("lease/{}/token/{}", door.as_str(), token.as_str())
             }
-            Subject::TokenLease(door, token, Some(mxc)) => {
+            Subject::TokenLease(door, token, Some((mxc, kind))) => {
                 let (door, token) = (door.as_str(), token.as_str());
-                format!("{VERSION}/lease/{door}/token/{token}/{}", path_of(mxc))
+                format!("lease/{door}/token/{token}/{}/{}", path_of(mxc), kind.as_str())
             }
-            Subject::UploadLimit(token) => format!("{VERSION}/upload-limit/{}", token.as_str()),
-            Subject::QuarantinePosition => format!("{VERSION}/quarantine-position"),
-            Subject::Status => format!("{VERSION}/status"),
-            Subject::StatusProbe => format!("{VERSION}/status-probe"),
-            Subject::Purges => format!("{VERSION}/purges"),
-            Subject::WellKnown(server_name, document) => {
-                let document = match document {
-                    Document::Client => "client",
-                    Document::Server => "server",
-                };
-                format!("{VERSION}/well-known/{server_name}/{document}")
-            }
-        })
+            Subject::UploadLimit(token) => format!("upload-limit/{}", token.as_str()),
+            Subject::QuarantinePosition => "quarantine-position".to_owned(),
+            Subject::Status => "status".to_owned(),
+            Subject::StatusProbe => "status-probe".to_owned(),
+            Subject::Purges => "purges".to_owned(),
+            Subject::WellKnown(Document::Client) => "well-known/client".to_owned(),
+            Subject::WellKnown(Document::Server) => "well-known/server".to_owned(),
+        };
+        Self(format!("{VERSION}/{server_name}/{rest}"))
     }
 
-    /// The key as the Cache API wants it: a URL on a host of ours, under a path that is never
-    /// served.
+    /// Returns the key as the Cache API wants it: a URL on the media domain, under a path that is
+    /// never served.
     pub fn url(&self, media: &BaseUrl) -> String {
         format!("{media}/_edge/cache/{self}")
+    }
+
+    /// Returns the length of the key in bytes.
+    pub fn length_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// Returns the key of the lease about the other kind of this media: of its thumbnails for its
+    /// content, and the other way round. `None` for a lease that is not about one kind.
+    pub fn of_other_kind(&self) -> Option<Self> {
+        let (path, kind) = self.0.rsplit_once('/')?;
+        let kind = MediaKind::parse(kind)?.other();
+        Some(Self(format!("{path}/{}", kind.as_str())))
     }
 }
 
@@ -90,36 +103,41 @@ impl CacheKey {
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// All media that clients got.
-    pub fn all_media() -> Self {
-        Self(format!("{VERSION}/media/"))
+    /// All media that clients of `edge` got.
+    pub fn all_media(edge: &ServerName) -> Self {
+        Self(format!("{VERSION}/{edge}/{MEDIA}/"))
     }
 
-    /// Media of one server that clients got.
-    pub fn server(server_name: &ServerName) -> Self {
-        Self(format!("{VERSION}/media/{server_name}/"))
+    /// Media of one server that clients of `edge` got, under any spelling of the server's name.
+    pub fn server(edge: &ServerName, server_name: &ServerName) -> Self {
+        Self(format!("{VERSION}/{edge}/{MEDIA}/{}/", server_name.canonical_host()))
     }
 
-    /// One media that clients got, in all its sizes.
-    pub fn media(mxc: &Mxc) -> Self {
-        Self(format!("{VERSION}/media/{}/", path_of(mxc)))
+    /// One media that clients of `edge` got, in all its sizes, under any spelling of its server's
+    /// name.
+    pub fn media(edge: &ServerName, mxc: &Mxc) -> Self {
+        let (host, media_id) = (mxc.server_name.canonical_host(), mxc.media_id.as_str());
+        Self(format!("{VERSION}/{edge}/{MEDIA}/{host}/{media_id}/"))
     }
 
-    /// All media that servers got.
-    pub fn federation() -> Self {
-        Self(format!("{VERSION}/federation/"))
+    /// All media that servers got from `edge`.
+    pub fn federation(edge: &ServerName) -> Self {
+        Self(format!("{VERSION}/{edge}/{FEDERATION}/"))
     }
 
-    /// One media that servers got, in all its sizes.
-    pub fn federation_media(media_id: &MediaId) -> Self {
-        Self(format!("{VERSION}/federation/{}/", media_id.as_str()))
+    /// One media that servers got from `edge`, in all its sizes.
+    pub fn federation_media(edge: &ServerName, media_id: &MediaId) -> Self {
+        Self(format!("{VERSION}/{edge}/{FEDERATION}/{}/", media_id.as_str()))
     }
 
-    /// Reads a prefix of stored responses of this version.
+    /// Parses a prefix of stored responses of this version; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_of_responses = [Self::all_media(), Self::federation()]
-            .iter()
-            .any(|prefix| text.starts_with(&prefix.0) && text.ends_with('/'));
+        let mut segments = text.split('/');
+        let is_of_responses = segments.next() == Some(VERSION)
+            && segments.next().and_then(ServerName::parse).is_some()
+            && matches!(segments.next(), Some(MEDIA | FEDERATION))
+            && segments.next().is_some()
+            && text.ends_with('/');
         is_of_responses.then(|| Self(text.to_owned()))
     }
 
@@ -135,14 +153,17 @@ impl fmt::Display for KeyPrefix {
     }
 }
 
+/// The path of a media. What all spellings of its server's name share comes first, so that one
+/// prefix names the media under each of them; the name as it was written keeps them apart.
 fn path_of(mxc: &Mxc) -> String {
-    format!("{}/{}", mxc.server_name, mxc.media_id.as_str())
+    let (host, media_id) = (mxc.server_name.canonical_host(), mxc.media_id.as_str());
+    format!("{host}/{media_id}/{}", mxc.server_name)
 }
 
 fn name_of(representation: Representation) -> String {
     match representation {
-        Representation::Content => "content".to_owned(),
-        Representation::Thumbnail(spec) => format!("thumbnail/{spec}"),
+        Representation::Content => MediaKind::Content.as_str().to_owned(),
+        Representation::Thumbnail(spec) => format!("{}/{spec}", MediaKind::Thumbnail.as_str()),
     }
 }
 
@@ -157,6 +178,10 @@ mod tests {
     use super::*;
     use crate::ids::MediaId;
 
+    fn edge() -> ServerName {
+        ServerName::parse("example.com").unwrap()
+    }
+
     fn mxc(server_name: &str, media_id: &str) -> Mxc {
         Mxc {
             server_name: ServerName::parse(server_name).unwrap(),
@@ -165,21 +190,82 @@ mod tests {
     }
 
     fn content(server_name: &str, media_id: &str) -> CacheKey {
-        CacheKey::new(Subject::Media(&mxc(server_name, media_id), Representation::Content))
+        let mxc = mxc(server_name, media_id);
+        CacheKey::new(&edge(), Subject::Media(&mxc, Representation::Content))
     }
 
     #[test]
     fn a_key_is_a_url_of_ours() {
         let media = BaseUrl::parse("https://media.example.com").unwrap();
         assert_eq!(
-            content("example.org:8448", "aB_-").url(&media),
-            "https://media.example.com/_edge/cache/v1/media/example.org:8448/aB_-/content"
+            content("Example.org:8448", "aB_-").url(&media),
+            "https://media.example.com/_edge/cache/\
+             v2/example.com/media/example.org/aB_-/Example.org:8448/content"
         );
     }
 
     #[test]
-    fn case_tells_keys_apart() {
+    fn case_and_port_tell_keys_apart() {
         assert_ne!(content("example.org", "abc"), content("example.org", "abC"));
         assert_ne!(content("example.org", "abc"), content("Example.org", "abc"));
+        assert_ne!(content("example.org", "abc"), content("example.org:8448", "abc"));
+    }
+
+    #[test]
+    fn edges_of_two_servers_share_no_key() {
+        let mxc = mxc("example.org", "abc");
+        let other = ServerName::parse("example.net").unwrap();
+        for subject in [
+            Subject::Media(&mxc, Representation::Content),
+            Subject::Federation(&mxc.media_id, Representation::Content),
+            Subject::MediaLease(Door::Client, &mxc, MediaKind::Content),
+            Subject::Status,
+            Subject::Purges,
+            Subject::WellKnown(Document::Client),
+        ] {
+            assert_ne!(CacheKey::new(&edge(), subject), CacheKey::new(&other, subject));
+        }
+    }
+
+    #[test]
+    fn a_prefix_covers_every_spelling_of_a_servers_name() {
+        let named = mxc("example.org", "abc");
+        for spelling in ["example.org", "EXAMPLE.org", "example.org:443", "Example.Org:8448"] {
+            let key = content(spelling, "abc");
+            assert!(KeyPrefix::media(&edge(), &named).is_of(&key), "{spelling}");
+            assert!(KeyPrefix::server(&edge(), &named.server_name).is_of(&key), "{spelling}");
+        }
+        for stranger in ["example.org.evil", "sub.example.org"] {
+            assert!(!KeyPrefix::media(&edge(), &named).is_of(&content(stranger, "abc")));
+        }
+        assert!(!KeyPrefix::media(&edge(), &named).is_of(&content("example.org", "abcd")));
+    }
+
+    #[test]
+    fn a_lease_about_one_kind_has_a_sibling() {
+        let mxc = mxc("example.org", "abc");
+        let lease = |kind| CacheKey::new(&edge(), Subject::MediaLease(Door::Client, &mxc, kind));
+        let (content, thumbnail) = (lease(MediaKind::Content), lease(MediaKind::Thumbnail));
+        assert_eq!(content.of_other_kind().as_ref(), Some(&thumbnail));
+        assert_eq!(thumbnail.of_other_kind().as_ref(), Some(&content));
+        assert_eq!(CacheKey::new(&edge(), Subject::Status).of_other_kind(), None);
+    }
+
+    #[test]
+    fn a_prefix_is_read_back_and_nothing_else_is() {
+        for prefix in [KeyPrefix::all_media(&edge()), KeyPrefix::federation(&edge())] {
+            assert_eq!(KeyPrefix::parse(&prefix.to_string()), Some(prefix));
+        }
+        for text in [
+            "",
+            "v1/media/",
+            "v2/example.com/",
+            "v2/example.com/lease/",
+            "v2/example.com/media",
+            "v2/example.com/media/x",
+            "v2/a b/media/",
+        ] {
+            assert_eq!(KeyPrefix::parse(text), None, "{text}");
+        }
     }
 }

@@ -22,6 +22,13 @@ pub struct CacheStatus {
     pub detail: Option<&'static str>,
 }
 
+impl CacheStatus {
+    /// Whether it tells of what is stored. A request that was not looked up depends on nothing.
+    pub const fn depends_on_store(&self) -> bool {
+        !matches!(self.source, Source::Forwarded { reason: ForwardReason::Bypass, .. })
+    }
+}
+
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {

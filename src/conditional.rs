@@ -5,24 +5,31 @@ use std::fmt;
 use http::HeaderMap;
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED};
 
+use sha2::{Digest, Sha256};
+
 use crate::request::RequestHead;
 use crate::route::{MediaRequest, Representation};
+use crate::stored::Validator;
 
 /// The entity tag that clients get: strong, and valid where the origin's own may not be (Synapse
 /// sends an unquoted `1` for everything).
 ///
-/// Media never changes under its mxc URI, so the URI's last part and the length name the bytes;
-/// the same for everyone, at every PoP.
+/// Media hardly ever changes under its mxc URI, so the URI's last part and the length name the
+/// bytes; and a digest of the origin's validator tells versions apart, where that is no constant.
+/// The same for everyone, at every PoP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityTag(String);
 
 impl EntityTag {
     /// The tag of what is asked for, `length_bytes` long.
-    pub fn new(request: &MediaRequest, length_bytes: u64) -> Self {
+    pub fn new(request: &MediaRequest, length_bytes: u64, validator: &Validator) -> Self {
         let media_id = request.mxc.media_id.as_str();
+        let version = validator.identity().map(version).unwrap_or_default();
         Self(match request.representation {
-            Representation::Content => format!("\"{media_id}-{length_bytes}\""),
-            Representation::Thumbnail(spec) => format!("\"{media_id}-{spec}-{length_bytes}\""),
+            Representation::Content => format!("\"{media_id}-{length_bytes}{version}\""),
+            Representation::Thumbnail(spec) => {
+                format!("\"{media_id}-{spec}-{length_bytes}{version}\"")
+            }
         })
     }
 
@@ -38,6 +45,12 @@ impl EntityTag {
             tag.strip_prefix("W/").unwrap_or(tag) == self.0
         })
     }
+}
+
+/// Eight digits that tell a validator from others, after a dash.
+fn version(identity: &[u8]) -> String {
+    let digest = Sha256::digest(identity);
+    digest[..4].iter().fold("-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Whether the client has these bytes already, so that a 304 is enough (RFC 9110 §13.2.2).
@@ -78,9 +91,34 @@ impl fmt::Display for EntityTag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Mxc;
+    use crate::route::{Door, Terms};
+    use http::HeaderValue;
 
     fn tag() -> EntityTag {
         EntityTag("\"abc-5\"".to_owned())
+    }
+
+    #[test]
+    fn two_versions_of_one_length_have_two_tags() {
+        let request = MediaRequest {
+            door: Door::Client,
+            mxc: Mxc::parse("mxc://example.com/abc").unwrap(),
+            representation: Representation::Content,
+            file_name: None,
+            origin_path: String::new(),
+            terms: Terms::Plain,
+        };
+        let tag = |validator| EntityTag::new(&request, 5, &validator).to_string();
+        let of = |value| Validator::ETag(HeaderValue::from_static(value));
+        assert_ne!(tag(of("\"a\"")), tag(of("\"b\"")));
+        assert_eq!(tag(of("\"a\"")), tag(of("\"a\"")));
+        assert_eq!(tag(of("1")), "\"abc-5\"");
+        assert_eq!(tag(Validator::None), "\"abc-5\"");
+        assert_eq!(
+            tag(Validator::LastModified(HeaderValue::from_static("x"))),
+            "\"abc-5-2d711642\""
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http::HeaderValue;
 use self::vars::{Vars, error};
 use crate::access_token::AccessToken;
 use crate::base_url::BaseUrl;
-use crate::ids::ServerName;
+use crate::ids::{ServerName, split_port};
 use crate::lease_policy::{LeasePolicy, LeaseScope};
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -217,6 +217,13 @@ impl Config {
     /// Whether there may be purges to hear of.
     pub fn can_purge(&self) -> bool {
         self.admin_token.is_some() || self.synapse_admin_token.is_some()
+    }
+
+    /// Whether `authority` is where the well-known documents are looked for: the host of the server
+    /// name, or that of `WELL_KNOWN_URL`.
+    pub fn has_documents_at(&self, authority: &str) -> bool {
+        let (host, _) = split_port(authority);
+        self.well_known.is_at(authority) || host.eq_ignore_ascii_case(self.server_name.host())
     }
 
     /// Whether requests to `authority` are for media and nothing else.

@@ -3,7 +3,10 @@
 //! One stored copy serves every name, so the field is written anew: the origin's disposition type
 //! stays, its file name goes.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::borrow::Cow;
+
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::headers::is_token_byte;
 
@@ -28,13 +31,61 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 /// a bare token where it can be and as an extended value otherwise, as Synapse does, so nothing of
 /// the URL stands raw in a header.
 pub fn with_file_name(of_origin: Option<&str>, file_name: &str) -> String {
-    let disposition = of_origin.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let kind = if disposition.eq_ignore_ascii_case("inline") { "inline" } else { "attachment" };
+    let kind = kind(of_origin);
     if !file_name.is_empty() && file_name.bytes().all(is_token_char) {
         format!("{kind}; filename={file_name}")
     } else {
         format!("{kind}; filename*=utf-8''{}", utf8_percent_encode(file_name, EXT_VALUE))
     }
+}
+
+/// The disposition type of a field, or the safer one where that isn't clear.
+fn kind(field: Option<&str>) -> &'static str {
+    let disposition = field.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if disposition.eq_ignore_ascii_case("inline") { "inline" } else { "attachment" }
+}
+
+/// The longest file name that is kept, in bytes of UTF-8: what file systems take for one.
+const MAX_NAME_BYTES: usize = 255;
+
+/// Returns the field with its file name cut to [`MAX_NAME_BYTES`], the extension kept. A name that
+/// can't be read is left out.
+pub fn with_short_name(field: &HeaderValue) -> String {
+    let field = String::from_utf8_lossy(field.as_bytes());
+    match file_name(&field) {
+        Some(name) => with_file_name(Some(&field), &short_name(&name)),
+        None => kind(Some(&field)).to_owned(),
+    }
+}
+
+/// Reads the file name of a field: `filename*` before `filename` (RFC 6266 §4.3).
+fn file_name(field: &str) -> Option<String> {
+    let parameter = |wanted: &str| {
+        field.split(';').skip(1).find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case(wanted).then_some(value.trim())
+        })
+    };
+    let extended = parameter("filename*").and_then(|value| {
+        let (charset, rest) = value.split_once('\'')?;
+        let (_, encoded) = rest.split_once('\'')?;
+        let is_utf8 = charset.eq_ignore_ascii_case("utf-8");
+        is_utf8.then(|| percent_decode_str(encoded).decode_utf8().ok()).flatten()
+    });
+    extended
+        .map(Cow::into_owned)
+        .or_else(|| parameter("filename").map(|name| name.trim_matches('"').to_owned()))
+        .filter(|name| !name.is_empty())
+}
+
+fn short_name(name: &str) -> String {
+    /// Longer ones are no extension.
+    const MAX_EXTENSION_BYTES: usize = 16;
+    let extension = name.rfind('.').map_or("", |dot| &name[dot..]);
+    let extension = if extension.len() <= MAX_EXTENSION_BYTES { extension } else { "" };
+    let stem = &name[..name.len() - extension.len()];
+    let end = stem.floor_char_boundary(MAX_NAME_BYTES - extension.len());
+    format!("{}{extension}", &stem[..end])
 }
 
 /// `tchar`, less the `%`, `'` and `*` that careless readers take for an escape,
@@ -61,6 +112,34 @@ mod tests {
         for origin in [None, Some(""), Some("form-data"), Some("attachment; x"), Some("inlined")] {
             assert_eq!(with_file_name(origin, "a"), "attachment; filename=a", "{origin:?}");
         }
+    }
+
+    fn short(field: &str) -> String {
+        with_short_name(&HeaderValue::from_str(field).unwrap())
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_keeps_its_extension() {
+        let long = "a".repeat(15_000);
+        let cut = format!("inline; filename={}.png", "a".repeat(251));
+        assert_eq!(short(&format!("inline; filename={long}.png")), cut);
+        assert_eq!(short(&format!("inline; filename*=UTF-8''{long}.png")), cut);
+        assert_eq!(short(&format!("inline; filename=\"{long}.png\"")), cut);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_letters() {
+        let field = format!("attachment; filename*=utf-8''{}", "%D0%9F".repeat(7_500));
+        assert_eq!(short(&field), format!("attachment; filename*=utf-8''{}", "%D0%9F".repeat(127)));
+    }
+
+    #[test]
+    fn a_long_field_without_a_readable_name_keeps_its_type() {
+        assert_eq!(short(&format!("inline; x={}", "a".repeat(2_000))), "inline");
+        assert_eq!(
+            short(&format!("attachment; filename*=latin-1''{}", "%E9".repeat(999))),
+            "attachment"
+        );
     }
 
     #[test]

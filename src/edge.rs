@@ -206,7 +206,7 @@ async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Respo
     let request = forward::media_request(&call.head, &call.config);
     match origin::ask_with_body(call, request).await {
         Ok(answer) => {
-            let head = forward::media_reply(&call.head, endpoint, &answer.head);
+            let head = forward::media_reply(endpoint, &answer.head);
             call.reply(head, answer.response.body().as_ref())
         }
         Err(error) => call.fail(endpoint, error),

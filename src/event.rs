@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::config::LogRequests;
-use crate::request::{OriginHead, ReplyHead, own_value};
+use crate::request::{OriginHead, ReplyHead, is_granted, own_value};
 use crate::route::{Door, Route};
 use crate::tier::Tier;
 
@@ -157,8 +157,12 @@ impl Event {
     }
 
     /// Where the answer comes from and how long the origin took, for the client's tools (W3C Server
-    /// Timing); nothing, if there is nothing to tell.
+    /// Timing). `None` if there is nothing to tell, or if the client was refused: where an answer
+    /// comes from says what others have read.
     pub fn server_timing(&self) -> Option<HeaderValue> {
+        if StatusCode::from_u16(self.status).is_ok_and(|status| !is_granted(status)) {
+            return None;
+        }
         let OriginShare { requests, waited_ms, .. } = self.origin;
         let timing = match self.tier.map(Tier::as_str) {
             Some(tier) if requests > 0 => format!("tier;desc={tier}, origin;dur={waited_ms}"),

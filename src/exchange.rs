@@ -7,17 +7,19 @@
 //!   └▶ Bypass            └▶ Serve          └▶ AskAgain ─▶ on_origin …
 //! ```
 //!
-//! Every answer stands on the homeserver's word about this very credential at this very door. On a
-//! stored response the question is a conditional request (RFC 9111 §4.3): its 304 proves
-//! permission; the identity of the bytes is the key's. While a lease is alive (see
-//! [`crate::lease`]) an earlier word stands. Whatever else the homeserver says is relayed.
+//! Every answer stands on the homeserver's permission for this very credential at this very door
+//! (see [`crate::permission`]). On a stored response the question is a conditional request (RFC 9111
+//! §4.3): its 304 proves permission; the identity of the bytes is the key's. While a lease is alive
+//! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
+//! one who asked, and changes nothing for others.
 
 mod answer;
+mod origin_target;
 mod question;
 #[cfg(test)]
 mod tests;
 
-pub use question::{Pending, Question, Verdict};
+pub use question::{Pending, Question, Suspicion, Verdict};
 
 use std::rc::Rc;
 
@@ -33,7 +35,7 @@ use crate::lease_policy::LeaseScope;
 use crate::range::ByteRange;
 use crate::request::{Patience, ReplyHead, RequestHead};
 use crate::route::{BypassReason, Door, MediaRequest, Terms};
-use crate::stored::{Permission, StoredMeta};
+use crate::stored::{StoredMeta, Validator};
 
 /// How long the origin may take for the head of a media answer.
 ///
@@ -145,12 +147,13 @@ impl Exchange {
             }
             (Door::Legacy | Door::Federation | Door::Other, _) => None,
         };
-        let key = CacheKey::new(match request.door {
+        let subject = match request.door {
             Door::Federation => Subject::Federation(&request.mxc.media_id, request.representation),
             Door::Client | Door::Legacy | Door::Other => {
                 Subject::Media(&request.mxc, request.representation)
             }
-        });
+        };
+        let key = CacheKey::new(&config.server_name, subject);
         let policy = config.lease;
         let is_leasable = match request.door {
             Door::Client => true,
@@ -161,7 +164,8 @@ impl Exchange {
         let lease_keys = (policy.is_remembering() && is_leasable && request.terms == Terms::Plain)
             .then(|| {
                 let digest = token.as_ref().map(|token| TokenDigest::new(digest_key, token));
-                LeaseKeys::new(policy, request.door, digest.as_ref(), &request.mxc)
+                let (door, mxc, kind) = (request.door, &request.mxc, request.representation.kind());
+                LeaseKeys::new(&config.server_name, policy, door, digest.as_ref(), mxc, kind)
             });
         Begin::LookUp(Self { config, head, request, key, token, lease_keys })
     }
@@ -189,26 +193,28 @@ impl Exchange {
         let Some(stored) = stored else {
             // HEAD spares the origin the body.
             let aim = Aim::Fetch(self.head.method.clone());
-            return Decision::Ask(Question::new(self, aim, leases, now_unix_secs));
+            return Decision::Ask(Question::new(self, None, aim, leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
-                let aim = self.aim_at(stored, leases, now_unix_secs);
-                Refresh { key, question: Question::new(self, aim, leases, now_unix_secs) }
+                let aim = self.aim_at(&stored, leases, now_unix_secs);
+                let question = Question::new(self, Some(stored), aim, leases, now_unix_secs);
+                Refresh { key, question }
             });
             return Decision::Serve(outcome, refresh);
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
-        match (self.aim_at(stored, leases, now_unix_secs), stale_since) {
-            (
-                Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored),
-                Some(confirmed_unix_secs),
-            ) if is_origin_down => Decision::Serve(
-                answer::stale(&self, &stored, confirmed_unix_secs, now_unix_secs),
-                None,
-            ),
-            (aim, _) => Decision::Ask(Question::new(self, aim, leases, now_unix_secs)),
+        match (self.aim_at(&stored, leases, now_unix_secs), stale_since) {
+            (Aim::Validate | Aim::Confirm | Aim::WhoAmI, Some(confirmed_unix_secs))
+                if is_origin_down =>
+            {
+                let outcome = answer::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
+                Decision::Serve(outcome, None)
+            }
+            (aim, _) => {
+                Decision::Ask(Question::new(self, Some(stored), aim, leases, now_unix_secs))
+            }
         }
     }
 
@@ -244,29 +250,22 @@ impl Exchange {
     }
 
     /// How to ask about what is stored.
-    fn aim_at(&self, stored: Rc<StoredMeta>, leases: Leases, now_unix_secs: u64) -> Aim {
+    fn aim_at(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
         let policy = self.config.lease;
-        match stored.permission() {
-            Permission::ETag(_) | Permission::LastModified(_) => Aim::Validate(stored),
-            Permission::Redirect => Aim::Confirm(stored),
+        match stored.validator() {
+            Validator::ETag(_) | Validator::LastModified(_) => Aim::Validate,
+            Validator::Redirect(_) => Aim::Confirm,
             // `whoami` tells of a token, not of what it may read.
-            Permission::None
+            Validator::None
                 if self.lease_keys.is_some()
                     && self.token.is_some()
                     && policy.scope == LeaseScope::Token
                     && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
             {
-                Aim::WhoAmI(stored)
+                Aim::WhoAmI
             }
-            Permission::None => Aim::Fetch(self.head.method.clone()),
+            Validator::None => Aim::Fetch(self.head.method.clone()),
         }
-    }
-
-    /// The client's own target without the file name: one stored response serves every name, and
-    /// without one the origin tells the name that the upload had.
-    fn origin_target(&self) -> String {
-        let target = &self.head.target;
-        format!("{}{}", self.request.unnamed_path, &target.as_str()[target.path().len()..])
     }
 
     /// Since when the homeserver's words count for a client of this door while it is down.

@@ -1,6 +1,6 @@
 //! What the edge tells the origin of its own accord: who is connecting, and that it passed here.
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::config::Config;
 use crate::headers::{CONNECTING_IP, LOOP};
@@ -9,15 +9,46 @@ use crate::request::{RequestHead, own_value};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Headers of every request to a server of the admin's: who is asking, and for whom.
+/// What the edge calls itself. Some walls refuse whoever has no name.
+const OWN_AGENT: &str = "matrix-media-edge";
+
+/// How much of a reader's `User-Agent` goes along, in visible characters: enough for what
+/// homeservers show in their lists of sessions.
+const MAX_AGENT_BYTES: usize = 256;
+
+/// Headers of every request to a server of the admin's: who is asking, and for whom. The scheme is
+/// always `https`: what one reader is answered must not depend on how another one came.
 pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
     let mut headers = loop_header(config);
     // Set, not appended: Synapse believes the first address of the first header.
     if let Some(address) = head.headers.get(CONNECTING_IP) {
         headers.insert(FORWARDED_FOR, address.clone());
     }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers
+}
+
+/// The same for what merely passes through, whose server is told how the client came.
+pub fn passthrough_headers(head: &RequestHead, config: &Config) -> HeaderMap {
+    let mut headers = forwarding_headers(head, config);
     headers.insert(FORWARDED_PROTO, own_value(&head.scheme));
     headers
+}
+
+/// Adds the reader's `User-Agent`, bounded; the edge's own where the reader has none.
+pub fn add_reader_agent(headers: &mut HeaderMap, head: &RequestHead) {
+    let agent = head.headers.get(USER_AGENT).map(|value| value.as_bytes()).unwrap_or_default();
+    let is_visible = |byte: &&u8| matches!(byte, b' '..=b'~');
+    let bounded: Vec<u8> = agent.iter().filter(is_visible).take(MAX_AGENT_BYTES).copied().collect();
+    match HeaderValue::from_bytes(bounded.trim_ascii()) {
+        Ok(value) if !value.is_empty() => drop(headers.insert(USER_AGENT, value)),
+        _ => add_own_agent(headers),
+    }
+}
+
+/// Adds the edge's own `User-Agent`.
+pub fn add_own_agent(headers: &mut HeaderMap) {
+    headers.insert(USER_AGENT, HeaderValue::from_static(OWN_AGENT));
 }
 
 /// All that a stranger is told, and so that we know our own request again.
@@ -39,7 +70,7 @@ mod tests {
     fn head(headers: &[(&'static str, &'static str)]) -> RequestHead {
         RequestHead {
             method: http::Method::GET,
-            scheme: "https".to_owned(),
+            scheme: "http".to_owned(),
             authority: "media.example.com".to_owned(),
             target: Target::new("/"),
             headers: headers
@@ -57,6 +88,31 @@ mod tests {
         );
         assert_eq!(headers["x-forwarded-for"], "203.0.113.7");
         assert_eq!(headers["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn only_what_passes_through_is_told_how_the_client_came() {
+        let config = config(&[]).unwrap();
+        assert_eq!(forwarding_headers(&head(&[]), &config)["x-forwarded-proto"], "https");
+        assert_eq!(passthrough_headers(&head(&[]), &config)["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn a_readers_agent_goes_along_up_to_a_bound() {
+        let sent = |agent: &str| {
+            let value = HeaderValue::from_bytes(agent.as_bytes()).unwrap();
+            let mut client = head(&[]);
+            client.headers.insert(USER_AGENT, value);
+            let mut headers = HeaderMap::new();
+            add_reader_agent(&mut headers, &client);
+            headers["user-agent"].to_str().unwrap().to_owned()
+        };
+        assert_eq!(sent("Element/1.11 (Linux)"), "Element/1.11 (Linux)");
+        assert_eq!(sent(&"x".repeat(17_000)), "x".repeat(256));
+        assert_eq!(sent("a\u{e9}\tb"), "ab");
+        for nobody in ["", "  ", "\u{e9}"] {
+            assert_eq!(sent(nobody), "matrix-media-edge", "{nobody:?}");
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
-    SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    RANGE, REFERRER_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
 };
 
 use crate::request::Keep;
@@ -25,7 +25,7 @@ pub const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The request headers that decisions depend on.
-pub static READ: [HeaderName; 8] = [
+pub static READ: [HeaderName; 9] = [
     AUTHORIZATION,
     CONNECTING_IP,
     CONTENT_LENGTH,
@@ -34,6 +34,7 @@ pub static READ: [HeaderName; 8] = [
     IF_RANGE,
     LOOP,
     RANGE,
+    USER_AGENT,
 ];
 
 /// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
@@ -109,14 +110,17 @@ const HOP_BY_HOP: [&str; 10] = [
 /// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
 const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
 
-/// CSP that the specification recommends for media.
+/// The policy that the specification recommends for media, and `media-src`, without which a browser
+/// plays no audio or video that is opened by itself.
 /// <https://spec.matrix.org/v1.15/client-server-api/#content-repository>
 const MEDIA_CSP: &str = "sandbox; default-src 'none'; script-src 'none'; \
-     plugin-types application/pdf; style-src 'unsafe-inline'; object-src 'self';";
+     plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; \
+     object-src 'self';";
+
+const X_CSP: HeaderName = HeaderName::from_static("x-content-security-policy");
 
 /// What a browser's script may read besides the safelisted headers.
-const EXPOSED: &str = "Accept-Ranges, Cache-Status, Content-Disposition, Content-Length, \
-     Content-Range, ETag, Retry-After, Synapse-Trace-Id, Server";
+const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After, Synapse-Trace-Id, Server";
 
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
@@ -127,7 +131,6 @@ impl Keep {
     /// Whether the client's header `name` (lower case) goes on to the origin.
     pub fn admits(self, name: &str) -> bool {
         match self {
-            Self::Media => MEDIA_REQUEST.contains(&name),
             Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
             // `Upgrade` too, for a WebSocket, though it is a hop's.
             Self::Most => {
@@ -196,16 +199,38 @@ pub fn add_cors(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
-/// What keeps served media from acting as a page of the media's host, where the origin forgot it.
+/// Adds what keeps an answer from acting as a page of the media's host. The edge's policy stands
+/// beside the origin's own: of two policies both are enforced (CSP3 §3.1,
+/// <https://www.w3.org/TR/CSP3/#csp-header>).
 pub fn add_media_security(headers: &mut HeaderMap) {
-    let defaults = [
-        (CONTENT_SECURITY_POLICY, MEDIA_CSP),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CORP, "cross-origin"),
-    ];
-    for (name, value) in defaults {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    let policy = match headers.get(CONTENT_SECURITY_POLICY) {
+        Some(own) if own.as_bytes() != MEDIA_CSP.as_bytes() => {
+            HeaderValue::from_bytes(&[own.as_bytes(), b", ", MEDIA_CSP.as_bytes()].concat())
+                .unwrap_or(HeaderValue::from_static(MEDIA_CSP))
+        }
+        Some(_) | None => HeaderValue::from_static(MEDIA_CSP),
+    };
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CORP, HeaderValue::from_static("cross-origin"));
+}
+
+/// Removes the policies of a server that the homeserver redirected to: for the media's host, they
+/// are a stranger's.
+pub fn remove_policies(headers: &mut HeaderMap) {
+    for name in [CONTENT_SECURITY_POLICY, X_CSP, REFERRER_POLICY, CORP] {
+        headers.remove(name);
     }
+}
+
+/// Returns the media type without parameters in lower case (RFC 9110 §8.3.1). `None` where there is
+/// no type, or more than one.
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let mut fields = headers.get_all(CONTENT_TYPE).iter();
+    let field = fields.next().filter(|_| fields.next().is_none())?.to_str().ok()?;
+    let essence = field.split(';').next()?.trim();
+    let is_one = !essence.is_empty() && !essence.contains(',');
+    is_one.then(|| essence.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -213,29 +238,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn media_requests_carry_only_what_is_listed() {
-        for name in ["authorization", "content-type", "content-length"] {
-            assert!(Keep::Media.admits(name), "{name}");
-        }
-        for name in [
-            "cookie",
-            "range",
-            "if-none-match",
-            "expect",
-            "x-forwarded-for",
-            "connection",
-            "upgrade",
-        ] {
-            assert!(!Keep::Media.admits(name), "{name}");
-        }
-    }
-
-    #[test]
     fn what_the_origin_answers_by_itself_hears_conditions_too() {
-        for name in ["authorization", "range", "if-none-match"] {
+        for name in ["authorization", "content-type", "content-length", "range", "if-none-match"] {
             assert!(Keep::Endpoint.admits(name), "{name}");
         }
-        for name in ["cookie", "connection", "x-anything"] {
+        for name in ["cookie", "connection", "expect", "x-forwarded-for", "upgrade", "x-anything"] {
             assert!(!Keep::Endpoint.admits(name), "{name}");
         }
     }
@@ -292,12 +299,51 @@ mod tests {
     }
 
     #[test]
-    fn security_headers_of_the_origin_are_kept() {
-        let mut headers =
-            HeaderMap::from_iter([(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox;"))]);
+    fn the_edges_policy_stands_beside_the_origins() {
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_SECURITY_POLICY, HeaderValue::from_static("img-src 'self'")),
+            (CORP, HeaderValue::from_static("same-origin")),
+        ]);
         add_media_security(&mut headers);
-        assert_eq!(headers["content-security-policy"], "sandbox;");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert_eq!(policy, format!("img-src 'self', {MEDIA_CSP}"));
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["cross-origin-resource-policy"], "cross-origin");
+    }
+
+    #[test]
+    fn one_policy_is_not_sent_twice() {
+        let mut headers = HeaderMap::new();
+        add_media_security(&mut headers);
+        let policy = headers["content-security-policy"].clone();
+        add_media_security(&mut headers);
+        assert_eq!(headers["content-security-policy"], policy);
+        assert!(policy.to_str().unwrap().contains("media-src 'self'"));
+    }
+
+    #[test]
+    fn a_stranger_brings_no_policy() {
+        let mut headers: HeaderMap = [CONTENT_SECURITY_POLICY, X_CSP, REFERRER_POLICY, CORP]
+            .map(|name| (name, HeaderValue::from_static("a")))
+            .into_iter()
+            .collect();
+        remove_policies(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    #[test]
+    fn a_media_type_is_one_type_without_its_parameters() {
+        let found = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            media_type(&headers)
+        };
+        assert_eq!(found(&["Text/HTML; charset=utf-8"]).as_deref(), Some("text/html"));
+        assert_eq!(found(&["image/png"]).as_deref(), Some("image/png"));
+        for fields in [&[][..], &[""], &["image/png, text/html"], &["a/b", "c/d"], &[";a"]] {
+            assert_eq!(found(fields), None, "{fields:?}");
+        }
     }
 }

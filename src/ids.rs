@@ -30,6 +30,16 @@ impl ServerName {
         split_port(&self.0).0
     }
 
+    /// The name without its port in lower case, which all spellings of a server's name share.
+    pub fn canonical_host(&self) -> String {
+        self.host().to_ascii_lowercase()
+    }
+
+    /// Whether another name is of this host: in another case, or with another port.
+    pub fn is_of_host(&self, other: &Self) -> bool {
+        self.host().eq_ignore_ascii_case(other.host())
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0

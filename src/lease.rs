@@ -1,16 +1,19 @@
 //! Leases: for how long the homeserver's yes is taken as still given.
 //!
-//! Two records stand for one yes at one door. The *credential's* says that the homeserver accepted
+//! Two records stand for one grant at one door. The *credential's* says that the homeserver accepted
 //! this token (or this token for this media), the *media's* that it confirmed this media; while
-//! both are alive a stored response is served without asking. They are granted by a 200 or 304 to
-//! that very credential and by nothing else, counted from when the question was sent, so that no
-//! answer on its way can make a lease longer than it should be.
+//! both are alive a stored response is served without asking. They are granted by an answer to that
+//! very credential that [`crate::permission`] accepts and by nothing else, counted from when the
+//! question was sent, so that no answer on its way can make a lease longer than it should be.
+//!
+//! A grant is of what was granted: the content of a media and its thumbnails have records of their
+//! own. A refusal revokes both.
 
 use crate::access_token::TokenDigest;
 use crate::cache_key::{CacheKey, Subject};
-use crate::ids::Mxc;
+use crate::ids::{Mxc, ServerName};
 use crate::lease_policy::{LeasePolicy, LeaseScope};
-use crate::route::Door;
+use crate::route::{Door, MediaKind};
 
 /// The records that stand for one yes, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +25,54 @@ pub struct LeaseKeys {
 }
 
 impl LeaseKeys {
-    /// The names for `token` and `mxc` at `door`.
-    pub fn new(policy: LeasePolicy, door: Door, token: Option<&TokenDigest>, mxc: &Mxc) -> Self {
+    /// Returns the names for `token` and this kind of `mxc` at `door` of the edge of `server_name`.
+    pub fn new(
+        server_name: &ServerName,
+        policy: LeasePolicy,
+        door: Door,
+        token: Option<&TokenDigest>,
+        mxc: &Mxc,
+        kind: MediaKind,
+    ) -> Self {
         let media_if_in_scope = match policy.scope {
             LeaseScope::Token => None,
-            LeaseScope::TokenAndMedia => Some(mxc),
+            LeaseScope::TokenAndMedia => Some((mxc, kind)),
         };
+        let key = |subject| CacheKey::new(server_name, subject);
         Self {
-            credential: token
-                .map(|token| CacheKey::new(Subject::TokenLease(door, token, media_if_in_scope))),
-            media: CacheKey::new(Subject::MediaLease(door, mxc)),
+            credential: token.map(|token| key(Subject::TokenLease(door, token, media_if_in_scope))),
+            media: key(Subject::MediaLease(door, mxc, kind)),
         }
+    }
+
+    /// Returns the records that a change writes, the media's first, and when they were granted.
+    pub fn granted_by(&self, change: LeaseChange) -> Option<(Vec<&CacheKey>, u64)> {
+        match change {
+            LeaseChange::Grant { asked_unix_secs } => {
+                Some(([Some(&self.media), self.credential.as_ref()], asked_unix_secs))
+            }
+            LeaseChange::GrantCredential { asked_unix_secs } => {
+                Some(([None, self.credential.as_ref()], asked_unix_secs))
+            }
+            LeaseChange::Keep | LeaseChange::EndCredential | LeaseChange::EndMedia => None,
+        }
+        .map(|(keys, asked_unix_secs)| (keys.into_iter().flatten().collect(), asked_unix_secs))
+    }
+
+    /// Returns the records that a change removes: those about the other kind of the media as well.
+    pub fn revoked_by(&self, change: LeaseChange) -> Vec<CacheKey> {
+        let revoked = match change {
+            LeaseChange::EndCredential => self.credential.as_ref(),
+            LeaseChange::EndMedia => Some(&self.media),
+            LeaseChange::Keep | LeaseChange::Grant { .. } | LeaseChange::GrantCredential { .. } => {
+                None
+            }
+        };
+        revoked
+            .into_iter()
+            .flat_map(|key| [Some(key.clone()), key.of_other_kind()])
+            .flatten()
+            .collect()
     }
 }
 
@@ -60,12 +100,21 @@ pub enum LeaseChange {
         /// When the question was sent.
         asked_unix_secs: u64,
     },
-    /// It refused the credential: remove the credential's.
+    /// It refused the credential, or this media to it: remove the credential's.
     EndCredential,
     /// It has no such media: remove the media's.
     EndMedia,
-    /// It has no such media for this credential: remove both.
-    End,
+}
+
+/// The most that lease records may weigh in an isolate's memory, in bytes of 128 MB.
+pub const MAX_RECORDS_BYTES: u64 = 6 * 1024 * 1024;
+
+/// What a record in memory weighs beside its key, in bytes: the bookkeeping of a map and of a heap.
+const RECORD_BYTES: u64 = 200;
+
+/// Returns what a record counts for in an isolate's memory, in bytes: its key is there twice.
+pub fn record_weight(key: &CacheKey) -> u64 {
+    2 * key.length_bytes() + RECORD_BYTES
 }
 
 /// One record as it is stored in the PoP cache: version, second and key, a space apart.
@@ -104,7 +153,18 @@ mod tests {
     }
 
     fn keys(scope: LeaseScope, door: Door, token: &str, media_id: &str) -> LeaseKeys {
-        LeaseKeys::new(LeasePolicy { scope, ..POLICY }, door, Some(&digest(token)), &mxc(media_id))
+        keys_of(scope, door, token, media_id, MediaKind::Content)
+    }
+
+    fn keys_of(
+        scope: LeaseScope,
+        door: Door,
+        token: &str,
+        media_id: &str,
+        kind: MediaKind,
+    ) -> LeaseKeys {
+        let (policy, mxc) = (LeasePolicy { scope, ..POLICY }, mxc(media_id));
+        LeaseKeys::new(&mxc.server_name, policy, door, Some(&digest(token)), &mxc, kind)
     }
 
     #[test]
@@ -126,6 +186,67 @@ mod tests {
     }
 
     #[test]
+    fn content_and_thumbnails_share_no_media_lease() {
+        let of = |scope, kind| keys_of(scope, Door::Client, "a", "m", kind);
+        for scope in [LeaseScope::Token, LeaseScope::TokenAndMedia] {
+            let (content, thumbnail) =
+                (of(scope, MediaKind::Content), of(scope, MediaKind::Thumbnail));
+            assert_ne!(content.media, thumbnail.media);
+            let is_shared = content.credential == thumbnail.credential;
+            assert_eq!(is_shared, scope == LeaseScope::Token);
+        }
+    }
+
+    #[test]
+    fn a_refusal_revokes_the_grants_of_both_kinds() {
+        let of = |scope, kind| keys_of(scope, Door::Client, "a", "m", kind);
+        let pair = LeaseScope::TokenAndMedia;
+        let (content, thumbnail) = (of(pair, MediaKind::Content), of(pair, MediaKind::Thumbnail));
+        let both = |a: CacheKey, b: CacheKey| vec![a, b];
+        assert_eq!(
+            content.revoked_by(LeaseChange::EndMedia),
+            both(content.media.clone(), thumbnail.media.clone())
+        );
+        assert_eq!(
+            thumbnail.revoked_by(LeaseChange::EndCredential),
+            both(thumbnail.credential.clone().unwrap(), content.credential.clone().unwrap())
+        );
+        let token = of(LeaseScope::Token, MediaKind::Content);
+        assert_eq!(
+            token.revoked_by(LeaseChange::EndCredential),
+            vec![token.credential.clone().unwrap()]
+        );
+        assert!(token.revoked_by(LeaseChange::Grant { asked_unix_secs: 1 }).is_empty());
+    }
+
+    #[test]
+    fn a_grant_is_of_what_was_granted() {
+        let keys = keys(LeaseScope::Token, Door::Client, "a", "m");
+        let credential = keys.credential.as_ref().unwrap();
+        let granted = |change| keys.granted_by(change);
+        assert_eq!(
+            granted(LeaseChange::Grant { asked_unix_secs: 5 }),
+            Some((vec![&keys.media, credential], 5))
+        );
+        assert_eq!(
+            granted(LeaseChange::GrantCredential { asked_unix_secs: 5 }),
+            Some((vec![credential], 5))
+        );
+        for change in [LeaseChange::Keep, LeaseChange::EndCredential, LeaseChange::EndMedia] {
+            assert_eq!(granted(change), None);
+        }
+    }
+
+    #[test]
+    fn a_record_weighs_its_key_twice_and_a_little() {
+        let long = CacheKey::new(
+            &mxc("m").server_name,
+            Subject::MediaLease(Door::Client, &mxc(&"x".repeat(255)), MediaKind::Content),
+        );
+        assert!(record_weight(&long) > 2 * 255 + 200);
+    }
+
+    #[test]
     fn a_key_does_not_tell_the_token() {
         let key = keys(LeaseScope::Token, Door::Client, "syt_secret", "m").credential.unwrap();
         assert!(!key.to_string().contains("secret"));
@@ -135,8 +256,8 @@ mod tests {
     #[test]
     fn a_record_is_read_back_under_its_own_key_only() {
         let (a, b) = (
-            CacheKey::new(Subject::MediaLease(Door::Client, &mxc("a"))),
-            CacheKey::new(Subject::MediaLease(Door::Client, &mxc("b"))),
+            keys(LeaseScope::Token, Door::Client, "a", "a").media,
+            keys(LeaseScope::Token, Door::Client, "a", "b").media,
         );
         let text = write_record(&a, 1_700_000_000);
         assert_eq!(parse_record(&text, &a), Some(1_700_000_000));

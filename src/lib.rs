@@ -37,6 +37,7 @@ pub mod lease;
 pub mod lru;
 pub mod multipart;
 pub mod outage;
+pub mod permission;
 pub mod purge;
 pub mod quarantine;
 pub mod range;

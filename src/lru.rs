@@ -83,7 +83,7 @@ mod tests {
 
     fn key(number: u64) -> CacheKey {
         let mxc = Mxc::parse(&format!("mxc://example.com/{number}")).unwrap();
-        CacheKey::new(Subject::Media(&mxc, Representation::Content))
+        CacheKey::new(&mxc.server_name, Subject::Media(&mxc, Representation::Content))
     }
 
     /// The same in the plainest way: a list, the least recently used first.

@@ -64,7 +64,7 @@ impl Rejection {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Origin(OriginError::Unreachable)
+            Self::Origin(OriginError::Unreachable | OriginError::Malformed)
             | Self::OriginNonsense
             | Self::WellKnownUnavailable => StatusCode::BAD_GATEWAY,
         }
@@ -86,6 +86,7 @@ impl Rejection {
             Self::Loop => "loop",
             Self::Origin(OriginError::Unreachable) => "origin-unreachable",
             Self::Origin(OriginError::TimedOut) => "origin-timed-out",
+            Self::Origin(OriginError::Malformed) => "origin-malformed",
             Self::OriginNonsense => "origin-nonsense",
             Self::WellKnownUnavailable => "well-known-unavailable",
             Self::Internal => "internal",
@@ -147,7 +148,7 @@ impl Rejection {
             Self::Origin(OriginError::TimedOut) => {
                 "The homeserver did not answer in time: try again later".to_owned()
             }
-            Self::OriginNonsense => {
+            Self::OriginNonsense | Self::Origin(OriginError::Malformed) => {
                 "The homeserver's answer does not fit the request: try again later".to_owned()
             }
             Self::WellKnownUnavailable => {
@@ -200,6 +201,7 @@ mod tests {
             Rejection::Loop,
             Rejection::Origin(OriginError::Unreachable),
             Rejection::Origin(OriginError::TimedOut),
+            Rejection::Origin(OriginError::Malformed),
             Rejection::OriginNonsense,
             Rejection::WellKnownUnavailable,
             Rejection::Internal,
@@ -229,6 +231,7 @@ mod tests {
             (Rejection::TooLarge { limit_bytes: 5 }, 413, "M_TOO_LARGE"),
             (Rejection::Internal, 500, "M_UNKNOWN"),
             (Rejection::Origin(OriginError::Unreachable), 502, "M_UNKNOWN"),
+            (Rejection::Origin(OriginError::Malformed), 502, "M_UNKNOWN"),
             (Rejection::Origin(OriginError::TimedOut), 504, "M_UNKNOWN"),
             (Rejection::Loop, 508, "M_UNKNOWN"),
         ] {

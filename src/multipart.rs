@@ -17,6 +17,26 @@ pub fn preamble_length(bytes: &[u8]) -> Option<usize> {
     Some(first_head + blank_line_end(&bytes[first_head..])?)
 }
 
+/// Returns whether what stands before the media (see [`preamble_length`]) is the beginning of an
+/// envelope that holds it: a first part, and then a second one under the same boundary, which is no
+/// mere `Location` of the media.
+pub fn holds_media(preamble: &[u8]) -> bool {
+    let text = preamble.strip_prefix(b"\r\n").unwrap_or(preamble);
+    let Some(end) = text.windows(2).position(|window| window == b"\r\n") else { return false };
+    let delimiter = &text[..end];
+    let Some(first_head) = blank_line_end(text) else { return false };
+    let rest = &text[first_head..];
+    let second = [b"\r\n", delimiter, b"\r\n"].concat();
+    let Some(start) = rest.windows(second.len()).position(|window| window == second) else {
+        return false;
+    };
+    let head = &rest[start + second.len()..];
+    let has_location = head
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.len() >= 9 && line[..9].eq_ignore_ascii_case(b"location:"));
+    delimiter.len() > 2 && delimiter.starts_with(b"--") && !has_location
+}
+
 fn blank_line_end(bytes: &[u8]) -> Option<usize> {
     const BLANK_LINE: &[u8] = b"\r\n\r\n";
     let start = bytes.windows(BLANK_LINE.len()).position(|window| window == BLANK_LINE)?;
@@ -34,6 +54,27 @@ mod tests {
     fn the_preamble_ends_where_the_media_begins() {
         let body = [PREAMBLE, b"a\r\n\r\nb\r\n--b--\r\n"].concat();
         assert_eq!(preamble_length(&body), Some(PREAMBLE.len()));
+    }
+
+    #[test]
+    fn an_envelope_of_two_parts_holds_media() {
+        assert!(holds_media(PREAMBLE));
+        assert!(holds_media(&PREAMBLE[2..]), "without the line break before it");
+        assert!(holds_media(b"--b\r\n\r\n{}\r\n--b\r\n\r\n"), "parts without headers");
+    }
+
+    #[test]
+    fn what_is_no_envelope_of_media_holds_none() {
+        for preamble in [
+            &b""[..],
+            b"<html>\r\n\r\n<body>\r\n\r\n",
+            b"--b\r\n\r\n{}\r\n--b--\r\n\r\n",
+            b"--b\r\n\r\n{}\r\n--c\r\n\r\n",
+            b"--\r\n\r\n{}\r\n--\r\n\r\n",
+            b"--b\r\n\r\n{}\r\n--b\r\nlocation: https://a\r\n\r\n",
+        ] {
+            assert!(!holds_media(preamble), "{:?}", String::from_utf8_lossy(preamble));
+        }
     }
 
     #[test]

@@ -1,10 +1,21 @@
 //! An origin that is known to be down: readers who may be served without it need not wait for it
 //! to fail each of them, and don't all meet it when it comes back.
 //!
-//! One question that fails says little: it may be about that media alone. It is a suspicion, upon
-//! which the origin is *probed* for what every homeserver answers. While probes fail, one follows
-//! the other, with pauses between them, and nobody waits for any. What is known lasts hardly longer
-//! than the pause to the next probe, since an origin that is up is asked about every request.
+//! One question that fails says little: it may be about that media alone, and a reader may have
+//! provoked it. It is a suspicion, upon which the origin is *probed* with a request that carries
+//! nothing of any reader's; only a probe that fails too makes an outage. While probes fail, one
+//! follows the other, with pauses between them, and nobody waits for any. What is known lasts hardly
+//! longer than the pause to the next probe, since an origin that is up is asked about every request.
+//! Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::config::Config;
+use crate::forwarding::{add_own_agent, ask_for_identity, loop_header};
+use crate::headers::CF_MITIGATED;
+use crate::permission;
+use crate::request::{Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
 
 /// How long a probe may take, in milliseconds.
 pub const PROBE_MILLIS: u32 = 5_000;
@@ -15,10 +26,15 @@ const PAUSES_MILLIS: [u32; 3] = [1_000, 2_000, 4_000];
 /// How long what is known lasts beyond the pause: who comes then is served, and probes.
 const LINGER_MILLIS: u32 = 4_000;
 
+/// How long a 503 is no outage after the homeserver's own word, in milliseconds: a rate limiter that
+/// readers have filled answers so, and lets some of them through.
+const WORD_MILLIS: u64 = 5_000;
+
 /// What an isolate knows of an outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outage {
-    /// When a probe began, or failed, last.
+    phase: Phase,
+    /// When a probe began, or ended, last.
     since_unix_ms: u64,
     /// How long the next probe is to wait from then on.
     pause_millis: u32,
@@ -26,6 +42,18 @@ pub struct Outage {
     known_millis: u32,
     /// Probes that failed in a row.
     failures: usize,
+    /// When the homeserver itself was heard last.
+    heard_unix_ms: u64,
+}
+
+/// What became of the last probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Idle,
+    Probing,
+    Failed,
+    Unclear,
 }
 
 /// A probe under way.
@@ -34,13 +62,103 @@ pub struct Probe {
     began_unix_ms: u64,
 }
 
+/// What an answer tells of whether the homeserver is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The homeserver itself answered.
+    Up,
+    /// It didn't answer, or something in front of it said that it is not there.
+    Down,
+    /// Neither: a page, a rate limit, an error of its own.
+    Unclear,
+}
+
+/// What a reader who may be served stale is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Serve: the origin is down.
+    ServeStale,
+    /// Don't: it is up, or nobody can tell.
+    Relay,
+    /// Probe, then ask again.
+    Probe(Probe),
+    /// Wait for the probe that is under way, then ask again.
+    Wait,
+}
+
+/// Asks who the caller is, without a token. Every homeserver refuses that with a Matrix error, and no
+/// cache answers it.
+/// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
+pub fn probe_request(config: &Config) -> OriginRequest {
+    let mut set: HeaderMap = loop_header(config);
+    add_own_agent(&mut set);
+    ask_for_identity(&mut set);
+    OriginRequest {
+        method: Method::GET,
+        url: format!("{}/_matrix/client/v3/account/whoami", config.homeserver),
+        keep: Keep::Nothing,
+        set,
+        is_for_homeserver: true,
+        patience: Patience::Millis(PROBE_MILLIS),
+    }
+}
+
+/// Returns whether an answer is a failure: a reason to probe, and nothing more.
+pub fn is_failure(head: &OriginHead) -> bool {
+    head.status.is_server_error() || head.headers.contains_key(CF_MITIGATED)
+}
+
+/// Returns what any answer tells by itself: a Matrix error below 500 is the homeserver's own, and
+/// 502 to 504, 520 to 527, 530 and a page of the platform say that it can't be reached. A 503 that
+/// names a time to come back is a rate limit.
+pub fn evidence(answer: &Result<OriginAnswer, OriginError>) -> Evidence {
+    let Ok(answer) = answer else { return Evidence::Down };
+    let OriginHead { status, headers } = &answer.head;
+    match status.as_u16() {
+        _ if headers.contains_key(CF_MITIGATED) => Evidence::Down,
+        429 => Evidence::Unclear,
+        503 if headers.contains_key(RETRY_AFTER) => Evidence::Unclear,
+        502..=504 | 520..=527 | 530 => Evidence::Down,
+        400..500 if permission::errcode(answer).is_some() => Evidence::Up,
+        _ => Evidence::Unclear,
+    }
+}
+
 impl Outage {
     /// None is known.
-    pub const NONE: Self = Self { since_unix_ms: 0, pause_millis: 0, known_millis: 0, failures: 0 };
+    pub const NONE: Self = Self {
+        phase: Phase::Idle,
+        since_unix_ms: 0,
+        pause_millis: 0,
+        known_millis: 0,
+        failures: 0,
+        heard_unix_ms: 0,
+    };
 
     /// Whether the origin is known to be down.
     pub const fn is_known(&self, now_unix_ms: u64) -> bool {
         self.is_within(self.known_millis, now_unix_ms)
+    }
+
+    /// Takes in that the homeserver itself was heard: there is no outage.
+    pub const fn hear(&mut self, now_unix_ms: u64) {
+        *self = Self { heard_unix_ms: now_unix_ms, ..Self::NONE };
+    }
+
+    /// Returns what a reader is to do whose question failed, and who has been waiting since
+    /// `since_unix_ms`.
+    pub fn advise(&mut self, since_unix_ms: u64, now_unix_ms: u64) -> Advice {
+        if self.is_known(now_unix_ms) {
+            return Advice::ServeStale;
+        }
+        let is_within_pause = self.is_within(self.pause_millis, now_unix_ms);
+        match self.phase {
+            // Somebody has heard it since, or has had as little of an answer.
+            Phase::Idle if self.heard_unix_ms >= since_unix_ms => Advice::Relay,
+            Phase::Unclear if is_within_pause => Advice::Relay,
+            Phase::Probing if is_within_pause => Advice::Wait,
+            _ => self.begin_probe(now_unix_ms).map_or(Advice::Relay, Advice::Probe),
+        }
     }
 
     /// Takes up the next probe, if it is time for one.
@@ -48,27 +166,61 @@ impl Outage {
         if self.is_within(self.pause_millis, now_unix_ms) {
             return None;
         }
-        let known_millis =
-            if self.is_known(now_unix_ms) { PROBE_MILLIS + LINGER_MILLIS } else { 0 };
-        let failures = self.failures;
-        *self =
-            Self { since_unix_ms: now_unix_ms, pause_millis: PROBE_MILLIS, known_millis, failures };
+        let is_known = self.is_known(now_unix_ms);
+        *self = Self {
+            phase: Phase::Probing,
+            since_unix_ms: now_unix_ms,
+            pause_millis: PROBE_MILLIS,
+            known_millis: if is_known { PROBE_MILLIS + LINGER_MILLIS } else { 0 },
+            failures: self.failures,
+            heard_unix_ms: self.heard_unix_ms,
+        };
         Some(Probe { began_unix_ms: now_unix_ms })
     }
 
-    /// A probe had no answer. Which part of its second half the pause takes is `random`'s choice.
-    pub fn fail_probe(&mut self, probe: Probe, now_unix_ms: u64, random: u32) {
-        // Somebody has had an answer since.
-        if self.since_unix_ms != probe.began_unix_ms {
-            return;
+    /// Takes in what a probe was answered. Which part of its second half the pause takes is
+    /// `random`'s choice.
+    pub fn end_probe(
+        &mut self,
+        probe: Probe,
+        answer: &Result<OriginAnswer, OriginError>,
+        now_unix_ms: u64,
+        random: u32,
+    ) {
+        match evidence(answer) {
+            Evidence::Up => self.hear(now_unix_ms),
+            // Somebody has heard the homeserver since, or begun another probe.
+            _ if self.phase != Phase::Probing || self.since_unix_ms != probe.began_unix_ms => {}
+            Evidence::Down if !self.is_doubtful(answer, now_unix_ms) => {
+                self.pause(Phase::Failed, now_unix_ms, random);
+            }
+            Evidence::Down | Evidence::Unclear => self.pause(Phase::Unclear, now_unix_ms, random),
         }
+    }
+
+    /// Whether a rate limiter may have answered.
+    fn is_doubtful(&self, answer: &Result<OriginAnswer, OriginError>, now_unix_ms: u64) -> bool {
+        let is_unavailable = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.head.status == StatusCode::SERVICE_UNAVAILABLE);
+        is_unavailable && now_unix_ms.saturating_sub(self.heard_unix_ms) < WORD_MILLIS
+    }
+
+    fn pause(&mut self, phase: Phase, now_unix_ms: u64, random: u32) {
         let longest = PAUSES_MILLIS[self.failures.min(PAUSES_MILLIS.len() - 1)];
         let pause_millis = longest / 2 + random % (longest / 2 + 1);
+        // What nobody could tell prolongs nothing: then readers ask for themselves again.
+        let known_millis = match phase {
+            Phase::Failed => pause_millis + LINGER_MILLIS,
+            Phase::Idle | Phase::Probing | Phase::Unclear => 0,
+        };
         *self = Self {
+            phase,
             since_unix_ms: now_unix_ms,
             pause_millis,
-            known_millis: pause_millis + LINGER_MILLIS,
+            known_millis,
             failures: self.failures + 1,
+            heard_unix_ms: self.heard_unix_ms,
         };
     }
 
@@ -84,15 +236,113 @@ impl Outage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     const NOW: u64 = 1_700_000_000_000;
+
+    const DOWN: Result<OriginAnswer, OriginError> = Err(OriginError::Unreachable);
 
     /// An outage that is known since now.
     fn known(random: u32) -> Outage {
         let mut outage = Outage::NONE;
         let probe = outage.begin_probe(NOW).expect("it is time");
-        outage.fail_probe(probe, NOW, random);
+        outage.end_probe(probe, &DOWN, NOW, random);
         outage
+    }
+
+    fn answer(
+        status: u16,
+        fields: &[(http::HeaderName, &'static str)],
+        text: Option<&str>,
+    ) -> Result<OriginAnswer, OriginError> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let headers = fields.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v)));
+        let head = OriginHead { status, headers: headers.collect() };
+        Ok(OriginAnswer { head, text: text.map(str::to_owned) })
+    }
+
+    /// What becomes of a suspicion by a probe that is answered so, from `heard` on.
+    fn advised(heard: u64, answer: &Result<OriginAnswer, OriginError>) -> Advice {
+        let mut outage = Outage::NONE;
+        if heard > 0 {
+            outage.hear(heard);
+        }
+        let Advice::Probe(probe) = outage.advise(NOW, NOW) else { panic!("no probe") };
+        assert_eq!(outage.advise(NOW, NOW + 1), Advice::Wait, "one at a time");
+        outage.end_probe(probe, answer, NOW + 2, 0);
+        outage.advise(NOW, NOW + 3)
+    }
+
+    const REFUSED: &str = r#"{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}"#;
+
+    #[test]
+    fn only_a_probe_that_fails_makes_an_outage() {
+        assert_eq!(advised(0, &DOWN), Advice::ServeStale);
+        for status in [502, 503, 504, 520, 527, 530] {
+            assert_eq!(advised(0, &answer(status, &[], None)), Advice::ServeStale, "{status}");
+        }
+        let challenge = answer(403, &[(CF_MITIGATED, "challenge")], None);
+        assert_eq!(advised(0, &challenge), Advice::ServeStale);
+    }
+
+    #[test]
+    fn a_homeserver_that_answers_the_probe_is_up() {
+        assert_eq!(advised(0, &answer(401, &[], Some(REFUSED))), Advice::Relay);
+    }
+
+    #[test]
+    fn an_answer_that_tells_nothing_makes_no_outage() {
+        for (status, fields, text) in [
+            (429, &[][..], Some(REFUSED)),
+            (503, &[(RETRY_AFTER, "1")], None),
+            (500, &[], Some(REFUSED)),
+            (200, &[], None),
+            (302, &[], None),
+            (401, &[], None),
+            (404, &[], Some("{}")),
+            (528, &[], None),
+        ] {
+            assert_eq!(advised(0, &answer(status, fields, text)), Advice::Relay, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_503_soon_after_the_homeservers_own_word_is_a_rate_limit() {
+        let unavailable = answer(503, &[], None);
+        assert_eq!(advised(NOW - 4_000, &unavailable), Advice::Relay);
+        assert_eq!(advised(NOW - 5_000, &unavailable), Advice::ServeStale);
+        assert_eq!(advised(NOW - 1, &answer(502, &[], None)), Advice::ServeStale);
+        assert_eq!(advised(NOW - 1, &DOWN), Advice::ServeStale);
+    }
+
+    #[test]
+    fn the_homeservers_own_word_ends_an_outage() {
+        let mut outage = known(0);
+        outage.hear(NOW + 1);
+        assert!(!outage.is_known(NOW + 1));
+        assert_eq!(outage.advise(NOW, NOW + 2), Advice::Relay, "who has waited since before");
+        assert!(matches!(outage.advise(NOW + 2, NOW + 2), Advice::Probe(_)));
+    }
+
+    #[test]
+    fn an_unclear_probe_prolongs_no_outage() {
+        let mut outage = known(0);
+        let probe = outage.begin_probe(NOW + 1_000).expect("it is time");
+        assert!(outage.is_known(NOW + 1_001));
+        outage.end_probe(probe, &answer(429, &[], None), NOW + 1_002, 0);
+        assert!(!outage.is_known(NOW + 1_002));
+        assert_eq!(outage.advise(NOW, NOW + 1_003), Advice::Relay);
+    }
+
+    #[test]
+    fn a_probe_carries_nothing_of_any_readers() {
+        let request = probe_request(&crate::config::tests::config(&[]).unwrap());
+        assert_eq!(request.url, "https://origin.example.com/_matrix/client/v3/account/whoami");
+        assert_eq!((request.keep, request.is_for_homeserver), (Keep::Nothing, true));
+        let names: std::collections::BTreeSet<_> =
+            request.set.keys().map(|name| name.as_str()).collect();
+        let expected = ["accept-encoding", "user-agent", "x-matrix-media-edge"];
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -118,7 +368,7 @@ mod tests {
                 let pause = outage.pause_millis;
                 assert_eq!(outage.begin_probe(end - 1), None);
                 let probe = outage.begin_probe(end).expect("it is time");
-                outage.fail_probe(probe, end, 500 << (outage.failures.min(2)));
+                outage.end_probe(probe, &DOWN, end, 500 << (outage.failures.min(2)));
                 pause
             })
         };
@@ -147,7 +397,7 @@ mod tests {
         let mut outage = Outage::NONE;
         let probe = outage.begin_probe(NOW).expect("it is time");
         outage = Outage::NONE;
-        outage.fail_probe(probe, NOW + 5_000, 0);
+        outage.end_probe(probe, &DOWN, NOW + 5_000, 0);
         assert_eq!(outage, Outage::NONE);
     }
 

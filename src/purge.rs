@@ -13,6 +13,10 @@ use crate::json;
 /// a data centre keeps a copy as well, every isolate in the world has heard of a purge.
 pub const PURGES_FRESH_SECS: u64 = 30;
 
+/// How long after a purge what is stored is still covered, in seconds: the clock of the data centre
+/// that stored it may be ahead of the one that purged.
+pub const CLOCK_MARGIN_SECS: u64 = 5;
+
 /// The most purges in a list. With more, the oldest become one of everything before them.
 const MAX_PURGES: usize = 500;
 
@@ -50,19 +54,20 @@ impl Scope {
         }
     }
 
-    /// The beginnings of all keys that it covers.
+    /// Returns the beginnings of all keys that it covers: those of every spelling of a server's
+    /// name, in another case or with another port.
     pub fn prefixes(&self, config: &Config) -> Vec<KeyPrefix> {
-        let is_ours = |server_name: &ServerName| *server_name == config.server_name;
+        let edge = &config.server_name;
         match self {
-            Self::Media(mxc) if is_ours(&mxc.server_name) => {
-                vec![KeyPrefix::media(mxc), KeyPrefix::federation_media(&mxc.media_id)]
+            Self::Media(mxc) if mxc.server_name.is_of_host(edge) => {
+                vec![KeyPrefix::media(edge, mxc), KeyPrefix::federation_media(edge, &mxc.media_id)]
             }
-            Self::Media(mxc) => vec![KeyPrefix::media(mxc)],
-            Self::Server(server_name) if is_ours(server_name) => {
-                vec![KeyPrefix::server(server_name), KeyPrefix::federation()]
+            Self::Media(mxc) => vec![KeyPrefix::media(edge, mxc)],
+            Self::Server(server_name) if server_name.is_of_host(edge) => {
+                vec![KeyPrefix::server(edge, server_name), KeyPrefix::federation(edge)]
             }
-            Self::Server(server_name) => vec![KeyPrefix::server(server_name)],
-            Self::Everything => vec![KeyPrefix::all_media(), KeyPrefix::federation()],
+            Self::Server(server_name) => vec![KeyPrefix::server(edge, server_name)],
+            Self::Everything => vec![KeyPrefix::all_media(edge), KeyPrefix::federation(edge)],
         }
     }
 }
@@ -81,7 +86,10 @@ struct Purge {
 impl Purges {
     /// Whether what was stored under `key` at that time is to be gone.
     pub fn covers(&self, key: &CacheKey, stored_unix_secs: u64) -> bool {
-        self.0.iter().any(|purge| stored_unix_secs <= purge.at_unix_secs && purge.prefix.is_of(key))
+        self.0.iter().any(|purge| {
+            stored_unix_secs <= purge.at_unix_secs.saturating_add(CLOCK_MARGIN_SECS)
+                && purge.prefix.is_of(key)
+        })
     }
 
     /// Adds a purge.
@@ -96,7 +104,8 @@ impl Purges {
     /// `CACHE_SECONDS`, and makes one of the oldest where there are too many.
     pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
         self.0.retain(|purge| {
-            now_unix_secs <= purge.at_unix_secs.saturating_add(config.cache_seconds)
+            let end = purge.at_unix_secs.saturating_add(config.cache_seconds);
+            now_unix_secs <= end.saturating_add(CLOCK_MARGIN_SECS)
         });
         while self.0.len() > MAX_PURGES {
             let oldest: Vec<_> = self.0.drain(..MAX_PURGES / 2).collect();
@@ -184,18 +193,22 @@ mod tests {
     use crate::cache_key::Subject;
     use crate::config::tests::config;
     use crate::ids::MediaId;
-    use crate::route::{Door, Representation};
+    use crate::route::{Door, MediaKind, Representation};
     use crate::thumbnail::ThumbnailSpec;
 
     const NOW: u64 = 1_700_000_000;
 
+    fn key(subject: Subject<'_>) -> CacheKey {
+        CacheKey::new(&config(&[]).unwrap().server_name, subject)
+    }
+
     fn content(uri: &str) -> CacheKey {
-        CacheKey::new(Subject::Media(&Mxc::parse(uri).unwrap(), Representation::Content))
+        key(Subject::Media(&Mxc::parse(uri).unwrap(), Representation::Content))
     }
 
     fn federated(media_id: &str) -> CacheKey {
         let media_id = MediaId::parse(media_id).unwrap();
-        CacheKey::new(Subject::Federation(&media_id, Representation::Content))
+        key(Subject::Federation(&media_id, Representation::Content))
     }
 
     fn purged(request: &str) -> Purges {
@@ -211,7 +224,7 @@ mod tests {
         let query = crate::target::Target::new("/?width=32&height=32&method=crop");
         let thumbnail = Representation::Thumbnail(ThumbnailSpec::parse(query.query()).unwrap());
         let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
-        assert!(purges.covers(&CacheKey::new(Subject::Media(&mxc, thumbnail)), NOW));
+        assert!(purges.covers(&key(Subject::Media(&mxc, thumbnail)), NOW));
         assert!(purges.covers(&content("mxc://example.com/abc"), NOW));
         assert!(purges.covers(&federated("abc"), NOW));
         assert!(!purges.covers(&content("mxc://example.com/abcd"), NOW));
@@ -232,7 +245,7 @@ mod tests {
         assert!(purges.covers(&content("mxc://example.com/abc"), NOW));
         assert!(purges.covers(&federated("abc"), NOW));
         assert!(!purges.covers(&content("mxc://example.com.evil/abc"), NOW));
-        assert!(!purges.covers(&content("mxc://example.com:8448/abc"), NOW));
+        assert!(!purges.covers(&content("mxc://sub.example.com/abc"), NOW));
     }
 
     #[test]
@@ -241,13 +254,30 @@ mod tests {
         assert!(purges.covers(&content("mxc://example.org/abc"), NOW));
         assert!(purges.covers(&federated("abc"), NOW));
         let mxc = Mxc::parse("mxc://example.org/abc").unwrap();
-        assert!(!purges.covers(&CacheKey::new(Subject::MediaLease(Door::Client, &mxc)), NOW));
+        assert!(
+            !purges.covers(&key(Subject::MediaLease(Door::Client, &mxc, MediaKind::Content)), NOW)
+        );
     }
 
     #[test]
-    fn what_is_stored_later_stays() {
+    fn a_purge_covers_every_spelling_of_a_servers_name() {
+        for request in
+            [r#"{"mxc":"mxc://EXAMPLE.com:443/abc"}"#, r#"{"server_name":"Example.COM"}"#]
+        {
+            let purges = purged(request);
+            for spelling in ["example.com", "Example.com", "example.com:8448", "EXAMPLE.COM:443"] {
+                let key = content(&format!("mxc://{spelling}/abc"));
+                assert!(purges.covers(&key, NOW), "{request} {spelling}");
+            }
+            assert!(purges.covers(&federated("abc"), NOW), "{request}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_later_stays_but_for_a_margin_between_clocks() {
         let purges = purged(r#"{"everything":true}"#);
-        assert!(!purges.covers(&content("mxc://example.org/abc"), NOW + 1));
+        assert!(purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS));
+        assert!(!purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS + 1));
     }
 
     #[test]
@@ -272,7 +302,7 @@ mod tests {
     fn a_list_survives_the_round_trip_and_another_version_does_not() {
         let purges = purged(r#"{"server_name":"example.com"}"#);
         assert_eq!(Purges::parse(&purges.to_text()), Some(purges));
-        for text in ["", "2", "1\n", "1\nx v1/media/", "1\n5 v2/media/"] {
+        for text in ["", "2", "1\n", "1\nx v2/example.com/media/", "1\n5 v1/media/"] {
             assert_eq!(Purges::parse(text), None, "{text}");
         }
     }
@@ -289,13 +319,13 @@ mod tests {
         for number in 0..3 * MAX_PURGES as u64 {
             assert!(purges.covers(&content(&format!("mxc://example.org/{number}")), NOW + number));
         }
-        let last = NOW + 3 * MAX_PURGES as u64;
+        let last = NOW + 3 * MAX_PURGES as u64 + CLOCK_MARGIN_SECS;
         assert!(!purges.covers(&content("mxc://example.org/x"), last));
     }
 
     /// As many as there may be.
     fn full(server: &str) -> Purges {
-        let line = |number| format!("\n{NOW} v1/media/{server}/{number}/");
+        let line = |number| format!("\n{NOW} v2/example.com/media/{server}/{number}/");
         let lines: String = (0..MAX_PURGES).map(line).collect();
         Purges::parse(&format!("{VERSION}{lines}")).unwrap()
     }
@@ -322,7 +352,8 @@ mod tests {
     fn what_covers_nothing_any_more_is_forgotten() {
         let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
         let mut purges = purged(r#"{"mxc":"mxc://example.org/a"}"#);
-        purges.add(vec![KeyPrefix::federation()], NOW + 61, &config);
+        let later = NOW + 61 + CLOCK_MARGIN_SECS;
+        purges.add(vec![KeyPrefix::federation(&config.server_name)], later, &config);
         assert_eq!(purges.0.len(), 1);
     }
 
@@ -349,10 +380,11 @@ mod tests {
     #[test]
     fn two_lists_become_one_with_the_later_times() {
         let (mut a, mut b) = (purged(r#"{"everything":true}"#), Purges::default());
-        b.add(vec![KeyPrefix::federation()], NOW + 5, &config(&[]).unwrap());
+        let config = config(&[]).unwrap();
+        b.add(vec![KeyPrefix::federation(&config.server_name)], NOW + 9, &config);
         a.merge(b);
         assert_eq!(a.0.len(), 2);
-        assert!(a.covers(&federated("abc"), NOW + 5));
-        assert!(!a.covers(&content("mxc://example.org/abc"), NOW + 5));
+        assert!(a.covers(&federated("abc"), NOW + 9));
+        assert!(!a.covers(&content("mxc://example.org/abc"), NOW + 9));
     }
 }

@@ -4,12 +4,14 @@ use http::header::LOCATION;
 
 use crate::base_url::BaseUrl;
 use crate::request::OriginHead;
+use crate::target::{Fidelity, Target};
 
 /// The most hops followed.
 pub const MAX_REDIRECTS: u8 = 5;
 
 /// Where an answer redirects to, if it does and may be followed: to https; or, from http, to a host
-/// as near as configured ones may be.
+/// as near as configured ones may be. A target with dot segments or backslashes, encoded or not, is
+/// never followed: whoever resolves them would ask for something else than it says.
 pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     if !is_redirect(answer) {
         return None;
@@ -22,13 +24,26 @@ pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     } else {
         location.to_owned()
     };
-    let base = BaseUrl::parse(&absolute[..authority_end(&absolute)?]).ok()?;
+    // A fragment never goes on the wire (RFC 9110 §7.1).
+    let absolute = absolute.split('#').next().unwrap_or_default().to_owned();
+    let (base, rest) = absolute.split_at(authority_end(&absolute)?);
+    let path = Target::new(rest);
+    if path.fidelity() == Fidelity::Changed || path.has_hidden_dot_segment() {
+        return None;
+    }
+    let base = BaseUrl::parse(base).ok()?;
     (base.is_https() || from.starts_with("http:")).then_some(absolute)
 }
 
 /// Whether an answer says that the thing is elsewhere.
 pub fn is_redirect(answer: &OriginHead) -> bool {
     matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Scheme, host and path of a URL. Its query and fragment are left out: signed links differ in them
+/// each time.
+pub fn place(url: &str) -> &str {
+    &url[..url.find(['?', '#']).unwrap_or(url.len())]
 }
 
 fn authority_end(url: &str) -> Option<usize> {
@@ -55,6 +70,7 @@ mod tests {
             ("/x", "https://example.com/x"),
             ("//www.example.com/x", "https://www.example.com/x"),
             ("https://www.example.com", "https://www.example.com"),
+            ("/x?y#z", "https://example.com/x?y"),
             ("https://cdn.example.com/x?sig=a/b", "https://cdn.example.com/x?sig=a/b"),
         ] {
             assert_eq!(redirected(307, location).as_deref(), Some(expected));
@@ -83,6 +99,26 @@ mod tests {
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/x"))]);
         let answer = OriginHead { status: StatusCode::FOUND, headers };
         assert_eq!(target("http://localhost/a", &answer).as_deref(), Some("http://localhost/x"));
+    }
+
+    #[test]
+    fn what_would_be_resolved_to_something_else_is_not_followed() {
+        for location in [
+            "https://example.com/.well-known/../_synapse/metrics",
+            "/a/%2e%2e/b",
+            "/a\\b",
+            "/a/..%2fb",
+            "/a/..%5cb",
+        ] {
+            assert_eq!(redirected(307, location), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_place_has_no_query_and_no_fragment() {
+        for url in ["https://a/b", "https://a/b?sig=1", "https://a/b#c", "https://a/b?x#y?z"] {
+            assert_eq!(place(url), "https://a/b", "{url}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::cache_status::{CACHE_STATUS, CacheStatus};
+use crate::headers::media_type;
 use crate::target::Target;
 
 /// The head of a client's request: of its headers only those in [`crate::headers::READ`].
@@ -12,7 +13,7 @@ use crate::target::Target;
 pub struct RequestHead {
     /// The method, known to HTTP or not.
     pub method: Method,
-    /// `http` or `https`, as the client used it.
+    /// `http` or `https`, as the client used it. Only what passes through is told.
     pub scheme: String,
     /// The host that the client named, with its port.
     pub authority: String,
@@ -54,9 +55,7 @@ pub struct OriginRequest {
 /// Which headers of the client's request are sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Those that a media endpoint reads, without conditions and ranges: these are the edge's.
-    Media,
-    /// The same with them: the origin answers the client itself.
+    /// Those that a media endpoint reads: the origin answers the client itself.
     Endpoint,
     /// All but hop-by-hop, platform and forged forwarding headers.
     Most,
@@ -88,9 +87,35 @@ impl OriginHead {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Returns whether the body is JSON and short enough to be read, as Matrix errors are.
+    pub fn is_small_json(&self) -> bool {
+        let is_encoded = self.headers.contains_key(http::header::CONTENT_ENCODING);
+        let is_short = self.content_length().is_none_or(|length| length <= MAX_JSON_BYTES as u64);
+        is_short && !is_encoded && media_type(&self.headers).as_deref() == Some("application/json")
+    }
+
     /// `Content-Length` in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.header(&http::header::CONTENT_LENGTH)?.parse().ok()
+    }
+}
+
+/// The most that is read of a JSON answer, in bytes.
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// An origin's answer, as far as decisions read it.
+#[derive(Clone, Debug)]
+pub struct OriginAnswer {
+    /// The head.
+    pub head: OriginHead,
+    /// The body of a small JSON answer; `None` for any other, which is not read.
+    pub text: Option<String>,
+}
+
+impl OriginAnswer {
+    /// An answer whose body is not read.
+    pub const fn unread(head: OriginHead) -> Self {
+        Self { head, text: None }
     }
 }
 
@@ -101,6 +126,8 @@ pub enum OriginError {
     Unreachable,
     /// No head came in time.
     TimedOut,
+    /// The answer has a status that HTTP doesn't know.
+    Malformed,
 }
 
 /// The head of the answer to the client.
@@ -130,11 +157,20 @@ impl ReplyHead {
         Self::new(status, headers)
     }
 
-    /// Tells the client and the log what the cache had to do with it.
+    /// Tells the log what the cache had to do with it, and the client too, unless it was refused:
+    /// what is stored says what others have read.
     pub fn set_cache_status(&mut self, cache_status: CacheStatus) {
-        self.headers.insert(CACHE_STATUS, own_value(&cache_status.to_string()));
+        if is_granted(self.status) || !cache_status.depends_on_store() {
+            self.headers.insert(CACHE_STATUS, own_value(&cache_status.to_string()));
+        }
         self.cache_status = Some(cache_status);
     }
+}
+
+/// Whether a status is only ever sent to a client who may have what it asked for.
+pub fn is_granted(status: StatusCode) -> bool {
+    status.is_success()
+        || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE)
 }
 
 /// A header value from text that we wrote ourselves: ASCII without control characters.

@@ -7,6 +7,7 @@ mod media;
 
 use http::Method;
 
+pub(crate) use self::media::is_redirect_parameter;
 use self::media::{media_path, media_route};
 use crate::config::Config;
 use crate::headers::LOOP;
@@ -129,8 +130,9 @@ pub struct MediaRequest {
     pub representation: Representation,
     /// The name that the path gives to the download, decoded.
     pub file_name: Option<String>,
-    /// The raw path without that name.
-    pub unnamed_path: String,
+    /// The path that the origin is asked for: without that name, and in one spelling for all requests;
+    /// at the federation door, where it is signed, as it came.
+    pub origin_path: String,
     /// What the query asks besides.
     pub terms: Terms,
 }
@@ -144,8 +146,51 @@ pub enum Representation {
     Thumbnail(ThumbnailSpec),
 }
 
+impl Representation {
+    /// Returns the kind of media that it is.
+    pub const fn kind(self) -> MediaKind {
+        match self {
+            Self::Content => MediaKind::Content,
+            Self::Thumbnail(_) => MediaKind::Thumbnail,
+        }
+    }
+}
+
+/// What a grant is about: a homeserver that grants the one may refuse the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    /// The file itself.
+    Content,
+    /// Its thumbnails.
+    Thumbnail,
+}
+
+impl MediaKind {
+    /// The word for keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Thumbnail => "thumbnail",
+        }
+    }
+
+    /// Reads a word of keys.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Content, Self::Thumbnail].into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The other kind.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Content => Self::Thumbnail,
+            Self::Thumbnail => Self::Content,
+        }
+    }
+}
+
 /// Whether a query leaves the answer to depend on nothing but media, door and credential: the least
-/// plain of its parameters decides.
+/// plain of its parameters decides. A query with a parameter that the edge doesn't know, and so
+/// maybe one that changes the bytes, meets no stored response at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Terms {
     /// All of its parameters are known and well-formed: a yes to one such request is a yes to all.
@@ -154,8 +199,6 @@ pub enum Terms {
     /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own,
     /// about the same bytes.
     Special,
-    /// It has a parameter that we don't know, and so maybe one that changes the bytes.
-    Unknown,
 }
 
 /// In which form the status is told.
@@ -231,8 +274,13 @@ pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
     }
     let route = route(&head.method, &head.authority, &head.target, config);
     let is_signed = head.target.path().starts_with("/_matrix/federation/");
+    // Below the media paths nothing else of the homeserver's may be reached, whoever decodes first.
+    let is_of_media = media_path(head.target.path()).is_some();
     match head.target.fidelity() {
         Fidelity::Changed => Err(Rejection::UnfaithfulTarget),
+        _ if is_of_media && head.target.has_hidden_dot_segment() => {
+            Err(Rejection::UnfaithfulTarget)
+        }
         Fidelity::Equivalent if is_signed => Err(Rejection::UnfaithfulTarget),
         Fidelity::Exact | Fidelity::Equivalent => Ok(route),
     }
@@ -256,15 +304,21 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
     if is_media_domain && path == "/" && method != Method::OPTIONS {
         return Route::Status(StatusForm::Page);
     }
-    if is_media_domain {
-        return if method == Method::OPTIONS { Route::Preflight } else { Route::Unrecognized };
-    }
     let document = match path {
-        "/.well-known/matrix/client" => Document::Client,
-        "/.well-known/matrix/server" => Document::Server,
-        _ => return Route::Passthrough(upstream_of(authority, path, config)),
+        "/.well-known/matrix/client" => Some(Document::Client),
+        "/.well-known/matrix/server" => Some(Document::Server),
+        _ => None,
     };
-    if method == Method::OPTIONS { Route::Preflight } else { Route::WellKnown(document) }
+    // The media domain may be the host of the server name, and so of the documents.
+    let document = document.filter(|_| !is_media_domain || config.has_documents_at(authority));
+    match document {
+        _ if method == Method::OPTIONS && (is_media_domain || document.is_some()) => {
+            Route::Preflight
+        }
+        Some(document) => Route::WellKnown(document),
+        None if is_media_domain => Route::Unrecognized,
+        None => Route::Passthrough(upstream_of(authority, path, config)),
+    }
 }
 
 /// What the edge says of itself, on the media domain.

@@ -34,9 +34,17 @@ pub enum NoStoreReason {
     TooLarge,
     /// Nothing to ask the origin with later, and no lease that could stand in for its word.
     NoValidator,
+    /// Nothing shows that the homeserver sent it (see [`crate::permission::has_mark`]).
+    NoMark,
+    /// It is of another kind than what is stored, and so may not take its place.
+    OtherKind,
+    /// A page, where a redirect led.
+    Page,
+    /// A header that would have to be kept with it is too long.
+    HeaderTooLong,
     /// An answer to HEAD, which has no body.
     NoBody,
-    /// Asked for with a parameter that we don't know, and so maybe other bytes than others get.
+    /// Asked for with a parameter that invites a redirect, while redirects are passed on.
     Parameter,
 }
 
@@ -53,6 +61,10 @@ impl NoStoreReason {
             Self::NoLength => "no-length",
             Self::TooLarge => "too-large",
             Self::NoValidator => "no-validator",
+            Self::NoMark => "no-mark",
+            Self::OtherKind => "other-kind",
+            Self::Page => "page",
+            Self::HeaderTooLong => "header-too-long",
             Self::NoBody => "no-body",
             Self::Parameter => "parameter",
         }

@@ -11,7 +11,10 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use crate::cache_control::public_for;
 use crate::cache_key::CacheKey;
 use crate::config::Config;
+use crate::content_disposition::with_short_name;
+use crate::headers::media_type;
 use crate::request::{OriginHead, ReplyHead, own_value};
+use crate::storability::NoStoreReason;
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
@@ -23,7 +26,14 @@ const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 const TAG_PREFIX: &str = "matrix-media-edge/";
 
 /// The version written; entries of others are misses.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
+
+/// The longest header that is kept, in bytes: what kept headers weigh in memory and in a bucket's
+/// metadata is bounded. Synapse's policy has 160 bytes.
+pub const MAX_HEADER_BYTES: usize = 1024;
+
+/// The longest record, in bytes: R2 takes 8 KiB of metadata with an object, names included.
+pub const MAX_RECORD_BYTES: usize = 7_000;
 
 /// The field that every record begins with.
 const VERSION_FIELD: &str = "version";
@@ -57,24 +67,27 @@ pub struct StoredMeta {
     /// Length of the body in bytes.
     length_bytes: u64,
     /// How the origin is asked about it.
-    permission: Permission,
+    validator: Validator,
     headers: HeaderMap,
 }
 
 /// How the origin is asked whether a client may have what is stored.
+///
+/// Synapse's unquoted `1`, the same for all media, proves permission and says nothing of identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Permission {
+pub enum Validator {
     /// With `If-None-Match` and its own `ETag` as it came, valid or not.
     ETag(HeaderValue),
     /// With `If-Modified-Since` and its own `Last-Modified`.
     LastModified(HeaderValue),
-    /// It redirected to these bytes, and a redirect is its yes.
-    Redirect,
+    /// It redirected to these bytes: to this scheme, host and path (see [`crate::redirect::place`]),
+    /// and to redirect there again is its permission.
+    Redirect(String),
     /// It gave nothing to ask with.
     None,
 }
 
-impl Permission {
+impl Validator {
     /// What the headers of a 200 allow.
     pub fn of(head: &OriginHead) -> Self {
         let value = |name: &HeaderName| head.headers.get(name).cloned();
@@ -89,26 +102,79 @@ impl Permission {
         match self {
             Self::ETag(tag) => Some((IF_NONE_MATCH, tag.clone())),
             Self::LastModified(date) => Some((IF_MODIFIED_SINCE, date.clone())),
-            Self::Redirect | Self::None => None,
+            Self::Redirect(_) | Self::None => None,
+        }
+    }
+
+    /// Whether an answer that has `self` may take the place of one that has `stored`: validators of
+    /// one kind, or none on either side. What the homeserver sends itself may replace what its
+    /// redirect led to, and not the other way round.
+    pub fn may_replace(&self, stored: &Self) -> bool {
+        match (self, stored) {
+            (Self::Redirect(_), Self::ETag(_) | Self::LastModified(_) | Self::None) => false,
+            (_, Self::Redirect(_) | Self::None) | (Self::None, _) => true,
+            (Self::ETag(_), Self::ETag(_)) | (Self::LastModified(_), Self::LastModified(_)) => true,
+            (Self::ETag(_), Self::LastModified(_)) | (Self::LastModified(_), Self::ETag(_)) => {
+                false
+            }
+        }
+    }
+
+    /// What tells one version of a representation from another; `None` for Synapse's constant, and
+    /// where there is nothing.
+    pub fn identity(&self) -> Option<&[u8]> {
+        match self {
+            Self::ETag(tag) if !CONSTANT_TAGS.contains(&tag.as_bytes()) => Some(tag.as_bytes()),
+            Self::LastModified(date) => Some(date.as_bytes()),
+            Self::ETag(_) | Self::Redirect(_) | Self::None => None,
+        }
+    }
+
+    fn length_bytes(&self) -> usize {
+        match self {
+            Self::ETag(value) | Self::LastModified(value) => value.len(),
+            Self::Redirect(place) => place.len(),
+            Self::None => 0,
         }
     }
 }
 
+/// What Synapse sends for everything, and what proxies make of it.
+const CONSTANT_TAGS: [&[u8]; 3] = [b"1", b"\"1\"", b"W/\"1\""];
+
 impl StoredMeta {
-    /// The record of an answer that is storable and `length_bytes` long.
+    /// Makes the record of an answer that is storable and `length_bytes` long. A file name that is
+    /// too long to be kept is cut.
+    ///
+    /// # Errors
+    /// Another header is too long to be kept, or all of them together are.
     pub fn new(
         key: &CacheKey,
         head: &OriginHead,
-        permission: Permission,
+        validator: Validator,
         length_bytes: u64,
         asked_unix_secs: u64,
-    ) -> Self {
-        let headers = KEPT
+    ) -> Result<Self, NoStoreReason> {
+        let mut headers: HeaderMap = KEPT
             .iter()
             .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
             .collect();
+        if let Some(field) = headers.get_mut(CONTENT_DISPOSITION)
+            && field.len() > MAX_HEADER_BYTES
+        {
+            *field = own_value(&with_short_name(field));
+        }
         let key = key.to_string();
-        Self { key, stored_unix_secs: asked_unix_secs, length_bytes, permission, headers }
+        let meta =
+            Self { key, stored_unix_secs: asked_unix_secs, length_bytes, validator, headers };
+        let is_long = |length: usize| length > MAX_HEADER_BYTES;
+        if is_long(meta.validator.length_bytes())
+            || meta.headers.values().any(|value| is_long(value.len()))
+            || meta.to_text().len() > MAX_RECORD_BYTES
+        {
+            return Err(NoStoreReason::HeaderTooLong);
+        }
+        Ok(meta)
     }
 
     /// Reads a record, or says nothing if it is of another version or of another key.
@@ -121,7 +187,7 @@ impl StoredMeta {
             key: key.to_string(),
             stored_unix_secs: 0,
             length_bytes: 0,
-            permission: Permission::None,
+            validator: Validator::None,
             headers: HeaderMap::new(),
         };
         let mut is_of_key = false;
@@ -134,9 +200,11 @@ impl StoredMeta {
                 "key" => is_of_key = bytes == meta.key.as_bytes(),
                 "stored" => meta.stored_unix_secs = number()?,
                 "length" => meta.length_bytes = number()?,
-                "if-none-match" => meta.permission = Permission::ETag(header()?),
-                "if-modified-since" => meta.permission = Permission::LastModified(header()?),
-                "redirect" => meta.permission = Permission::Redirect,
+                "if-none-match" => meta.validator = Validator::ETag(header()?),
+                "if-modified-since" => meta.validator = Validator::LastModified(header()?),
+                "redirect" => {
+                    meta.validator = Validator::Redirect(String::from_utf8(bytes).ok()?);
+                }
                 name => {
                     let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
                     meta.headers.insert(name.clone(), header()?);
@@ -159,16 +227,32 @@ impl StoredMeta {
         field("key", self.key.as_bytes());
         field("stored", stored.as_bytes());
         field("length", length.as_bytes());
-        match &self.permission {
-            Permission::ETag(tag) => field("if-none-match", tag.as_bytes()),
-            Permission::LastModified(date) => field("if-modified-since", date.as_bytes()),
-            Permission::Redirect => field("redirect", b""),
-            Permission::None => {}
+        match &self.validator {
+            Validator::ETag(tag) => field("if-none-match", tag.as_bytes()),
+            Validator::LastModified(date) => field("if-modified-since", date.as_bytes()),
+            Validator::Redirect(place) => field("redirect", place.as_bytes()),
+            Validator::None => {}
         }
         for (name, value) in &self.headers {
             field(name.as_str(), value.as_bytes());
         }
         text
+    }
+
+    /// Returns what the record weighs in memory beside the body, in bytes.
+    pub fn weight_bytes(&self) -> u64 {
+        let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        (self.key.len() + self.validator.length_bytes() + headers.sum::<usize>()) as u64
+    }
+
+    /// Returns the media type without parameters in lower case, if there is one.
+    pub fn media_type(&self) -> Option<String> {
+        media_type(&self.headers)
+    }
+
+    /// Returns whether the stored response names a disposition.
+    pub fn has_disposition(&self) -> bool {
+        self.headers.contains_key(CONTENT_DISPOSITION)
     }
 
     /// Length of the body in bytes.
@@ -202,8 +286,8 @@ impl StoredMeta {
     }
 
     /// How the origin is asked about it.
-    pub fn permission(&self) -> &Permission {
-        &self.permission
+    pub fn validator(&self) -> &Validator {
+        &self.validator
     }
 
     /// When the origin was asked for it, in seconds since the Unix epoch.
@@ -240,7 +324,7 @@ mod tests {
             server_name: ServerName::parse("example.com").unwrap(),
             media_id: MediaId::parse(media_id).unwrap(),
         };
-        CacheKey::new(Subject::Media(&mxc, Representation::Content))
+        CacheKey::new(&mxc.server_name, Subject::Media(&mxc, Representation::Content))
     }
 
     fn meta() -> StoredMeta {
@@ -251,7 +335,14 @@ mod tests {
             (http::header::SET_COOKIE, HeaderValue::from_static("secret")),
         ]);
         let head = OriginHead { status: StatusCode::OK, headers };
-        StoredMeta::new(&key("abc"), &head, Permission::of(&head), 5, 1_700_000_000)
+        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, 1_700_000_000).unwrap()
+    }
+
+    /// The record of an answer with this header besides.
+    fn with(name: HeaderName, value: &str) -> Result<StoredMeta, NoStoreReason> {
+        let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        let head = OriginHead { status: StatusCode::OK, headers };
+        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, 1_700_000_000)
     }
 
     #[test]
@@ -259,15 +350,16 @@ mod tests {
         let read = StoredMeta::parse(&meta().to_text(), &key("abc")).unwrap();
         assert_eq!(read, meta());
         assert_eq!(read.headers()["content-type"].as_bytes(), b"text/\xe9\"\\");
-        assert_eq!(read.permission().precondition().unwrap().1, "1");
+        assert_eq!(read.validator().precondition().unwrap().1, "1");
     }
 
     #[test]
     fn what_a_redirect_led_to_is_known_as_such_again() {
-        let meta = StoredMeta { permission: Permission::Redirect, ..meta() };
+        let place = Validator::Redirect("https://cdn.example.com/a%20&b".to_owned());
+        let meta = StoredMeta { validator: place.clone(), ..meta() };
         let read = StoredMeta::parse(&meta.to_text(), &key("abc")).unwrap();
-        assert_eq!(read.permission(), &Permission::Redirect);
-        assert_eq!(read.permission().precondition(), None);
+        assert_eq!(read.validator(), &place);
+        assert_eq!(read.validator().precondition(), None);
     }
 
     #[test]
@@ -275,6 +367,67 @@ mod tests {
         let stored = meta().stored_unix_secs();
         assert!(meta().is_new(stored + 99));
         assert!(!meta().is_new(stored + 100));
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_is_not_kept() {
+        let long = "x".repeat(MAX_HEADER_BYTES + 1);
+        for name in [CONTENT_TYPE, CONTENT_SECURITY_POLICY, ETAG, LAST_MODIFIED] {
+            assert_eq!(with(name.clone(), &long), Err(NoStoreReason::HeaderTooLong), "{name}");
+            assert!(with(name, &long[1..]).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_file_name_of_any_length_makes_a_record_that_a_bucket_takes() {
+        let name = "%D0%9F".repeat(7_500);
+        let meta = with(CONTENT_DISPOSITION, &format!("attachment; filename*=utf-8''{name}"));
+        let meta = meta.expect("its name is cut");
+        assert!(meta.to_text().len() <= MAX_RECORD_BYTES);
+        assert!(meta.weight_bytes() < 2_000);
+        let kept = meta.headers()[CONTENT_DISPOSITION].to_str().unwrap().to_owned();
+        assert!(kept.starts_with("attachment; filename*=utf-8''%D0%9F"), "{kept}");
+        assert!((700..=MAX_HEADER_BYTES).contains(&kept.len()), "{}", kept.len());
+    }
+
+    #[test]
+    fn headers_that_are_too_long_together_are_not_kept() {
+        let long = HeaderValue::from_str(&";".repeat(MAX_HEADER_BYTES)).unwrap();
+        let headers = KEPT.iter().map(|name| (name.clone(), long.clone())).collect();
+        let head = OriginHead { status: StatusCode::OK, headers };
+        let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, 1_700_000_000);
+        assert_eq!(meta, Err(NoStoreReason::HeaderTooLong));
+    }
+
+    #[test]
+    fn only_validators_of_one_kind_replace_each_other() {
+        let value = || HeaderValue::from_static("a");
+        let (tag, date) = (Validator::ETag(value()), Validator::LastModified(value()));
+        let redirect = Validator::Redirect("https://a/b".to_owned());
+        for (new, stored, may) in [
+            (&tag, &tag, true),
+            (&tag, &date, false),
+            (&date, &tag, false),
+            (&Validator::None, &tag, true),
+            (&tag, &Validator::None, true),
+            (&tag, &redirect, true),
+            (&redirect, &redirect, true),
+            (&redirect, &tag, false),
+            (&redirect, &date, false),
+            (&redirect, &Validator::None, false),
+        ] {
+            assert_eq!(new.may_replace(stored), may, "{new:?} for {stored:?}");
+        }
+    }
+
+    #[test]
+    fn a_constant_tag_tells_no_version() {
+        let tag = |tag| Validator::ETag(HeaderValue::from_static(tag));
+        for constant in ["1", "\"1\"", "W/\"1\""] {
+            assert_eq!(tag(constant).identity(), None, "{constant}");
+        }
+        assert_eq!(tag("\"a\"").identity(), Some(&b"\"a\""[..]));
+        assert_eq!(Validator::None.identity(), None);
     }
 
     #[test]
@@ -298,9 +451,12 @@ mod tests {
         let head = meta().entry_head(&config(&[]).unwrap(), 1_700_000_000);
         assert_eq!(
             head.headers["cache-tag"],
-            "matrix-media-edge/v1,matrix-media-edge/v1/media,\
-             matrix-media-edge/v1/media/example.com,matrix-media-edge/v1/media/example.com/abc,\
-             matrix-media-edge/v1/media/example.com/abc/content"
+            "matrix-media-edge/v2,matrix-media-edge/v2/example.com,\
+             matrix-media-edge/v2/example.com/media,\
+             matrix-media-edge/v2/example.com/media/example.com,\
+             matrix-media-edge/v2/example.com/media/example.com/abc,\
+             matrix-media-edge/v2/example.com/media/example.com/abc/example.com,\
+             matrix-media-edge/v2/example.com/media/example.com/abc/example.com/content"
         );
     }
 
@@ -313,8 +469,8 @@ mod tests {
     fn a_record_of_another_version_or_shape_is_not_used() {
         let text = meta().to_text();
         for text in [
-            text.replace("version=2", "version=1"),
-            text.replace("version=2&", ""),
+            text.replace("version=3", "version=2"),
+            text.replace("version=3&", ""),
             text.replace("length=5", "length=x"),
             text.replace("content-type", "x-unknown"),
             text[1..].to_owned(),

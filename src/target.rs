@@ -67,6 +67,15 @@ impl Target {
         Query(self.raw.get(self.path_len + 1..).unwrap_or_default())
     }
 
+    /// Whether the path has a dot segment for a reader who decodes slashes or backslashes first, at
+    /// once or the second time: proxies and servers differ in that.
+    pub fn has_hidden_dot_segment(&self) -> bool {
+        let once = decode_lossy(self.path());
+        let twice = decode_lossy(&once);
+        let has_one = |path: &str| path.split(['/', '\\']).any(|s| matches!(s, "." | ".."));
+        has_one(&once) || has_one(&twice)
+    }
+
     /// What `fetch` would make of this target.
     pub fn fidelity(&self) -> Fidelity {
         let (path, query) = (self.path(), self.query().0);
@@ -101,6 +110,10 @@ pub fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
 
+fn decode_lossy(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
 /// A raw query.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a>(&'a str);
@@ -109,9 +122,22 @@ impl<'a> Query<'a> {
     /// The parameters in order, decoded as forms are; undecodable bytes become U+FFFD, which no
     /// parameter that we know contains.
     ///
-    /// Synapse separates at `;` as well as at `&`.
+    /// Some homeservers separate at `;` as well as at `&`: see [`Self::has_one_reading`].
     pub fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
         form_pairs(self.0)
+    }
+
+    /// Whether all homeservers read it alike: it has no `;`, which separates parameters for some of
+    /// them, and no name twice, of which some take the first and some the last.
+    pub fn has_one_reading(self) -> bool {
+        if self.0.is_empty() {
+            return true;
+        }
+        let mut names: Vec<_> = self.pairs().map(|(name, _)| name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        names.len() == count && !self.0.contains(';')
     }
 }
 
@@ -162,6 +188,26 @@ mod tests {
     fn dots_that_are_no_segment_stay() {
         for path in ["/a..b", "/...", "/a/..%2f..", "/a?..", "/a?\\", "/%252e%252e/"] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Exact, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_behind_encoded_slashes_are_found() {
+        for path in ["/a/..%2fb", "/a/..%5Cb", "/%252e%252e%252fb", "/a%2f..", "/a/%2e%2e%2fb"] {
+            assert!(Target::new(path).has_hidden_dot_segment(), "{path}");
+        }
+        for path in ["/a/mxc:%2F%2Fb%2Fc", "/a..b", "/...", "/a%2fb..c"] {
+            assert!(!Target::new(path).has_hidden_dot_segment(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_query_with_two_readings_is_found() {
+        for query in ["a=1;b=2", "a=1&a=1", "a=1&%61=2", "a&a"] {
+            assert!(!Target::new(&format!("/p?{query}")).query().has_one_reading(), "{query}");
+        }
+        for query in ["", "a=1&b=2", "a=%3B", "a&b"] {
+            assert!(Target::new(&format!("/p?{query}")).query().has_one_reading(), "{query}");
         }
     }
 

@@ -14,7 +14,8 @@ const MAX_DIMENSION_DIGITS: usize = 5;
 pub struct ThumbnailSpec {
     width: u32,
     height: u32,
-    method: Method,
+    /// `None` where the request doesn't say: homeservers have defaults of their own.
+    method: Option<Method>,
     /// `None` where the request doesn't say: the specification gives absence a meaning of its own.
     animated: Option<bool>,
 }
@@ -26,14 +27,14 @@ enum Method {
 }
 
 impl ThumbnailSpec {
-    /// Reads the parameters as Synapse does: the first of duplicates wins, the method's case is
-    /// free and its default is `scale`. Nothing, where a value is one that the origin must judge.
+    /// Reads the parameters of a query that [has one reading](Query::has_one_reading). `None` where
+    /// a value is one that the origin must judge, a method in capitals among them.
     pub fn parse(query: Query<'_>) -> Option<Self> {
         let first = |wanted: &str| query.pairs().find(|(name, _)| name == wanted).map(|(_, v)| v);
-        let method = match first("method") {
-            None => Method::Scale,
-            Some(method) if method.eq_ignore_ascii_case("scale") => Method::Scale,
-            Some(method) if method.eq_ignore_ascii_case("crop") => Method::Crop,
+        let method = match first("method").as_deref() {
+            None => None,
+            Some("scale") => Some(Method::Scale),
+            Some("crop") => Some(Method::Crop),
             Some(_) => return None,
         };
         let animated = match first("animated").as_deref() {
@@ -51,19 +52,42 @@ impl ThumbnailSpec {
     }
 }
 
+impl ThumbnailSpec {
+    /// Writes the query that asks for this thumbnail, in one spelling for all requests.
+    pub fn to_query(self) -> String {
+        let mut query = format!("width={}&height={}", self.width, self.height);
+        if let Some(method) = self.method {
+            query.push_str("&method=");
+            query.push_str(method.as_str());
+        }
+        if let Some(animated) = self.animated {
+            query.push_str(if animated { "&animated=true" } else { "&animated=false" });
+        }
+        query
+    }
+}
+
+impl Method {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::Scale => "scale",
+        }
+    }
+}
+
 /// The part of a cache key and of an entity tag that tells thumbnails of one media apart.
 impl fmt::Display for ThumbnailSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let method = match self.method {
-            Method::Crop => "crop",
-            Method::Scale => "scale",
-        };
-        let animated = match self.animated {
-            None => "",
-            Some(true) => "-animated",
-            Some(false) => "-still",
-        };
-        write!(f, "{}x{}-{method}{animated}", self.width, self.height)
+        write!(f, "{}x{}", self.width, self.height)?;
+        if let Some(method) = self.method {
+            write!(f, "-{}", method.as_str())?;
+        }
+        match self.animated {
+            None => Ok(()),
+            Some(true) => f.write_str("-animated"),
+            Some(false) => f.write_str("-still"),
+        }
     }
 }
 
@@ -87,8 +111,8 @@ mod tests {
         assert_eq!(expected.as_deref(), Some("96x96-crop"));
         for query in [
             "height=96&method=crop&width=96",
-            "width=096&height=96&method=CROP",
-            "width=96&width=97&height=96&method=crop&timeout_ms=5",
+            "width=096&height=96&method=crop",
+            "width=96&height=96&method=crop&timeout_ms=5",
             "w%69dth=96&height=9%36&method=crop",
         ] {
             assert_eq!(key(query), expected, "{query}");
@@ -96,8 +120,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_default_need_not_be_said() {
-        assert_eq!(key("width=96&height=96&method=Scale"), key("width=96&height=96"));
+    fn an_absent_method_is_a_representation_of_its_own() {
+        assert_eq!(key("width=96&height=96").as_deref(), Some("96x96"));
+        assert_eq!(key("width=96&height=96&method=scale").as_deref(), Some("96x96-scale"));
+    }
+
+    #[test]
+    fn a_thumbnail_is_asked_for_in_one_spelling() {
+        let query = |query: &str| {
+            let target = Target::new(&format!("/t?{query}"));
+            ThumbnailSpec::parse(target.query()).map(ThumbnailSpec::to_query)
+        };
+        assert_eq!(
+            query("animated=true&height=096&w%69dth=96&method=crop").as_deref(),
+            Some("width=96&height=96&method=crop&animated=true")
+        );
+        assert_eq!(query("height=1&width=2").as_deref(), Some("width=2&height=1"));
     }
 
     #[test]
@@ -124,6 +162,8 @@ mod tests {
             "width=9_6&height=96",
             "width=999999&height=96",
             "width=96&height=96&method=stretch",
+            "width=96&height=96&method=CROP",
+            "width=96&height=96&method=",
             "width=96&height=96&animated=1",
         ] {
             assert_eq!(key(query), None, "{query}");

@@ -19,8 +19,8 @@ pub enum Tier {
 /// The largest body that is kept in memory, in bytes: thumbnails and avatars, not photographs.
 pub const MAX_MEMORY_BODY_BYTES: u64 = 256 * 1024;
 
-/// What an entry weighs beside its body, in bytes: record, headers, names, and the bookkeeping of
-/// two heaps.
+/// What an entry weighs beside its body and its record, in bytes: tables of headers, and the
+/// bookkeeping of two heaps.
 const ENTRY_BYTES: u64 = 3 * 1024;
 
 impl Tier {
@@ -51,14 +51,21 @@ pub const fn is_small(length_bytes: u64) -> bool {
     length_bytes <= MAX_MEMORY_BODY_BYTES
 }
 
-/// What an entry in memory counts for, in bytes.
-pub const fn memory_weight(length_bytes: u64) -> u64 {
-    length_bytes + ENTRY_BYTES
+/// Returns what an entry in memory counts for, in bytes: body and record.
+pub fn memory_weight(meta: &StoredMeta) -> u64 {
+    meta.length_bytes() + meta.weight_bytes() + ENTRY_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache_key::Subject;
+    use crate::ids::Mxc;
+    use crate::request::OriginHead;
+    use crate::route::Representation;
+    use crate::stored::Validator;
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderMap, StatusCode};
 
     #[test]
     fn a_quarter_of_a_mebibyte_is_small_and_more_is_not() {
@@ -66,9 +73,20 @@ mod tests {
         assert!(!is_small(262_145));
     }
 
+    fn entry(length_bytes: u64, content_type: &str) -> StoredMeta {
+        let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
+        let subject = Subject::Media(&mxc, Representation::Content);
+        let key = CacheKey::new(&mxc.server_name, subject);
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+        let head = OriginHead { status: StatusCode::OK, headers };
+        StoredMeta::new(&key, &head, Validator::None, length_bytes, 0).unwrap()
+    }
+
     #[test]
-    fn an_entry_in_memory_weighs_its_body_and_some_kibibytes() {
-        assert!((2048..8192).contains(&memory_weight(0)));
-        assert_eq!(memory_weight(1000), memory_weight(0) + 1000);
+    fn an_entry_in_memory_weighs_its_body_its_record_and_some_kibibytes() {
+        let weight = |length, content_type| memory_weight(&entry(length, content_type));
+        assert!((2048..8192).contains(&weight(0, "a/b")));
+        assert_eq!(weight(1000, "a/b"), weight(0, "a/b") + 1000);
+        assert_eq!(weight(0, &format!("a/b{}", "x".repeat(1000))), weight(0, "a/b") + 1000);
     }
 }

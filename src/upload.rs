@@ -4,7 +4,9 @@
 //! <https://spec.matrix.org/v1.15/client-server-api/#content-repository>. The origin stores and
 //! answers; nothing here retries or holds an upload.
 
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, USER_AGENT,
+};
 use http::{Method, StatusCode};
 
 use crate::access_token::TokenDigest;
@@ -34,11 +36,11 @@ const LIMIT_FIELD: &str = "m.upload.size";
 
 /// Where what the origin told this credential is kept; nothing, where there is no credential to
 /// tell users apart by.
-pub fn limit_key(head: &RequestHead, digest_key: &[u8]) -> Option<CacheKey> {
+pub fn limit_key(head: &RequestHead, config: &Config) -> Option<CacheKey> {
     match Credential::of(head) {
         Credential::Bearer(token) => {
-            let digest = TokenDigest::new(digest_key, &token);
-            Some(CacheKey::new(Subject::UploadLimit(&digest)))
+            let digest = TokenDigest::new(config.digest_key(), &token);
+            Some(CacheKey::new(&config.server_name, Subject::UploadLimit(&digest)))
         }
         Credential::Missing | Credential::Unusual => None,
     }
@@ -123,8 +125,10 @@ pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, Me
         format!("/_matrix/client/v1/media/download/{}/{}", mxc.server_name, mxc.media_id.as_str());
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&token.to_header()).ok()?);
-    if let Some(address) = upload.headers.get(CONNECTING_IP) {
-        headers.insert(CONNECTING_IP, address.clone());
+    for name in [CONNECTING_IP, USER_AGENT] {
+        if let Some(value) = upload.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
     }
     let head = RequestHead {
         method: Method::GET,
@@ -138,7 +142,7 @@ pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, Me
         mxc,
         representation: Representation::Content,
         file_name: None,
-        unnamed_path: path,
+        origin_path: path,
         terms: Terms::Plain,
     };
     Some((head, request))
@@ -241,7 +245,8 @@ mod tests {
 
     #[test]
     fn every_token_is_told_its_own_limit() {
-        let key = |headers: &[(&'static str, &'static str)]| limit_key(&upload(headers), b"key");
+        let config = config(&[]).unwrap();
+        let key = |headers: &[(&'static str, &'static str)]| limit_key(&upload(headers), &config);
         assert_eq!(key(&[]), None);
         assert!(key(&[("authorization", "Bearer a")]).is_some());
         assert_ne!(key(&[("authorization", "Bearer a")]), key(&[("authorization", "Bearer b")]));

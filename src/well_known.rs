@@ -14,7 +14,7 @@ use http::{Method, StatusCode};
 use crate::base_url::BaseUrl;
 use crate::cache_control::{has_directive, max_age_seconds};
 use crate::config::{Config, WellKnownFields};
-use crate::forwarding::{forwarding_headers, loop_header};
+use crate::forwarding::{add_own_agent, forwarding_headers, loop_header};
 use crate::headers::{add_cors, to_client};
 use crate::json;
 use crate::matrix_error::Rejection;
@@ -129,17 +129,22 @@ pub enum CopyChange {
 
 /// Asks for a document, first at its own host and then wherever that redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
-    let is_below = |base: &BaseUrl, path: &str| {
-        url.strip_prefix(&base.to_string()).is_some_and(|rest| rest.starts_with(path))
+    let target_at = |base: &BaseUrl| {
+        let target = url.strip_prefix(&base.to_string())?;
+        target.starts_with('/').then_some(target)
     };
-    // A redirect may lead anywhere: to the homeserver for its documents alone, and to strangers
-    // without anyone's address.
-    let is_for_homeserver = is_below(&config.homeserver, "/.well-known/");
-    let set = if is_for_homeserver || is_below(&config.well_known, "/") {
+    // A redirect may lead anywhere: to the homeserver with its secrets for its documents alone, and
+    // to strangers without anyone's address.
+    let is_for_homeserver = target_at(&config.homeserver).is_some_and(|target| {
+        [Document::Client, Document::Server].map(Document::path).contains(&target)
+    });
+    let mut set = if is_for_homeserver || target_at(&config.well_known).is_some() {
         forwarding_headers(head, config)
     } else {
         loop_header(config)
     };
+    // The document is for all readers: nothing may answer by who asks for it.
+    add_own_agent(&mut set);
     OriginRequest {
         method: Method::GET,
         url,

@@ -22,7 +22,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         complain("quarantine: bind MEDIA_BUCKET, where the position is kept");
         return;
     };
-    let key = CacheKey::new(Subject::QuarantinePosition);
+    let key = CacheKey::new(&config.server_name, Subject::QuarantinePosition);
     let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return };
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
     for _ in 0..MAX_PAGES {

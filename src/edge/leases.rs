@@ -6,14 +6,13 @@ use futures_util::future::join;
 
 use super::{Call, cache, clock};
 use crate::cache_key::CacheKey;
-use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
+use crate::lease::{
+    LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, parse_record, record_weight, write_record,
+};
 use crate::lru::Lru;
 
-/// How many records are kept: of some 300 bytes each, 6 MB of the isolate's 128.
-const MAX_RECORDS: u64 = 20_000;
-
-/// The most that is read of a record, in bytes.
-const MAX_RECORD_BYTES: usize = 1024;
+/// The most that is read of a record, in bytes: a key of the longest names, and a little.
+const MAX_RECORD_BYTES: usize = 2 * 1024;
 
 /// The homeserver's last word, and when it was given, in seconds since the Unix epoch.
 #[derive(Clone, Copy)]
@@ -25,7 +24,7 @@ enum Word {
 }
 
 thread_local! {
-    static WORDS: RefCell<Lru<Word>> = RefCell::new(Lru::new(MAX_RECORDS));
+    static WORDS: RefCell<Lru<Word>> = RefCell::new(Lru::new(MAX_RECORDS_BYTES));
     static REFRESHING: RefCell<Vec<CacheKey>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -55,7 +54,7 @@ fn heard(key: &CacheKey) -> Option<Word> {
 }
 
 fn hear(key: &CacheKey, word: Word) {
-    WORDS.with_borrow_mut(|words| words.insert(key.clone(), word, 1));
+    WORDS.with_borrow_mut(|words| words.insert(key.clone(), word, record_weight(key)));
 }
 
 /// Takes a yes in, unless a later no is known. Says whether it counts.
@@ -100,34 +99,26 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
 /// Writes or removes records.
 pub(super) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) {
     let Some(keys) = keys else { return };
-    let (credential, media) = (keys.credential.as_ref(), Some(&keys.media));
-    match change {
-        LeaseChange::Keep => {}
-        LeaseChange::Grant { asked_unix_secs } => {
-            write(call, media, asked_unix_secs);
-            write(call, credential, asked_unix_secs);
+    if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
+        for key in granted {
+            write(call, key, asked_unix_secs);
         }
-        LeaseChange::GrantCredential { asked_unix_secs } => {
-            write(call, credential, asked_unix_secs);
-        }
-        LeaseChange::EndCredential => remove(call, credential),
-        LeaseChange::EndMedia => remove(call, media),
-        LeaseChange::End => {
-            remove(call, media);
-            remove(call, credential);
-        }
+    }
+    for key in keys.revoked_by(change) {
+        remove(call, &key);
     }
 }
 
-fn write(call: &Call, key: Option<&CacheKey>, confirmed_unix_secs: u64) {
-    let Some(key) = key.filter(|key| hear_yes(key, confirmed_unix_secs)) else { return };
+fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
+    if !hear_yes(key, confirmed_unix_secs) {
+        return;
+    }
     let record = write_record(key, confirmed_unix_secs);
     let seconds = call.config.lease.retention_seconds();
     cache::store_text(&call.context, &call.config, key, &record, seconds);
 }
 
-fn remove(call: &Call, key: Option<&CacheKey>) {
-    let Some(key) = key else { return };
+fn remove(call: &Call, key: &CacheKey) {
     hear(key, Word::No(clock::now_unix_secs()));
     cache::remove(&call.context, &call.config, key);
 }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use ::http::header::AUTHORIZATION;
 use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
 use super::filling::{Filling, Source};
 use super::fills::{self, Fill, Stage};
+use super::origin::Answer;
 use super::pump::{Beginning, Sink, pump};
 use super::tasks::detach;
 use super::tiers::{self, Found, StoredBody};
@@ -20,7 +20,7 @@ use crate::exchange::{
 use crate::ids::Mxc;
 use crate::lease::{LeaseKeys, Leases};
 use crate::matrix_error::Rejection;
-use crate::request::{Keep, ReplyHead};
+use crate::request::ReplyHead;
 use crate::route::{Endpoint, MediaRequest};
 use crate::upload;
 
@@ -78,15 +78,22 @@ async fn ask(
 ) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
     loop {
         let Question { request, pending } = question;
-        let (head, body) = match origin::ask(call, &request).await {
-            Ok(answer) => (Ok(answer.head), answer.response.body()),
+        let (answer, body) = match origin::ask(call, &request).await {
+            Ok(Answer { head, response }) => {
+                let body = response.body();
+                let (answer, body) =
+                    origin::read(head, body, |head| pending.reads_body(head)).await;
+                (Ok(answer), body)
+            }
             Err(error) => (Err(error), None),
         };
-        if request.is_for_homeserver {
-            outage::hear(call, &head);
-        }
-        match pending.on_origin(head, clock::now_unix_secs()) {
+        outage::hear(call, pending.evidence(&answer));
+        match pending.on_origin(answer, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
+            Verdict::Suspect(suspicion) => {
+                let is_down = outage::is_confirmed(call).await;
+                return Ok((suspicion.on_probe(is_down, clock::now_unix_secs()), body));
+            }
             Verdict::AskAgain(again) => {
                 streams::release(&call.context, body.as_ref());
                 question = again;
@@ -98,20 +105,16 @@ async fn ask(
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
 pub(super) fn warm(call: &Call, mxc: Mxc) {
     let Some((head, media)) = upload::first_download(&call.head, mxc) else { return };
-    let authorization = head.headers.get(AUTHORIZATION).cloned();
     let config = Rc::clone(&call.config);
     let begun = Exchange::begin(config, Rc::new(head), media, call.config.digest_key());
     let Begin::LookUp(exchange) = begun else { return };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
     let fill = fills::begin(&call.context, Stage::Pop, &keys.entry);
-    let Decision::Ask(mut question) =
+    let Decision::Ask(question) =
         exchange.on_lookup(None, Leases::default(), false, clock::now_unix_secs())
     else {
         return;
     };
-    // The headers at hand are the upload's.
-    question.request.keep = Keep::Nothing;
-    question.request.set.extend(authorization.map(|value| (AUTHORIZATION, value)));
     let call = call.behind();
     detach(&call.context.clone(), async move {
         let sources = Sources { fill: Some(fill), ..Sources::default() };

@@ -30,7 +30,7 @@ pub(super) fn look_up(key: &CacheKey) -> Option<Entry> {
 
 /// Stores a response.
 pub(super) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
-    let weight = memory_weight(entry.meta.length_bytes());
+    let weight = memory_weight(&entry.meta);
     ENTRIES.with_borrow_mut(|entries| {
         entries.get_or_insert_with(|| Lru::new(config.memory_cache_bytes)).insert(
             key.clone(),

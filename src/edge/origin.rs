@@ -8,11 +8,13 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, Response};
 
 use super::report::warn;
-use super::tasks::if_in_time;
-use super::{Call, clock, http};
+use super::tasks::{if_in_time, in_time};
+use super::{Call, clock, http, streams};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
-use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience};
+use crate::request::{
+    Keep, MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+};
 
 #[wasm_bindgen(module = "/src/edge/origin.js")]
 extern "C" {
@@ -27,6 +29,9 @@ extern "C" {
         millis: Option<u32>,
     ) -> Result<Promise, JsValue>;
 }
+
+/// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
+const BODY_MILLIS: u32 = 5_000;
 
 /// What the origin has answered.
 pub(super) struct Answer {
@@ -100,11 +105,30 @@ async fn send(
         .map_err(unreachable)?;
     let answer = if_in_time(asked).await.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
-    // The local runtime takes an interim response (RFC 9110 §15.2) for the answer; a 101 is one.
-    if response.status() < 200 && response.status() != 101 {
-        return Err(OriginError::Unreachable);
+    match response.status() {
+        101 | 200..=599 => Ok(Answer { head: http::origin_head(&response), response }),
+        // The local runtime takes an interim response (RFC 9110 §15.2) for the answer.
+        ..200 => Err(OriginError::Unreachable),
+        600.. => Err(OriginError::Malformed),
     }
-    Ok(Answer { head: http::origin_head(&response), response })
+}
+
+/// Reads the body of an answer where the decision needs it. Beside what was read comes the body,
+/// unread, for whoever gets the answer.
+pub(super) async fn read(
+    head: OriginHead,
+    body: Option<ReadableStream>,
+    is_needed: impl FnOnce(&OriginHead) -> bool,
+) -> (OriginAnswer, Option<ReadableStream>) {
+    let body = match body {
+        Some(body) if is_needed(&head) => body,
+        body => return (OriginAnswer::unread(head), body),
+    };
+    let (unread, to_read) = streams::tee(&body);
+    let bytes = in_time(BODY_MILLIS, streams::read_bounded(&to_read, MAX_JSON_BYTES)).await;
+    let bytes = bytes.and_then(Result::ok).flatten();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    (OriginAnswer { head, text }, Some(unread))
 }
 
 /// The names of those of the client's headers that do not go along, on a line each.

@@ -3,11 +3,14 @@
 use std::cell::Cell;
 
 use super::origin::Answer;
-use super::tasks::detach;
+use super::tasks::{detach, in_time, sleep};
 use super::{Call, clock, origin, streams};
-use crate::outage::Outage;
+use crate::outage::{Advice, Evidence, Outage, PROBE_MILLIS, Probe, probe_request};
 use crate::request::{OriginError, OriginHead};
-use crate::status::Probe;
+
+/// How often a reader who waits for a probe looks whether it has ended, in milliseconds. No promise
+/// is shared between requests.
+const LOOK_MILLIS: u32 = 20;
 
 thread_local! {
     static OUTAGE: Cell<Outage> = const { Cell::new(Outage::NONE) };
@@ -23,39 +26,61 @@ pub(super) fn is_known(call: &Call) -> bool {
     is_known
 }
 
-/// Takes in what came of a reader's question.
-pub(super) fn hear(call: &Call, answer: &Result<OriginHead, OriginError>) {
-    if !is_failure(answer) {
-        OUTAGE.set(Outage::NONE);
-    } else if call.config.lease.stale_if_error_seconds > 0 {
-        probe(call);
+/// Takes in what an answer to a reader's question tells.
+pub(super) fn hear(call: &Call, evidence: Evidence) {
+    match evidence {
+        Evidence::Up => update(|outage| outage.hear(clock::now_unix_millis())),
+        Evidence::Down if call.config.lease.stale_if_error_seconds > 0 => probe(call),
+        Evidence::Down | Evidence::Unclear => {}
     }
 }
 
-/// Asks what every homeserver answers, if it is time to, behind the back of the reader.
+/// Finds out whether the origin is down, for a reader whose question has failed.
+pub(super) async fn is_confirmed(call: &Call) -> bool {
+    let since = clock::now_unix_millis();
+    let mut waited_millis = 0;
+    while waited_millis <= PROBE_MILLIS {
+        match update(|outage| outage.advise(since, clock::now_unix_millis())) {
+            Advice::ServeStale => return true,
+            Advice::Relay => return false,
+            Advice::Probe(begun) => send(call, begun),
+            Advice::Wait => {}
+        }
+        let _ = sleep(LOOK_MILLIS).await;
+        waited_millis += LOOK_MILLIS;
+    }
+    false
+}
+
+/// Probes the origin, if it is time to, behind the back of the reader.
 fn probe(call: &Call) {
-    let mut outage = OUTAGE.get();
-    let Some(probe) = outage.begin_probe(clock::now_unix_millis()) else { return };
-    OUTAGE.set(outage);
+    if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_millis())) {
+        send(call, begun);
+    }
+}
+
+/// Sends a probe that has begun. It goes on though its reader leaves: others wait for it too.
+fn send(call: &Call, begun: Probe) {
     let call = call.clone();
     detach(&call.context.clone(), async move {
-        let request = Probe::Versions.request(&call.config);
-        let answer = origin::ask_alone(&call.config, &request).await;
-        let answer = answer.map(|Answer { head, response }| {
-            streams::release(&call.context, response.body().as_ref());
-            head
-        });
-        let mut outage = Outage::NONE;
-        if is_failure(&answer) {
-            outage = OUTAGE.get();
-            outage.fail_probe(probe, clock::now_unix_millis(), random());
-        }
-        OUTAGE.set(outage);
+        let request = probe_request(&call.config);
+        let asked = async {
+            let Answer { head, response } = origin::ask_alone(&call.config, &request).await?;
+            let body = response.body();
+            let (answer, unread) = origin::read(head, body, OriginHead::is_small_json).await;
+            streams::release(&call.context, unread.as_ref());
+            Ok(answer)
+        };
+        let answer = in_time(PROBE_MILLIS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+        update(|outage| outage.end_probe(begun, &answer, clock::now_unix_millis(), random()));
     });
 }
 
-fn is_failure(answer: &Result<OriginHead, OriginError>) -> bool {
-    answer.as_ref().map_or(true, |head| head.status.is_server_error())
+fn update<T>(change: impl FnOnce(&mut Outage) -> T) -> T {
+    let mut outage = OUTAGE.get();
+    let result = change(&mut outage);
+    OUTAGE.set(outage);
+    result
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one door to chance")]

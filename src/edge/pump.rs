@@ -10,7 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
 use super::streams;
-use crate::multipart::{MAX_PREAMBLE_BYTES, preamble_length};
+use crate::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
 use crate::range::ByteRange;
 
 /// How much is moved at once, in bytes.
@@ -102,7 +102,8 @@ impl Sink {
 pub(super) enum Beginning {
     /// They may.
     Free,
-    /// A multipart envelope's head leaves in one piece.
+    /// A multipart envelope's head leaves in one piece; without one, only the first sink gets the
+    /// body, who is the client.
     Multipart,
 }
 
@@ -136,7 +137,15 @@ async fn pump_into(
     }
     let mut next = match beginning {
         Beginning::Free => source.read().await?,
-        Beginning::Multipart => read_preamble(source).await?,
+        Beginning::Multipart => {
+            let preamble = read_preamble(source).await?;
+            let head = preamble.as_ref().map(first_bytes).unwrap_or_default();
+            if !holds_media(&head) {
+                abort(sinks.get_mut(1..).unwrap_or_default(), &"not an envelope of media".into())
+                    .await;
+            }
+            preamble
+        }
     };
     while let Some(chunk) = next {
         for sink in sinks.iter_mut() {
@@ -164,6 +173,14 @@ async fn read_preamble(source: &mut Source) -> Result<Option<Uint8Array>, JsValu
         }
     }
     Ok((!bytes.is_empty()).then(|| Uint8Array::from(bytes.as_slice())))
+}
+
+/// As much of a chunk as an envelope's head may take.
+fn first_bytes(chunk: &Uint8Array) -> Vec<u8> {
+    let end = chunk.length().min(MAX_PREAMBLE_BYTES as u32);
+    let head = chunk.subarray(0, end).to_vec();
+    let length = preamble_length(&head).unwrap_or(0);
+    head[..length].to_vec()
 }
 
 /// An offset within a chunk, which is never of 4 GiB.

@@ -39,7 +39,7 @@ pub(super) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Pu
     let (here, read_here_unix_secs) = look_up(config).await;
     learn(here, &[], now, config);
     if let Some(bucket) = bucket.filter(|_| !is_fresh(read_here_unix_secs, now)) {
-        if let Ok(found) = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await {
+        if let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await {
             learn(parse(found.as_ref()), &[], now, config);
         }
         write_here(config, now).await;
@@ -119,13 +119,14 @@ async fn write_to_bucket(
     now_unix_secs: u64,
 ) -> bool {
     for _ in 0..ATTEMPTS {
-        let Ok(found) = bucket::read_text(bucket, &key(), MAX_LIST_BYTES).await else {
+        let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
             return false;
         };
         let list = learn(parse(found.as_ref()), prefixes, now_unix_secs, config);
         let condition =
             found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
-        let is_written = bucket::write_text(bucket, &key(), &list.to_text(), &condition).await;
+        let is_written =
+            bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await;
         if is_written || clock::now_unix_secs() > now_unix_secs + ATTEMPTS_SECS {
             return is_written;
         }
@@ -138,13 +139,13 @@ async fn write_to_bucket(
 async fn write_here(config: &Config, now_unix_secs: u64) -> bool {
     let list = KNOWN.with_borrow(|(known, _)| known.to_text());
     let copy = format!("{now_unix_secs}\n{list}");
-    cache::put_text(config, &key(), &copy, config.cache_seconds).await
+    cache::put_text(config, &key(config), &copy, config.cache_seconds).await
 }
 
 /// The copy at this data centre, and when it was read: never, if there is none.
 async fn look_up(config: &Config) -> (Purges, u64) {
     let found = async {
-        let copy = cache::look_up_text(config, &key(), MAX_LIST_BYTES).await?;
+        let copy = cache::look_up_text(config, &key(config), MAX_LIST_BYTES).await?;
         let (read_at, list) = copy.split_once('\n')?;
         Some((Purges::parse(list)?, read_at.parse().ok()?))
     };
@@ -166,6 +167,6 @@ fn learn(other: Purges, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Con
     })
 }
 
-fn key() -> CacheKey {
-    CacheKey::new(Subject::Purges)
+fn key(config: &Config) -> CacheKey {
+    CacheKey::new(&config.server_name, Subject::Purges)
 }

@@ -122,7 +122,7 @@ async fn told(call: &Call, viewer: Viewer) -> String {
 
 /// Kept results, or new ones; of many who ask at once in an isolate, one looks.
 async fn current(call: &Call) -> Rc<Status> {
-    let key = CacheKey::new(Subject::Status);
+    let key = CacheKey::new(&call.config.server_name, Subject::Status);
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
@@ -202,7 +202,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
 
 /// Whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
-    let key = CacheKey::new(Subject::StatusProbe);
+    let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
     cache::put_text(&call.config, &key, "probe", KEPT_SECS).await;
     let pop = cache::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
     let bucket = match &call.bucket {

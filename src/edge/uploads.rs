@@ -30,7 +30,7 @@ pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
         Ok(answer) => answer,
         Err(error) => return call.fail(endpoint, error),
     };
-    let head = forward::media_reply(&call.head, endpoint, &origin);
+    let head = forward::media_reply(endpoint, &origin);
     let mut body = response.body();
     if upload::is_worth_warming(&call.head, &origin, &call.config) {
         body = warm(call, to, &origin, body);
@@ -75,7 +75,7 @@ pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
         Ok(answer) => answer,
         Err(error) => return call.fail(endpoint, error),
     };
-    let mut head = forward::media_reply(&call.head, endpoint, &origin);
+    let mut head = forward::media_reply(endpoint, &origin);
     let body = match response.body() {
         Some(body) if upload::is_readable(&origin) => body,
         body => return call.reply(head, body.as_ref()),
@@ -117,5 +117,5 @@ async fn remember(call: &Call, told_bytes: Option<u64>) {
 }
 
 fn key(call: &Call) -> Option<CacheKey> {
-    upload::limit_key(&call.head, call.config.digest_key())
+    upload::limit_key(&call.head, &call.config)
 }

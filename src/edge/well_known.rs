@@ -20,7 +20,7 @@ use crate::well_known::{
 
 /// Answers a request for a document.
 pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
-    let key = CacheKey::new(Subject::WellKnown(&call.config.server_name, document));
+    let key = CacheKey::new(&call.config.server_name, Subject::WellKnown(document));
     let kept = look_up(call, &key).await;
     let now = clock::now_unix_secs();
     if let Some(kept) = &kept

@@ -109,6 +109,24 @@ fn tools_are_told_the_tier_and_how_long_the_origin_took() {
 }
 
 #[test]
+fn the_refused_are_told_no_tier_and_no_time() {
+    for (status, is_told) in [
+        (200, true),
+        (206, true),
+        (304, true),
+        (416, true),
+        (307, false),
+        (401, false),
+        (502, false),
+    ] {
+        let mut event = asked(&Method::GET, status, "5");
+        event.served_from(Tier::Pop);
+        event.answered(status, 0);
+        assert_eq!(event.server_timing().is_some(), is_told, "{status}");
+    }
+}
+
+#[test]
 fn lengths_beyond_all_numbers_break_no_sum() {
     let mut event = asked(&Method::GET, 307, "18446744073709551615");
     let headers = http::HeaderMap::from_iter([(CONTENT_LENGTH, 5.into())]);

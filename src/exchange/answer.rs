@@ -10,15 +10,16 @@ use super::{Body, Cut, EntryChange, Exchange, Outcome};
 use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
-use crate::headers::{add_cors, add_media_security, to_client};
+use crate::headers::{add_cors, add_media_security, remove_policies, to_client};
 use crate::lease::LeaseChange;
 use crate::lease_policy::LeaseScope;
 use crate::matrix_error::Rejection;
+use crate::permission::{Refusal, has_mark, is_html, may_replace, refusal};
 use crate::range::{RangeRequest, unsatisfied_content_range};
-use crate::request::{OriginHead, ReplyHead, own_value};
+use crate::request::{OriginAnswer, OriginError, OriginHead, ReplyHead, own_value};
 use crate::route::{Door, Terms};
 use crate::storability::{NoStoreReason, is_encoded, storable_length};
-use crate::stored::{Permission, StoredMeta};
+use crate::stored::{StoredMeta, Validator};
 
 /// Served on a living lease.
 pub(super) fn leased(
@@ -58,7 +59,7 @@ fn without_word(
     from_stored(exchange, stored, headers, status, LeaseChange::Keep)
 }
 
-/// The homeserver said 304: ours, freshened by its headers (RFC 9111 §4.3.4).
+/// The homeserver confirmed what is stored, which is freshened by its headers (RFC 9111 §4.3.4).
 pub(super) fn validated(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -77,8 +78,8 @@ pub(super) fn validated(
     from_stored(exchange, stored, headers, status, leases)
 }
 
-/// The homeserver redirected, as it did when the bytes were stored. A redirect is a yes for now,
-/// and grants nothing for later.
+/// The homeserver redirected to where it did when the bytes were stored. A redirect is a permission
+/// for now, and grants nothing for later.
 pub(super) fn confirmed(exchange: &Exchange, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
     let status = forwarded(ForwardReason::Stale, Some(origin.status));
     from_stored(exchange, stored, stored.headers(), status, LeaseChange::Keep)
@@ -102,95 +103,149 @@ fn from_stored(
     status: CacheStatus,
     leases: LeaseChange,
 ) -> Outcome {
-    let (head, cut) = complete(exchange, headers, Some(stored.length_bytes()), status);
+    let (length, validator) = (Some(stored.length_bytes()), stored.validator());
+    let (head, cut) = complete(exchange, Served { headers, length, validator }, status);
     let body = cut.map_or(Body::Empty, Body::Stored);
     Outcome { head, body, entry: EntryChange::Keep, leases }
 }
 
 /// How a 200 came about.
-pub(super) struct Fetched {
-    pub(super) permission: Permission,
+pub(super) struct Fetched<'a> {
+    pub(super) stored: Option<&'a StoredMeta>,
+    pub(super) validator: Validator,
     pub(super) method: Method,
     pub(super) forward: ForwardReason,
 }
 
-/// The origin sent the media: pass it on, and store it where that is allowed.
+/// The origin sent the media: pass it on, and store it where that is allowed. Only what bears the
+/// homeserver's mark grants anything, and where something is stored only what may take its place.
 pub(super) fn fetched(
     exchange: &Exchange,
     origin: &OriginHead,
-    Fetched { permission, method, forward }: Fetched,
-    leases: LeaseChange,
+    fetched: Fetched<'_>,
     asked_unix_secs: u64,
 ) -> Outcome {
+    let Fetched { stored, validator, method, forward } = fetched;
     let mut status = forwarded(forward, Some(origin.status));
-    let storable = if method == Method::HEAD {
-        Err(NoStoreReason::NoBody)
-    } else if exchange.request.terms == Terms::Unknown {
-        Err(NoStoreReason::Parameter)
-    } else {
-        storable(exchange, origin, &permission)
+    let is_redirected = matches!(validator, Validator::Redirect(_));
+    let mut origin = origin.clone();
+    if is_redirected {
+        remove_policies(&mut origin.headers);
+    }
+    let accepted = match stored {
+        // Without its body it takes no place, and what it confirms has been found out before.
+        Some(_) if method == Method::HEAD => Err(NoStoreReason::NoBody),
+        stored => accept(exchange, &origin, &validator, stored),
     };
-    let entry = match storable {
-        Ok(length) => {
+    let leases = match accepted {
+        // A redirect is a permission for now, and grants nothing for later.
+        Ok(()) if !is_redirected => exchange.granted(asked_unix_secs),
+        Ok(()) | Err(_) => LeaseChange::Keep,
+    };
+    let meta = accepted.and_then(|()| {
+        let length = storable(exchange, &origin, &validator, &method)?;
+        StoredMeta::new(&exchange.key, &origin, validator.clone(), length, asked_unix_secs)
+    });
+    let entry = match meta {
+        Ok(meta) => {
             status.is_stored = true;
-            let key = &exchange.key;
-            EntryChange::Store(StoredMeta::new(key, origin, permission, length, asked_unix_secs))
+            EntryChange::Store(meta)
         }
         Err(reason) => {
             status.detail = Some(reason.as_str());
-            let is_of_others = matches!(reason, NoStoreReason::NoBody | NoStoreReason::Parameter);
-            if forward == ForwardReason::Stale && !is_of_others {
-                EntryChange::Remove
-            } else {
-                EntryChange::Keep
-            }
+            EntryChange::Keep
         }
     };
     // The runtime decodes what it is asked to cut, and what is encoded has another length.
-    let length = origin.content_length().filter(|_| !is_encoded(origin));
+    let length = origin.content_length().filter(|_| !is_encoded(&origin));
     let mut headers = to_client(&origin.headers);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
     }
-    let (head, cut) = complete(exchange, headers, length, status);
+    let served = Served { headers, length, validator: &validator };
+    let (head, cut) = complete(exchange, served, status);
     Outcome { head, body: cut.map_or(Body::Empty, Body::Origin), entry, leases }
 }
 
-/// The homeserver said something else: its own words, our headers.
-pub(super) fn relayed(exchange: &Exchange, origin: &OriginHead, forward: ForwardReason) -> Outcome {
-    let status = forwarded(forward, Some(origin.status));
-    // The legacy door is shut to most media that the client door has: its 404 says nothing of it.
-    let is_gone = origin.status == StatusCode::NOT_FOUND && exchange.request.door != Door::Legacy;
-    let entry = if is_gone && forward == ForwardReason::Stale {
-        EntryChange::Remove
-    } else {
-        EntryChange::Keep
-    };
-    let has_credential = exchange.lease_keys.as_ref().is_some_and(|keys| keys.credential.is_some());
-    let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
-    let leases = match origin.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if has_credential => {
-            LeaseChange::EndCredential
+/// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
+/// homeserver's mark; else if it could also take the place of what is stored.
+fn accept(
+    exchange: &Exchange,
+    origin: &OriginHead,
+    validator: &Validator,
+    stored: Option<&StoredMeta>,
+) -> Result<(), NoStoreReason> {
+    if matches!(validator, Validator::Redirect(_)) && is_html(origin) {
+        return Err(NoStoreReason::Page);
+    }
+    if !has_mark(origin, exchange.request.door) {
+        return Err(NoStoreReason::NoMark);
+    }
+    let Some(stored) = stored else { return Ok(()) };
+    storable_length(origin)?;
+    if may_replace(origin, validator, stored) { Ok(()) } else { Err(NoStoreReason::OtherKind) }
+}
+
+/// The homeserver, or somebody in its place, said something else: these words, our headers. Only a
+/// Matrix error takes anything back.
+pub(super) fn relayed(
+    exchange: &Exchange,
+    answer: &OriginAnswer,
+    forward: ForwardReason,
+) -> Outcome {
+    let origin = &answer.head;
+    let (entry, leases) = match refusal(answer) {
+        // What is asked on terms of its own is refused on these terms.
+        Some(_) if exchange.request.terms == Terms::Special => {
+            (EntryChange::Keep, LeaseChange::Keep)
         }
-        // It may be gone, or hidden from this one.
-        StatusCode::NOT_FOUND if has_credential && is_pair => LeaseChange::End,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-            LeaseChange::EndMedia
-        }
-        _ => LeaseChange::Keep,
+        Some(refusal) => refused(exchange, refusal, forward),
+        None => (EntryChange::Keep, LeaseChange::Keep),
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers));
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
-        // What a page may embed must say so at every step on the way.
-        if origin.status.is_redirection() {
-            add_media_security(&mut head.headers);
-        }
+        add_media_security(&mut head.headers);
     }
-    head.set_cache_status(status);
+    head.set_cache_status(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
     let body = if is_head { Body::Empty } else { Body::Origin(Cut::Whole) };
     Outcome { head, body, entry, leases }
+}
+
+/// What a refusal takes back: of the credential its own record, of the media the grants at this
+/// door. The entry goes where a refusal is meant for everyone: not at the legacy door, which is shut
+/// to most media that the client door has, and not where each token is asked about each media.
+fn refused(
+    exchange: &Exchange,
+    refusal: Refusal,
+    forward: ForwardReason,
+) -> (EntryChange, LeaseChange) {
+    let is_legacy = exchange.request.door == Door::Legacy;
+    let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
+    match refusal {
+        // At the open door there is nobody to refuse but everyone.
+        Refusal::Credential if is_legacy => (EntryChange::Keep, LeaseChange::EndMedia),
+        Refusal::Credential => (EntryChange::Keep, LeaseChange::EndCredential),
+        Refusal::Media if is_legacy => (EntryChange::Keep, LeaseChange::EndMedia),
+        Refusal::Media if is_pair => (EntryChange::Keep, LeaseChange::EndCredential),
+        Refusal::Media if forward == ForwardReason::Stale => {
+            (EntryChange::Remove, LeaseChange::EndMedia)
+        }
+        Refusal::Media => (EntryChange::Keep, LeaseChange::EndMedia),
+    }
+}
+
+/// No answer, or the failure of whoever answered.
+pub(super) fn failed(
+    exchange: &Exchange,
+    failed: Result<OriginAnswer, OriginError>,
+    forward: ForwardReason,
+) -> Outcome {
+    match failed {
+        Ok(origin) => relayed(exchange, &origin, forward),
+        Err(error) => rejected(exchange, &Rejection::Origin(error), forward, None),
+    }
 }
 
 /// An error of our own.
@@ -211,27 +266,39 @@ pub(super) fn rejected(
 fn storable(
     exchange: &Exchange,
     origin: &OriginHead,
-    permission: &Permission,
+    validator: &Validator,
+    method: &Method,
 ) -> Result<u64, NoStoreReason> {
-    let is_usable = match permission {
-        Permission::ETag(_) | Permission::LastModified(_) | Permission::Redirect => true,
-        Permission::None => {
-            exchange.config.lease.lease_seconds > 0 && exchange.lease_keys.is_some()
-        }
-    };
-    let length = storable_length(origin)?;
-    if !is_usable {
-        return Err(NoStoreReason::NoValidator);
+    if *method == Method::HEAD {
+        return Err(NoStoreReason::NoBody);
     }
-    Ok(length)
+    if exchange.invites_redirects() {
+        return Err(NoStoreReason::Parameter);
+    }
+    let length = storable_length(origin)?;
+    match validator {
+        Validator::ETag(_) | Validator::LastModified(_) | Validator::Redirect(_) => Ok(length),
+        Validator::None
+            if exchange.config.lease.lease_seconds > 0 && exchange.lease_keys.is_some() =>
+        {
+            Ok(length)
+        }
+        Validator::None => Err(NoStoreReason::NoValidator),
+    }
+}
+
+/// What is served: of the stored response or of the origin's.
+struct Served<'a> {
+    headers: HeaderMap,
+    length: Option<u64>,
+    validator: &'a Validator,
 }
 
 /// Completes the head of a 200, and makes it a 304, 206 or 416 where the client asked for that
 /// (RFC 9110 §13.2.2). Says how much of the body goes along; nothing for none.
 fn complete(
     exchange: &Exchange,
-    mut headers: HeaderMap,
-    length: Option<u64>,
+    Served { mut headers, length, validator }: Served<'_>,
     status: CacheStatus,
 ) -> (ReplyHead, Option<Cut>) {
     let is_head = exchange.head.method == Method::HEAD;
@@ -253,7 +320,7 @@ fn complete(
     let Some(length) = length else {
         return (head, (!is_head).then_some(Cut::Whole));
     };
-    let tag = EntityTag::new(&exchange.request, length);
+    let tag = EntityTag::new(&exchange.request, length, validator);
     head.headers.insert(ETAG, own_value(&tag.to_string()));
     head.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if is_current(&exchange.head, &tag, &head.headers) {

@@ -1,21 +1,31 @@
 //! What the origin is asked in an exchange, and how its answer is read.
+//!
+//! Others may get what comes of a question, so it carries nothing of the reader's but the
+//! credential, the address that they connect from, and a bounded `User-Agent`.
 
 use std::rc::Rc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 
 use super::answer::{self, Fetched};
+use super::origin_target::Waiting;
 use super::{Exchange, ORIGIN_PATIENCE, Outcome};
 use crate::cache_status::ForwardReason;
 use crate::config::OriginRedirects;
-use crate::forwarding::{ask_for_identity, forwarding_headers, loop_header};
+use crate::forwarding::{
+    add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
+};
 use crate::lease::{LeaseChange, Leases};
 use crate::matrix_error::Rejection;
+use crate::outage::{self, Evidence};
+use crate::permission::{self, Refusal};
 use crate::redirect::{self, MAX_REDIRECTS};
-use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
+use crate::request::{
+    Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, own_value,
+};
 use crate::route::Door;
-use crate::stored::{Permission, StoredMeta};
+use crate::stored::{StoredMeta, Validator};
 
 /// How long the origin may take where a stored response can be served instead: clients give up at
 /// about 30 s.
@@ -34,6 +44,7 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Pending {
     exchange: Exchange,
+    stored: Option<Rc<StoredMeta>>,
     aim: Aim,
     leases: Leases,
     asked_unix_secs: u64,
@@ -42,15 +53,25 @@ pub struct Pending {
 #[derive(Debug)]
 pub(super) enum Aim {
     /// A conditional request about what is stored.
-    Validate(Rc<StoredMeta>),
-    /// An unconditional one: this origin redirects to the bytes, and redirecting is its yes.
-    Confirm(Rc<StoredMeta>),
+    Validate,
+    /// An unconditional one: this origin redirects to the bytes, and to redirect to where it did
+    /// before is its permission.
+    Confirm,
     /// Whether the token is one: this origin gives no validators, and the media has its lease.
-    WhoAmI(Rc<StoredMeta>),
+    WhoAmI,
     /// The media, by this method.
     Fetch(Method),
-    /// The media, from where the origin redirected to; and by how many hops.
-    FetchRedirected(String, u8),
+    /// The media, from where the origin redirected to.
+    FetchRedirected(Redirected),
+}
+
+/// A redirect that is followed.
+#[derive(Debug)]
+pub(super) struct Redirected {
+    target: String,
+    /// Where the homeserver itself redirected to (see [`redirect::place`]).
+    place: String,
+    hops: u8,
 }
 
 /// The last step's answer.
@@ -60,11 +81,29 @@ pub enum Verdict {
     Answer(Outcome),
     /// Release the answer's body and ask this instead.
     AskAgain(Question),
+    /// The question failed, and its reader may be served stale: find out whether the homeserver is
+    /// down, and call [`Suspicion::on_probe`].
+    Suspect(Suspicion),
+}
+
+/// A question that failed: by itself, or since the homeserver is down.
+#[derive(Debug)]
+pub struct Suspicion {
+    exchange: Exchange,
+    stored: Rc<StoredMeta>,
+    leases: Leases,
+    failed: Result<OriginAnswer, OriginError>,
 }
 
 impl Question {
-    pub(super) fn new(exchange: Exchange, aim: Aim, leases: Leases, asked_unix_secs: u64) -> Self {
-        let pending = Pending { exchange, aim, leases, asked_unix_secs };
+    pub(super) fn new(
+        exchange: Exchange,
+        stored: Option<Rc<StoredMeta>>,
+        aim: Aim,
+        leases: Leases,
+        asked_unix_secs: u64,
+    ) -> Self {
+        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs };
         Self { request: pending.request(), pending }
     }
 }
@@ -74,112 +113,164 @@ impl Pending {
         let exchange = &self.exchange;
         match &self.aim {
             // Servers sign their method.
-            Aim::Validate(_) if exchange.request.door == Door::Federation => {
+            Aim::Validate if exchange.request.door == Door::Federation => {
                 exchange.head.method.clone()
             }
             Aim::Fetch(method) => method.clone(),
             // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
-            Aim::Validate(_) | Aim::Confirm(_) | Aim::WhoAmI(_) | Aim::FetchRedirected(..) => {
-                Method::GET
-            }
+            Aim::Validate | Aim::Confirm | Aim::WhoAmI | Aim::FetchRedirected(_) => Method::GET,
         }
     }
 
     fn request(&self) -> OriginRequest {
         let exchange = &self.exchange;
         let homeserver = &exchange.config.homeserver;
-        let mut set = forwarding_headers(&exchange.head, &exchange.config);
-        ask_for_identity(&mut set);
-        let mut keep = Keep::Media;
+        let waiting = if self.stored.is_some() { Waiting::ForNothing } else { Waiting::ForUpload };
+        let mut set = self.reader_headers();
         let mut is_for_homeserver = true;
         let mut patience = ORIGIN_PATIENCE;
-        let mut url = format!("{homeserver}{}", exchange.origin_target());
+        let mut url = format!("{homeserver}{}", exchange.origin_target(waiting));
         match &self.aim {
-            Aim::Validate(stored) => {
-                if let Some((name, value)) = stored.permission().precondition() {
+            Aim::Validate => {
+                let validator = self.stored.as_ref().map(|stored| stored.validator());
+                if let Some((name, value)) = validator.and_then(Validator::precondition) {
                     set.insert(name, value);
                 }
             }
-            Aim::Confirm(_) | Aim::Fetch(_) => {}
-            Aim::WhoAmI(_) => {
+            Aim::Confirm | Aim::Fetch(_) => {}
+            Aim::WhoAmI => {
                 url = format!("{homeserver}/_matrix/client/v3/account/whoami");
-                keep = Keep::Nothing;
                 if let Some(token) = &exchange.token {
                     set.insert(AUTHORIZATION, own_value(&token.to_header()));
                 }
             }
-            Aim::FetchRedirected(target, _) => {
-                url.clone_from(target);
-                keep = Keep::Nothing;
+            Aim::FetchRedirected(redirected) => {
+                url.clone_from(&redirected.target);
                 is_for_homeserver = false;
                 // No credential, no client's address, no secret of the admin's.
                 set = loop_header(&exchange.config);
-                ask_for_identity(&mut set);
+                add_own_agent(&mut set);
             }
         }
-        if !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(..))
+        ask_for_identity(&mut set);
+        if self.stored.is_some()
+            && !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(_))
             && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
         {
             patience = STALE_PATIENCE;
         }
-        OriginRequest { method: self.method(), url, keep, set, is_for_homeserver, patience }
+        let method = self.method();
+        OriginRequest { method, url, keep: Keep::Nothing, set, is_for_homeserver, patience }
+    }
+
+    /// All of the reader's that goes along.
+    fn reader_headers(&self) -> HeaderMap {
+        let Exchange { head, config, .. } = &self.exchange;
+        let mut set = forwarding_headers(head, config);
+        add_reader_agent(&mut set, head);
+        if let Some(credential) = head.headers.get(AUTHORIZATION) {
+            set.insert(AUTHORIZATION, credential.clone());
+        }
+        set
+    }
+
+    /// Whether the decision needs the body of an answer with this head: of a Matrix error, and of
+    /// what `whoami` says.
+    pub fn reads_body(&self, head: &OriginHead) -> bool {
+        let is_error = head.status.is_client_error() || head.status.is_server_error();
+        head.is_small_json() && (is_error || matches!(self.aim, Aim::WhoAmI))
+    }
+
+    /// Returns what an answer tells of whether the homeserver is up.
+    pub fn evidence(&self, answer: &Result<OriginAnswer, OriginError>) -> Evidence {
+        match (&self.aim, answer) {
+            // What the homeserver redirects to is not the homeserver.
+            (Aim::FetchRedirected(_), _) => Evidence::Unclear,
+            (_, Ok(answer)) if self.is_own_word(answer) => Evidence::Up,
+            _ => outage::evidence(answer),
+        }
+    }
+
+    /// Whether only the homeserver itself would have answered so.
+    fn is_own_word(&self, answer: &OriginAnswer) -> bool {
+        let door = self.exchange.request.door;
+        match (&self.aim, answer.head.status) {
+            (Aim::Validate, StatusCode::NOT_MODIFIED) => true,
+            (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
+            (Aim::Validate | Aim::Confirm | Aim::Fetch(_), StatusCode::OK) => {
+                permission::has_mark(&answer.head, door)
+            }
+            _ => false,
+        }
     }
 
     /// Reads the origin's answer.
-    pub fn on_origin(self, answer: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Verdict {
-        let origin = match answer {
-            Ok(origin) if !origin.status.is_server_error() => origin,
-            failed => return Verdict::Answer(self.on_failure(failed, now_unix_secs)),
+    pub fn on_origin(
+        self,
+        answer: Result<OriginAnswer, OriginError>,
+        now_unix_secs: u64,
+    ) -> Verdict {
+        let origin = match (answer, &self.aim) {
+            (Ok(origin), _) if !outage::is_failure(&origin.head) => origin,
+            (failed, _) => return self.on_failure(failed, now_unix_secs),
         };
-        if self.exchange.follows(&origin) {
-            return self.on_redirect(&origin);
+        if self.exchange.follows(&origin.head) {
+            return self.on_redirect(&origin.head);
         }
         let method = self.method();
-        let Self { exchange, aim, leases, asked_unix_secs } = self;
-        let status = origin.status;
+        let Self { exchange, stored, aim, leases, asked_unix_secs } = self;
+        let status = origin.head.status;
         let policy = exchange.config.lease;
-        let granted = exchange.granted(asked_unix_secs);
         let nonsense = |exchange: &Exchange, forward| {
             answer::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
         };
         let forward = aim.forward_reason();
-        Verdict::Answer(match (aim, status) {
-            (Aim::Validate(stored), StatusCode::NOT_MODIFIED) => {
-                answer::validated(&exchange, &stored, &origin, granted)
+        let head = &origin.head;
+        let fetched = |exchange: &Exchange, validator| {
+            let fetched = Fetched { stored: stored.as_deref(), validator, method, forward };
+            answer::fetched(exchange, head, fetched, asked_unix_secs)
+        };
+        Verdict::Answer(match (aim, status, &stored) {
+            (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored)) => {
+                answer::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             // The media's lease may have ended while the answer was on its way.
-            (Aim::WhoAmI(stored), StatusCode::OK)
-                if leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
+            (Aim::WhoAmI, StatusCode::OK, Some(stored))
+                if permission::knows_token(&origin)
+                    && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
             {
-                answer::identified(&exchange, &stored, asked_unix_secs)
+                answer::identified(&exchange, stored, asked_unix_secs)
             }
-            (Aim::WhoAmI(_), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            (Aim::WhoAmI, ..) if permission::refusal(&origin) == Some(Refusal::Credential) => {
                 answer::relayed(&exchange, &origin, forward)
             }
             // Nothing learned, so only the media itself can tell.
-            (Aim::WhoAmI(_), _) => {
+            (Aim::WhoAmI, ..) => {
                 let aim = Aim::Fetch(exchange.head.method.clone());
-                return Verdict::AskAgain(Question::new(exchange, aim, leases, asked_unix_secs));
+                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
+                return Verdict::AskAgain(question);
             }
-            (Aim::FetchRedirected(..), StatusCode::OK) => {
-                let fetched = Fetched { permission: Permission::Redirect, method, forward };
-                answer::fetched(&exchange, &origin, fetched, LeaseChange::Keep, asked_unix_secs)
+            (Aim::FetchRedirected(Redirected { place, .. }), StatusCode::OK, _) => {
+                fetched(&exchange, Validator::Redirect(place))
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
-            (Aim::FetchRedirected(..), _) => nonsense(&exchange, forward),
+            (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
             // Not every homeserver knows HEAD; the edge does (MSC4120).
-            (Aim::Fetch(Method::HEAD), StatusCode::METHOD_NOT_ALLOWED)
+            (Aim::Fetch(Method::HEAD), StatusCode::METHOD_NOT_ALLOWED, _)
                 if exchange.request.door != Door::Federation =>
             {
                 let aim = Aim::Fetch(Method::GET);
-                return Verdict::AskAgain(Question::new(exchange, aim, leases, asked_unix_secs));
+                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
+                return Verdict::AskAgain(question);
             }
-            (_, StatusCode::OK) => {
-                let fetched = Fetched { permission: Permission::of(&origin), method, forward };
-                answer::fetched(&exchange, &origin, fetched, granted, asked_unix_secs)
+            (Aim::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
+                if permission::confirms_by_head(head, stored, exchange.request.door) =>
+            {
+                answer::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
+            (_, StatusCode::OK, _) => fetched(&exchange, Validator::of(head)),
             // We sent no such precondition, and no range.
-            (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT) => {
+            (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
                 nonsense(&exchange, forward)
             }
             _ => answer::relayed(&exchange, &origin, forward),
@@ -188,19 +279,23 @@ impl Pending {
 
     fn on_redirect(self, origin: &OriginHead) -> Verdict {
         let from = self.request().url;
-        let Self { exchange, aim, leases, asked_unix_secs } = self;
+        let Self { exchange, stored, aim, leases, asked_unix_secs } = self;
         let forward = aim.forward_reason();
-        let hops = match aim {
-            Aim::Confirm(stored) => {
-                return Verdict::Answer(answer::confirmed(&exchange, &stored, origin));
-            }
-            Aim::FetchRedirected(_, hops) => hops,
-            Aim::Fetch(_) | Aim::Validate(_) | Aim::WhoAmI(_) => 0,
+        if let (Aim::Confirm, Some(stored)) = (&aim, &stored)
+            && permission::confirms_by_redirect(&from, origin, stored)
+        {
+            return Verdict::Answer(answer::confirmed(&exchange, stored, origin));
+        }
+        let (hops, place) = match aim {
+            Aim::FetchRedirected(Redirected { place, hops, .. }) => (hops, Some(place)),
+            Aim::Fetch(_) | Aim::Validate | Aim::Confirm | Aim::WhoAmI => (0, None),
         };
         match redirect::target(&from, origin).filter(|_| hops < MAX_REDIRECTS) {
             Some(target) => {
-                let aim = Aim::FetchRedirected(target, hops + 1);
-                Verdict::AskAgain(Question::new(exchange, aim, leases, asked_unix_secs))
+                let place = place.unwrap_or_else(|| redirect::place(&target).to_owned());
+                let aim = Aim::FetchRedirected(Redirected { target, place, hops: hops + 1 });
+                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
+                Verdict::AskAgain(question)
             }
             None => Verdict::Answer(answer::rejected(
                 &exchange,
@@ -211,27 +306,37 @@ impl Pending {
         }
     }
 
-    /// No answer, or a 5xx: RFC 5861 §4, for credentials that were accepted not long ago.
-    fn on_failure(self, failed: Result<OriginHead, OriginError>, now_unix_secs: u64) -> Outcome {
-        let Self { exchange, aim, leases, .. } = self;
+    /// No answer, or a failure: maybe the homeserver is down (RFC 5861 §4), for credentials that
+    /// were accepted not long ago.
+    fn on_failure(self, failed: Result<OriginAnswer, OriginError>, now_unix_secs: u64) -> Verdict {
+        let Self { exchange, stored, aim, leases, .. } = self;
         let forward = aim.forward_reason();
         let stale_since = exchange.stale_since(leases, now_unix_secs);
-        match (aim, failed, stale_since) {
-            (
-                Aim::Validate(stored) | Aim::Confirm(stored) | Aim::WhoAmI(stored),
-                _,
-                Some(confirmed_unix_secs),
-            ) => answer::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs),
-            (Aim::FetchRedirected(..), Ok(origin), _) => answer::rejected(
+        Verdict::Answer(match (aim, failed, stored, stale_since) {
+            (Aim::Validate | Aim::Confirm | Aim::WhoAmI, failed, Some(stored), Some(_)) => {
+                return Verdict::Suspect(Suspicion { exchange, stored, leases, failed });
+            }
+            (Aim::FetchRedirected(_), Ok(origin), ..) => answer::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
-                Some(origin.status),
+                Some(origin.head.status),
             ),
-            (_, Ok(origin), _) => answer::relayed(&exchange, &origin, forward),
-            (_, Err(error), _) => {
-                answer::rejected(&exchange, &Rejection::Origin(error), forward, None)
+            (_, failed, ..) => answer::failed(&exchange, failed, forward),
+        })
+    }
+}
+
+impl Suspicion {
+    /// Serves what is stored if the homeserver is down, and else what came of the question: nobody
+    /// is served stale on the failure of their own question alone.
+    pub fn on_probe(self, is_origin_down: bool, now_unix_secs: u64) -> Outcome {
+        let Self { exchange, stored, leases, failed } = self;
+        match exchange.stale_since(leases, now_unix_secs) {
+            Some(confirmed_unix_secs) if is_origin_down => {
+                answer::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs)
             }
+            _ => answer::failed(&exchange, failed, ForwardReason::Stale),
         }
     }
 }
@@ -239,8 +344,8 @@ impl Pending {
 impl Aim {
     const fn forward_reason(&self) -> ForwardReason {
         match self {
-            Self::Validate(_) | Self::Confirm(_) | Self::WhoAmI(_) => ForwardReason::Stale,
-            Self::Fetch(_) | Self::FetchRedirected(..) => ForwardReason::UriMiss,
+            Self::Validate | Self::Confirm | Self::WhoAmI => ForwardReason::Stale,
+            Self::Fetch(_) | Self::FetchRedirected(_) => ForwardReason::UriMiss,
         }
     }
 }
@@ -254,7 +359,8 @@ impl Exchange {
             && redirect::is_redirect(origin)
     }
 
-    fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
+    /// What becomes of the leases where the homeserver grants this request.
+    pub(super) fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
         match self.lease_keys {
             Some(_) => LeaseChange::Grant { asked_unix_secs },
             None => LeaseChange::Keep,

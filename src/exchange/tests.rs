@@ -1,12 +1,16 @@
 //! Single steps of an exchange, where the whole story would not tell one from another; see
 //! `tests/policy` for that.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, REFERER, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::*;
 use crate::config::tests::config;
-use crate::request::OriginHead;
+use crate::outage::Evidence;
+use crate::request::{Keep, OriginAnswer, OriginError, OriginHead};
 use crate::route::{Route, admit};
 use crate::target::Target;
 
@@ -25,6 +29,13 @@ const STALE: &[(&str, &str)] = &[("STALE_IF_ERROR_SECONDS", "600")];
 const TAG: (HeaderName, &str) = (ETAG, "1");
 const LENGTH: (HeaderName, &str) = (CONTENT_LENGTH, "40");
 const PRIVATE: (HeaderName, &str) = (CACHE_CONTROL, "no-store");
+const PNG: (HeaderName, &str) = (CONTENT_TYPE, "image/png");
+const PAGE: (HeaderName, &str) = (CONTENT_TYPE, "text/html");
+const INLINE: (HeaderName, &str) = (CONTENT_DISPOSITION, "inline");
+/// The mark of federation media.
+const ENVELOPE: (HeaderName, &str) = (CONTENT_TYPE, "multipart/mixed; boundary=b");
+
+const FAR: &str = "https://cdn.example.com/abc";
 
 fn headers(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
     let fields = fields.iter().cloned();
@@ -66,8 +77,12 @@ fn origin(status: u16, fields: &[(HeaderName, &'static str)]) -> OriginHead {
 /// What was stored a minute ago.
 fn stored(exchange: &Exchange, fields: &[(HeaderName, &'static str)]) -> Rc<StoredMeta> {
     let head = origin(200, fields);
-    let permission = Permission::of(&head);
-    Rc::new(StoredMeta::new(&exchange.key, &head, permission, BYTES, NOW - 60))
+    stored_as(exchange, &head, Validator::of(&head))
+}
+
+fn stored_as(exchange: &Exchange, head: &OriginHead, validator: Validator) -> Rc<StoredMeta> {
+    let meta = StoredMeta::new(&exchange.key, head, validator, BYTES, NOW - 60);
+    Rc::new(meta.expect("its headers are short"))
 }
 
 fn missed(exchange: Exchange) -> Question {
@@ -76,7 +91,14 @@ fn missed(exchange: Exchange) -> Question {
 
 /// Asks about what is stored with a validator.
 fn validating(exchange: Exchange, leases: Leases) -> Question {
-    let stored = stored(&exchange, &[TAG, (CONTENT_TYPE, "image/png")]);
+    let stored = stored(&exchange, &[TAG, PNG, INLINE]);
+    asked(exchange.on_lookup(Some(stored), leases, false, NOW))
+}
+
+/// Asks about what was stored from where the homeserver redirected to.
+fn confirming(exchange: Exchange, leases: Leases) -> Question {
+    let head = origin(200, &[PNG, TAG]);
+    let stored = stored_as(&exchange, &head, Validator::Redirect(FAR.to_owned()));
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
@@ -88,10 +110,33 @@ fn asked(decision: Decision) -> Question {
 }
 
 fn heard(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Outcome {
-    match question.pending.on_origin(Ok(origin(status, fields)), NOW) {
+    answered(question, OriginAnswer::unread(origin(status, fields)))
+}
+
+/// Hears a Matrix error.
+fn refused(question: Question, status: u16, errcode: &str) -> Outcome {
+    let text = Some(format!(r#"{{"errcode":"{errcode}","error":"No"}}"#));
+    answered(question, OriginAnswer { head: origin(status, &[]), text })
+}
+
+fn answered(question: Question, answer: OriginAnswer) -> Outcome {
+    match question.pending.on_origin(Ok(answer), NOW) {
         Verdict::Answer(outcome) => outcome,
         Verdict::AskAgain(question) => panic!("{:?}", question.request),
+        Verdict::Suspect(suspicion) => panic!("{suspicion:?}"),
     }
+}
+
+fn asked_again(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Question {
+    let answer = OriginAnswer::unread(origin(status, fields));
+    match question.pending.on_origin(Ok(answer), NOW) {
+        Verdict::AskAgain(question) => question,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_kept(outcome: &Outcome) -> bool {
+    matches!(outcome.entry, EntryChange::Keep)
 }
 
 fn confirmed(credential: u64, media: u64) -> Leases {
@@ -114,33 +159,300 @@ fn servers_get_the_tag_of_the_304() {
 }
 
 #[test]
-fn what_may_no_longer_be_stored_is_removed() {
-    let told = heard(validating(get(CLIENT, STRICT), Leases::default()), 200, &[LENGTH, PRIVATE]);
-    assert!(matches!(told.entry, EntryChange::Remove), "{told:?}");
-    let told = heard(missed(get(CLIENT, STRICT)), 200, &[LENGTH, PRIVATE]);
-    assert!(matches!(told.entry, EntryChange::Keep), "{told:?}");
+fn a_200_that_may_not_be_stored_removes_nothing() {
+    for fields in [&[LENGTH, PRIVATE][..], &[LENGTH, PNG, INLINE, PRIVATE], &[PNG, INLINE]] {
+        let told = heard(validating(get(CLIENT, STRICT), Leases::default()), 200, fields);
+        assert!(is_kept(&told), "{told:?}");
+        let told = heard(missed(get(CLIENT, STRICT)), 200, fields);
+        assert!(is_kept(&told), "{told:?}");
+    }
+}
+
+#[test]
+fn a_marked_200_is_stored_and_grants() {
+    for (target, fields) in [
+        (CLIENT, &[LENGTH, PNG, INLINE, TAG][..]),
+        (LEGACY, &[LENGTH, PNG, INLINE, TAG]),
+        (LEGACY, &[LENGTH, PNG, TAG]),
+        (SERVER, &[LENGTH, ENVELOPE, TAG]),
+    ] {
+        for question in
+            [missed(get(target, LEASED)), validating_in_kind(get(target, LEASED), fields)]
+        {
+            let told = heard(question, 200, fields);
+            assert!(matches!(told.entry, EntryChange::Store(_)), "{told:?}");
+            let granted = LeaseChange::Grant { asked_unix_secs: NOW };
+            let expected = if target == SERVER { LeaseChange::Keep } else { granted };
+            assert_eq!(told.leases, expected);
+        }
+    }
+}
+
+/// Asks about what is stored, which has the fields of what will be answered.
+fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)]) -> Question {
+    let stored = stored(&exchange, fields);
+    asked(exchange.on_lookup(Some(stored), Leases::default(), false, NOW))
+}
+
+#[test]
+fn a_200_without_a_mark_is_for_its_reader_alone() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        for fields in [&[LENGTH, PAGE, TAG][..], &[LENGTH, PNG], &[LENGTH, TAG]] {
+            for question in
+                [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
+            {
+                let told = heard(question, 200, fields);
+                assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+                assert_eq!((told.head.status, told.body), (StatusCode::OK, whole(target)));
+            }
+        }
+    }
+}
+
+/// A body of the origin's, as a door gets it.
+fn whole(target: &str) -> Body {
+    Body::Origin(if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole })
+}
+
+#[test]
+fn a_200_of_another_kind_replaces_nothing_and_grants_nothing() {
+    for fields in [
+        &[LENGTH, PNG, INLINE, (LAST_MODIFIED, "x")][..],
+        &[LENGTH, PAGE, INLINE, TAG],
+        &[LENGTH, PNG, TAG],
+        &[LENGTH, PNG, INLINE, TAG, PRIVATE],
+        &[PNG, INLINE, TAG],
+    ] {
+        let told = heard(validating(get(CLIENT, LEASED), Leases::default()), 200, fields);
+        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    }
+}
+
+#[test]
+fn a_head_confirms_what_is_stored_without_validators() {
+    let question = || {
+        let exchange = begin(Method::HEAD, CLIENT, LEASED);
+        let stored = stored(&exchange, &[PNG, INLINE]);
+        asked(exchange.on_lookup(Some(stored), Leases::default(), false, NOW))
+    };
+    let told = heard(question(), 200, &[LENGTH, PNG, INLINE]);
+    assert_eq!(told.leases, LeaseChange::Grant { asked_unix_secs: NOW });
+    assert!(is_kept(&told), "{told:?}");
+    for fields in [&[LENGTH, PNG][..], &[PNG, INLINE], &[LENGTH, PAGE, INLINE]] {
+        let told = heard(question(), 200, fields);
+        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    }
 }
 
 #[test]
 fn an_answer_without_a_body_removes_nothing() {
     let head = begin(Method::HEAD, SERVER, STRICT);
-    let told = heard(validating(head, Leases::default()), 200, &[LENGTH, TAG]);
+    let told = heard(validating(head, Leases::default()), 200, &[LENGTH, TAG, ENVELOPE]);
     assert!(matches!(told.entry, EntryChange::Keep), "{told:?}");
 }
 
 #[test]
 fn a_refusal_ends_what_it_is_about() {
-    use LeaseChange::{End, EndCredential, EndMedia};
+    use LeaseChange::{EndCredential, EndMedia};
     for (target, vars, status, expected) in [
         (CLIENT, LEASED, 401, EndCredential),
         (CLIENT, LEASED, 403, EndCredential),
         (CLIENT, LEASED, 404, EndMedia),
-        (CLIENT, PAIRED, 404, End),
+        (CLIENT, LEASED, 410, EndMedia),
+        (CLIENT, LEASED, 451, EndMedia),
+        (CLIENT, PAIRED, 404, EndCredential),
         (LEGACY, LEASED, 401, EndMedia),
         (LEGACY, PAIRED, 404, EndMedia),
     ] {
-        let told = heard(missed(get(target, vars)), status, &[]);
+        let told = refused(missed(get(target, vars)), status, "M_UNKNOWN");
         assert_eq!(told.leases, expected, "{target} {vars:?} {status}");
+    }
+}
+
+#[test]
+fn a_refusal_of_media_removes_the_entry_where_it_is_meant_for_all() {
+    for (target, vars, expected) in [
+        (CLIENT, STRICT, true),
+        (CLIENT, LEASED, true),
+        (CLIENT, PAIRED, false),
+        (LEGACY, STRICT, false),
+        (SERVER, STRICT, true),
+    ] {
+        for status in [404, 410, 451] {
+            let question = validating(get(target, vars), Leases::default());
+            let told = refused(question, status, "M_NOT_FOUND");
+            let is_removed = matches!(told.entry, EntryChange::Remove);
+            assert_eq!(is_removed, expected, "{target} {vars:?} {status}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        for status in [400, 401, 403, 404, 410, 429, 431, 451] {
+            let told = heard(validating(get(target, LEASED), Leases::default()), status, &[PAGE]);
+            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+        }
+        let question = validating(get(target, LEASED), Leases::default());
+        let told = refused(question, 404, "M_UNRECOGNIZED");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+    }
+}
+
+#[test]
+fn a_refusal_on_terms_of_ones_own_takes_nothing_back() {
+    let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
+    let told = refused(validating(get(&on_behalf, LEASED), Leases::default()), 404, "M_NOT_FOUND");
+    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+}
+
+#[test]
+fn a_question_carries_nothing_of_the_readers_but_credential_address_and_agent() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        let mut exchange = get(target, STRICT);
+        let head = Rc::make_mut(&mut exchange.head);
+        let long = HeaderValue::from_str(&"x".repeat(17_000)).expect("ASCII");
+        head.headers.insert(USER_AGENT, long.clone());
+        head.headers.insert(REFERER, long);
+        let request = missed(exchange).request;
+        assert_eq!(request.keep, Keep::Nothing);
+        let names: Vec<_> = request.set.keys().map(|name| name.as_str()).collect();
+        assert!(!names.contains(&"referer"), "{names:?}");
+        assert_eq!(request.set[USER_AGENT].len(), 256);
+        assert_eq!(request.set["x-forwarded-proto"], "https");
+        assert_eq!(names.contains(&"authorization"), target != LEGACY);
+    }
+}
+
+#[test]
+fn a_question_has_one_spelling() {
+    let url = |target: &str, vars| {
+        let url = missed(get(target, vars)).request.url;
+        url.strip_prefix("https://origin.example.com").expect("the homeserver").to_owned()
+    };
+    let thumbnail = "/_matrix/client/v1/media/thumbnail/example.com/abc";
+    for (target, expected) in [
+        ("/_matrix/client/v1/media/download/ex%61mple.com/%61bc/name.png", CLIENT.to_owned()),
+        (&format!("{thumbnail}?height=096&w%69dth=96"), format!("{thumbnail}?width=96&height=96")),
+        (&format!("{CLIENT}?allow_redirect=true&timeout_ms=5"), format!("{CLIENT}?timeout_ms=5")),
+        (&format!("{LEGACY}?allow_remote=true"), LEGACY.to_owned()),
+        (&format!("{LEGACY}?allow_remote=false"), format!("{LEGACY}?allow_remote=false")),
+        (&format!("{CLIENT}?user_id=@b:c"), format!("{CLIENT}?user_id=%40b%3Ac")),
+        (&format!("{SERVER}?timeout_ms=05"), format!("{SERVER}?timeout_ms=05")),
+    ] {
+        assert_eq!(url(target, STRICT), expected, "{target}");
+    }
+    let pass = &[("ORIGIN_REDIRECTS", "pass")];
+    let invited = format!("{CLIENT}?allow_redirect=true");
+    assert_eq!(url(&invited, pass), invited);
+}
+
+#[test]
+fn nobody_waits_for_the_upload_of_what_is_stored() {
+    let waiting = format!("{CLIENT}?timeout_ms=60000");
+    let request = validating(get(&waiting, STRICT), Leases::default()).request;
+    assert!(request.url.ends_with("/abc"), "{}", request.url);
+}
+
+#[test]
+fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
+    let invited = format!("{CLIENT}?allow_redirect=true");
+    let told = heard(
+        missed(get(&invited, &[("ORIGIN_REDIRECTS", "pass")])),
+        200,
+        &[LENGTH, PNG, INLINE, TAG],
+    );
+    assert!(is_kept(&told), "{told:?}");
+}
+
+#[test]
+fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
+    let signed = (LOCATION, "https://cdn.example.com/abc?signature=2");
+    let told = heard(confirming(get(CLIENT, LEASED), Leases::default()), 307, &[signed]);
+    assert_eq!((told.body, told.leases), (Body::Stored(Cut::Whole), LeaseChange::Keep));
+}
+
+#[test]
+fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
+    let login = (LOCATION, "https://login.example.com/abc");
+    for question in [
+        confirming(get(CLIENT, LEASED), Leases::default()),
+        validating(get(CLIENT, LEASED), Leases::default()),
+    ] {
+        let question = asked_again(question, 302, &[login.clone()]);
+        assert_eq!(question.request.url, "https://login.example.com/abc");
+        let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
+        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert_eq!(told.body, Body::Origin(Cut::Whole));
+    }
+}
+
+#[test]
+fn what_a_redirect_led_to_brings_no_policy() {
+    let question = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, FAR)]);
+    let weak = (CONTENT_SECURITY_POLICY, "script-src *");
+    let told = heard(question, 200, &[LENGTH, PNG, TAG, weak]);
+    let policy = told.head.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");
+    assert!(policy.starts_with("sandbox;"), "{policy}");
+    let EntryChange::Store(meta) = told.entry else { panic!("{:?}", told.entry) };
+    assert!(!meta.headers().contains_key(CONTENT_SECURITY_POLICY));
+}
+
+#[test]
+fn nobody_is_served_stale_before_a_probe_has_failed_too() {
+    let lately = confirmed(NOW - 120, NOW - 120);
+    let suspected = |answer| {
+        let question = validating(get(CLIENT, STALE), lately);
+        match question.pending.on_origin(answer, NOW) {
+            Verdict::Suspect(suspicion) => suspicion,
+            other => panic!("{other:?}"),
+        }
+    };
+    let failed = |status| Ok(OriginAnswer::unread(origin(status, &[])));
+    for (answer, status) in [
+        (failed(500), 500),
+        (failed(503), 503),
+        (Err(OriginError::Unreachable), 502),
+        (Err(OriginError::TimedOut), 504),
+    ] {
+        let told = suspected(answer.clone()).on_probe(false, NOW);
+        assert_eq!(told.head.status.as_u16(), status);
+        let told = suspected(answer).on_probe(true, NOW);
+        assert_eq!(told.body, Body::Stored(Cut::Whole));
+    }
+    let late = suspected(failed(500)).on_probe(true, NOW + 600);
+    assert_eq!(late.head.status.as_u16(), 500, "the window has ended meanwhile");
+}
+
+#[test]
+fn only_the_homeservers_own_word_tells_that_it_is_up() {
+    let evidence = |question: Question, answer| question.pending.evidence(&Ok(answer));
+    let unread = |status, fields| OriginAnswer::unread(origin(status, fields));
+    let ask = || validating(get(CLIENT, STALE), Leases::default());
+    let error = OriginAnswer {
+        head: origin(404, &[]),
+        text: Some(r#"{"errcode":"M_NOT_FOUND"}"#.to_owned()),
+    };
+    assert_eq!(evidence(ask(), unread(304, &[])), Evidence::Up);
+    assert_eq!(evidence(ask(), unread(200, &[PNG, INLINE])), Evidence::Up);
+    assert_eq!(evidence(ask(), error), Evidence::Up);
+    for status in [200, 302, 401, 404, 429, 431] {
+        assert_eq!(evidence(ask(), unread(status, &[PAGE])), Evidence::Unclear, "{status}");
+    }
+    assert_eq!(evidence(ask(), unread(502, &[])), Evidence::Down);
+    let elsewhere = asked_again(missed(get(CLIENT, STALE)), 307, &[(LOCATION, FAR)]);
+    assert_eq!(evidence(elsewhere, unread(200, &[PNG, INLINE])), Evidence::Unclear);
+}
+
+#[test]
+fn the_refused_learn_nothing_of_what_is_stored() {
+    for question in
+        [missed(get(CLIENT, STRICT)), validating(get(CLIENT, STRICT), Leases::default())]
+    {
+        let told = refused(question, 401, "M_UNKNOWN_TOKEN");
+        assert!(!told.head.headers.contains_key("cache-status"), "{:?}", told.head);
+        assert!(told.head.cache_status.is_some(), "the log is told");
     }
 }
 
@@ -162,7 +474,7 @@ fn without_validators_only_what_a_lease_can_serve_is_stored() {
         (CLIENT, STALE, false),
         (on_behalf.as_str(), LEASED, false),
     ] {
-        let told = heard(missed(get(target, vars)), 200, &[LENGTH]);
+        let told = heard(missed(get(target, vars)), 200, &[LENGTH, PNG, INLINE]);
         let is_stored = matches!(told.entry, EntryChange::Store(_));
         assert_eq!(is_stored, expected, "{target} {vars:?}");
     }
@@ -188,6 +500,30 @@ fn the_origin_has_less_time_where_something_else_can_be_served() {
 }
 
 #[test]
+fn a_page_in_place_of_whoami_tells_nothing() {
+    let asking = || {
+        let exchange = get(CLIENT, LEASED);
+        let unvalidated = stored(&exchange, &[PNG, INLINE]);
+        let leases = Leases { credential: None, media: Some(NOW - 10) };
+        asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW))
+    };
+    for (status, text) in
+        [(200, None), (200, Some("<html>")), (200, Some("{}")), (401, None), (403, Some("No"))]
+    {
+        let text = text.map(str::to_owned);
+        let answer = OriginAnswer { head: origin(status, &[PAGE]), text };
+        let Verdict::AskAgain(question) = asking().pending.on_origin(Ok(answer), NOW) else {
+            panic!("{status} counts")
+        };
+        assert!(question.request.url.ends_with(CLIENT), "{}", question.request.url);
+    }
+    let text = Some(r#"{"user_id":"@a:example.com"}"#.to_owned());
+    let told = answered(asking(), OriginAnswer { head: origin(200, &[]), text });
+    assert_eq!(told.leases, LeaseChange::GrantCredential { asked_unix_secs: NOW });
+    assert_eq!(told.body, Body::Stored(Cut::Whole));
+}
+
+#[test]
 fn whoamis_refusal_is_the_last_word() {
     for status in [401, 403] {
         let exchange = get(CLIENT, LEASED);
@@ -195,7 +531,8 @@ fn whoamis_refusal_is_the_last_word() {
         let leases = Leases { credential: None, media: Some(NOW - 10) };
         let question = asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW));
         assert!(question.request.url.ends_with("/whoami"));
-        assert_eq!(heard(question, status, &[]).head.status.as_u16(), status);
+        let told = refused(question, status, "M_UNKNOWN_TOKEN");
+        assert_eq!(told.head.status.as_u16(), status);
     }
 }
 
@@ -230,10 +567,7 @@ fn the_record_that_is_old_is_renewed() {
 
 #[test]
 fn a_redirect_grants_nothing() {
-    let question = missed(get(CLIENT, LEASED));
-    let far = origin(307, &[(LOCATION, "https://cdn.example.com/abc")]);
-    let Verdict::AskAgain(question) = question.pending.on_origin(Ok(far), NOW) else {
-        panic!("it is followed")
-    };
-    assert_eq!(heard(question, 200, &[LENGTH]).leases, LeaseChange::Keep);
+    let question = asked_again(missed(get(CLIENT, LEASED)), 307, &[(LOCATION, FAR)]);
+    let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
+    assert_eq!(told.leases, LeaseChange::Keep);
 }

@@ -54,10 +54,12 @@ pub(super) fn media_route(
     if method != Method::GET && method != Method::HEAD {
         return forward(BypassReason::Method);
     }
-    if target.query().pairs().any(|(name, _)| name == "admin_unsafely_bypass_quarantine") {
+    let query = target.query();
+    if query.pairs().any(|(name, _)| name == "admin_unsafely_bypass_quarantine") {
         return forward(BypassReason::QuarantineBypass);
     }
     media_request(door, endpoint, target, config)
+        .filter(|_| query.has_one_reading())
         .map_or_else(|| forward(BypassReason::Unusual), Route::Media)
 }
 
@@ -114,29 +116,46 @@ fn media_request(
         }
     };
     let media_id = MediaId::parse(&decode_segment(segments.next()?)?)?;
-    let (file_name, name_len) = match (segments.next(), representation, door) {
-        (None, ..) => (None, 0),
+    let file_name = match (segments.next(), representation, door) {
+        (None, ..) => None,
         // Homeservers disagree on names of thumbnails, and servers give none: theirs to answer.
         (Some(_), Representation::Thumbnail(_), _) | (Some(_), _, Door::Federation) => return None,
-        (Some(segment), Representation::Content, _) => {
-            (Some(decode_segment(segment)?.into_owned()), "/".len() + segment.len())
-        }
+        (Some(segment), Representation::Content, _) => Some(decode_segment(segment)?.into_owned()),
     };
     if segments.next().is_some() {
         return None;
     }
     let path = target.path();
+    let origin_path = match door {
+        Door::Federation => path.to_owned(),
+        Door::Client | Door::Legacy | Door::Other => {
+            let kind = representation.endpoint();
+            let prefix = &path[..path.len() - endpoint.len()];
+            format!("{prefix}{kind}/{server_name}/{}", media_id.as_str())
+        }
+    };
     Some(MediaRequest {
         door,
         mxc: Mxc { server_name, media_id },
         representation,
         file_name: file_name.filter(|name| !name.is_empty()),
-        unnamed_path: path[..path.len() - name_len].to_owned(),
-        terms: terms(door, representation, target),
+        origin_path,
+        terms: terms(door, representation, target)?,
     })
 }
 
-fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
+impl Representation {
+    /// The segment of a path that asks for it.
+    const fn endpoint(self) -> &'static str {
+        match self {
+            Self::Content => "download",
+            Self::Thumbnail(_) => "thumbnail",
+        }
+    }
+}
+
+/// Classifies a query; `None` if it has a parameter that the edge doesn't know.
+fn terms(door: Door, representation: Representation, target: &Target) -> Option<Terms> {
     let is_legacy = door == Door::Legacy;
     let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
     let terms_of = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
@@ -145,14 +164,17 @@ fn terms(door: Door, representation: Representation, target: &Target) -> Terms {
             "access_token" => door == Door::Client,
             "allow_remote" => is_legacy && value == "true",
             // The client door has dropped it, and matrix-js-sdk sends it there all the same.
-            "allow_redirect" | "com.beeper.msc3860.allow_redirect" => {
-                value == "true" || is_legacy && value == "false"
-            }
+            _ if is_redirect_parameter(&name) => value == "true" || is_legacy && value == "false",
             "user_id" | "device_id" | "org.matrix.msc3202.device_id" => false,
             "width" | "height" | "method" | "animated" if is_thumbnail => true,
-            _ => return Terms::Unknown,
+            _ => return None,
         };
-        if is_plain { Terms::Plain } else { Terms::Special }
+        Some(if is_plain { Terms::Plain } else { Terms::Special })
     };
-    target.query().pairs().map(terms_of).max().unwrap_or(Terms::Plain)
+    target.query().pairs().try_fold(Terms::Plain, |terms, pair| Some(terms.max(terms_of(pair)?)))
+}
+
+/// Whether a parameter invites or forbids redirects (MSC3860).
+pub(crate) fn is_redirect_parameter(name: &str) -> bool {
+    matches!(name, "allow_redirect" | "com.beeper.msc3860.allow_redirect")
 }

@@ -1,5 +1,6 @@
 use http::{HeaderMap, HeaderValue};
 
+use super::route as route_of;
 use super::*;
 use crate::config::tests::config;
 
@@ -67,7 +68,7 @@ fn client_downloads_name_their_media_once_decoded() {
 fn file_names_are_decoded_and_may_be_empty() {
     let named = media("/_matrix/client/v1/media/download/example.com/abc/a%2Fb%20%C3%A9");
     assert_eq!(named.file_name.as_deref(), Some("a/b é"));
-    assert_eq!(named.unnamed_path, "/_matrix/client/v1/media/download/example.com/abc");
+    assert_eq!(named.origin_path, "/_matrix/client/v1/media/download/example.com/abc");
     assert_eq!(media("/_matrix/client/v1/media/download/example.com/abc/").file_name, None);
 }
 
@@ -180,9 +181,6 @@ fn terms_are_plain_where_every_parameter_is_known() {
     ] {
         assert_eq!(client(query), Terms::Special, "{query}");
     }
-    for query in ["x=y", "width=1", "=", "user_id=@a:b&x=y&timeout_ms=1", "Timeout_ms=1"] {
-        assert_eq!(client(query), Terms::Unknown, "{query}");
-    }
     for query in ["allow_remote=true&allow_redirect=true", "com.beeper.msc3860.allow_redirect=true"]
     {
         assert_eq!(legacy(query), Terms::Plain, "{query}");
@@ -244,4 +242,72 @@ fn preflights_are_ours_where_the_path_is() {
         preflight("matrix.example.com", "/_matrix/client/v3/sync"),
         Route::Passthrough(Upstream::Homeserver)
     );
+}
+
+#[test]
+fn a_query_with_an_unknown_parameter_or_two_readings_meets_no_stored_response() {
+    for query in [
+        "x=y",
+        "width=1",
+        "=",
+        "user_id=@a:b&x=y&timeout_ms=1",
+        "Timeout_ms=1",
+        "timeout_ms=1;x=y",
+        "timeout_ms=1;",
+        "timeout_ms=1&timeout_ms=1",
+        "allow_redirect=true&allow%5Fredirect=true",
+    ] {
+        let target = format!("/_matrix/client/v1/media/download/a/b?{query}");
+        assert_eq!(reason(&target), BypassReason::Unusual, "{query}");
+    }
+    for query in ["width=1&height=1&method=CROP", "width=1&width=2&height=1", "width=1;height=1"] {
+        let target = format!("/_matrix/media/v3/thumbnail/a/b?{query}");
+        assert_eq!(reason(&target), BypassReason::Unusual, "{query}");
+    }
+}
+
+#[test]
+fn one_spelling_of_a_path_is_asked_for() {
+    for (target, expected) in [
+        (
+            "/_matrix/client/v1/media/download/ex%61mple.com/%61bc/x",
+            "/_matrix/client/v1/media/download/example.com/abc",
+        ),
+        (
+            "/_matrix/media/r0/thumbnail/example.com/%61bc?width=1&height=1",
+            "/_matrix/media/r0/thumbnail/example.com/abc",
+        ),
+        (
+            "/_matrix/federation/v1/media/download/%61bc",
+            "/_matrix/federation/v1/media/download/%61bc",
+        ),
+    ] {
+        assert_eq!(media(target).origin_path, expected);
+    }
+}
+
+#[test]
+fn nothing_below_the_media_paths_leads_out_of_them() {
+    for target in [
+        "/_matrix/media/v3/download/..%2f..%2f..%2f_synapse/admin",
+        "/_matrix/client/v1/media/download/example.com/..%5Cabc",
+        "/_matrix/federation/v1/media/%252e%252e%252fx",
+        "/_matrix/media/v3/..%2fupload",
+    ] {
+        assert!(matches!(admitted(target, ""), Err(Rejection::UnfaithfulTarget)), "{target}");
+    }
+    let refused_by_the_origin = "/_matrix/client/v1/media/download/mxc:%2F%2Fhs1%2Fabc/a";
+    assert!(admitted(refused_by_the_origin, "").is_ok());
+}
+
+#[test]
+fn documents_come_first_on_the_host_of_the_server_name() {
+    let vars = [("MEDIA_URL", "https://example.com")];
+    let config = config(&vars).unwrap();
+    let route = |path: &str| {
+        let target = Target::new(path);
+        route_of(&Method::GET, "example.com", &target, &config)
+    };
+    assert_eq!(route("/.well-known/matrix/client"), Route::WellKnown(Document::Client));
+    assert_eq!(route("/anything"), Route::Unrecognized);
 }

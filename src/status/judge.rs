@@ -239,6 +239,7 @@ fn what(answer: &Answer) -> String {
     match answer {
         Err(OriginError::TimedOut) => "There was no answer in time.".to_owned(),
         Err(OriginError::Unreachable) => "It could not be reached.".to_owned(),
+        Err(OriginError::Malformed) => "The answer has a status that HTTP doesn't know.".to_owned(),
         Ok(heard) if heard.head.status == StatusCode::OK => {
             "The answer is not a JSON object.".to_owned()
         }

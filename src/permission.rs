@@ -1,0 +1,130 @@
+//! What of an origin's answer is the homeserver's permission, and what is its refusal.
+//!
+//! Anything may stand in front of a homeserver and answer in its place: a bot wall, a login page, a
+//! maintenance page, a cache, a rate limiter. A status is therefore no word of the homeserver's. It
+//! counts only with what a homeserver alone would have said: an answer to a condition that the edge
+//! itself made, media with the homeserver's mark, or a Matrix error.
+
+use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+
+use crate::headers::media_type;
+use crate::json;
+use crate::redirect;
+use crate::request::{OriginAnswer, OriginHead};
+use crate::route::Door;
+use crate::stored::{StoredMeta, Validator};
+
+/// Types that a page in the homeserver's place has. A homeserver sends media of these types too,
+/// and says so by a `Content-Disposition`.
+const PAGE_TYPES: [&str; 4] =
+    ["text/html", "application/xhtml+xml", "application/json", "text/plain"];
+
+/// Types that a browser takes for a page, and runs.
+const HTML_TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
+
+/// What a homeserver has refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The credential: 401 or 403.
+    Credential,
+    /// The media, to a credential that it accepted: 404, 410 or 451.
+    Media,
+}
+
+/// Returns whether an answer of status 200 bears the homeserver's mark. At the client and the legacy
+/// door that is a `Content-Disposition`, required since v1.12
+/// (<https://spec.matrix.org/v1.15/client-server-api/#content-repository>); or, for homeservers that
+/// are older, a validator together with a type that no page has. At the federation door it is the
+/// type of an envelope.
+pub fn has_mark(head: &OriginHead, door: Door) -> bool {
+    match door {
+        Door::Federation => is_envelope(head),
+        Door::Client | Door::Legacy | Door::Other => {
+            head.headers.contains_key(CONTENT_DISPOSITION)
+                || [ETAG, LAST_MODIFIED].iter().any(|name| head.headers.contains_key(name))
+                    && media_type(&head.headers)
+                        .is_some_and(|found| !PAGE_TYPES.contains(&found.as_str()))
+        }
+    }
+}
+
+/// Returns whether an answer of status 200 that is storable may take the place of what is stored,
+/// and so is as good as a 304: its validator is of one kind with the stored one, it says no less of
+/// itself than what is stored does, and it is no page in place of something else.
+pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta) -> bool {
+    let found_type = media_type(&head.headers);
+    let has_stored_type = found_type == stored.media_type();
+    let is_redirected = matches!(validator, Validator::Redirect(_));
+    validator.may_replace(stored.validator())
+        && (has_stored_type || !is_redirected && !is_html(head))
+        && (head.headers.contains_key(CONTENT_DISPOSITION) || !stored.has_disposition())
+}
+
+/// Returns whether the answer to a HEAD of the edge's own confirms what is stored: 200 with the
+/// length and the type of the stored response, and the homeserver's mark.
+pub fn confirms_by_head(head: &OriginHead, stored: &StoredMeta, door: Door) -> bool {
+    head.status == StatusCode::OK
+        && head.content_length() == Some(stored.length_bytes())
+        && media_type(&head.headers) == stored.media_type()
+        && has_mark(head, door)
+}
+
+/// Returns whether an answer redirects to the scheme, host and path to which the homeserver did when
+/// the stored response was fetched. `from` is the URL that was asked.
+pub fn confirms_by_redirect(from: &str, head: &OriginHead, stored: &StoredMeta) -> bool {
+    let Validator::Redirect(known) = stored.validator() else { return false };
+    redirect::target(from, head).is_some_and(|target| redirect::place(&target) == known)
+}
+
+/// Returns whether the answer to `whoami` knows the token: a JSON object with a user ID.
+/// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
+pub fn knows_token(answer: &OriginAnswer) -> bool {
+    let user_id = answer.text.as_deref().and_then(|text| json::member(text, "user_id"));
+    answer.head.status == StatusCode::OK
+        && user_id.and_then(json::string).is_some_and(|user_id| user_id.starts_with('@'))
+}
+
+/// Returns the Matrix error code of an answer; `None` unless it is a JSON object with one.
+/// <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>
+pub fn errcode(answer: &OriginAnswer) -> Option<String> {
+    let status = answer.head.status;
+    if !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let errcode = json::string(json::member(answer.text.as_deref()?, "errcode")?)?;
+    (!errcode.is_empty()).then(|| errcode.into_owned())
+}
+
+/// Returns what a homeserver refuses by an answer; `None` where the answer is no Matrix error, or
+/// one that takes nothing back. `M_UNRECOGNIZED` is about an endpoint, not about media.
+pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
+    let errcode = errcode(answer)?;
+    match answer.head.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(Refusal::Credential),
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+            (errcode != "M_UNRECOGNIZED").then_some(Refusal::Media)
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether an answer is a page that a browser would show and run.
+pub fn is_html(head: &OriginHead) -> bool {
+    media_type(&head.headers).is_some_and(|found| HTML_TYPES.contains(&found.as_str()))
+}
+
+/// Whether the type is that of federation media: parts between a boundary.
+/// <https://spec.matrix.org/v1.15/server-server-api/#get_matrixfederationv1mediadownloadmediaid>
+fn is_envelope(head: &OriginHead) -> bool {
+    let has_boundary = head.header(&CONTENT_TYPE).is_some_and(|field| {
+        field.split(';').skip(1).any(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or_default();
+            name.trim().eq_ignore_ascii_case("boundary") && !value.trim_matches('"').is_empty()
+        })
+    });
+    has_boundary && media_type(&head.headers).as_deref() == Some("multipart/mixed")
+}
+
+#[cfg(test)]
+mod tests;
