@@ -31,7 +31,7 @@ fn what_synapse_quarantines_is_purged_from_every_tier() {
         let media = world().upload("image/png", body.as_bytes());
         let ask = media.download().user("alice");
         wait_for("it is leased", PATIENCE, || Some(send(&edge, &ask)).filter(is_hit));
-        let key = format!("v1/media/localhost/{}/content", media.id);
+        let key = format!("v2/localhost/media/localhost/{}/localhost/content", media.id);
         wait_for("it is in the bucket", PATIENCE, || edge.stores.object(&key));
         (media.id, ask, key)
     });

@@ -14,7 +14,7 @@ use test_support::time::{now, wait_for};
 use crate::origin::{Call, Reply, Then};
 use crate::world::{BODY, PATIENCE, World, download, download_path};
 
-const PROBED: &str = "/_matrix/client/versions";
+const PROBED: &str = "/_matrix/client/v3/account/whoami";
 
 /// Far less than the edge waits for an origin that says nothing, but a busy machine's time.
 const AT_ONCE: Duration = Duration::from_millis(1_500);
@@ -53,8 +53,8 @@ fn rise(world: &World, id: &str) {
     }
 }
 
-fn answer_with_503(call: &mut Call<'_>) -> std::io::Result<Then> {
-    call.reply(&Reply::error(503, "M_UNKNOWN", "Down for a moment"))
+fn answer_with_502(call: &mut Call<'_>) -> std::io::Result<Then> {
+    call.reply(&Reply::new(502).body("Bad Gateway"))
 }
 
 /// Asks until the edge answers without a question.
@@ -86,7 +86,7 @@ fn send_at_once(world: &World, readers: &[Request]) -> (Vec<Answer>, Duration) {
 fn of_two_hundred_who_read_at_once_the_origin_hears_a_probe_or_two() {
     let world = start();
     let (id, readers) = readers(&world, 200);
-    fall(&world, &id, answer_with_503);
+    fall(&world, &id, answer_with_502);
     wait_until_known(&world, &id, &readers[0]);
     for _ in 0..3 {
         let (answers, _) = send_at_once(&world, &readers);
@@ -138,10 +138,10 @@ fn nobody_waits_for_an_origin_that_is_known_to_be_silent() {
 fn media_that_alone_can_not_be_had_is_asked_for_each_time() {
     let world = start();
     let (id, readers) = readers(&world, 2);
-    world.origin.on(&download_path(&id), answer_with_503);
+    world.origin.on(&download_path(&id), answer_with_502);
     world.origin.forget(&download_path(&id));
     for count in 1..=10 {
-        assert!(is_stale(&readers[count % 2].send(&world.edge.direct_address)));
+        assert_eq!(readers[count % 2].send(&world.edge.direct_address).status, 502);
         assert_eq!(world.origin.asked(&download_path(&id)).len(), count);
     }
 }

@@ -27,8 +27,8 @@ fn an_object_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
     let stored = good.record.split('&').find(|f| f.starts_with("stored=")).expect("its second");
     for (what, bad) in [
         ("of another", record(&other)),
-        ("of an old version", record(&good.record.replace("version=2", "version=1"))),
-        ("of a later version", record(&good.record.replace("version=2", "version=3"))),
+        ("of an old version", record(&good.record.replace("version=3", "version=2"))),
+        ("of a later version", record(&good.record.replace("version=3", "version=4"))),
         ("without a record", record("")),
         ("with another's record", record("{}")),
         ("too old", record(&good.record.replace(stored, "stored=1000000000"))),
@@ -65,7 +65,7 @@ fn servers_get_the_envelope_that_is_in_the_bucket() {
     let id = world.media();
     let request = signed("GET", &federation_path(&id));
     let first = request.send(&world.edge.pop_addresses[0]);
-    wait_for_object(world, &format!("v1/federation/{id}/content"), |_| true);
+    wait_for_object(world, &format!("v2/example.com/federation/{id}/content"), |_| true);
     let answer = request.send(&world.edge.address);
     assert_eq!(tier(&answer), "bucket");
     assert_envelope(&answer);
@@ -94,7 +94,7 @@ fn thumbnails_of_one_media_are_told_apart_in_the_bucket() {
     for query in queries {
         thumbnail(query).send(&world.edge.pop_addresses[0]);
     }
-    let prefix = format!("v1/media/example.com/{id}/thumbnail/");
+    let prefix = format!("v2/example.com/media/example.com/{id}/example.com/thumbnail/");
     wait_for("all are in the bucket", PATIENCE, || {
         let keys = world.edge.stores.keys();
         (keys.iter().filter(|key| key.starts_with(&prefix)).count() == 3).then_some(())
@@ -131,7 +131,7 @@ fn media_with_odd_names_goes_through_the_bucket() {
         });
         let request = same_host("GET", &path).bearer(&token);
         request.send(&world.edge.pop_addresses[0]);
-        let key = format!("v1/media/{server_name}/{id}/content");
+        let key = format!("v2/example.com/media/{server_name}/{id}/{server_name}/content");
         wait_for_object(world, &key, |object| object.body == BODY);
         let answer = request.send(&world.edge.address);
         assert_eq!((&answer.body[..], tier(&answer)), (BODY, "bucket"), "{key}");

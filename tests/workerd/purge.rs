@@ -17,7 +17,7 @@ use crate::world::{
 };
 
 pub(crate) const ADMIN_TOKEN: &str = "0123456789abcdef";
-pub(crate) const LIST: &str = "v1/purges";
+pub(crate) const LIST: &str = "v2/example.com/purges";
 
 fn world() -> &'static World {
     static WORLD: LazyLock<World> = LazyLock::new(|| start(BucketKind::R2));
@@ -55,9 +55,9 @@ fn forms(world: &World, id: &str) -> [(Request, String); 3] {
         (get(id, &token), content_key(id)),
         (
             same_host("GET", thumbnail).bearer(&token),
-            format!("v1/media/example.com/{id}/thumbnail/32x32-crop"),
+            format!("v2/example.com/media/example.com/{id}/example.com/thumbnail/32x32-crop"),
         ),
-        (signed("GET", &federation_path(id)), format!("v1/federation/{id}/content")),
+        (signed("GET", &federation_path(id)), format!("v2/example.com/federation/{id}/content")),
     ]
 }
 
@@ -67,7 +67,7 @@ fn store_everywhere(world: &World, id: &str) -> [(Request, String); 3] {
     for (request, _) in &forms {
         wait_for_tier("memory", request, &world.edge.direct_address);
     }
-    let prefixes = [format!("v1/media/example.com/{id}/"), format!("v1/federation/{id}/")];
+    let prefixes = [format!("v2/example.com/media/example.com/{id}/"), format!("v2/example.com/federation/{id}/")];
     wait_for("all are in the bucket", PATIENCE, || {
         let keys = world.edge.stores.keys();
         let is_one = |key: &&String| prefixes.iter().any(|prefix| key.starts_with(prefix));
@@ -201,7 +201,7 @@ fn one_server_or_everything_is_purged() {
         let forms = store_everywhere(&world, &ours);
         wait_for_tier("memory", &theirs, at);
         wait_for("theirs is in the bucket", PATIENCE, || {
-            world.edge.stores.object("v1/media/example.org/theirs/content")
+            world.edge.stores.object("v2/example.com/media/example.org/theirs/example.org/content")
         });
         forms
     };
@@ -252,7 +252,7 @@ fn entries_are_tagged_for_the_platforms_own_purge() {
     let entry = world.edge.stores.entry(&entry_name(MEDIA_HOST, &content_key(&id)));
     let entry = entry.expect("it is stored");
     let tags: Vec<_> = entry.header("cache-tag").expect("tags").split(',').collect();
-    for path in ["v1/media", "v1/media/example.com", &format!("v1/media/example.com/{id}")] {
+    for path in ["v2", "v2/example.com/media", &format!("v2/example.com/media/example.com/{id}")] {
         assert!(tags.contains(&format!("matrix-media-edge/{path}").as_str()), "{path}: {tags:?}");
     }
     let answer = get(&id, &world.token()).send(&world.edge.address);

@@ -14,7 +14,7 @@ use crate::world::{PATIENCE, World, content_key, tier, wait_for_tier};
 
 const TOKEN: &str = "syt_admin_0123456789";
 const CHANGES: &str = "/_synapse/admin/v1/media/quarantine_changes";
-const POSITION: &str = "v1/quarantine-position";
+const POSITION: &str = "v2/example.com/quarantine-position";
 
 /// Synapse's log of changes: media IDs, and whether they were quarantined or released.
 type Log = Arc<Mutex<Vec<(String, bool)>>>;

@@ -74,8 +74,8 @@ fn an_entry_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
     let with = |record: &str| Stored { record: record.to_owned(), body: BODY.to_owned() };
     for (what, bad) in [
         ("of another", with(&of_second)),
-        ("of an old version", with(&record.replace("version=2", "version=1"))),
-        ("of a later version", with(&record.replace("version=2", "version=3"))),
+        ("of an old version", with(&record.replace("version=3", "version=2"))),
+        ("of a later version", with(&record.replace("version=3", "version=4"))),
         ("without a record", with("")),
         ("too old", with(&record.replace(stored, "stored=1000000000"))),
         ("too short", Stored { body: BODY[1..].to_owned(), ..with(&record) }),

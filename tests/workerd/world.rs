@@ -156,7 +156,7 @@ pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Ans
 
 /// The key of stored media.
 pub(crate) fn content_key(id: &str) -> String {
-    format!("v1/media/{SERVER_NAME}/{id}/content")
+    format!("v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/content")
 }
 
 /// The name of a cache entry at the data centre whose media domain is `host`.

@@ -90,7 +90,7 @@ impl Situation {
         let bytes = place.body.clone();
         let token = place.token();
         let id = place.add(Media { is_legacy: true, ..Media::new("image/png", &bytes) });
-        let content = format!("v1/media/{SERVER_NAME}/{id}/content");
+        let content = format!("v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/content");
         let scene = |path: String, request: Request, right: Right| {
             let key = Some(content.clone());
             Scene { situation: self, path, request, key, other: None, right }
@@ -107,7 +107,7 @@ impl Situation {
                 let thumbnail =
                     |token: &str| media_domain("GET", format!("{path}?{THUMBNAIL}")).bearer(token);
                 Scene {
-                    key: Some(format!("v1/media/{SERVER_NAME}/{id}/thumbnail/96x96-crop")),
+                    key: Some(format!("v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/thumbnail/96x96-crop")),
                     other: Some(thumbnail(&place.token())),
                     ..scene(path.clone(), thumbnail(&token), Right::Bytes(THUMBNAIL.into()))
                 }
@@ -116,7 +116,7 @@ impl Situation {
             Self::Federation => {
                 let path = federation_path(&id);
                 let request = same_host("GET", &path).header("Authorization", SIGNATURE);
-                let key = Some(format!("v1/federation/{id}/content"));
+                let key = Some(format!("v2/example.com/federation/{id}/content"));
                 Scene { key, ..scene(path, request, Right::Enveloped(bytes)) }
             }
             Self::Strict | Self::Stale | Self::Leased => {
