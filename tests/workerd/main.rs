@@ -33,6 +33,7 @@ mod numbers;
 mod panics;
 mod passthrough;
 mod paths;
+mod permission;
 mod poisoning;
 mod purge;
 mod purge_list;
