@@ -1,1 +1,425 @@
+//! A stored copy is served without the homeserver's word only in an outage, and one reader's failed
+//! question is none: a probe that has nothing of any reader's must fail as well.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use test_support::assertions::assert_matrix_error;
+use test_support::http::{Answer, Request};
+use test_support::time::wait_for;
+
+use super::{Door, PAGE, WHOAMI, come_back, page};
+use crate::federation::signed;
+use crate::origin::{Call, Origin, Reply, Then};
+use crate::world::{
+    BODY, PATIENCE, World, download, download_path, federation_path, legacy_download, legacy_path,
+};
+
+/// Asked of a homeserver by others too.
+const VERSIONS: &str = "/_matrix/client/versions";
+
+/// As long as what is heard of a homeserver speaks against its being down.
+const A_WHILE: Duration = Duration::from_millis(6_000);
+
+fn start() -> World {
+    World::start_with(&[("STALE_IF_ERROR_SECONDS", "600")])
+}
+
+/// A stored media, and a request of one whom the homeserver has just accepted for it.
+fn accepted(world: &World) -> (String, Request) {
+    let (id, token) = (world.stored_media(), world.token());
+    let request = download(&id, &token);
+    assert_eq!(request.send(&world.edge.address).status, 200);
+    (download_path(&id), request)
+}
+
+fn break_off(call: &mut Call<'_>) -> io::Result<Then> {
+    call.receive()?;
+    Ok(Then::Reset)
+}
+
+/// Has the homeserver fail for this path and for whoever wants to know how it is.
+fn fall(world: &World, path: &str) {
+    for path in [path, WHOAMI, VERSIONS] {
+        world.origin.on(path, break_off);
+    }
+}
+
+/// The homeserver itself says a word, about what nobody has stored.
+fn hear_a_word(world: &World) {
+    let request = download(&world.media(), &world.token());
+    assert_eq!(request.send(&world.edge.address).status, 200);
+}
+
+fn is_stale(answer: &Answer) -> bool {
+    let status = answer.header("cache-status").unwrap_or_default();
+    answer.status == 200 && answer.body == BODY && status.ends_with("; detail=stale-if-error")
+}
+
+/// Asks until the edge answers without a question.
+fn wait_until_known(world: &World, path: &str, reader: &Request) {
+    wait_for("the edge knows", PATIENCE, || {
+        world.origin.forget(path);
+        assert!(is_stale(&reader.send(&world.edge.address)));
+        world.origin.asked(path).is_empty().then_some(())
+    });
+}
+
+/// Claims that a reader is served, and nobody asked about it.
+#[track_caller]
+fn assert_known(world: &World, path: &str, reader: &Request, what: &str) {
+    world.origin.forget(path);
+    let answer = reader.send(&world.edge.address);
+    assert!(is_stale(&answer), "{what}: {answer:?}");
+    assert!(world.origin.asked(path).is_empty(), "{what}: it was asked");
+}
+
+#[test]
+fn a_probe_carries_nothing_of_any_readers() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    world.origin.forget(WHOAMI);
+    let reader = reader
+        .header("User-Agent", "evil")
+        .header("Referer", "https://evil.example/")
+        .header("Cookie", "evil")
+        .header("X-Forwarded-For", "203.0.113.77");
+    assert!(is_stale(&reader.send(&world.edge.address)));
+    let probes = world.origin.asked(WHOAMI);
+    assert!(!probes.is_empty(), "it was not probed before");
+    for probe in probes {
+        assert_eq!((probe.head.method.as_str(), probe.head.target.as_str()), ("GET", WHOAMI));
+        for name in ["authorization", "cookie", "referer", "x-forwarded-for"] {
+            assert_eq!(probe.header(name), None, "{:?}", probe.head);
+        }
+        assert!(!format!("{:?}", probe.head).contains("evil"), "{:?}", probe.head);
+    }
+}
+
+#[test]
+fn while_the_homeserver_is_up_a_failure_is_the_readers_own() {
+    let world = start();
+    let limit = page("text/html").header("Retry-After", "1");
+    for status in [500, 502, 503, 504, 520, 530] {
+        let (path, reader) = accepted(&world);
+        for reply in [
+            Reply::error(status, "M_UNKNOWN", "Down for a moment"),
+            Reply::new(status).header("Content-Type", "text/html").body(PAGE),
+        ] {
+            world.origin.reply(&path, reply.clone());
+            let answer = reader.send(&world.edge.address);
+            assert_eq!((answer.status, &answer.body[..]), (status, reply.bytes()));
+        }
+    }
+    drop(limit);
+}
+
+#[test]
+fn while_the_homeserver_is_up_a_connection_that_breaks_is_the_readers_own() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    world.origin.on(&path, break_off);
+    assert_matrix_error(&reader.send(&world.edge.address), 502, "M_UNKNOWN");
+}
+
+#[test]
+fn while_the_homeserver_is_up_a_failure_is_the_readers_own_at_the_legacy_door() {
+    let world = start();
+    let id = Door::Legacy.stored(&world);
+    assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
+    world.origin.reply(&legacy_path(&id), Reply::error(503, "M_UNKNOWN", "Too fast"));
+    assert_matrix_error(&legacy_download(&id).send(&world.edge.address), 503, "M_UNKNOWN");
+}
+
+#[test]
+fn in_an_outage_readers_of_the_legacy_door_are_served() {
+    let world = start();
+    let id = Door::Legacy.stored(&world);
+    assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
+    fall(&world, &legacy_path(&id));
+    assert!(is_stale(&legacy_download(&id).send(&world.edge.address)));
+}
+
+/// Synapse hangs up on headers that are too long.
+#[test]
+fn a_token_that_is_logged_out_is_not_served_on_a_request_that_breaks() {
+    let world = start();
+    for name in ["Referer", "User-Agent", "Accept-Language", "Origin"] {
+        let (id, token) = (world.stored_media(), world.token());
+        let path = download_path(&id);
+        assert_eq!(download(&id, &token).send(&world.edge.address).status, 200);
+        world.origin.homeserver().log_out(&token);
+        world.origin.on(&path, |call| {
+            if call.head.headers.0.iter().any(|(_, value)| value.len() > 16_384) {
+                return break_off(call);
+            }
+            call.reply_by_default()
+        });
+        let request = download(&id, &token).header(name, "x".repeat(17_000));
+        let answer = request.send(&world.edge.address);
+        assert_eq!(answer.status, 401, "{name}: {}", answer.body.len());
+    }
+}
+
+#[test]
+fn a_probe_that_finds_neither_up_nor_down_makes_nothing_stale() {
+    let world = start();
+    let limited = Reply::error(429, "M_LIMIT_EXCEEDED", "Too fast");
+    for (what, reply) in [
+        ("429", limited.clone()),
+        ("429 for a while", limited.header("Retry-After", "5")),
+        ("429 of a proxy", Reply::new(429).body(PAGE)),
+        ("503 for a while", Reply::new(503).header("Retry-After", "5").body(PAGE)),
+        ("200", page("text/html")),
+        ("403", Reply::new(403).header("Content-Type", "text/html").body(PAGE)),
+        ("404", Reply::new(404).body("404 page not found\n")),
+        ("401 without a code", Reply::new(401).body("{}")),
+        ("500", Reply::new(500).body(PAGE)),
+        ("501", Reply::new(501).body(PAGE)),
+        ("505", Reply::new(505).body(PAGE)),
+        ("528", Reply::new(528).body(PAGE)),
+        ("a redirect", Reply::new(302).header("Location", "/login")),
+    ] {
+        let (path, reader) = accepted(&world);
+        world.origin.on(&path, break_off);
+        world.origin.reply(WHOAMI, reply);
+        let answer = reader.send(&world.edge.address);
+        assert_eq!(answer.status, 502, "{what}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_finds_it_down_makes_what_is_stored_stale() {
+    let world = start();
+    let of_status = |status| Reply::new(status).header("Content-Type", "text/html").body(PAGE);
+    let statuses = [502, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530];
+    let mut replies: Vec<_> =
+        statuses.into_iter().map(|status| (status.to_string(), of_status(status))).collect();
+    let mitigated = page("text/html").header("cf-mitigated", "challenge");
+    replies.push(("a page of the platform".to_owned(), mitigated));
+    for (what, reply) in replies {
+        hear_a_word(&world);
+        let (path, reader) = accepted(&world);
+        world.origin.on(&path, break_off);
+        world.origin.reply(WHOAMI, reply);
+        let answer = reader.send(&world.edge.address);
+        assert!(is_stale(&answer), "{what}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_gets_no_answer_makes_what_is_stored_stale() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    world.origin.on(&path, break_off);
+    world.origin.on(WHOAMI, |call| call.wait_for_end());
+    assert!(is_stale(&reader.send(&world.edge.address)));
+}
+
+#[test]
+fn a_page_of_the_platform_is_no_answer() {
+    let world = start();
+    for status in [200, 403, 503] {
+        hear_a_word(&world);
+        let (path, reader) = accepted(&world);
+        fall(&world, &path);
+        let reply = Reply::new(status).header("cf-mitigated", "challenge").body(PAGE);
+        world.origin.reply(&path, reply);
+        let answer = reader.send(&world.edge.address);
+        assert!(is_stale(&answer), "{status}: {answer:?}");
+    }
+}
+
+/// A rate limiter that is saturated lets some through.
+#[test]
+fn a_probe_that_is_turned_away_says_nothing_soon_after_a_word() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    for path in [path.as_str(), WHOAMI] {
+        world.origin.reply(path, Reply::new(503).header("Content-Type", "text/html").body(PAGE));
+    }
+    hear_a_word(&world);
+    let answer = reader.send(&world.edge.address);
+    assert_eq!((answer.status, answer.text().as_str()), (503, PAGE));
+}
+
+#[test]
+fn a_probe_that_is_turned_away_long_after_a_word_finds_it_down() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    for path in [path.as_str(), WHOAMI] {
+        world.origin.reply(path, Reply::new(503).header("Content-Type", "text/html").body(PAGE));
+    }
+    sleep(A_WHILE);
+    assert!(is_stale(&reader.send(&world.edge.address)));
+}
+
+/// What something in front of the homeserver may say to one who asks for it.
+fn words_of_proxies() -> Vec<(&'static str, Reply)> {
+    let html = |status| Reply::new(status).header("Content-Type", "text/html").body(PAGE);
+    vec![
+        ("431", html(431)),
+        ("400", html(400)),
+        ("403", html(403)),
+        ("404", html(404)),
+        ("404 in text", Reply::new(404).body("404 page not found\n")),
+        ("429", html(429)),
+        ("JSON", Reply::new(400).header("Content-Type", "application/json").body("{}")),
+        ("a page", page("text/html")),
+        ("a tagged page", page("text/html").header("ETag", "\"page\"")),
+        ("an empty page", Reply::new(204)),
+    ]
+}
+
+#[test]
+fn a_proxys_answer_ends_no_outage() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    wait_until_known(&world, &path, &reader);
+    for (n, (what, reply)) in words_of_proxies().into_iter().enumerate() {
+        let id = format!("proxied{n}");
+        for path in [download_path(&id), legacy_path(&id), federation_path(&id)] {
+            world.origin.reply(&path, reply.clone());
+        }
+        for request in [
+            legacy_download(&id),
+            download(&id, "syt_nobody"),
+            crate::world::media_domain("GET", download_path(&id)),
+            signed("GET", &federation_path(&id)),
+        ] {
+            let _ = request.try_send(&world.edge.address);
+            assert_known(&world, &path, &reader, &format!("{what}, {request}"));
+        }
+    }
+}
+
+#[test]
+fn a_page_in_place_of_whoami_ends_no_outage() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    wait_until_known(&world, &path, &reader);
+    for path in [WHOAMI, VERSIONS] {
+        world.origin.reply(path, page("text/html"));
+    }
+    for _ in 0..10 {
+        sleep(Duration::from_millis(250));
+        assert_known(&world, &path, &reader, "a page");
+    }
+}
+
+/// Claims that this request's answer ends a known outage, though probes find the same as before.
+#[track_caller]
+fn assert_ended_by(what: &str, ask: impl Fn(&World) -> u16) {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    let is_down = Arc::new(AtomicBool::new(true));
+    fall(&world, &path);
+    let is_down_for_readers = Arc::clone(&is_down);
+    world.origin.on(&path, move |call| {
+        if is_down_for_readers.load(Ordering::SeqCst) {
+            break_off(call)
+        } else {
+            call.reply_by_default()
+        }
+    });
+    wait_until_known(&world, &path, &reader);
+    is_down.store(false, Ordering::SeqCst);
+    assert_known(&world, &path, &reader, what);
+    let status = ask(&world);
+    world.origin.forget(&path);
+    let answer = reader.send(&world.edge.address);
+    assert!(!is_stale(&answer) && answer.status == 200, "{what} ({status}): {answer:?}");
+    assert_eq!(world.origin.asked(&path).len(), 1, "{what}");
+}
+
+#[test]
+fn media_that_the_homeserver_sends_ends_an_outage() {
+    assert_ended_by("a file", |world| {
+        download(&world.media(), &world.token()).send(&world.edge.address).status
+    });
+}
+
+#[test]
+fn a_refusal_of_the_homeservers_ends_an_outage() {
+    assert_ended_by("a 401", |world| {
+        download(&world.media(), "syt_nobody").send(&world.edge.address).status
+    });
+    assert_ended_by("a 404", |world| {
+        legacy_download("neverThere").send(&world.edge.address).status
+    });
+}
+
+#[test]
+fn a_304_of_the_homeservers_ends_an_outage() {
+    let world = start();
+    let other = Door::Legacy.stored(&world);
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    wait_until_known(&world, &path, &reader);
+    come_back(&world, &path);
+    assert_eq!(download(&other, &world.token()).send(&world.edge.address).status, 200);
+    assert!(!is_stale(&reader.send(&world.edge.address)));
+}
+
+#[test]
+fn a_probe_that_is_answered_ends_an_outage() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    wait_until_known(&world, &path, &reader);
+    for path in [path.as_str(), WHOAMI, VERSIONS] {
+        come_back(&world, path);
+    }
+    wait_for("it is asked again", PATIENCE, || {
+        let answer = reader.send(&world.edge.address);
+        assert_eq!((answer.status, &answer.body[..]), (200, BODY));
+        (!is_stale(&answer)).then_some(())
+    });
+}
+
+#[test]
+fn media_that_was_gone_in_any_way_is_not_served_afterwards() {
+    let world = start();
+    for (status, errcode) in
+        [(404, "M_NOT_FOUND"), (410, "M_UNKNOWN"), (451, "M_UNAVAILABLE_FOR_LEGAL_REASONS")]
+    {
+        for path in [WHOAMI, VERSIONS] {
+            come_back(&world, path);
+        }
+        hear_a_word(&world);
+        let (path, reader) = accepted(&world);
+        world.origin.reply(&path, Reply::error(status, errcode, "Gone"));
+        assert_matrix_error(&reader.send(&world.edge.address), status, errcode);
+        fall(&world, &path);
+        let answer = reader.send(&world.edge.address);
+        assert_eq!(answer.status, 502, "{status}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_a_proxy_does_not_find_is_served_afterwards() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    world.origin.reply(&path, Reply::new(404).body("404 page not found\n"));
+    assert_eq!(reader.send(&world.edge.address).status, 404);
+    fall(&world, &path);
+    assert!(is_stale(&reader.send(&world.edge.address)));
+}
+
+#[test]
+fn a_redirect_to_elsewhere_is_no_outage() {
+    let (world, elsewhere) = (start(), Origin::start());
+    let (path, reader) = accepted(&world);
+    fall(&world, &path);
+    elsewhere.on("/nothing", break_off);
+    let to = format!("{}/nothing", elsewhere.url());
+    world.origin.reply(&path, Reply::new(307).header("Location", to));
+    let answer = reader.send(&world.edge.address);
+    assert_matrix_error(&answer, 502, "M_UNKNOWN");
+}
