@@ -4,6 +4,7 @@
 mod credentials;
 mod grants;
 mod heads;
+mod outages;
 mod probes;
 mod questions;
 mod redirected;

@@ -242,3 +242,16 @@ fn readers_who_hang_keep_nobodys_refusal_away() {
     assert_eq!((answer.status, is_hit(&answer)), (401, false));
     drop(hanging);
 }
+
+#[test]
+fn a_refusal_of_one_token_ends_the_lease_of_no_other() {
+    let world = leased();
+    let (id, token) = (world.stored_media(), world.token());
+    download(&id, &token).send(&world.edge.address);
+    world.assert_unasked(&download_path(&id), &download(&id, &token));
+    for (status, errcode) in [(401, "M_UNKNOWN_TOKEN"), (403, "M_FORBIDDEN")] {
+        world.origin.reply(&download_path(&id), Reply::error(status, errcode, "No"));
+        assert_eq!(download(&id, "syt_nobody").send(&world.edge.address).status, status);
+        world.assert_unasked(&download_path(&id), &download(&id, &token));
+    }
+}

@@ -2,47 +2,41 @@
 //! question is none: a probe that has nothing of any reader's must fail as well.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
 use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
-use test_support::time::wait_for;
 
-use super::{Door, PAGE, WHOAMI, come_back, page};
-use crate::federation::signed;
+use super::{Door, PAGE, WHOAMI, come_back, page, pages};
 use crate::origin::{Call, Origin, Reply, Then};
-use crate::world::{
-    BODY, PATIENCE, World, download, download_path, federation_path, legacy_download, legacy_path,
-};
+use crate::world::{BODY, World, download, download_path, legacy_download, legacy_path};
 
 /// Asked of a homeserver by others too.
-const VERSIONS: &str = "/_matrix/client/versions";
+pub(super) const VERSIONS: &str = "/_matrix/client/versions";
 
 /// As long as what is heard of a homeserver speaks against its being down.
 const A_WHILE: Duration = Duration::from_millis(6_000);
 
-fn start() -> World {
+pub(super) fn start() -> World {
     World::start_with(&[("STALE_IF_ERROR_SECONDS", "600")])
 }
 
 /// A stored media, and a request of one whom the homeserver has just accepted for it.
-fn accepted(world: &World) -> (String, Request) {
+pub(super) fn accepted(world: &World) -> (String, Request) {
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token);
     assert_eq!(request.send(&world.edge.address).status, 200);
     (download_path(&id), request)
 }
 
-fn break_off(call: &mut Call<'_>) -> io::Result<Then> {
+pub(super) fn break_off(call: &mut Call<'_>) -> io::Result<Then> {
     call.receive()?;
     Ok(Then::Reset)
 }
 
 /// Has the homeserver fail for this path and for whoever wants to know how it is.
-fn fall(world: &World, path: &str) {
+pub(super) fn fall(world: &World, path: &str) {
     for path in [path, WHOAMI, VERSIONS] {
         world.origin.on(path, break_off);
     }
@@ -54,27 +48,9 @@ fn hear_a_word(world: &World) {
     assert_eq!(request.send(&world.edge.address).status, 200);
 }
 
-fn is_stale(answer: &Answer) -> bool {
+pub(super) fn is_stale(answer: &Answer) -> bool {
     let status = answer.header("cache-status").unwrap_or_default();
     answer.status == 200 && answer.body == BODY && status.ends_with("; detail=stale-if-error")
-}
-
-/// Asks until the edge answers without a question.
-fn wait_until_known(world: &World, path: &str, reader: &Request) {
-    wait_for("the edge knows", PATIENCE, || {
-        world.origin.forget(path);
-        assert!(is_stale(&reader.send(&world.edge.address)));
-        world.origin.asked(path).is_empty().then_some(())
-    });
-}
-
-/// Claims that a reader is served, and nobody asked about it.
-#[track_caller]
-fn assert_known(world: &World, path: &str, reader: &Request, what: &str) {
-    world.origin.forget(path);
-    let answer = reader.send(&world.edge.address);
-    assert!(is_stale(&answer), "{what}: {answer:?}");
-    assert!(world.origin.asked(path).is_empty(), "{what}: it was asked");
 }
 
 #[test]
@@ -103,19 +79,18 @@ fn a_probe_carries_nothing_of_any_readers() {
 #[test]
 fn while_the_homeserver_is_up_a_failure_is_the_readers_own() {
     let world = start();
-    let limit = page("text/html").header("Retry-After", "1");
     for status in [500, 502, 503, 504, 520, 530] {
         let (path, reader) = accepted(&world);
         for reply in [
             Reply::error(status, "M_UNKNOWN", "Down for a moment"),
             Reply::new(status).header("Content-Type", "text/html").body(PAGE),
+            Reply::new(status).header("Retry-After", "1").body(PAGE),
         ] {
             world.origin.reply(&path, reply.clone());
             let answer = reader.send(&world.edge.address);
             assert_eq!((answer.status, &answer.body[..]), (status, reply.bytes()));
         }
     }
-    drop(limit);
 }
 
 #[test]
@@ -258,131 +233,6 @@ fn a_probe_that_is_turned_away_long_after_a_word_finds_it_down() {
     assert!(is_stale(&reader.send(&world.edge.address)));
 }
 
-/// What something in front of the homeserver may say to one who asks for it.
-fn words_of_proxies() -> Vec<(&'static str, Reply)> {
-    let html = |status| Reply::new(status).header("Content-Type", "text/html").body(PAGE);
-    vec![
-        ("431", html(431)),
-        ("400", html(400)),
-        ("403", html(403)),
-        ("404", html(404)),
-        ("404 in text", Reply::new(404).body("404 page not found\n")),
-        ("429", html(429)),
-        ("JSON", Reply::new(400).header("Content-Type", "application/json").body("{}")),
-        ("a page", page("text/html")),
-        ("a tagged page", page("text/html").header("ETag", "\"page\"")),
-        ("an empty page", Reply::new(204)),
-    ]
-}
-
-#[test]
-fn a_proxys_answer_ends_no_outage() {
-    let world = start();
-    let (path, reader) = accepted(&world);
-    fall(&world, &path);
-    wait_until_known(&world, &path, &reader);
-    for (n, (what, reply)) in words_of_proxies().into_iter().enumerate() {
-        let id = format!("proxied{n}");
-        for path in [download_path(&id), legacy_path(&id), federation_path(&id)] {
-            world.origin.reply(&path, reply.clone());
-        }
-        for request in [
-            legacy_download(&id),
-            download(&id, "syt_nobody"),
-            crate::world::media_domain("GET", download_path(&id)),
-            signed("GET", &federation_path(&id)),
-        ] {
-            let _ = request.try_send(&world.edge.address);
-            assert_known(&world, &path, &reader, &format!("{what}, {request}"));
-        }
-    }
-}
-
-#[test]
-fn a_page_in_place_of_whoami_ends_no_outage() {
-    let world = start();
-    let (path, reader) = accepted(&world);
-    fall(&world, &path);
-    wait_until_known(&world, &path, &reader);
-    for path in [WHOAMI, VERSIONS] {
-        world.origin.reply(path, page("text/html"));
-    }
-    for _ in 0..10 {
-        sleep(Duration::from_millis(250));
-        assert_known(&world, &path, &reader, "a page");
-    }
-}
-
-/// Claims that this request's answer ends a known outage, though probes find the same as before.
-#[track_caller]
-fn assert_ended_by(what: &str, ask: impl Fn(&World) -> u16) {
-    let world = start();
-    let (path, reader) = accepted(&world);
-    let is_down = Arc::new(AtomicBool::new(true));
-    fall(&world, &path);
-    let is_down_for_readers = Arc::clone(&is_down);
-    world.origin.on(&path, move |call| {
-        if is_down_for_readers.load(Ordering::SeqCst) {
-            break_off(call)
-        } else {
-            call.reply_by_default()
-        }
-    });
-    wait_until_known(&world, &path, &reader);
-    is_down.store(false, Ordering::SeqCst);
-    assert_known(&world, &path, &reader, what);
-    let status = ask(&world);
-    world.origin.forget(&path);
-    let answer = reader.send(&world.edge.address);
-    assert!(!is_stale(&answer) && answer.status == 200, "{what} ({status}): {answer:?}");
-    assert_eq!(world.origin.asked(&path).len(), 1, "{what}");
-}
-
-#[test]
-fn media_that_the_homeserver_sends_ends_an_outage() {
-    assert_ended_by("a file", |world| {
-        download(&world.media(), &world.token()).send(&world.edge.address).status
-    });
-}
-
-#[test]
-fn a_refusal_of_the_homeservers_ends_an_outage() {
-    assert_ended_by("a 401", |world| {
-        download(&world.media(), "syt_nobody").send(&world.edge.address).status
-    });
-    assert_ended_by("a 404", |world| {
-        legacy_download("neverThere").send(&world.edge.address).status
-    });
-}
-
-#[test]
-fn a_304_of_the_homeservers_ends_an_outage() {
-    let world = start();
-    let other = Door::Legacy.stored(&world);
-    let (path, reader) = accepted(&world);
-    fall(&world, &path);
-    wait_until_known(&world, &path, &reader);
-    come_back(&world, &path);
-    assert_eq!(download(&other, &world.token()).send(&world.edge.address).status, 200);
-    assert!(!is_stale(&reader.send(&world.edge.address)));
-}
-
-#[test]
-fn a_probe_that_is_answered_ends_an_outage() {
-    let world = start();
-    let (path, reader) = accepted(&world);
-    fall(&world, &path);
-    wait_until_known(&world, &path, &reader);
-    for path in [path.as_str(), WHOAMI, VERSIONS] {
-        come_back(&world, path);
-    }
-    wait_for("it is asked again", PATIENCE, || {
-        let answer = reader.send(&world.edge.address);
-        assert_eq!((answer.status, &answer.body[..]), (200, BODY));
-        (!is_stale(&answer)).then_some(())
-    });
-}
-
 #[test]
 fn media_that_was_gone_in_any_way_is_not_served_afterwards() {
     let world = start();
@@ -422,4 +272,33 @@ fn a_redirect_to_elsewhere_is_no_outage() {
     world.origin.reply(&path, Reply::new(307).header("Location", to));
     let answer = reader.send(&world.edge.address);
     assert_matrix_error(&answer, 502, "M_UNKNOWN");
+}
+
+#[test]
+fn a_page_makes_nobody_one_who_was_accepted() {
+    let world = start();
+    let (path, reader) = accepted(&world);
+    let id = path.rsplit('/').next().expect("an ID");
+    for (n, (what, page)) in pages().into_iter().enumerate() {
+        let (garbage, walled) = (format!("syt_garbage{n}"), world.media());
+        world.origin.reply(&download_path(&walled), page);
+        download(&walled, &garbage).send(&world.edge.address);
+        fall(&world, &path);
+        assert!(is_stale(&reader.send(&world.edge.address)), "it is down");
+        let answer = download(id, &garbage).send(&world.edge.address);
+        assert_eq!(answer.status, 502, "{what}: it got {} bytes", answer.body.len());
+    }
+}
+
+#[test]
+fn a_page_at_the_legacy_door_opens_it_in_no_outage() {
+    let world = start();
+    for (what, page) in pages() {
+        let id = world.stored_media();
+        world.origin.reply(&legacy_path(&id), page);
+        legacy_download(&id).send(&world.edge.address);
+        fall(&world, &legacy_path(&id));
+        let answer = legacy_download(&id).send(&world.edge.address);
+        assert_eq!(answer.status, 502, "{what}: it got {} bytes", answer.body.len());
+    }
 }

@@ -188,6 +188,27 @@ fn a_page_grants_a_garbage_token_no_lease() {
     }
 }
 
+/// Behind the back of a reader whose lease is about to end.
+#[test]
+fn a_page_renews_no_lease() {
+    let world = World::start_with(&[("LEASE_SECONDS", "4")]);
+    let (id, token) = (world.stored_media(), world.token());
+    let path = download_path(&id);
+    download(&id, &token).send(&world.edge.address);
+    world.assert_unasked(&path, &download(&id, &token));
+    world.origin.reply(&path, page("text/html").header("ETag", "\"page\""));
+    wait_for("the lease is to be renewed", PATIENCE, || {
+        download(&id, &token).send(&world.edge.address);
+        sleep(Duration::from_millis(100));
+        (!world.origin.asked(&path).is_empty()).then_some(())
+    });
+    sleep(Duration::from_millis(1500));
+    come_back(&world, &path);
+    let (answer, asked) = world.assert_asked(&path, &download(&id, &token));
+    assert_eq!(asked.header("if-none-match"), Some("1"), "it is gone");
+    assert_eq!(&answer.body[..], BODY);
+}
+
 #[test]
 fn a_page_about_stored_media_grants_a_garbage_token_no_lease() {
     let world = leased();
