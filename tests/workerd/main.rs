@@ -41,6 +41,7 @@ mod quarantine;
 mod ranges;
 mod redirects;
 mod representations;
+mod rules;
 mod secrets;
 mod smuggling;
 mod stale;
