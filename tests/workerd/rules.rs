@@ -2,6 +2,7 @@
 //! what is served brings our policy, the refused learn nothing, and everything that is kept is
 //! weighed.
 
+mod policy;
 mod readings;
 
 use test_support::http::{Answer, Request};
