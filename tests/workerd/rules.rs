@@ -4,6 +4,7 @@
 
 mod policy;
 mod readings;
+mod tags;
 
 use test_support::http::{Answer, Request};
 
