@@ -5,6 +5,7 @@
 mod documents;
 mod policy;
 mod readings;
+mod refusals;
 mod tags;
 
 use test_support::http::{Answer, Request};
