@@ -6,6 +6,7 @@ mod documents;
 mod policy;
 mod readings;
 mod refusals;
+mod spellings;
 mod tags;
 
 use test_support::http::{Answer, Request};
