@@ -8,6 +8,7 @@ mod readings;
 mod refusals;
 mod spellings;
 mod tags;
+mod weights;
 
 use test_support::http::{Answer, Request};
 
