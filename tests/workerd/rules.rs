@@ -2,6 +2,7 @@
 //! what is served brings our policy, the refused learn nothing, and everything that is kept is
 //! weighed.
 
+mod bad_input;
 mod documents;
 mod policy;
 mod readings;
