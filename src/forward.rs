@@ -14,7 +14,8 @@ use crate::request::{
 };
 use crate::route::{Door, Endpoint, Upstream};
 
-/// The client's media request, for the origin: same method, same target to the byte.
+/// The client's media request, for the origin: same method, same target to the byte. Only a file
+/// name that would lead a careless reader to another path is left out.
 pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     let mut set = forwarding_headers(head, config);
     ask_for_identity(&mut set);
@@ -22,7 +23,7 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     let patience = if head.is_read() { ORIGIN_PATIENCE } else { Patience::Client };
     OriginRequest {
         method: head.method.clone(),
-        url: format!("{}{}", config.homeserver, head.target.as_str()),
+        url: format!("{}{}", config.homeserver, head.target.without_hidden_name()),
         keep: Keep::Endpoint,
         set,
         is_for_homeserver: true,

@@ -38,8 +38,8 @@ pub struct Outage {
     since_unix_ms: u64,
     /// How long the next probe is to wait from then on.
     pause_millis: u32,
-    /// How long the origin is taken to be down from then on.
-    known_millis: u32,
+    /// Until when the origin is taken to be down, by the last probe that failed.
+    known_until_unix_ms: u64,
     /// Probes that failed in a row.
     failures: usize,
     /// When the homeserver itself was heard last.
@@ -130,14 +130,20 @@ impl Outage {
         phase: Phase::Idle,
         since_unix_ms: 0,
         pause_millis: 0,
-        known_millis: 0,
+        known_until_unix_ms: 0,
         failures: 0,
         heard_unix_ms: 0,
     };
 
-    /// Whether the origin is known to be down.
+    /// Whether the origin is known to be down. While it is probed again, that lasts until the probe
+    /// has ended and a little longer.
     pub const fn is_known(&self, now_unix_ms: u64) -> bool {
-        self.is_within(self.known_millis, now_unix_ms)
+        let was_known = self.since_unix_ms < self.known_until_unix_ms;
+        let is_probed = matches!(self.phase, Phase::Probing)
+            && self.is_within(PROBE_MILLIS + LINGER_MILLIS, now_unix_ms);
+        was_known
+            && self.since_unix_ms <= now_unix_ms
+            && (now_unix_ms < self.known_until_unix_ms || is_probed)
     }
 
     /// Takes in that the homeserver itself was heard: there is no outage.
@@ -166,14 +172,11 @@ impl Outage {
         if self.is_within(self.pause_millis, now_unix_ms) {
             return None;
         }
-        let is_known = self.is_known(now_unix_ms);
         *self = Self {
             phase: Phase::Probing,
             since_unix_ms: now_unix_ms,
             pause_millis: PROBE_MILLIS,
-            known_millis: if is_known { PROBE_MILLIS + LINGER_MILLIS } else { 0 },
-            failures: self.failures,
-            heard_unix_ms: self.heard_unix_ms,
+            ..*self
         };
         Some(Probe { began_unix_ms: now_unix_ms })
     }
@@ -209,18 +212,18 @@ impl Outage {
     fn pause(&mut self, phase: Phase, now_unix_ms: u64, random: u32) {
         let longest = PAUSES_MILLIS[self.failures.min(PAUSES_MILLIS.len() - 1)];
         let pause_millis = longest / 2 + random % (longest / 2 + 1);
-        // What nobody could tell prolongs nothing: then readers ask for themselves again.
-        let known_millis = match phase {
-            Phase::Failed => pause_millis + LINGER_MILLIS,
-            Phase::Idle | Phase::Probing | Phase::Unclear => 0,
+        // What nobody could tell ends no outage, and prolongs none.
+        let known_until_unix_ms = match phase {
+            Phase::Failed => now_unix_ms + u64::from(pause_millis + LINGER_MILLIS),
+            Phase::Idle | Phase::Probing | Phase::Unclear => self.known_until_unix_ms,
         };
         *self = Self {
             phase,
             since_unix_ms: now_unix_ms,
             pause_millis,
-            known_millis,
+            known_until_unix_ms,
             failures: self.failures + 1,
-            heard_unix_ms: self.heard_unix_ms,
+            ..*self
         };
     }
 
@@ -325,13 +328,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unclear_probe_prolongs_no_outage() {
-        let mut outage = known(0);
-        let probe = outage.begin_probe(NOW + 1_000).expect("it is time");
-        assert!(outage.is_known(NOW + 1_001));
-        outage.end_probe(probe, &answer(429, &[], None), NOW + 1_002, 0);
-        assert!(!outage.is_known(NOW + 1_002));
-        assert_eq!(outage.advise(NOW, NOW + 1_003), Advice::Relay);
+    fn an_unclear_probe_ends_no_outage_and_prolongs_none() {
+        let mut outage = known(500);
+        let end = NOW + 5_000;
+        for began in [NOW + 1_000, NOW + 2_100, NOW + 4_400] {
+            let probe = outage.begin_probe(began).expect("it is time");
+            assert!(outage.is_known(began + 1));
+            outage.end_probe(probe, &answer(429, &[], None), began + 2, 0);
+            assert!(outage.is_known(end - 1) && !outage.is_known(end), "{began}");
+        }
+        assert_eq!(outage.advise(NOW, end + 1), Advice::Relay);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
     let is_redirected = matches!(validator, Validator::Redirect(_));
     validator.may_replace(stored.validator())
         && (has_stored_type || !is_redirected && !is_html(head))
-        && (head.headers.contains_key(CONTENT_DISPOSITION) || !stored.has_disposition())
+        && (head.headers.contains_key(CONTENT_DISPOSITION) || stored.disposition().is_none())
 }
 
 /// Returns whether the answer to a HEAD of the edge's own confirms what is stored: 200 with the

@@ -275,10 +275,12 @@ pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
     let route = route(&head.method, &head.authority, &head.target, config);
     let is_signed = head.target.path().starts_with("/_matrix/federation/");
     // Below the media paths nothing else of the homeserver's may be reached, whoever decodes first.
-    let is_of_media = media_path(head.target.path()).is_some();
+    // Only the file name of a download may have anything in it: the origin is not asked for that.
+    let can_lead_out =
+        !matches!(route, Route::Media(_)) && media_path(head.target.path()).is_some();
     match head.target.fidelity() {
         Fidelity::Changed => Err(Rejection::UnfaithfulTarget),
-        _ if is_of_media && head.target.has_hidden_dot_segment() => {
+        _ if can_lead_out && head.target.has_hidden_dot_segment() => {
             Err(Rejection::UnfaithfulTarget)
         }
         Fidelity::Equivalent if is_signed => Err(Rejection::UnfaithfulTarget),

@@ -250,9 +250,9 @@ impl StoredMeta {
         media_type(&self.headers)
     }
 
-    /// Returns whether the stored response names a disposition.
-    pub fn has_disposition(&self) -> bool {
-        self.headers.contains_key(CONTENT_DISPOSITION)
+    /// Returns the stored `Content-Disposition`, if there is one.
+    pub fn disposition(&self) -> Option<&HeaderValue> {
+        self.headers.get(CONTENT_DISPOSITION)
     }
 
     /// Length of the body in bytes.

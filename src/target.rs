@@ -67,6 +67,16 @@ impl Target {
         Query(self.raw.get(self.path_len + 1..).unwrap_or_default())
     }
 
+    /// Returns the target without the last segment of its path where that
+    /// [hides](Self::has_hidden_dot_segment) a dot segment, and else as it is.
+    pub fn without_hidden_name(&self) -> Cow<'_, str> {
+        let path = self.path();
+        match path.rfind('/').filter(|_| self.has_hidden_dot_segment()) {
+            Some(end) => Cow::Owned(format!("{}{}", &path[..end], &self.raw[self.path_len..])),
+            None => Cow::Borrowed(&self.raw),
+        }
+    }
+
     /// Whether the path has a dot segment for a reader who decodes slashes or backslashes first, at
     /// once or the second time: proxies and servers differ in that.
     pub fn has_hidden_dot_segment(&self) -> bool {
@@ -199,6 +209,14 @@ mod tests {
         for path in ["/a/mxc:%2F%2Fb%2Fc", "/a..b", "/...", "/a%2fb..c"] {
             assert!(!Target::new(path).has_hidden_dot_segment(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_name_that_hides_a_dot_segment_is_left_out() {
+        let target = Target::new("/download/a/b/..%2f..%2fc?d=e");
+        assert_eq!(target.without_hidden_name(), "/download/a/b?d=e");
+        let target = Target::new("/download/a/b/c%2fd?e");
+        assert_eq!(target.without_hidden_name(), target.as_str());
     }
 
     #[test]

@@ -162,6 +162,12 @@ pub(super) fn fetched(
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
     }
+    if let EntryChange::Store(meta) = &entry
+        && let Some(kept) = meta.disposition()
+    {
+        // A name that is cut is cut for its first reader too.
+        headers.insert(CONTENT_DISPOSITION, kept.clone());
+    }
     let served = Served { headers, length, validator: &validator };
     let (head, cut) = complete(exchange, served, status);
     Outcome { head, body: cut.map_or(Body::Empty, Body::Origin), entry, leases }

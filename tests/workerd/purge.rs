@@ -67,7 +67,10 @@ fn store_everywhere(world: &World, id: &str) -> [(Request, String); 3] {
     for (request, _) in &forms {
         wait_for_tier("memory", request, &world.edge.direct_address);
     }
-    let prefixes = [format!("v2/example.com/media/example.com/{id}/"), format!("v2/example.com/federation/{id}/")];
+    let prefixes = [
+        format!("v2/example.com/media/example.com/{id}/"),
+        format!("v2/example.com/federation/{id}/"),
+    ];
     wait_for("all are in the bucket", PATIENCE, || {
         let keys = world.edge.stores.keys();
         let is_one = |key: &&String| prefixes.iter().any(|prefix| key.starts_with(prefix));

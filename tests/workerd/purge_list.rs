@@ -67,7 +67,12 @@ fn lines(text: &str) -> BTreeSet<String> {
 
 fn prefixes(ids: &[String]) -> BTreeSet<String> {
     ids.iter()
-        .flat_map(|id| [format!("v2/example.com/media/example.com/{id}/"), format!("v2/example.com/federation/{id}/")])
+        .flat_map(|id| {
+            [
+                format!("v2/example.com/media/example.com/{id}/"),
+                format!("v2/example.com/federation/{id}/"),
+            ]
+        })
         .collect()
 }
 
@@ -126,7 +131,8 @@ fn of_purges_at_once_in_one_isolate_none_is_lost_without_a_bucket() {
 #[test]
 fn what_covers_nothing_any_more_leaves_the_list() {
     let world = start(BucketKind::R2);
-    let old: String = (0..600).map(|n| format!("\n1000 v2/example.com/media/example.com/old{n}/")).collect();
+    let old: String =
+        (0..600).map(|n| format!("\n1000 v2/example.com/media/example.com/old{n}/")).collect();
     let list = Stored { record: String::new(), body: format!("1{old}").into_bytes() };
     world.edge.stores.put_object(LIST, &list);
     purge(&world, r#"{"everything":true}"#);

@@ -40,7 +40,6 @@ fn accepted(world: &World) -> (String, String) {
     (id, token)
 }
 
-
 #[track_caller]
 fn assert_stale(answer: &Answer) {
     assert_eq!((answer.status, &answer.body[..]), (200, BODY), "{}", answer.text());

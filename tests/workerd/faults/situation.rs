@@ -107,7 +107,9 @@ impl Situation {
                 let thumbnail =
                     |token: &str| media_domain("GET", format!("{path}?{THUMBNAIL}")).bearer(token);
                 Scene {
-                    key: Some(format!("v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/thumbnail/96x96-crop")),
+                    key: Some(format!(
+                        "v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/thumbnail/96x96-crop"
+                    )),
                     other: Some(thumbnail(&place.token())),
                     ..scene(path.clone(), thumbnail(&token), Right::Bytes(THUMBNAIL.into()))
                 }
