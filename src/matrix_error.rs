@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 
 use crate::config::ConfigError;
-use crate::headers::add_cors;
+use crate::headers::{add_cors, add_media_security};
 use crate::json;
 use crate::request::{OriginError, ReplyHead};
 
@@ -162,6 +162,7 @@ impl Rejection {
     pub fn reply(&self) -> (ReplyHead, String) {
         let mut head = ReplyHead::unstored(self.status(), "application/json");
         add_cors(&mut head.headers);
+        add_media_security(&mut head.headers);
         head.rejection = Some(self.as_str());
         let message = json::quote(&self.message());
         let text = format!(r#"{{"errcode":"{}","error":{message}}}"#, self.errcode());

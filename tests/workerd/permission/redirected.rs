@@ -123,7 +123,7 @@ fn a_redirect_to_the_same_path_of_another_scheme_or_host_is_followed() {
     elsewhere.put(&format!("/blobs/{id}"), page("text/html"));
     for other in [
         to.replace("http:", "https:"),
-        to.replace("127.0.0.1", "localhost").replace(&blobs.0.address, &elsewhere.0.address),
+        format!("{}/blobs/{id}", elsewhere.0.url().replace("127.0.0.1", "localhost")),
         format!("{}/blobs/{id}", elsewhere.0.url()),
     ] {
         redirect(world, &download_path(id), 307, &other);
