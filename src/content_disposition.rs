@@ -48,7 +48,7 @@ fn kind(field: Option<&str>) -> &'static str {
 /// The longest file name that is kept, in bytes of UTF-8: what file systems take for one.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Returns the field with its file name cut to [`MAX_NAME_BYTES`], the extension kept. A name that
+/// Returns the field with its file name cut to 255 bytes, the extension kept. A name that
 /// can't be read is left out.
 pub fn with_short_name(field: &HeaderValue) -> String {
     let field = String::from_utf8_lossy(field.as_bytes());
