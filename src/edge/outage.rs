@@ -8,9 +8,10 @@ use super::{Call, clock, origin, streams};
 use crate::outage::{Advice, Evidence, Outage, PROBE_MILLIS, Probe, probe_request};
 use crate::request::{OriginError, OriginHead};
 
-/// How often a reader who waits for a probe looks whether it has ended, in milliseconds. No promise
-/// is shared between requests.
-const LOOK_MILLIS: u32 = 20;
+/// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
+/// at most, in milliseconds. No promise is shared between requests.
+const FIRST_PAUSE_MILLIS: u32 = 10;
+const MAX_PAUSE_MILLIS: u32 = 160;
 
 thread_local! {
     static OUTAGE: Cell<Outage> = const { Cell::new(Outage::NONE) };
@@ -38,7 +39,7 @@ pub(super) fn hear(call: &Call, evidence: Evidence) {
 /// Finds out whether the origin is down, for a reader whose question has failed.
 pub(super) async fn is_confirmed(call: &Call) -> bool {
     let since = clock::now_unix_millis();
-    let mut waited_millis = 0;
+    let (mut waited_millis, mut pause_millis) = (0, FIRST_PAUSE_MILLIS);
     while waited_millis <= PROBE_MILLIS {
         match update(|outage| outage.advise(since, clock::now_unix_millis())) {
             Advice::ServeStale => return true,
@@ -46,8 +47,9 @@ pub(super) async fn is_confirmed(call: &Call) -> bool {
             Advice::Probe(begun) => send(call, begun),
             Advice::Wait => {}
         }
-        let _ = sleep(LOOK_MILLIS).await;
-        waited_millis += LOOK_MILLIS;
+        let _ = sleep(pause_millis).await;
+        waited_millis += pause_millis;
+        pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
     }
     false
 }

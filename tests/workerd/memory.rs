@@ -11,9 +11,7 @@ use test_support::http::Request;
 use test_support::time::{now, wait_for};
 
 use crate::origin::{Call, Reply, Then};
-use crate::world::{
-    MEDIA_HOST, PATIENCE, World, content_key, download, download_path, entry_name,
-};
+use crate::world::{MEDIA_HOST, PATIENCE, World, content_key, download, download_path, entry_name};
 
 const LARGE_BYTES: usize = 200 << 20;
 const FIRST_BYTES: usize = 32 << 20;
