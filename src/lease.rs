@@ -209,7 +209,7 @@ mod tests {
         );
         assert_eq!(
             thumbnail.revoked_by(LeaseChange::EndCredential),
-            both(thumbnail.credential.clone().unwrap(), content.credential.clone().unwrap())
+            both(thumbnail.credential.unwrap(), content.credential.unwrap())
         );
         let token = of(LeaseScope::Token, MediaKind::Content);
         assert_eq!(

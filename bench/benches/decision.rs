@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderValue,
 };
 use http::{Method, StatusCode};
 use matrix_media_edge::cache_key::CacheKey;
@@ -13,7 +14,7 @@ use matrix_media_edge::config::Config;
 use matrix_media_edge::exchange::{Begin, Decision, EntryChange, Exchange, Outcome, Verdict};
 use matrix_media_edge::lease::Leases;
 use matrix_media_edge::purge::{Purges, Scope};
-use matrix_media_edge::request::{OriginHead, RequestHead};
+use matrix_media_edge::request::{OriginAnswer, OriginHead, RequestHead};
 use matrix_media_edge::route::{MediaRequest, Route, admit};
 use matrix_media_edge::stored::StoredMeta;
 use matrix_media_edge::target::Target;
@@ -63,6 +64,7 @@ fn begin(head: &Rc<RequestHead>, config: &Rc<Config>) -> Exchange {
 fn answer(status: StatusCode) -> OriginHead {
     let headers = [
         (ETAG, "1"),
+        (CONTENT_DISPOSITION, "inline"),
         (CONTENT_TYPE, "image/png"),
         (CONTENT_LENGTH, "4096"),
         (CACHE_CONTROL, "public,max-age=86400,s-maxage=0,proxy-revalidate"),
@@ -81,9 +83,13 @@ fn ask(
     let exchange = begin(head, config);
     match exchange.on_lookup(stored, Leases::default(), false, NOW_UNIX_SECS) {
         Decision::Ask(question) => {
-            match question.pending.on_origin(Ok(answer(status)), NOW_UNIX_SECS) {
+            match question
+                .pending
+                .on_origin(Ok(OriginAnswer::unread(answer(status))), NOW_UNIX_SECS)
+            {
                 Verdict::Answer(outcome) => outcome,
                 Verdict::AskAgain(_) => unreachable!("it has a validator"),
+                Verdict::Suspect(_) => unreachable!("the origin answers"),
             }
         }
         Decision::Serve(..) => unreachable!("there is no lease"),

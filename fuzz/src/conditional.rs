@@ -6,6 +6,7 @@ use matrix_media_edge::conditional::{EntityTag, is_current, is_range_wanted};
 use matrix_media_edge::ids::Mxc;
 use matrix_media_edge::request::RequestHead;
 use matrix_media_edge::route::{Door, MediaRequest, Representation, Terms};
+use matrix_media_edge::stored::Validator;
 
 use crate::input::{get, headers, is_plain, lines};
 
@@ -13,7 +14,7 @@ use crate::input::{get, headers, is_plain, lines};
 pub(crate) fn target(input: &[u8]) {
     let [length, if_none_match, if_modified_since, if_range, last_modified] = lines(input);
     let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    let tag = EntityTag::new(&request(), length);
+    let tag = EntityTag::new(&request(), length, &Validator::None);
     let text = tag.to_string();
     assert!(is_plain(&text) && is_opaque_tag(&text), "{text}");
 
@@ -53,7 +54,7 @@ fn request() -> MediaRequest {
         mxc: Mxc::parse("mxc://example.com/abc").expect("an mxc URI"),
         representation: Representation::Content,
         file_name: None,
-        unnamed_path: String::new(),
+        origin_path: String::new(),
         terms: Terms::Plain,
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn target(input: &[u8]) {
         (Credential::Bearer(_), ..) => panic!("more than one place"),
         (Credential::Missing | Credential::Unusual, ..) => {}
     }
-    assert_eq!(limit_key(&head, b"key").is_some(), matches!(credential, Credential::Bearer(_)));
+    assert_eq!(limit_key(&head, &CONFIG).is_some(), matches!(credential, Credential::Bearer(_)));
     if let Credential::Bearer(token) = &credential {
         is_told_to_nobody(token, &head);
         opens_only_with_all_of_it(token, &head);
@@ -46,7 +46,7 @@ fn is_told_to_nobody(token: &AccessToken, head: &RequestHead) {
     assert_ne!(TokenDigest::new(b"another key", token), digest);
     let text = String::from_utf8_lossy(token.as_bytes());
     // Shorter ones may be part of any name.
-    let key = limit_key(head, b"key").expect("a token has a name").to_string();
+    let key = limit_key(head, &CONFIG).expect("a token has a name").to_string();
     assert!(text.len() < 20 || !key.contains(&*text), "{key}");
 }
 

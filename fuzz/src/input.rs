@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use matrix_media_edge::cache_key::{CacheKey, Subject};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::request::RequestHead;
 use matrix_media_edge::target::Target;
@@ -24,6 +25,11 @@ pub(crate) fn config(extra: &[(&str, &str)]) -> Config {
         vars.find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
     Config::parse(read).expect("good variables")
+}
+
+/// The name of what is stored in the deployment.
+pub(crate) fn key(subject: Subject<'_>) -> CacheKey {
+    CacheKey::new(&CONFIG.server_name, subject)
 }
 
 /// The first lines of an input, the rest with the last of them; empty, where there are no more.

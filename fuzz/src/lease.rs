@@ -1,10 +1,12 @@
 //! Leases: a record counts under its own name, and for no longer than it may.
 
+use std::collections::BTreeSet;
+
 use matrix_media_edge::access_token::{AccessToken, TokenDigest};
 use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::lease::{LeaseKeys, parse_record, write_record};
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, parse_record, write_record};
 use matrix_media_edge::lease_policy::{LeasePolicy, LeaseScope};
-use matrix_media_edge::route::Door;
+use matrix_media_edge::route::{Door, MediaKind};
 
 use crate::input::texts;
 
@@ -20,19 +22,36 @@ pub(crate) fn target(input: &[u8]) {
         stale_if_error_seconds: number(stale),
     };
     let media = Mxc::parse("mxc://example.com/abc").expect("an mxc URI");
-    let digest = |text| AccessToken::parse(text).map(|token| TokenDigest::new(b"key", &token));
-    let keys = LeaseKeys::new(policy, Door::Client, digest(token).as_ref(), &media);
-    let others = LeaseKeys::new(policy, Door::Client, digest(other).as_ref(), &media);
+    let digest =
+        |text: &str| AccessToken::parse(text).map(|token| TokenDigest::new(b"key", &token));
+    let named = |door, token: &str, kind| {
+        let digest = digest(token);
+        LeaseKeys::new(&media.server_name, policy, door, digest.as_ref(), &media, kind)
+    };
+    let keys = named(Door::Client, token, MediaKind::Content);
+    let others = named(Door::Client, other, MediaKind::Content);
     assert_eq!(keys.credential == others.credential, digest(token) == digest(other));
-    let legacy = LeaseKeys::new(policy, Door::Legacy, digest(token).as_ref(), &media);
+    let legacy = named(Door::Legacy, token, MediaKind::Content);
     assert!(legacy.media != keys.media, "doors share nothing");
     assert!(legacy.credential.is_none() || legacy.credential != keys.credential);
+    of_their_own_kinds(&keys, &named(Door::Client, token, MediaKind::Thumbnail), scope);
 
     let Some(confirmed) = parse_record(record, &keys.media) else { return };
     let written = write_record(&keys.media, confirmed);
     assert_eq!(parse_record(&written, &keys.media), Some(confirmed));
     assert_eq!(parse_record(&written, &legacy.media), None, "another door's");
     lasts_as_long_as_it_may(policy, confirmed, number(now));
+}
+
+/// Content and thumbnails are granted apart, and refused together.
+fn of_their_own_kinds(content: &LeaseKeys, thumbnails: &LeaseKeys, scope: LeaseScope) {
+    assert!(content.media != thumbnails.media);
+    let is_one = content.credential == thumbnails.credential;
+    assert_eq!(is_one, content.credential.is_none() || scope == LeaseScope::Token);
+    for change in [LeaseChange::EndMedia, LeaseChange::EndCredential] {
+        let revoked = |keys: &LeaseKeys| BTreeSet::from_iter(keys.revoked_by(change));
+        assert_eq!(revoked(content), revoked(thumbnails));
+    }
 }
 
 fn lasts_as_long_as_it_may(policy: LeasePolicy, confirmed: u64, now: u64) {

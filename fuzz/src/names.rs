@@ -2,12 +2,12 @@
 //! readers take it for.
 
 use matrix_media_edge::base_url::BaseUrl;
-use matrix_media_edge::cache_key::{CacheKey, Subject};
+use matrix_media_edge::cache_key::Subject;
 use matrix_media_edge::ids::{MediaId, Mxc, ServerName};
 use matrix_media_edge::route::Representation;
 use url::{Host, Url};
 
-use crate::input::{CONFIG, texts};
+use crate::input::{CONFIG, key, texts};
 
 /// The input's lines: a base URL, and two mxc URIs.
 pub(crate) fn target(input: &[u8]) {
@@ -20,11 +20,11 @@ pub(crate) fn target(input: &[u8]) {
     assert_eq!(format!("mxc://{}/{}", mxc.server_name, mxc.media_id.as_str()), uri);
     server_name(&mxc.server_name);
     media_id(&mxc.media_id);
-    let key = |mxc: &Mxc| CacheKey::new(Subject::Media(mxc, Representation::Content));
-    let text = key(&mxc).url(&CONFIG.media);
+    let key_of = |mxc: &Mxc| key(Subject::Media(mxc, Representation::Content));
+    let text = key_of(&mxc).url(&CONFIG.media);
     assert_eq!(Url::parse(&text).expect("a URL").as_str(), text, "a store finds it again");
     if let Some(other) = Mxc::parse(other) {
-        assert_eq!(key(&mxc) == key(&other), mxc == other, "no two media share a name");
+        assert_eq!(key_of(&mxc) == key_of(&other), mxc == other, "no two media share a name");
     }
 }
 

@@ -13,7 +13,7 @@ use matrix_media_edge::target::{Fidelity, Target};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-use crate::input::{CONFIG, MEDIA_DOMAIN, get, texts};
+use crate::input::{self, CONFIG, MEDIA_DOMAIN, get, texts};
 
 /// The input's lines: method, host, target, and another target.
 pub(crate) fn target(input: &[u8]) {
@@ -110,7 +110,7 @@ fn decoded(segment: &str) -> String {
 
 fn the_same_without_its_name(head: &RequestHead, media: &MediaRequest) {
     let query = &head.target.as_str()[head.target.path().len()..];
-    let unnamed = Target::new(&format!("{}{query}", media.unnamed_path));
+    let unnamed = Target::new(&format!("{}{query}", media.origin_path));
     let route = admit(&RequestHead { target: unnamed, ..head.clone() }, &CONFIG);
     assert_eq!(route, Ok(Route::Media(MediaRequest { file_name: None, ..media.clone() })));
 }
@@ -125,7 +125,7 @@ fn alone_under_its_key(media: &MediaRequest, other: &str) {
 }
 
 fn key(media: &MediaRequest) -> CacheKey {
-    CacheKey::new(match media.door {
+    input::key(match media.door {
         Door::Federation => Subject::Federation(&media.mxc.media_id, media.representation),
         Door::Client | Door::Legacy | Door::Other => {
             Subject::Media(&media.mxc, media.representation)

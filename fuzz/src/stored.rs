@@ -10,9 +10,11 @@ use matrix_media_edge::ids::Mxc;
 use matrix_media_edge::request::OriginHead;
 use matrix_media_edge::route::Representation;
 use matrix_media_edge::storability::storable_length;
-use matrix_media_edge::stored::{Permission, STORED_META, StoredMeta};
+use matrix_media_edge::stored::{
+    MAX_HEADER_BYTES, MAX_RECORD_BYTES, STORED_META, StoredMeta, Validator,
+};
 
-use crate::input::{CONFIG, headers, is_plain, lines};
+use crate::input::{self, CONFIG, headers, is_plain, lines};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -37,10 +39,15 @@ pub(crate) fn target(input: &[u8]) {
     };
     let Ok(length_bytes) = storable_length(&origin) else { return };
     assert!(length_bytes <= 512_000_000 && !origin.headers.contains_key(SET_COOKIE));
-    let permission = Permission::of(&origin);
-    let meta = StoredMeta::new(&key, &origin, permission.clone(), length_bytes, NOW);
+    let validator = Validator::of(&origin);
+    let Ok(meta) = StoredMeta::new(&key, &origin, validator.clone(), length_bytes, NOW) else {
+        // A byte may become three.
+        let lengths: Vec<_> = origin.headers.values().map(|value| value.len()).collect();
+        let is_long = lengths.iter().any(|length| *length > MAX_HEADER_BYTES);
+        return assert!(is_long || 3 * lengths.iter().sum::<usize>() > MAX_RECORD_BYTES - 500);
+    };
     is_read_back(&meta, &key);
-    if let Some((_, sent)) = permission.precondition() {
+    if let Some((_, sent)) = validator.precondition() {
         assert!([ETAG, LAST_MODIFIED].iter().any(|name| origin.headers.get(name) == Some(&sent)));
     }
     let served = meta.headers();
@@ -66,5 +73,5 @@ fn is_read_back(meta: &StoredMeta, key: &CacheKey) {
 
 fn key(media_id: &str) -> CacheKey {
     let mxc = Mxc::parse(&format!("mxc://example.com/{media_id}")).expect("an mxc URI");
-    CacheKey::new(Subject::Media(&mxc, Representation::Content))
+    input::key(Subject::Media(&mxc, Representation::Content))
 }

@@ -183,6 +183,7 @@ impl Answer {
             ("ETag", "1".to_owned()),
             ("Cache-Control", "public,max-age=86400,s-maxage=0,proxy-revalidate".to_owned()),
             ("Content-Type", content_type.to_owned()),
+            ("Content-Disposition", "inline".to_owned()),
         ];
         if is_known {
             return Self { status: 304, fields, body: Vec::new() };

@@ -116,6 +116,7 @@ impl<'a> Edge<'a> {
             match pending.on_origin(Ok(answer), unix_secs(request)) {
                 Verdict::Answer(outcome) => return outcome,
                 Verdict::AskAgain(again) => question = again,
+                Verdict::Suspect(_) => unreachable!("the homeserver is up"),
             }
         }
     }

@@ -5,7 +5,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
     IF_NONE_MATCH,
 };
-use matrix_media_edge::request::{OriginHead, OriginRequest};
+use matrix_media_edge::request::{OriginAnswer, OriginHead, OriginRequest};
 
 use crate::workload::{Request, Workload};
 
@@ -26,19 +26,24 @@ impl Effort {
         workload: &Workload,
         request: &Request,
         asked: &OriginRequest,
-    ) -> OriginHead {
+    ) -> OriginAnswer {
         let item = workload.item(request);
         assert!(asked.url.ends_with(item.target.as_str()), "the client's own question");
         let tag = HeaderValue::from_static("1");
         let headers = HeaderMap::from_iter([(ETAG, tag.clone())]);
-        let status = match asked.set.get(IF_NONE_MATCH) {
-            _ if workload.revoked_for_ms(request).is_some() => StatusCode::UNAUTHORIZED,
-            _ if workload.quarantined_for_ms(request).is_some() => StatusCode::NOT_FOUND,
-            Some(known) if *known == tag => StatusCode::NOT_MODIFIED,
-            _ => return self.send(item.length_bytes, headers),
+        let (status, errcode) = match asked.set.get(IF_NONE_MATCH) {
+            _ if workload.revoked_for_ms(request).is_some() => {
+                (StatusCode::UNAUTHORIZED, Some("M_UNKNOWN_TOKEN"))
+            }
+            _ if workload.quarantined_for_ms(request).is_some() => {
+                (StatusCode::NOT_FOUND, Some("M_NOT_FOUND"))
+            }
+            Some(known) if *known == tag => (StatusCode::NOT_MODIFIED, None),
+            _ => return OriginAnswer::unread(self.send(item.length_bytes, headers)),
         };
         self.words += 1;
-        OriginHead { status, headers }
+        let text = errcode.map(|errcode| format!("{{\"errcode\":\"{errcode}\"}}"));
+        OriginAnswer { head: OriginHead { status, headers }, text }
     }
 
     fn send(&mut self, length_bytes: u64, mut headers: HeaderMap) -> OriginHead {

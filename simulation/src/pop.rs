@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use matrix_media_edge::cache_key::CacheKey;
 use matrix_media_edge::config::Config;
-use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, record_weight};
 use matrix_media_edge::lease_policy::LeasePolicy;
 use matrix_media_edge::lru::Lru;
 use matrix_media_edge::stored::StoredMeta;
@@ -12,9 +12,6 @@ use matrix_media_edge::tier::{Tier, is_small, memory_weight};
 
 use crate::model::Model;
 use crate::workload::Request;
-
-/// How many lease records an isolate keeps.
-const MAX_ISOLATE_LEASES: u64 = 20_000;
 
 pub(crate) struct Pop {
     bodies: Lru<Rc<StoredMeta>>,
@@ -33,11 +30,11 @@ struct Isolate {
 
 impl Isolate {
     fn new(memory_bytes: u64, generation: u64) -> Self {
-        Self { bodies: Lru::new(memory_bytes), leases: Lru::new(MAX_ISOLATE_LEASES), generation }
+        Self { bodies: Lru::new(memory_bytes), leases: Lru::new(MAX_RECORDS_BYTES), generation }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>) {
-        self.bodies.insert(key.clone(), Rc::clone(meta), memory_weight(meta.length_bytes()));
+        self.bodies.insert(key.clone(), Rc::clone(meta), memory_weight(meta));
     }
 }
 
@@ -119,7 +116,7 @@ impl Pop {
                 return Some(*confirmed);
             }
             let confirmed = *self.leases.get(key)?;
-            memory.insert(key.clone(), confirmed, 1);
+            memory.insert(key.clone(), confirmed, record_weight(key));
             Some(confirmed)
         };
         Leases { credential: credential.as_ref().and_then(&mut look_up), media: look_up(media) }
@@ -131,24 +128,16 @@ impl Pop {
         keys: Option<&LeaseKeys>,
         change: LeaseChange,
     ) {
-        let Some(LeaseKeys { credential, media }) = keys else { return };
-        let (credential, media) = (credential.as_ref(), Some(media));
-        let (keys, confirmed) = match change {
-            LeaseChange::Keep => return,
-            LeaseChange::Grant { asked_unix_secs } => ([credential, media], Some(asked_unix_secs)),
-            LeaseChange::GrantCredential { asked_unix_secs } => {
-                ([credential, None], Some(asked_unix_secs))
-            }
-            LeaseChange::EndCredential => ([credential, None], None),
-            LeaseChange::EndMedia => ([None, media], None),
-            LeaseChange::End => ([credential, media], None),
-        };
-        for key in keys.into_iter().flatten() {
+        let Some(keys) = keys else { return };
+        let granted = keys.granted_by(change).into_iter();
+        for (key, at) in granted.flat_map(|(keys, at)| keys.into_iter().map(move |key| (key, at))) {
             for records in [&mut self.leases, &mut self.isolates[isolate].leases] {
-                match confirmed {
-                    Some(at) => records.insert(key.clone(), at, 1),
-                    None => drop(records.remove(key)),
-                }
+                records.insert(key.clone(), at, record_weight(key));
+            }
+        }
+        for key in keys.revoked_by(change) {
+            for records in [&mut self.leases, &mut self.isolates[isolate].leases] {
+                records.remove(&key);
             }
         }
     }

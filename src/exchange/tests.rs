@@ -380,7 +380,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         confirming(get(CLIENT, LEASED), Leases::default()),
         validating(get(CLIENT, LEASED), Leases::default()),
     ] {
-        let question = asked_again(question, 302, &[login.clone()]);
+        let question = asked_again(question, 302, std::slice::from_ref(&login));
         assert_eq!(question.request.url, "https://login.example.com/abc");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
         assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use matrix_media_edge::cache_key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::config::Config;
+use matrix_media_edge::lease::MAX_RECORDS_BYTES;
 use matrix_media_edge::lru::Lru;
 use matrix_media_edge::purge::{PURGES_FRESH_SECS, Purges};
 use matrix_media_edge::stored::{STORED_META, StoredMeta};
@@ -71,14 +72,14 @@ impl Isolate {
     fn new(config: &Config) -> Self {
         Self {
             bodies: Lru::new(config.memory_cache_bytes),
-            leases: Memory::new(),
+            leases: Memory::new(MAX_RECORDS_BYTES),
             purges: Purges::default(),
             purges_read_unix_secs: 0,
         }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>, body: &Body) {
-        let weight = memory_weight(meta.length_bytes());
+        let weight = memory_weight(meta);
         self.bodies.insert(key.clone(), (Rc::clone(meta), body.clone()), weight);
     }
 
@@ -263,7 +264,7 @@ impl Edge {
         let list = match (self.list_at(pop_of(isolate), now), &self.bucket) {
             (Some(list), _) => list,
             (None, Some(bucket)) => {
-                let text = bucket.find_text(&list_key(), now.ms);
+                let text = bucket.find_text(&list_key(now.config), now.ms);
                 let list = text.and_then(|text| Purges::parse(&text)).unwrap_or_default();
                 self.write_list_at(pop_of(isolate), &list, now);
                 list
@@ -280,10 +281,10 @@ impl Edge {
         list.merge(self.list_at(pop_of(isolate), now).unwrap_or_default());
         list.add(prefixes.clone(), now.unix_secs, now.config);
         let is_in_bucket = self.bucket.as_mut().map(|bucket| {
-            let text = bucket.find_text(&list_key(), now.ms);
+            let text = bucket.find_text(&list_key(now.config), now.ms);
             let condition = if text.is_some() { Condition::None } else { Condition::IsAbsent };
             list.merge(text.and_then(|text| Purges::parse(&text)).unwrap_or_default());
-            bucket.store(&list_key(), Entry::text(list.to_text(), u64::MAX), condition)
+            bucket.store(&list_key(now.config), Entry::text(list.to_text(), u64::MAX), condition)
         });
         let is_here = self.write_list_at(pop_of(isolate), &list, now);
         self.isolates[isolate].learn(list, now);
@@ -295,14 +296,14 @@ impl Edge {
     }
 
     fn list_at(&self, pop: usize, now: Now<'_>) -> Option<Purges> {
-        Purges::parse(&self.pops[pop].find_text(&list_key(), now.ms)?)
+        Purges::parse(&self.pops[pop].find_text(&list_key(now.config), now.ms)?)
     }
 
     fn write_list_at(&mut self, pop: usize, list: &Purges, now: Now<'_>) -> bool {
         let is_copy = self.bucket.is_some();
         let seconds = if is_copy { PURGES_FRESH_SECS } else { now.config.cache_seconds };
         let entry = Entry::text(list.to_text(), now.ms + seconds * 1000);
-        self.pops[pop].store(&list_key(), entry, Condition::None)
+        self.pops[pop].store(&list_key(now.config), entry, Condition::None)
     }
 }
 
@@ -318,6 +319,6 @@ impl Isolate {
     }
 }
 
-fn list_key() -> CacheKey {
-    CacheKey::new(Subject::Purges)
+fn list_key(config: &Config) -> CacheKey {
+    CacheKey::new(&config.server_name, Subject::Purges)
 }

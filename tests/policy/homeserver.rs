@@ -9,7 +9,7 @@ use http::header::{
     RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Method, StatusCode};
-use matrix_media_edge::request::{OriginError, OriginHead};
+use matrix_media_edge::request::{MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead};
 
 pub(crate) const HOMESERVER: &str = "https://origin.example.com";
 pub(crate) const CDN: &str = "https://cdn.example.com";
@@ -148,11 +148,24 @@ impl Answer {
         self.head.as_ref().ok().map(|head| head.status.as_u16())
     }
 
+    /// As much of it as the shell reads for a decision.
+    pub(crate) fn read(
+        &self,
+        is_needed: impl FnOnce(&OriginHead) -> bool,
+    ) -> Result<OriginAnswer, OriginError> {
+        let head = self.head.clone()?;
+        if self.body.is_empty() || self.is_broken || !is_needed(&head) {
+            return Ok(OriginAnswer::unread(head));
+        }
+        let text = (self.body.len() <= MAX_JSON_BYTES).then(|| self.body.clone());
+        Ok(OriginAnswer { head, text: text.and_then(|bytes| String::from_utf8(bytes).ok()) })
+    }
+
     /// The status that stands for no answer (RFC 9110 §15.6.3, §15.6.5).
     pub(crate) const fn failure_status(&self) -> u16 {
         match self.head {
             Err(OriginError::TimedOut) => 504,
-            Ok(_) | Err(OriginError::Unreachable) => 502,
+            Ok(_) | Err(OriginError::Unreachable | OriginError::Malformed) => 502,
         }
     }
 }
@@ -240,8 +253,10 @@ impl Homeserver {
         match segments[..] {
             _ if !knows_method => Err(Answer::refused(405, "M_UNRECOGNIZED")),
             ["client", "v3", "account", "whoami"] if self.habits.knows_whoami => {
-                self.token(wire, query)?;
-                Ok(Answer::new(200, HeaderMap::new(), "{}"))
+                let user = self.token(wire, query)?;
+                let json = (CONTENT_TYPE, value("application/json"));
+                let body = format!("{{\"user_id\":\"@{user}:{SERVER_NAME}\"}}");
+                Ok(Answer::new(200, HeaderMap::from_iter([json]), body))
             }
             ["client", "v1", "media", "config"] => {
                 self.token(wire, query)?;

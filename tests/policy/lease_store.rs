@@ -1,15 +1,16 @@
 //! Lease records, in an isolate's memory before the data centre's cache, as the shell keeps them.
 
-use std::collections::BTreeMap;
-
 use matrix_media_edge::cache_key::CacheKey;
-use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
+use matrix_media_edge::lease::{
+    LeaseChange, LeaseKeys, Leases, parse_record, record_weight, write_record,
+};
 use matrix_media_edge::lease_policy::LeasePolicy;
+use matrix_media_edge::lru::Lru;
 
 use crate::store::{Condition, Entry, Store};
 
 /// What one isolate remembers to have heard.
-pub(crate) type Memory = BTreeMap<CacheKey, Heard>;
+pub(crate) type Memory = Lru<Heard>;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Heard {
@@ -37,21 +38,13 @@ impl LeaseStore<'_> {
 
     pub(crate) fn apply(&mut self, keys: Option<&LeaseKeys>, change: LeaseChange) {
         let Some(keys) = keys else { return };
-        match change {
-            LeaseChange::Keep => {}
-            LeaseChange::Grant { asked_unix_secs } => {
-                self.write(Some(&keys.media), asked_unix_secs);
-                self.write(keys.credential.as_ref(), asked_unix_secs);
+        if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
+            for key in granted {
+                self.write(key, asked_unix_secs);
             }
-            LeaseChange::GrantCredential { asked_unix_secs } => {
-                self.write(keys.credential.as_ref(), asked_unix_secs);
-            }
-            LeaseChange::EndCredential => self.remove(keys.credential.as_ref()),
-            LeaseChange::EndMedia => self.remove(Some(&keys.media)),
-            LeaseChange::End => {
-                self.remove(Some(&keys.media));
-                self.remove(keys.credential.as_ref());
-            }
+        }
+        for key in keys.revoked_by(change) {
+            self.remove(&key);
         }
     }
 
@@ -72,13 +65,16 @@ impl LeaseStore<'_> {
             Some(Heard::Yes(_)) | None => true,
         };
         if counts {
-            self.memory.insert(key.clone(), Heard::Yes(confirmed_unix_secs));
+            self.hear(key, Heard::Yes(confirmed_unix_secs));
         }
         counts
     }
 
-    fn write(&mut self, key: Option<&CacheKey>, confirmed_unix_secs: u64) {
-        let Some(key) = key else { return };
+    fn hear(&mut self, key: &CacheKey, word: Heard) {
+        self.memory.insert(key.clone(), word, record_weight(key));
+    }
+
+    fn write(&mut self, key: &CacheKey, confirmed_unix_secs: u64) {
         if !self.hear_yes(key, confirmed_unix_secs) {
             return;
         }
@@ -87,9 +83,8 @@ impl LeaseStore<'_> {
         self.pop.store(key, record, Condition::None);
     }
 
-    fn remove(&mut self, key: Option<&CacheKey>) {
-        let Some(key) = key else { return };
-        self.memory.insert(key.clone(), Heard::No(self.now_unix_secs));
+    fn remove(&mut self, key: &CacheKey) {
+        self.hear(key, Heard::No(self.now_unix_secs));
         self.pop.remove(key);
     }
 }

@@ -141,7 +141,7 @@ fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
             expect(is_all, || format!("a 304 at {place} of {} questions", talk.len()))?;
         }
     }
-    let (Some((name, _)), Some(first)) = (stored.permission().precondition(), talk.first()) else {
+    let (Some((name, _)), Some(first)) = (stored.validator().precondition(), talk.first()) else {
         return Ok(());
     };
     let sent = first.wire.headers.get(&name).and_then(|value| value.to_str().ok());

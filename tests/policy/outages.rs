@@ -32,6 +32,8 @@ fn before_the_outage(vars: &[(&str, &str)]) -> World {
     assert_eq!(world.answer(&revoked).status(), 200);
     world.homeserver.tokens[0].is_valid = false;
     assert_eq!(world.answer(&revoked).status(), 401);
+    // A 503 that comes sooner may be a rate limit's.
+    world.now_ms += 5_000;
     world
 }
 
@@ -120,8 +122,8 @@ fn media_that_alone_can_not_be_had_is_no_outage() {
     let mut world = before_the_outage(STALE);
     world.homeserver.health = Health::StuckAt(0);
     for _ in 0..10 {
-        assert!(is_stale(&world.answer(&ask())));
-        assert_eq!(world.answer(&ask()).heard(), [503], "it is still asked");
+        let refused = world.answer(&ask());
+        assert_eq!((refused.status(), refused.heard()), (503, vec![503]), "nothing is stale");
         assert_eq!(world.answer(&Ask::new(Door::Client, 1, BOB)).heard(), [304]);
         world.now_ms += 1_000;
     }

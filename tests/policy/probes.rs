@@ -1,13 +1,12 @@
 //! What each isolate knows of an outage, and the probes by which it knows. They are answered at
 //! once here.
 
-use http::Method;
-use http::header::HeaderMap;
-use matrix_media_edge::outage::Outage;
+use matrix_media_edge::config::Config;
+use matrix_media_edge::outage::{Advice, Evidence, Outage, Probe, probe_request};
 
 use crate::edge::ISOLATES;
 use crate::flight::Moment;
-use crate::homeserver::{HOMESERVER, Homeserver, Wire};
+use crate::homeserver::{Homeserver, Wire};
 
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -23,28 +22,49 @@ impl Probes {
         &mut self,
         isolate: usize,
         now: Moment,
+        config: &Config,
         homeserver: &mut Homeserver,
     ) -> bool {
         let is_known = self.outages[isolate].is_known(now.edge_ms);
         if is_known {
-            self.probe(isolate, now, homeserver);
+            self.probe(isolate, now, config, homeserver);
         }
         is_known
     }
 
-    /// How an isolate hears what a reader's question has led to; no status is no answer.
+    /// How an isolate hears what an answer to a reader's question tells.
     pub(crate) fn hear(
         &mut self,
         isolate: usize,
-        status: Option<u16>,
-        is_stale_wanted: bool,
+        evidence: Evidence,
         now: Moment,
+        config: &Config,
         homeserver: &mut Homeserver,
     ) {
-        if !is_failure(status) {
-            self.outages[isolate] = Outage::NONE;
-        } else if is_stale_wanted {
-            self.probe(isolate, now, homeserver);
+        match evidence {
+            Evidence::Up => self.outages[isolate].hear(now.edge_ms),
+            Evidence::Down if config.lease.stale_if_error_seconds > 0 => {
+                self.probe(isolate, now, config, homeserver);
+            }
+            Evidence::Down | Evidence::Unclear => {}
+        }
+    }
+
+    /// Whether the homeserver is down, as far as a reader whose question has failed may know.
+    pub(crate) fn is_confirmed(
+        &mut self,
+        isolate: usize,
+        now: Moment,
+        config: &Config,
+        homeserver: &mut Homeserver,
+    ) -> bool {
+        loop {
+            match self.outages[isolate].advise(now.edge_ms, now.edge_ms) {
+                Advice::ServeStale => return true,
+                Advice::Relay => return false,
+                Advice::Probe(probe) => self.send(probe, isolate, now, config, homeserver),
+                Advice::Wait => panic!("a probe is answered at once"),
+            }
         }
     }
 
@@ -57,21 +77,28 @@ impl Probes {
         self.outages[isolate] = Outage::NONE;
     }
 
-    fn probe(&mut self, isolate: usize, now: Moment, homeserver: &mut Homeserver) {
-        let outage = &mut self.outages[isolate];
-        let Some(probe) = outage.begin_probe(now.edge_ms) else { return };
-        self.sent += 1;
-        let url = format!("{HOMESERVER}/_matrix/client/versions");
-        let wire = Wire { method: Method::GET, url, headers: HeaderMap::new() };
-        if is_failure(homeserver.answer(&wire).status()) {
-            outage.fail_probe(probe, now.edge_ms, 0x9E37_79B9);
-            self.failed_ms[isolate] = Some(now.edge_ms);
-        } else {
-            *outage = Outage::NONE;
+    fn probe(&mut self, isolate: usize, now: Moment, config: &Config, homeserver: &mut Homeserver) {
+        if let Some(probe) = self.outages[isolate].begin_probe(now.edge_ms) {
+            self.send(probe, isolate, now, config, homeserver);
         }
     }
-}
 
-fn is_failure(status: Option<u16>) -> bool {
-    status.is_none_or(|status| status >= 500)
+    fn send(
+        &mut self,
+        probe: Probe,
+        isolate: usize,
+        now: Moment,
+        config: &Config,
+        homeserver: &mut Homeserver,
+    ) {
+        self.sent += 1;
+        let request = probe_request(config);
+        let wire = Wire { method: request.method, url: request.url, headers: request.set };
+        let answer = homeserver.answer(&wire).read(|head| head.is_small_json());
+        let outage = &mut self.outages[isolate];
+        outage.end_probe(probe, &answer, now.edge_ms, 0x9E37_79B9);
+        if outage.is_known(now.edge_ms) {
+            self.failed_ms[isolate] = Some(now.edge_ms);
+        }
+    }
 }

@@ -84,6 +84,7 @@ fn without_a_bucket_the_data_centre_has_heard() {
 #[test]
 fn what_comes_after_a_purge_is_kept() {
     let mut world = purged(world_with_bucket(ADMIN), What::Media(0));
+    world.now_ms += 5_000;
     world.answer_at(HERE, &ask());
     world.now_ms += 60_000;
     for (isolate, tier) in [(HERE, Tier::Pop), (ELSEWHERE, Tier::Bucket)] {

@@ -123,5 +123,24 @@ fn thumbnails_that_are_the_same_are_stored_once() {
     let mut world = world(STRICT, SYNAPSE);
     let spelt = |query| Ask { what: What::Thumbnail("32x32-crop-default", query), ..ask() };
     world.answer(&spelt("width=32&height=32&method=crop"));
-    assert_eq!(world.answer(&spelt("height=32&method=CROP&width=32&width=64")).heard(), [304]);
+    assert_eq!(world.answer(&spelt("height=32&method=crop&width=0032")).heard(), [304]);
+}
+
+#[test]
+fn what_may_be_read_in_two_ways_is_not_served_from_store() {
+    let mut world = world(STRICT, SYNAPSE);
+    let spelt = |query| Ask { what: What::Thumbnail("32x32-crop-default", query), ..ask() };
+    world.answer(&spelt("width=32&height=32&method=crop"));
+    for query in [
+        "width=32&height=32&method=CROP",
+        "width=32&width=64&height=32&method=crop",
+        "width=32&height=32&method=crop;width=64",
+    ] {
+        let answered = world.answer(&spelt(query));
+        assert_eq!((answered.heard(), answered.reply.is_stored), (vec![200], false), "{query}");
+        assert_eq!(
+            answered.header("cache-status"),
+            "matrix-media-edge; fwd=bypass; detail=unusual"
+        );
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use matrix_media_edge::cache_key::{CacheKey, Subject};
+use matrix_media_edge::cache_key::CacheKey;
 
 use crate::flight::Moment;
 
@@ -127,8 +127,8 @@ impl Store {
 
     /// Forgets one entry. The list of purges stays: it is the one thing that must.
     pub(crate) fn evict(&mut self, which: usize) {
-        let list = CacheKey::new(Subject::Purges);
-        let keys: Vec<_> = self.entries.keys().filter(|key| **key != list).cloned().collect();
+        let is_list = |key: &CacheKey| key.to_string().ends_with("/purges");
+        let keys: Vec<_> = self.entries.keys().filter(|key| !is_list(key)).cloned().collect();
         keys.get(which % keys.len().max(1)).map(|key| self.entries.remove(key));
     }
 
@@ -155,7 +155,7 @@ impl Entry {
                 let (_, rest) = self.record.split_once('&').expect("a version and more");
                 self.record = format!("version={version}&{rest}");
             }
-            Spoil::Key => self.record = self.record.replace("&key=v1", "&key=v1%2Fnot"),
+            Spoil::Key => self.record = self.record.replace("&key=v2", "&key=v2%2Fnot"),
             Spoil::Record => self.record.clear(),
             Spoil::Body => self.break_off(),
         }

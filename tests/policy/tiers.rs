@@ -214,7 +214,7 @@ fn after_a_fault_all_is_as_before() {
 }
 
 const BAD: [Spoil; 5] =
-    [Spoil::Version("1"), Spoil::Version("3"), Spoil::Key, Spoil::Record, Spoil::Body];
+    [Spoil::Version("2"), Spoil::Version("4"), Spoil::Key, Spoil::Record, Spoil::Body];
 
 #[test]
 fn a_bad_entry_is_a_miss_and_not_an_error() {

@@ -12,7 +12,7 @@ use matrix_media_edge::exchange::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use matrix_media_edge::forward;
-use matrix_media_edge::matrix_error::Rejection;
+use matrix_media_edge::outage::Evidence;
 use matrix_media_edge::request::{OriginError, OriginRequest, Patience, ReplyHead};
 use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
 
@@ -125,7 +125,7 @@ impl World {
         let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
         flight.keys = Some(keys);
         let is_origin_down =
-            self.probes.is_outage_known(isolate, self.moment(), &mut self.homeserver);
+            self.probes.is_outage_known(isolate, self.moment(), &config, &mut self.homeserver);
         flight.found = Found { stored, leases, now_unix_secs: now.unix_secs, heard };
         match exchange.on_lookup(meta, leases, is_origin_down, now.unix_secs) {
             Decision::Serve(outcome, refresh) => {
@@ -197,12 +197,11 @@ impl World {
                 }
                 self.hear(&flight, &answer, answered);
                 match next {
-                    Next::Forward(endpoint) => Some(self.relay(flight, endpoint, answer)),
+                    Next::Forward(endpoint) => Some(Self::relay(flight, endpoint, answer)),
                     Next::Pending(pending) => {
-                        if flight.talk.last().is_some_and(Exchanged::is_of_homeserver) {
-                            self.hear_of_outage(flight.isolate, answer.status());
-                        }
-                        match pending.on_origin(answer.head.clone(), self.edge_secs()) {
+                        let read = answer.read(|head| pending.reads_body(head));
+                        self.hear_of_outage(flight.isolate, pending.evidence(&read));
+                        match pending.on_origin(read, self.edge_secs()) {
                             Verdict::Answer(outcome) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
@@ -210,6 +209,14 @@ impl World {
                                 flight.stage = self.asking(question);
                                 self.flights.insert(index, flight);
                                 None
+                            }
+                            Verdict::Suspect(suspicion) => {
+                                let (config, now) = (Rc::clone(&self.config), self.moment());
+                                let (isolate, homeserver) = (flight.isolate, &mut self.homeserver);
+                                let is_down =
+                                    self.probes.is_confirmed(isolate, now, &config, homeserver);
+                                let outcome = suspicion.on_probe(is_down, self.edge_secs());
+                                Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
                         }
                     }
@@ -253,20 +260,19 @@ impl World {
         });
     }
 
-    fn hear_of_outage(&mut self, isolate: usize, status: Option<u16>) {
-        let is_stale_wanted = self.config.lease.stale_if_error_seconds > 0;
+    fn hear_of_outage(&mut self, isolate: usize, evidence: Evidence) {
         let now = self.moment();
-        self.probes.hear(isolate, status, is_stale_wanted, now, &mut self.homeserver);
+        self.probes.hear(isolate, evidence, now, &self.config, &mut self.homeserver);
     }
 
-    fn relay(&self, flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
+    fn relay(flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
         let reply = match &answer.head {
             Ok(origin) => {
-                let head = forward::media_reply(&flight.head, endpoint, origin);
+                let head = forward::media_reply(endpoint, origin);
                 reply(&head, answer.body, answer.is_broken)
             }
             Err(error) => {
-                let (head, text) = Rejection::Origin(*error).reply();
+                let (head, text) = forward::media_failure(endpoint, *error);
                 reply(&head, text.into_bytes(), false)
             }
         };
