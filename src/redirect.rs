@@ -46,6 +46,12 @@ pub fn place(url: &str) -> &str {
     &url[..url.find(['?', '#']).unwrap_or(url.len())]
 }
 
+/// Whether two URLs have one host and path, whatever their schemes and queries.
+pub fn is_same_path(url: &str, other: &str) -> bool {
+    let rest = |url| place(url).split_once("://").map(|(_, rest)| rest);
+    rest(url) == rest(other)
+}
+
 fn authority_end(url: &str) -> Option<usize> {
     let colon = url.find(':')?;
     url[colon..].strip_prefix("://")?;
@@ -118,6 +124,14 @@ mod tests {
     fn a_place_has_no_query_and_no_fragment() {
         for url in ["https://a/b", "https://a/b?sig=1", "https://a/b#c", "https://a/b?x#y?z"] {
             assert_eq!(place(url), "https://a/b", "{url}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_https_is_one_to_the_same_path() {
+        assert!(is_same_path("http://a/b?c", "https://a/b?d"));
+        for other in ["https://b/b", "https://a/c", "https://a:8448/b"] {
+            assert!(!is_same_path("http://a/b", other), "{other}");
         }
     }
 

@@ -290,7 +290,12 @@ impl Pending {
             Aim::FetchRedirected(Redirected { place, hops, .. }) => (hops, Some(place)),
             Aim::Fetch(_) | Aim::Validate | Aim::Confirm | Aim::WhoAmI => (0, None),
         };
-        match redirect::target(&from, origin).filter(|_| hops < MAX_REDIRECTS) {
+        // No homeserver sends readers back to where they came from, without their credential: that
+        // is about the way, such as to https, and whoever stands in front of it says so.
+        let leads_on = |target: &String| {
+            hops < MAX_REDIRECTS && (hops > 0 || !redirect::is_same_path(&from, target))
+        };
+        match redirect::target(&from, origin).filter(leads_on) {
             Some(target) => {
                 let place = place.unwrap_or_else(|| redirect::place(&target).to_owned());
                 let aim = Aim::FetchRedirected(Redirected { target, place, hops: hops + 1 });

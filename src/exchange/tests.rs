@@ -389,6 +389,15 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
 }
 
 #[test]
+fn a_redirect_back_to_where_it_was_asked_is_followed_nowhere() {
+    for target in [CLIENT, LEGACY] {
+        let back: &'static str = format!("https://origin.example.com{target}?tls=1").leak();
+        let told = heard(missed(get(target, LEASED)), 301, &[(LOCATION, back)]);
+        assert_eq!((told.head.status, is_kept(&told)), (StatusCode::BAD_GATEWAY, true));
+    }
+}
+
+#[test]
 fn what_a_redirect_led_to_brings_no_policy() {
     let question = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, FAR)]);
     let weak = (CONTENT_SECURITY_POLICY, "script-src *");
