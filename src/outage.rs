@@ -159,8 +159,9 @@ impl Outage {
         }
         let is_within_pause = self.is_within(self.pause_millis, now_unix_ms);
         match self.phase {
-            // Somebody has heard it since, or has had as little of an answer.
-            Phase::Idle if self.heard_unix_ms >= since_unix_ms => Advice::Relay,
+            // Somebody has heard it since, or has had as little of an answer. The clock may have
+            // stepped back since.
+            Phase::Idle if self.heard_unix_ms >= since_unix_ms.min(now_unix_ms) => Advice::Relay,
             Phase::Unclear if is_within_pause => Advice::Relay,
             Phase::Probing if is_within_pause => Advice::Wait,
             _ => self.begin_probe(now_unix_ms).map_or(Advice::Relay, Advice::Probe),
@@ -325,6 +326,14 @@ mod tests {
         assert!(!outage.is_known(NOW + 1));
         assert_eq!(outage.advise(NOW, NOW + 2), Advice::Relay, "who has waited since before");
         assert!(matches!(outage.advise(NOW + 2, NOW + 2), Advice::Probe(_)));
+    }
+
+    #[test]
+    fn a_reader_probes_once_though_the_clock_steps_back_meanwhile() {
+        let mut outage = Outage::NONE;
+        let Advice::Probe(probe) = outage.advise(NOW, NOW) else { panic!("no probe") };
+        outage.end_probe(probe, &answer(401, &[], Some(REFUSED)), NOW - 3_000, 0);
+        assert_eq!(outage.advise(NOW, NOW - 3_000), Advice::Relay);
     }
 
     #[test]
