@@ -44,6 +44,7 @@ mod policy {
     pub(crate) mod lease_store;
     pub(crate) mod oracle;
     pub(crate) mod probes;
+    pub(crate) mod proxy;
     pub(crate) mod purged;
     pub(crate) mod scenario;
     pub(crate) mod store;
@@ -51,8 +52,8 @@ mod policy {
 }
 
 use policy::{
-    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, purged, scenario, store,
-    world,
+    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, proxy, purged, scenario,
+    store, world,
 };
 
 /// Reads any bytes; panics where a claim doesn't hold.

@@ -2,9 +2,10 @@
 
 use http::Method;
 use http::header::{
-    AUTHORIZATION, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    RANGE, REFERER, USER_AGENT,
 };
-use matrix_media_edge::headers::READ;
+use matrix_media_edge::headers::{CONNECTING_IP, READ};
 use matrix_media_edge::request::RequestHead;
 use matrix_media_edge::route::Door;
 use matrix_media_edge::target::Target;
@@ -26,6 +27,30 @@ pub(crate) struct Ask {
     pub(crate) if_range: Option<Validator>,
     pub(crate) if_none_match: Option<Validator>,
     pub(crate) if_modified_since: Option<Validator>,
+    pub(crate) guise: Guise,
+}
+
+/// How a reader comes along: what may provoke whoever stands in front of the homeserver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guise {
+    pub(crate) agent: &'static str,
+    /// How long the `Referer` is, in bytes; none of 0.
+    pub(crate) referer_bytes: usize,
+    /// Whether they say what they want, as browsers do.
+    pub(crate) has_accept: bool,
+    pub(crate) is_http: bool,
+    /// The last number of their address.
+    pub(crate) address: usize,
+}
+
+impl Guise {
+    pub(crate) const PLAIN: Self = Self {
+        agent: "Element/1.11",
+        referer_bytes: 0,
+        has_accept: false,
+        is_http: false,
+        address: 1,
+    };
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +136,7 @@ impl Ask {
             if_range: None,
             if_none_match: None,
             if_modified_since: None,
+            guise: Guise::PLAIN,
         }
     }
 
@@ -122,12 +148,16 @@ impl Ask {
             Door::Legacy => self.credential == Credential::None,
             Door::Federation | Door::Other => false,
         };
-        let extra_is_plain = match self.extra {
+        !(credential_is_plain && self.is_on_plain_terms())
+    }
+
+    /// Whether nothing is asked besides that could be a reason to refuse.
+    pub(crate) fn is_on_plain_terms(&self) -> bool {
+        match self.extra {
             None | Some(Extra::Timeout | Extra::AllowRedirect) => true,
             Some(Extra::AllowRemote) => self.door == Door::Legacy,
             Some(Extra::BadTimeout | Extra::UserId(_) | Extra::ForbidRemote | Extra::Junk) => false,
-        };
-        !(credential_is_plain && extra_is_plain)
+        }
     }
 
     /// The one token that it shows.
@@ -136,6 +166,30 @@ impl Ask {
             Credential::Header(token) | Credential::Query(token) => Some(token),
             _ => None,
         }
+    }
+
+    /// What it is asked with by the edge, in the one spelling for all that means the same.
+    pub(crate) fn question(
+        &self,
+        homeserver: &Homeserver,
+        is_stored: bool,
+        passes_redirects: bool,
+    ) -> String {
+        let unnamed = Self { file_name: None, ..self.clone() };
+        if self.door == Door::Federation {
+            return unnamed.target(homeserver);
+        }
+        let extra = match self.extra {
+            Some(Extra::Timeout) if is_stored => None,
+            Some(Extra::AllowRemote) => None,
+            Some(Extra::AllowRedirect) if !passes_redirects => None,
+            extra => extra,
+        };
+        let what = match self.what {
+            What::Thumbnail(name, _) => What::Thumbnail(name, canonical(name)),
+            what => what,
+        };
+        Self { what, extra, ..unnamed }.target(homeserver)
     }
 
     pub(crate) fn target(&self, homeserver: &Homeserver) -> String {
@@ -197,7 +251,13 @@ impl Ask {
             Validator::ListedTag(media, what) => format!("\"x\", W/\"y\" ,{}", tag(media, what)),
             Validator::Text(text) => text.to_owned(),
         };
-        let fields: [(HeaderName, Option<String>); 5] = [
+        let guise = self.guise;
+        let referer = || format!("https://a.example/{}", "x".repeat(guise.referer_bytes));
+        let fields: [(HeaderName, Option<String>); 9] = [
+            (USER_AGENT, (!guise.agent.is_empty()).then(|| guise.agent.to_owned())),
+            (REFERER, (guise.referer_bytes > 0).then(referer)),
+            (ACCEPT, guise.has_accept.then(|| "text/html".to_owned())),
+            (CONNECTING_IP, Some(format!("203.0.113.{}", guise.address))),
             (AUTHORIZATION, authorization),
             (RANGE, self.range.map(Span::text)),
             (IF_RANGE, self.if_range.as_ref().map(validator)),
@@ -214,11 +274,23 @@ impl Ask {
         let read = sent.iter().filter(|(name, _)| is_read(name));
         RequestHead {
             method: self.method.clone(),
-            scheme: "https".to_owned(),
+            scheme: if self.guise.is_http { "http" } else { "https" }.to_owned(),
             authority: "media.example.com".to_owned(),
             target: Target::new(&self.target(homeserver)),
             headers: read.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
+    }
+}
+
+/// The query for the thumbnail of this name.
+fn canonical(name: &str) -> &'static str {
+    match name {
+        "32x32-crop-default" => "width=32&height=32&method=crop",
+        "32x32-default-default" => "width=32&height=32",
+        "32x32-scale-default" => "width=32&height=32&method=scale",
+        "64x32-scale-default" => "width=64&height=32&method=scale",
+        "32x32-scale-true" => "width=32&height=32&method=scale&animated=true",
+        other => panic!("nobody asks for {other}"),
     }
 }
 

@@ -3,18 +3,37 @@
 use http::Method;
 use matrix_media_edge::route::Door;
 
-use crate::ask::{Ask, Credential, Extra, Span, Validator, What};
+use crate::ask::{Ask, Credential, Extra, Guise, Span, Validator, What};
 use crate::homeserver::Media;
 use crate::random::Random;
 use crate::scenario::{MEDIA, TOKENS};
 
-const THUMBNAILS: [What; 5] = [
+/// The first are read in one way, the last in two.
+const THUMBNAILS: [What; 9] = [
     What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop"),
-    What::Thumbnail("32x32-crop-default", "height=32&method=CROP&width=32&width=64"),
-    What::Thumbnail("32x32-scale-default", "width=32&height=32"),
+    What::Thumbnail("32x32-crop-default", "height=32&method=crop&width=0032"),
+    What::Thumbnail("32x32-default-default", "height=32&width=32"),
+    What::Thumbnail("32x32-scale-default", "width=32&height=32&method=scale"),
     What::Thumbnail("64x32-scale-default", "width=64&height=32&method=scale"),
-    What::Thumbnail("32x32-scale-true", "width=32&height=32&animated=true"),
+    What::Thumbnail("32x32-scale-true", "animated=true&width=32&height=32&method=scale"),
+    What::Thumbnail("32x32-crop-default", "width=32&height=32&method=CROP"),
+    What::Thumbnail("32x32-scale-default", "width=32&width=64&height=32&method=scale"),
+    What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop&method=scale"),
 ];
+
+const GUISES: [Guise; 7] = [
+    Guise { agent: "a bot", ..Guise::PLAIN },
+    Guise { agent: "", ..Guise::PLAIN },
+    Guise { referer_bytes: 20, ..Guise::PLAIN },
+    Guise { referer_bytes: 17_000, ..Guise::PLAIN },
+    Guise { has_accept: true, ..Guise::PLAIN },
+    Guise { is_http: true, ..Guise::PLAIN },
+    Guise { address: 2, ..Guise::PLAIN },
+];
+
+pub(crate) fn guise(random: &mut Random) -> Guise {
+    if random.once_in(2) { Guise::PLAIN } else { random.pick(&GUISES) }
+}
 
 fn what(random: &mut Random) -> What {
     match random.below(12) {

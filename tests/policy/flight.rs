@@ -3,16 +3,16 @@
 use std::fmt;
 use std::rc::Rc;
 
-use http::header::HeaderMap;
+use http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use matrix_media_edge::cache_key::CacheKey;
-use matrix_media_edge::exchange::Pending;
-use matrix_media_edge::lease::{LeaseKeys, Leases};
+use matrix_media_edge::exchange::{Pending, Suspicion};
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
 use matrix_media_edge::request::{OriginRequest, Patience, RequestHead};
 use matrix_media_edge::route::{Door, Endpoint};
 
 use crate::ask::Ask;
 use crate::edge::Stored;
-use crate::homeserver::{Answer, Wire};
+use crate::homeserver::{Answer, By, Wire};
 use crate::purged::Heard;
 
 /// A request on its way.
@@ -41,6 +41,10 @@ pub(crate) struct Found {
     pub(crate) leases: Leases,
     pub(crate) now_unix_secs: u64,
     pub(crate) heard: Heard,
+    /// Whether its isolate must know that the homeserver is down.
+    pub(crate) is_down_known: bool,
+    /// How long before it was served, or found out about an outage, a probe had failed there.
+    pub(crate) down_ms: Option<u64>,
 }
 
 /// Where it is.
@@ -57,6 +61,13 @@ pub(crate) enum Stage {
         patience: Patience,
         asked: Moment,
         answered: Moment,
+        answer: Answer,
+    },
+    /// The question failed, and a probe tells whether it is to be served stale.
+    Suspecting {
+        suspicion: Suspicion,
+        since: Moment,
+        asked: Moment,
         answer: Answer,
     },
     Done,
@@ -92,6 +103,7 @@ pub(crate) struct Word {
     pub(crate) token: Option<usize>,
     /// Nothing for `whoami`.
     pub(crate) media: Option<usize>,
+    pub(crate) is_thumbnail: bool,
     pub(crate) status: u16,
     /// When the request came for which it was asked, and when it was said, by the edge's clock.
     pub(crate) came_ms: u64,
@@ -110,7 +122,7 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
     /// The body ends before its end.
     pub(crate) is_broken: bool,
-    /// The body is a stored one.
+    /// It is of a stored response.
     pub(crate) is_stored: bool,
 }
 
@@ -124,10 +136,38 @@ impl fmt::Display for Reply {
     }
 }
 
-/// A reply with what led to it.
+/// A reply with what led to it, and what it led to.
 pub(crate) struct Answered {
     pub(crate) flight: Flight,
     pub(crate) reply: Reply,
+    pub(crate) change: Change,
+}
+
+/// What became of the entry and of the leases.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) is_stored: bool,
+    pub(crate) is_removed: bool,
+    pub(crate) leases: LeaseChange,
+}
+
+impl Change {
+    pub(crate) const NOTHING: Self =
+        Self { is_stored: false, is_removed: false, leases: LeaseChange::Keep };
+}
+
+impl Answered {
+    /// The homeserver's validator of what is served.
+    pub(crate) fn version(&self) -> Option<String> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let stored = self.flight.found.stored.as_ref().filter(|_| self.reply.is_stored);
+        if let Some(stored) = stored {
+            return stored.meta.validator().precondition().map(|(_, value)| text(&value));
+        }
+        let answer = &self.flight.talk.last()?.answer;
+        let head = answer.head.as_ref().ok().filter(|_| answer.by == By::Homeserver)?;
+        head.headers.get(ETAG).or_else(|| head.headers.get(LAST_MODIFIED)).map(text)
+    }
 }
 
 impl Flight {

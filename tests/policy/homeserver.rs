@@ -45,6 +45,8 @@ pub(crate) struct Media {
     pub(crate) disposition: Option<&'static str>,
     pub(crate) is_quarantined: bool,
     pub(crate) is_deleted: bool,
+    /// The file is gone, and its thumbnails are not.
+    pub(crate) is_halved: bool,
     /// It came after the legacy door was shut to new media.
     pub(crate) is_frozen: bool,
     /// The only token (by index) that may read it, where servers restrict media (MSC3911).
@@ -60,6 +62,10 @@ pub(crate) struct Habits {
     pub(crate) reads_legacy_tokens: bool,
     /// How it refuses media to those who may not read it.
     pub(crate) refusal: u16,
+    /// How it refuses media that is gone.
+    pub(crate) gone: u16,
+    /// Of a parameter that is given twice, it reads the last.
+    pub(crate) reads_last: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,16 +128,33 @@ pub(crate) struct Answer {
     pub(crate) head: Result<OriginHead, OriginError>,
     pub(crate) body: Vec<u8>,
     pub(crate) is_broken: bool,
+    pub(crate) by: By,
+}
+
+/// Whose answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Homeserver,
+    /// Whoever stands in front of it.
+    Proxy,
+    /// Where the homeserver redirects to.
+    Cdn,
+    /// Where the proxy redirects to.
+    Login,
 }
 
 impl Answer {
-    fn new(status: u16, headers: HeaderMap, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(by: By, status: u16, headers: HeaderMap, body: impl Into<Vec<u8>>) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
-        Self { head: Ok(OriginHead { status, headers }), body: body.into(), is_broken: false }
+        Self { head: Ok(OriginHead { status, headers }), body: body.into(), is_broken: false, by }
     }
 
-    fn failed(error: OriginError) -> Self {
-        Self { head: Err(error), body: Vec::new(), is_broken: false }
+    pub(crate) fn failed(by: By, error: OriginError) -> Self {
+        Self { head: Err(error), body: Vec::new(), is_broken: false, by }
+    }
+
+    fn own(status: u16, headers: HeaderMap, body: impl Into<Vec<u8>>) -> Self {
+        Self::new(By::Homeserver, status, headers, body)
     }
 
     fn refused(status: u16, errcode: &str) -> Box<Self> {
@@ -141,7 +164,7 @@ impl Answer {
         if status == 429 {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("3"));
         }
-        Box::new(Self::new(status, headers, body))
+        Box::new(Self::own(status, headers, body))
     }
 
     pub(crate) fn status(&self) -> Option<u16> {
@@ -235,8 +258,8 @@ impl Homeserver {
             Health::Up | Health::StuckAt(_) => {
                 self.judge(wire, target).unwrap_or_else(|refusal| *refusal)
             }
-            Health::Unreachable => Answer::failed(OriginError::Unreachable),
-            Health::Silent => Answer::failed(OriginError::TimedOut),
+            Health::Unreachable => Answer::failed(By::Homeserver, OriginError::Unreachable),
+            Health::Silent => Answer::failed(By::Homeserver, OriginError::TimedOut),
             Health::Status(status) => *Answer::refused(status, "M_LIMIT_EXCEEDED"),
         };
         if wire.method == Method::HEAD {
@@ -256,15 +279,15 @@ impl Homeserver {
                 let user = self.token(wire, query)?;
                 let json = (CONTENT_TYPE, value("application/json"));
                 let body = format!("{{\"user_id\":\"@{user}:{SERVER_NAME}\"}}");
-                Ok(Answer::new(200, HeaderMap::from_iter([json]), body))
+                Ok(Answer::own(200, HeaderMap::from_iter([json]), body))
             }
             ["client", "v1", "media", "config"] => {
                 self.token(wire, query)?;
-                Ok(Answer::new(200, HeaderMap::new(), "{\"m.upload.size\":1}"))
+                Ok(Answer::own(200, HeaderMap::new(), "{\"m.upload.size\":1}"))
             }
             ["client", "v1", "media", kind, server_name, id, ..] => {
                 let reader = self.token(wire, query)?;
-                let media = self.media_for(query, &format!("{server_name}/{id}"))?;
+                let media = self.media_for(query, kind, &format!("{server_name}/{id}"))?;
                 let is_forbidden = self.media[media].reader.is_some_and(|owner| owner != reader);
                 if is_forbidden {
                     return Err(Answer::refused(self.habits.refusal, "M_FORBIDDEN"));
@@ -273,7 +296,7 @@ impl Homeserver {
             }
             ["media", "v3" | "r0", kind @ ("download" | "thumbnail"), server_name, id, ..] => {
                 let has_token = self.habits.reads_legacy_tokens && self.token(wire, query).is_ok();
-                let media = self.media_for(query, &format!("{server_name}/{id}"))?;
+                let media = self.media_for(query, kind, &format!("{server_name}/{id}"))?;
                 let is_shut = self.media[media].is_frozen || self.media[media].reader.is_some();
                 let is_elsewhere = server_name != SERVER_NAME;
                 if is_shut && !has_token || is_elsewhere && has(query, "allow_remote=false") {
@@ -286,7 +309,7 @@ impl Homeserver {
                 if wire.headers.get(AUTHORIZATION).is_none_or(|sent| *sent != *signed) {
                     return Err(Answer::refused(401, "M_UNAUTHORIZED"));
                 }
-                let media = self.media_for(query, &format!("{SERVER_NAME}/{id}"))?;
+                let media = self.media_for(query, kind, &format!("{SERVER_NAME}/{id}"))?;
                 let answer = self.serve(wire, media, kind, query)?;
                 Ok(self.enveloped(answer))
             }
@@ -321,14 +344,17 @@ impl Homeserver {
         }
     }
 
-    fn media_for(&self, query: &str, mxc: &str) -> Result<usize, Box<Answer>> {
+    fn media_for(&self, query: &str, kind: &str, mxc: &str) -> Result<usize, Box<Answer>> {
         if value_of(query, "timeout_ms").is_some_and(|value| value.parse::<u64>().is_err()) {
             return Err(Answer::refused(400, "M_INVALID_PARAM"));
         }
         self.media
             .iter()
-            .position(|media| media.mxc() == mxc && !media.is_deleted && !media.is_quarantined)
-            .ok_or_else(|| Answer::refused(404, "M_NOT_FOUND"))
+            .position(|media| {
+                let is_there = !media.is_halved || kind == "thumbnail";
+                media.mxc() == mxc && is_there && !media.is_deleted && !media.is_quarantined
+            })
+            .ok_or_else(|| Answer::refused(self.habits.gone, "M_NOT_FOUND"))
     }
 
     fn serve(
@@ -338,13 +364,14 @@ impl Homeserver {
         kind: &str,
         query: &str,
     ) -> Result<Answer, Box<Answer>> {
-        let what = if kind == "download" { CONTENT.to_owned() } else { thumbnail(query) };
+        let is_last = self.habits.reads_last;
+        let what = if kind == "download" { CONTENT.to_owned() } else { thumbnail(query, is_last) };
         let item = &self.media[media];
         let is_pictured = what == CONTENT || item.content_type != NO_PICTURE;
         if self.habits.validators == Validators::Redirect && !wire.url.contains("/federation/") {
             let location = format!("{CDN}/{media}/{what}");
             let headers = HeaderMap::from_iter([(LOCATION, value(&location))]);
-            return Ok(Answer::new(307, headers, ""));
+            return Ok(Answer::own(307, headers, ""));
         }
         let mut headers = self.validators(item, &what);
         headers.insert(CACHE_CONTROL, value("public,max-age=86400,s-maxage=0,proxy-revalidate"));
@@ -354,7 +381,7 @@ impl Homeserver {
         if holds(IF_NONE_MATCH, ETAG)
             || !wire.headers.contains_key(IF_NONE_MATCH) && holds(IF_MODIFIED_SINCE, LAST_MODIFIED)
         {
-            return Ok(Answer::new(304, headers, ""));
+            return Ok(Answer::own(304, headers, ""));
         }
         if !is_pictured {
             return Err(Answer::refused(400, "M_UNKNOWN"));
@@ -373,7 +400,7 @@ impl Homeserver {
             Quirk::Cookie => drop(headers.insert(SET_COOKIE, value("a=b"))),
             Quirk::Vary => drop(headers.insert(VARY, value("Accept"))),
         }
-        Ok(Answer { is_broken, ..Answer::new(200, headers, body) })
+        Ok(Answer { is_broken, ..Answer::own(200, headers, body) })
     }
 
     fn validators(&self, item: &Media, what: &str) -> HeaderMap {
@@ -412,7 +439,7 @@ impl Homeserver {
         assert!(!wire.headers.contains_key(AUTHORIZATION), "a stranger gets no credential");
         assert!(!target.contains("access_token"), "a stranger gets no token");
         let elsewhere = |location: &str| {
-            Answer::new(307, HeaderMap::from_iter([(LOCATION, value(location))]), "")
+            Answer::new(By::Cdn, 307, HeaderMap::from_iter([(LOCATION, value(location))]), "")
         };
         match self.cdn {
             Cdn::Serves => {
@@ -426,10 +453,10 @@ impl Homeserver {
                 if let Some(disposition) = item.disposition(what) {
                     headers.insert(CONTENT_DISPOSITION, value(disposition));
                 }
-                Answer::new(200, headers, body)
+                Answer::new(By::Cdn, 200, headers, body)
             }
-            Cdn::Expired => *Answer::refused(403, "AccessDenied"),
-            Cdn::Down => Answer::failed(OriginError::Unreachable),
+            Cdn::Expired => Answer { by: By::Cdn, ..*Answer::refused(403, "AccessDenied") },
+            Cdn::Down => Answer::failed(By::Cdn, OriginError::Unreachable),
             Cdn::Loops => elsewhere(&wire.url),
             Cdn::Downgrades => elsewhere("http://127.0.0.1/0/content"),
         }
@@ -442,10 +469,17 @@ pub(crate) fn envelope(boundary: &str, media: &[u8]) -> Vec<u8> {
     [head.as_bytes(), media, format!("\r\n--{boundary}--\r\n").as_bytes()].concat()
 }
 
-fn thumbnail(query: &str) -> String {
-    let or = |name, default| value_of(query, name).unwrap_or(default).to_lowercase();
-    let (width, height) = (or("width", "0"), or("height", "0"));
-    format!("{width}x{height}-{}-{}", or("method", "scale"), or("animated", "default"))
+/// What a query asks for. Whoever gives no method leaves it to the homeserver.
+fn thumbnail(query: &str, reads_last: bool) -> String {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let or = |wanted, default: &str| {
+        let mut values = pairs.clone().filter(|(name, _)| *name == wanted).map(|(_, value)| value);
+        let found = if reads_last { values.next_back() } else { values.next() };
+        found.unwrap_or(default).to_lowercase()
+    };
+    let number = |name| or(name, "0").parse::<u32>().unwrap_or(0);
+    let (width, height) = (number("width"), number("height"));
+    format!("{width}x{height}-{}-{}", or("method", "default"), or("animated", "default"))
 }
 
 fn value_of<'a>(query: &'a str, name: &str) -> Option<&'a str> {
@@ -460,6 +494,6 @@ fn has(query: &str, pair: &str) -> bool {
     query.split('&').any(|found| found == pair)
 }
 
-fn value(text: &str) -> HeaderValue {
+pub(crate) fn value(text: &str) -> HeaderValue {
     text.parse().expect("a header value")
 }

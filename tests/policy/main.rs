@@ -8,6 +8,7 @@ mod homeserver;
 mod lease_store;
 mod oracle;
 mod probes;
+mod proxy;
 mod purged;
 mod random;
 mod scenario;

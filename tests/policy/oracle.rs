@@ -1,9 +1,11 @@
 //! What may be answered, worked out from the homeserver's words and the media alone.
 //!
 //! *Permission*: media goes out on the homeserver's yes to this very request; or, while a lease or
-//! the stale window lasts, on its last words about the credential and about the media at that
-//! door, as far as this isolate has heard them. Time is the edge's clock's; the yes is counted
-//! from the second it was asked for, and ends less than `n` seconds after it was said.
+//! the stale window lasts, on its last words about the credential and about this kind of the media
+//! at that door, as far as this isolate has heard them. Time is the edge's clock's; the yes is
+//! counted from the second it was asked for, and ends less than `n` seconds after it was said. What
+//! others say in the homeserver's place is no word, whatever its status: it goes to the one who
+//! asked, and changes nothing. Nobody is served stale but while the homeserver is down for a probe.
 //! *Representation*: status, head and bytes are those of that media and nothing else.
 //! *Refusals*: the origin's own, to the letter.
 //! *Retention*: what is looked up is younger than `CACHE_SECONDS`, and the origin was asked for it
@@ -13,23 +15,39 @@ use http::Method;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, AUTHORIZATION, CONTENT_DISPOSITION,
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
+    HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
 use matrix_media_edge::config::OriginRedirects;
+use matrix_media_edge::headers::CF_MITIGATED;
+use matrix_media_edge::lease::LeaseChange;
 use matrix_media_edge::lease_policy::LeaseScope;
 use matrix_media_edge::route::Door;
+use matrix_media_edge::stored::Validator;
 use percent_encoding::percent_decode_str;
 
-use crate::ask::{Ask, Span, What};
+use crate::ask::{Span, What};
 use crate::edge::pop_of;
-use crate::flight::{Answered, Exchanged, Flight, Reply, Word};
-use crate::homeserver::{HOMESERVER, Media, envelope};
+use crate::flight::{Answered, Change, Exchanged, Flight, Reply, Word};
+use crate::homeserver::{By, HOMESERVER, Media, envelope};
+use crate::proxy::FORWARDED_PROTO;
 use crate::world::World;
 
 type Verdict = Result<(), String>;
 
-/// One in vain (`whoami`, HEAD), one for the media, five hops.
-const MAX_QUESTIONS: usize = 7;
+/// Two in vain (`whoami`, HEAD), one for the media, five hops.
+const MAX_QUESTIONS: usize = 8;
+
+/// The headers of a question whose answer others may get.
+const ASKED_WITH: [&str; 8] = [
+    "accept-encoding",
+    "authorization",
+    "if-modified-since",
+    "if-none-match",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-matrix-media-edge",
+];
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,36 +63,102 @@ enum Ground {
 }
 
 pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
-    let Answered { flight, reply } = answered;
+    let Answered { flight, reply, .. } = answered;
+    changes(world, answered)?;
+    discretion(answered)?;
     if flight.is_behind() {
         return Ok(());
     }
     effort(world, answered)?;
     let last = flight.talk.last();
     let ground = match last {
-        None if is_stale(reply) => Ground::Stale,
+        _ if is_stale(reply) => Ground::Stale,
         None => Ground::Lease,
         Some(last) if !flight.has_looked_up() => return relayed(last, answered),
-        Some(last) => match (last.is_of_homeserver(), last.answer.status()) {
-            (false, Some(200)) => Ground::Yes,
-            (false, Some(_)) => return own_error(502, reply),
-            (false, None) => return relayed(last, answered),
-            (true, Some(200)) if last.is_whoami() => Ground::Identity,
-            (true, Some(200 | 304)) => Ground::Yes,
-            (true, Some(307)) if follows(world, flight.ask.door) => Ground::Yes,
-            (true, Some(307)) => {
+        Some(last) => match (last.answer.by, last.answer.status()) {
+            (_, None) => return relayed(last, answered),
+            (By::Homeserver | By::Cdn, Some(200)) if last.is_whoami() => Ground::Identity,
+            (By::Homeserver | By::Cdn, Some(200)) => Ground::Yes,
+            (By::Homeserver, Some(304)) => Ground::Yes,
+            (By::Homeserver, Some(307)) if follows(world, flight.ask.door) => Ground::Yes,
+            (By::Proxy | By::Login, Some(200)) => return page(last, answered),
+            _ if last.is_redirected() => return own_error(502, reply),
+            // Where it leads is not asked.
+            (By::Proxy, Some(301 | 302)) if follows(world, flight.ask.door) => {
+                return own_error(502, reply);
+            }
+            (_, Some(301 | 302 | 307)) => {
                 let location = last.answer.head.as_ref().ok().map(|head| &head.headers[LOCATION]);
                 expect(reply.headers.get(LOCATION) == location, || "another Location".into())?;
                 return relayed(last, answered);
             }
-            (true, Some(500..)) | (true, None) if is_media(reply) => Ground::Stale,
-            (true, _) => return relayed(last, answered),
+            _ => return relayed(last, answered),
         },
     };
     permission(world, answered, ground)?;
     outage(world, answered)?;
     retention(world, answered)?;
     representation(world, answered)
+}
+
+/// What is kept for others, removed or granted is so by the homeserver's own words: nothing that
+/// somebody says in its place changes anything.
+fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict {
+    let Change { is_stored, is_removed, leases } = *change;
+    if !is_stored && !is_removed && leases == LeaseChange::Keep {
+        return Ok(());
+    }
+    let Some(last) = flight.talk.last() else { return Err("a change without a word".into()) };
+    let status = last.answer.status();
+    let complaint = |what: &str| format!("{what} by {:?} {status:?}", last.answer.by);
+    if is_stored {
+        let is_led_there = flight.talk.iter().find(|told| told.is_redirect());
+        let is_media = match last.answer.by {
+            By::Homeserver => is_led_there.is_none_or(|told| told.answer.by == By::Homeserver),
+            By::Cdn => is_led_there.is_some_and(|told| told.answer.by == By::Homeserver),
+            By::Proxy | By::Login => false,
+        };
+        expect(is_media && status == Some(200), || complaint("stored"))?;
+    }
+    let is_own = last.answer.by == By::Homeserver && !last.is_redirected();
+    let is_plain = flight.ask.is_on_plain_terms();
+    let is_pair = world.config.lease.scope == LeaseScope::TokenAndMedia;
+    if is_removed {
+        let is_gone = is_own && is_plain && matches!(status, Some(404 | 410 | 451));
+        let is_for_all = flight.ask.door != Door::Legacy && !is_pair;
+        expect(is_gone && is_for_all, || complaint("removed"))?;
+    }
+    let is_right = match leases {
+        LeaseChange::Keep => true,
+        LeaseChange::Grant { .. } => matches!(status, Some(200 | 304)) && !last.is_whoami(),
+        LeaseChange::GrantCredential { .. } => status == Some(200) && last.is_whoami(),
+        LeaseChange::EndCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
+        LeaseChange::EndMedia => {
+            matches!(status, Some(404 | 410 | 451))
+                || flight.ask.door == Door::Legacy && matches!(status, Some(401 | 403))
+        }
+    };
+    expect(leases == LeaseChange::Keep || is_right && is_own && is_plain, || {
+        complaint(&format!("{leases:?}"))
+    })
+}
+
+/// What others may get is asked with nothing of the reader's but credential, address and a bounded
+/// name; and nobody who is refused learns what is stored.
+fn discretion(Answered { flight, reply, .. }: &Answered) -> Verdict {
+    for told in &flight.talk {
+        let sent = &told.wire.headers;
+        let scheme = sent.get(FORWARDED_PROTO);
+        expect(scheme.is_none_or(|scheme| scheme == "https"), || format!("{scheme:?}"))?;
+        let foreign = sent.keys().find(|name| !ASKED_WITH.contains(&name.as_str()));
+        expect(!flight.has_looked_up() || foreign.is_none(), || format!("{foreign:?} is asked"))?;
+        let agent = sent.get(USER_AGENT).map_or(0, |agent| agent.len());
+        expect(agent <= 256, || format!("a User-Agent of {agent} bytes"))?;
+    }
+    let is_told = reply.headers.contains_key("cache-status");
+    expect(!flight.has_looked_up() || !is_told || is_media(reply), || {
+        format!("{} tells what is stored", reply.status)
+    })
 }
 
 fn expect(is_so: bool, complaint: impl FnOnce() -> String) -> Verdict {
@@ -90,7 +174,8 @@ const fn is_media(reply: &Reply) -> bool {
 }
 
 /// The origin's own words; where there are none, 502 or 504 of ours.
-fn relayed(last: &Exchanged, Answered { flight, reply }: &Answered) -> Verdict {
+fn relayed(last: &Exchanged, Answered { flight, reply, .. }: &Answered) -> Verdict {
+    expect(!reply.is_stored, || "stored bytes in place of the origin's words".into())?;
     let is_head = flight.ask.method == Method::HEAD;
     match &last.answer.head {
         Ok(head) => {
@@ -108,6 +193,20 @@ fn relayed(last: &Exchanged, Answered { flight, reply }: &Answered) -> Verdict {
     }
 }
 
+/// A page in the homeserver's place, for the one who asked: all of it, or what they wanted of it.
+fn page(last: &Exchanged, Answered { flight, reply, .. }: &Answered) -> Verdict {
+    expect(!reply.is_stored, || "stored bytes in place of a page".into())?;
+    expect(is_media(reply), || format!("{} in place of a page", reply.status))?;
+    let head = last.answer.head.as_ref().map_err(|error| format!("{error:?}"))?;
+    let content_type = head.headers[CONTENT_TYPE].to_str().ok().map(str::to_owned);
+    same(reply, &CONTENT_TYPE, content_type)?;
+    let has_body = flight.ask.method != Method::HEAD && reply.status != 304;
+    let page = &last.answer.body;
+    let is_of_page = page.windows(reply.body.len().max(1)).any(|part| part == reply.body);
+    let is_right = reply.body.is_empty() || has_body && is_of_page;
+    expect(is_right, || format!("{:?} in place of a page", text(&reply.body)))
+}
+
 fn own_error(status: u16, reply: &Reply) -> Verdict {
     let says_so = reply.body.is_empty() || reply.body.starts_with(b"{\"errcode\":\"M_UNKNOWN\"");
     expect(reply.status == status && says_so, || {
@@ -116,13 +215,12 @@ fn own_error(status: u16, reply: &Reply) -> Verdict {
 }
 
 /// Nobody is asked more than the promise costs.
-fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
     let found = &flight.found;
     let talk = &flight.talk;
     let status = reply.headers.get("cache-status").and_then(|status| status.to_str().ok());
     let is_hit = status.is_some_and(|status| status.contains("; hit"));
-    let has_failed = talk.last().is_some_and(|last| last.answer.status().is_none_or(|s| s >= 500));
-    expect(is_hit == (talk.is_empty() || has_failed && is_media(reply)), || {
+    expect(is_hit == (talk.is_empty() || is_stale(reply)), || {
         format!("{status:?} after {} questions", talk.len())
     })?;
     expect(is_hit == reply.headers.contains_key(AGE), || "Age is for hits".into())?;
@@ -135,8 +233,18 @@ fn effort(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
     let is_leased = lasts(found.leases.media)
         && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
     expect(!is_leased || talk.is_empty(), || "a living lease, and yet a question".into())?;
+    let is_in_window = |since: Option<u64>| {
+        let seconds = world.config.lease.stale_if_error_seconds;
+        since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
+    };
+    let may_be_stale = is_in_window(found.leases.media)
+        && (flight.ask.door == Door::Legacy || is_in_window(found.leases.credential))
+        && *stored.validator() != Validator::None;
+    expect(!(may_be_stale && found.is_down_known) || talk.is_empty(), || {
+        "a question to a homeserver that is known to be down".into()
+    })?;
     for (place, told) in talk.iter().enumerate() {
-        if told.answer.status() == Some(304) && told.is_of_homeserver() {
+        if told.answer.status() == Some(304) && told.answer.by == By::Homeserver {
             let is_all = talk.len() == 1 && told.answer.body.is_empty();
             expect(is_all, || format!("a 304 at {place} of {} questions", talk.len()))?;
         }
@@ -156,7 +264,9 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let complaint = || format!("no permission: {ground:?}");
     let (window_secs, words) = match ground {
         Ground::Yes => {
-            let judge = flight.talk.iter().rev().find(|told| told.is_of_homeserver());
+            let is_judge =
+                |told: &&Exchanged| told.answer.by == By::Homeserver && !told.is_redirected();
+            let judge = flight.talk.iter().rev().find(is_judge);
             let said_yes = judge.is_some_and(|told| {
                 matches!(told.answer.status(), Some(200 | 304 | 307)) && is_own(world, flight, told)
             });
@@ -173,32 +283,35 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let is_about_token =
         |word: &&Word| word.token == ask.token() && (!is_pair || word.media == Some(ask.media));
     let is_about_media = |word: &&Word| word.media == Some(ask.media);
+    // What is granted is one kind of a media; what is refused, both.
+    let is_of_kind = |word: &Word| word.is_thumbnail == matches!(ask.what, What::Thumbnail(..));
     let heard_here =
         || words.iter().rev().filter(|w| w.door == ask.door && w.is_heard_by(flight.isolate));
     let is_open = ask.door == Door::Legacy;
     let lasts = |word: &Word| {
-        let (now_ms, window_ms) = (world.edge_ms(), window_secs * 1000);
+        let (now_ms, window_ms) = (world.edge_ms(flight.isolate), window_secs * 1000);
         word.came_ms / 1000 <= now_ms / 1000 && now_ms < word.said_ms.max(word.came_ms) + window_ms
     };
-    let refuses_token =
-        |word: &Word| matches!(word.status, 401 | 403) || is_pair && word.status == 404;
-    let refuses_media =
-        |word: &Word| word.status == 404 || is_open && matches!(word.status, 401 | 403);
+    let is_gone = |word: &Word| matches!(word.status, 404 | 410 | 451);
+    let refuses_token = |word: &Word| matches!(word.status, 401 | 403) || is_pair && is_gone(word);
+    let refuses_media = |word: &Word| {
+        is_gone(word) && (is_open || !is_pair) || is_open && matches!(word.status, 401 | 403)
+    };
     let token_is_good = heard_here()
         .filter(is_about_token)
         .take_while(|word| !refuses_token(word))
-        .any(|word| word.is_yes() && lasts(word));
+        .any(|word| word.is_yes() && (!is_pair || is_of_kind(word)) && lasts(word));
     let media_is_good = heard_here()
         .filter(is_about_media)
         .take_while(|word| !refuses_media(word))
-        .any(|word| word.is_yes() && lasts(word));
+        .any(|word| word.is_yes() && is_of_kind(word) && lasts(word));
     // `whoami` has just told.
     let token_is_good = token_is_good || ground == Ground::Identity;
     expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
     expect(media_is_good, || format!("{} for the media", complaint()))
 }
 
-fn retention(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
     let Some(stored) = flight.found.stored.as_ref().filter(|_| reply.is_stored) else {
         return Ok(());
     };
@@ -211,14 +324,23 @@ fn retention(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
     })
 }
 
-/// Whoever is served without a question since the homeserver is down comes within 8 s of a probe
-/// that it failed.
-fn outage(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
-    if !(is_stale(reply) && flight.talk.is_empty()) {
+/// Whoever is served stale has been refused nothing: a probe found the homeserver down not long ago,
+/// and nobody at that isolate has heard it since that probe began.
+fn outage(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
+    if !is_stale(reply) {
         return Ok(());
     }
-    let failed = world.probes.failed_before_ms(flight.isolate, world.edge_ms());
-    expect(failed.is_some_and(|ms| ms <= 8_000), || format!("a probe failed {failed:?} ms ago"))
+    let has_failed = flight.talk.last().is_none_or(|last| match &last.answer.head {
+        Ok(head) => head.status.as_u16() >= 500 || head.headers.contains_key(CF_MITIGATED),
+        Err(_) => true,
+    });
+    expect(has_failed, || "stale in place of an answer".into())?;
+    let down_ms = flight.found.down_ms;
+    // It is known for 8 s, and for as long as the next probe takes.
+    let longest_ms = if world.probes.are_slow { 13_000 } else { 8_000 };
+    expect(down_ms.is_some_and(|ms| ms <= longest_ms), || {
+        format!("stale, and a probe failed {down_ms:?} ms ago")
+    })
 }
 
 fn is_stale(reply: &Reply) -> bool {
@@ -228,13 +350,16 @@ fn is_stale(reply: &Reply) -> bool {
 
 /// Whether it was asked with the client's own credential for what the client wants.
 fn is_own(world: &World, flight: &Flight, told: &Exchanged) -> bool {
-    let unnamed = Ask { file_name: None, ..flight.ask.clone() };
-    let url = format!("{HOMESERVER}{}", unnamed.target(&world.homeserver));
+    let passes = world.config.origin_redirects == OriginRedirects::Pass;
+    let is_stored = flight.found.stored.is_some();
+    let question = flight.ask.question(&world.homeserver, is_stored, passes);
+    let url = format!("{HOMESERVER}{question}");
     let credential = |headers: &HeaderMap| headers.get(AUTHORIZATION).cloned();
     told.wire.url == url && credential(&told.wire.headers) == credential(&flight.head.headers)
 }
 
-fn representation(world: &World, Answered { flight, reply }: &Answered) -> Verdict {
+fn representation(world: &World, answered: &Answered) -> Verdict {
+    let Answered { flight, reply, .. } = answered;
     let ask = &flight.ask;
     let what = ask.what.name();
     let media = &world.homeserver.media[ask.media];
@@ -278,9 +403,16 @@ fn representation(world: &World, Answered { flight, reply }: &Answered) -> Verdi
     expect(reply.body == body || reply.is_broken && body.starts_with(&reply.body), || {
         format!("{:?} in place of {:?}", text(&reply.body), text(body))
     })?;
-    let Some(tag) = reply.headers.get(ETAG).filter(|_| is_measured) else { return Ok(()) };
-    let rival = world.tags().iter().find(|((of_media, of_what), other)| {
-        *of_media == ask.media && (*of_what == what) != (*tag == ***other)
+    let is_get = ask.method == Method::GET;
+    let Some(tag) = reply.headers.get(ETAG).filter(|_| is_measured && is_get) else {
+        return Ok(());
+    };
+    let version = answered.version();
+    let rival = world.tags().iter().find(|(known, other)| {
+        let is_of_what = known.what == what;
+        let is_same = is_of_what && known.version == version;
+        known.media == ask.media
+            && if is_of_what { is_same && *tag != **other } else { *tag == **other }
     });
     expect(rival.is_none(), || format!("ETag {tag:?} beside {rival:?}"))
 }
@@ -367,12 +499,36 @@ fn enveloped(reply: &Reply, media: &[u8], is_head: bool) -> Verdict {
 }
 
 impl Exchanged {
-    pub(crate) fn is_of_homeserver(&self) -> bool {
-        self.wire.url.starts_with(HOMESERVER)
+    /// Whether only the homeserver itself would have said so, and the edge can tell.
+    pub(crate) fn is_word(&self) -> bool {
+        let Ok(head) = &self.answer.head else { return false };
+        let is_own = self.answer.by == By::Homeserver && !self.is_redirected();
+        is_own
+            && match head.status.as_u16() {
+                304 => true,
+                200 => {
+                    let is_for_servers = self.wire.url.contains("/federation/");
+                    self.is_whoami()
+                        || is_for_servers
+                        || head.headers.contains_key(CONTENT_DISPOSITION)
+                }
+                429 => false,
+                400..500 => !self.answer.body.is_empty(),
+                _ => false,
+            }
     }
 
-    fn is_whoami(&self) -> bool {
+    pub(crate) fn is_whoami(&self) -> bool {
         self.wire.url.ends_with("/whoami")
+    }
+
+    fn is_redirect(&self) -> bool {
+        matches!(self.answer.status(), Some(301 | 302 | 307))
+    }
+
+    /// Whether a redirect led there: then nobody is told who asks.
+    fn is_redirected(&self) -> bool {
+        !self.wire.headers.contains_key(FORWARDED_PROTO)
     }
 }
 

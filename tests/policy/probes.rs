@@ -1,104 +1,131 @@
-//! What each isolate knows of an outage, and the probes by which it knows. They are answered at
-//! once here.
+//! What each isolate knows of an outage, the probes by which it knows, and what they really found.
 
-use matrix_media_edge::config::Config;
-use matrix_media_edge::outage::{Advice, Evidence, Outage, Probe, probe_request};
+use matrix_media_edge::headers::CF_MITIGATED;
+use matrix_media_edge::outage::{Outage, Probe};
 
 use crate::edge::ISOLATES;
 use crate::flight::Moment;
-use crate::homeserver::{Homeserver, Wire};
+use crate::homeserver::{Answer, By};
+
+/// A pause is at least so long, and what is known outlasts it.
+const SURELY_KNOWN_MS: u64 = 4_500;
+
+/// How long a 503 is no outage after the homeserver's own word.
+const WORD_MS: u64 = 5_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
-    outages: [Outage; ISOLATES],
-    /// When the last probe of each failed, by the edge's clock.
-    failed_ms: [Option<u64>; ISOLATES],
+    pub(crate) outages: [Outage; ISOLATES],
+    pub(crate) under_way: Vec<UnderWay>,
+    /// Whether they stay on their way; or are answered before anything else happens.
+    pub(crate) are_slow: bool,
+    seen: [Seen; ISOLATES],
     /// All that were sent.
     pub(crate) sent: usize,
+    ticks: u64,
+}
+
+/// A probe that is not answered yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) isolate: usize,
+    pub(crate) probe: Probe,
+    pub(crate) began: Moment,
+    tick: u64,
+}
+
+/// What an isolate has really found out. Ticks tell what came first within one millisecond.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// The last probe that found the homeserver down: when it began, and when that was known.
+    down: Option<(u64, Moment)>,
+    /// Whether that must have been taken in as such: it was no 503, and no other was under way.
+    is_down_plain: bool,
+    /// When the homeserver itself was last heard for sure, and when it may have been.
+    heard: Option<(u64, Moment)>,
+    maybe_heard_tick: u64,
 }
 
 impl Probes {
-    pub(crate) fn is_outage_known(
-        &mut self,
-        isolate: usize,
-        now: Moment,
-        config: &Config,
-        homeserver: &mut Homeserver,
-    ) -> bool {
-        let is_known = self.outages[isolate].is_known(now.edge_ms);
-        if is_known {
-            self.probe(isolate, now, config, homeserver);
-        }
-        is_known
-    }
-
-    /// How an isolate hears what an answer to a reader's question tells.
-    pub(crate) fn hear(
-        &mut self,
-        isolate: usize,
-        evidence: Evidence,
-        now: Moment,
-        config: &Config,
-        homeserver: &mut Homeserver,
-    ) {
-        match evidence {
-            Evidence::Up => self.outages[isolate].hear(now.edge_ms),
-            Evidence::Down if config.lease.stale_if_error_seconds > 0 => {
-                self.probe(isolate, now, config, homeserver);
-            }
-            Evidence::Down | Evidence::Unclear => {}
-        }
-    }
-
-    /// Whether the homeserver is down, as far as a reader whose question has failed may know.
-    pub(crate) fn is_confirmed(
-        &mut self,
-        isolate: usize,
-        now: Moment,
-        config: &Config,
-        homeserver: &mut Homeserver,
-    ) -> bool {
-        loop {
-            match self.outages[isolate].advise(now.edge_ms, now.edge_ms) {
-                Advice::ServeStale => return true,
-                Advice::Relay => return false,
-                Advice::Probe(probe) => self.send(probe, isolate, now, config, homeserver),
-                Advice::Wait => panic!("a probe is answered at once"),
-            }
-        }
-    }
-
-    /// How long ago, by the edge's clock, the isolate's last probe failed.
-    pub(crate) fn failed_before_ms(&self, isolate: usize, edge_ms: u64) -> Option<u64> {
-        edge_ms.checked_sub(self.failed_ms[isolate]?)
-    }
-
-    pub(crate) const fn forget(&mut self, isolate: usize) {
-        self.outages[isolate] = Outage::NONE;
-    }
-
-    fn probe(&mut self, isolate: usize, now: Moment, config: &Config, homeserver: &mut Homeserver) {
-        if let Some(probe) = self.outages[isolate].begin_probe(now.edge_ms) {
-            self.send(probe, isolate, now, config, homeserver);
-        }
-    }
-
-    fn send(
-        &mut self,
-        probe: Probe,
-        isolate: usize,
-        now: Moment,
-        config: &Config,
-        homeserver: &mut Homeserver,
-    ) {
+    pub(crate) fn begin(&mut self, isolate: usize, probe: Probe, began: Moment) {
         self.sent += 1;
-        let request = probe_request(config);
-        let wire = Wire { method: request.method, url: request.url, headers: request.set };
-        let answer = homeserver.answer(&wire).read(|head| head.is_small_json());
-        let outage = &mut self.outages[isolate];
-        outage.end_probe(probe, &answer, now.edge_ms, 0x9E37_79B9);
-        if outage.is_known(now.edge_ms) {
-            self.failed_ms[isolate] = Some(now.edge_ms);
+        self.ticks += 1;
+        self.under_way.push(UnderWay { isolate, probe, began, tick: self.ticks });
+    }
+
+    /// Notes an answer of the homeserver's own to a reader's question.
+    pub(crate) fn note_word(
+        &mut self,
+        isolate: usize,
+        answer: &Answer,
+        is_sure: bool,
+        now: Moment,
+    ) {
+        if answer.by != By::Homeserver || answer.head.is_err() {
+            return;
         }
+        self.ticks += 1;
+        let seen = &mut self.seen[isolate];
+        seen.maybe_heard_tick = self.ticks;
+        if is_sure {
+            seen.heard = Some((self.ticks, now));
+        }
+    }
+
+    /// Notes what a probe was answered.
+    pub(crate) fn note_probe(&mut self, under_way: UnderWay, answer: &Answer, now: Moment) {
+        self.ticks += 1;
+        let seen = &mut self.seen[under_way.isolate];
+        let is_word_new =
+            seen.heard.is_some_and(|(_, at)| now.edge_ms.saturating_sub(at.edge_ms) < WORD_MS);
+        if is_down(answer, is_word_new) {
+            seen.down = Some((under_way.tick, now));
+            let is_alone = self.under_way.iter().all(|other| other.isolate != under_way.isolate);
+            seen.is_down_plain = is_alone && answer.status() != Some(503);
+        } else if seen.down.is_some_and(|(tick, _)| tick <= under_way.tick) {
+            seen.down = None;
+        }
+        if answer.by == By::Homeserver && matches!(answer.status(), Some(401 | 404)) {
+            seen.heard = Some((self.ticks, now));
+            seen.maybe_heard_tick = self.ticks;
+            seen.down = None;
+        }
+    }
+
+    /// How long ago, by the edge's clock, a probe found the homeserver down that has not been heard
+    /// since that probe began.
+    pub(crate) fn down_for_ms(&self, isolate: usize, now: Moment) -> Option<u64> {
+        let Seen { down, heard, .. } = self.seen[isolate];
+        let (tick, at) = down?;
+        let is_heard_since = heard.is_some_and(|(heard_tick, _)| heard_tick > tick);
+        now.edge_ms.checked_sub(at.edge_ms).filter(|_| !is_heard_since)
+    }
+
+    /// Whether an isolate must know that the homeserver is down.
+    pub(crate) fn is_surely_known(&self, isolate: usize, now: Moment) -> bool {
+        let Seen { down, maybe_heard_tick, is_down_plain, .. } = self.seen[isolate];
+        down.filter(|_| is_down_plain).is_some_and(|(tick, at)| {
+            let age_ms = now.now_ms - at.now_ms;
+            let has_even_clock = now.edge_ms.checked_sub(at.edge_ms) == Some(age_ms);
+            maybe_heard_tick < tick && has_even_clock && age_ms < SURELY_KNOWN_MS
+        })
+    }
+
+    pub(crate) fn forget(&mut self, isolate: usize) {
+        self.outages[isolate] = Outage::NONE;
+        self.seen[isolate] = Seen::default();
+        self.under_way.retain(|under_way| under_way.isolate != isolate);
+    }
+}
+
+/// Whether the homeserver can't be reached: there is no answer, or whoever stands before it says so.
+/// A rate limiter says something like it, and lets others through.
+fn is_down(answer: &Answer, is_word_new: bool) -> bool {
+    let Ok(head) = &answer.head else { return true };
+    match head.status.as_u16() {
+        _ if head.headers.contains_key(CF_MITIGATED) => true,
+        503 => !head.headers.contains_key("retry-after") && !is_word_new,
+        502 | 504 | 520..=527 | 530 => true,
+        _ => false,
     }
 }

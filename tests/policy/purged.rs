@@ -17,6 +17,8 @@ const HEARD_AFTER_MS: u64 = 2 * PURGES_FRESH_SECS * 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Media(usize),
+    /// The same under another spelling of its server's name.
+    Respelt(usize),
     Server(&'static str),
     Everything,
 }
@@ -28,6 +30,12 @@ impl What {
                 let uri = format!("mxc://{}", media[media_index].mxc());
                 Scope::Media(Mxc::parse(&uri).expect("an mxc URI"))
             }
+            Self::Respelt(media_index) => {
+                let Media { server_name, id, .. } = &media[media_index];
+                let host = host(server_name).to_uppercase();
+                let uri = format!("mxc://{host}:4443/{id}");
+                Scope::Media(Mxc::parse(&uri).expect("an mxc URI"))
+            }
             Self::Server(name) => Scope::Server(ServerName::parse(name).expect("a server name")),
             Self::Everything => Scope::Everything,
         }
@@ -35,11 +43,15 @@ impl What {
 
     fn covers(self, index: usize, media: &Media) -> bool {
         match self {
-            Self::Media(doomed) => doomed == index,
-            Self::Server(name) => media.server_name == name,
+            Self::Media(doomed) | Self::Respelt(doomed) => doomed == index,
+            Self::Server(name) => host(media.server_name).eq_ignore_ascii_case(host(name)),
             Self::Everything => true,
         }
     }
+}
+
+fn host(server_name: &str) -> &str {
+    server_name.split(':').next().unwrap_or_default()
 }
 
 /// All purges, and who has heard of which.

@@ -140,7 +140,7 @@ fn what_may_be_read_in_two_ways_is_not_served_from_store() {
         assert_eq!((answered.heard(), answered.reply.is_stored), (vec![200], false), "{query}");
         assert_eq!(
             answered.header("cache-status"),
-            "matrix-media-edge; fwd=bypass; detail=unusual"
+            "matrix-media-edge; fwd=bypass; fwd-status=200; detail=unusual"
         );
     }
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::ask::Ask;
-use crate::draw::{ask, plain_ask};
-use crate::edge::{Place, pop_of};
+use crate::draw::{ask, guise, plain_ask};
+use crate::edge::{POPS, Place, pop_of};
 use crate::flight::Answered;
 use crate::homeserver::{
     Cdn, Habits, Health, Homeserver, Media, NO_PICTURE, Quirk, SERVER_NAME, Token, Validators,
 };
 use crate::oracle;
+use crate::proxy::{PAGES, TRIGGERS, Wall};
 use crate::purged::What as Doomed;
 use crate::random::Random;
 use crate::store::{Fault, Spoil};
@@ -24,12 +25,17 @@ pub(crate) const TOKENS: usize = 4;
 pub(crate) const MEDIA: usize = 4;
 const REMOTE: &str = "remote.example.org";
 
+/// Names that are spelt in another way than these.
+const RESPELT: [&str; 2] = ["EXAMPLE.com", "remote.example.org:8448"];
+
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     vars: Vec<(&'static str, String)>,
     has_bucket: bool,
     habits: Habits,
     media: Vec<Media>,
+    ahead_secs: [u64; POPS],
+    has_slow_probes: bool,
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -48,6 +54,8 @@ pub(crate) enum Operation {
     Unlock(usize),
     Upload(usize),
     Delete(usize),
+    /// The file goes, and its thumbnails stay.
+    Halve(usize),
     Quarantine(usize),
     Unquarantine(usize),
     /// Only this token may read the media from now on, or everyone.
@@ -55,6 +63,8 @@ pub(crate) enum Operation {
     Fall(Health),
     TurnOdd(Quirk),
     TurnCdn(Cdn),
+    /// Somebody stands in front of the homeserver, or nobody any more.
+    Wall(Option<Wall>),
     Upgrade(Habits),
     Fail(Place, Fault),
     Evict(Place, usize),
@@ -101,6 +111,7 @@ impl Scenario {
             has_steps: !has_purges && random.once_in(5),
             has_restrictions: is_pair || !is_remembering,
             is_plain: random.once_in(2),
+            walls: walls(random),
             pauses_ms: bounds
                 .iter()
                 .flat_map(|ms| [*ms, ms.saturating_sub(1), ms / 4 * 3, ms / 2 + 300])
@@ -108,9 +119,12 @@ impl Scenario {
                 .chain(if has_purges { &[1000, 29_999, 30_000, 60_000][..] } else { &[] }.to_vec())
                 .collect(),
         };
+        let ahead_secs = if has_purges { random.pick(&[[0, 0], [0, 5], [5, 0]]) } else { [0, 0] };
+        let has_slow_probes = random.once_in(2);
         let length = 10 + random.below(26);
         let draw = |_| plot.operation(random);
-        Self { vars, has_bucket, habits, media, operations: (0..length).map(draw).collect() }
+        let operations = (0..length).map(draw).collect();
+        Self { vars, has_bucket, habits, media, ahead_secs, has_slow_probes, operations }
     }
 
     /// Plays it: the number of answers, or the first thing that is wrong. A panic is wrong, too.
@@ -137,6 +151,8 @@ impl Scenario {
         let mut world = World::new(&vars, self.habits, self.has_bucket);
         world.homeserver.media.clone_from(&self.media);
         world.homeserver.tokens = tokens();
+        world.ahead_secs = self.ahead_secs;
+        world.probes.are_slow = self.has_slow_probes;
         world
     }
 
@@ -183,12 +199,21 @@ fn habits(random: &mut Random) -> Habits {
         knows_whoami: !random.once_in(3),
         reads_legacy_tokens: random.once_in(2),
         refusal: random.pick(&[403, 404]),
+        gone: random.pick(&[404, 404, 410, 451]),
+        reads_last: random.once_in(3),
     }
 }
 
 fn media(random: &mut Random, index: usize, is_restrictable: bool) -> Media {
     Media {
-        server_name: random.pick(&[SERVER_NAME, SERVER_NAME, REMOTE]),
+        server_name: random.pick(&[
+            SERVER_NAME,
+            SERVER_NAME,
+            SERVER_NAME,
+            REMOTE,
+            RESPELT[0],
+            RESPELT[1],
+        ]),
         id: format!("media{index}"),
         length: if random.once_in(400) { LARGE_BYTES } else { random.pick(&[0, 1, 17, 40]) },
         content_type: random.pick(&["image/png", "video/mp4", NO_PICTURE]),
@@ -200,6 +225,7 @@ fn media(random: &mut Random, index: usize, is_restrictable: bool) -> Media {
         ]),
         is_quarantined: false,
         is_deleted: index != 0 && random.once_in(4),
+        is_halved: false,
         is_frozen: random.once_in(3),
         reader: (is_restrictable && random.once_in(3)).then(|| random.below(TOKENS)),
     }
@@ -217,6 +243,8 @@ struct Plot {
     has_restrictions: bool,
     /// Whether clients ask for media and nothing else.
     is_plain: bool,
+    /// What may stand in front of the homeserver.
+    walls: Vec<Wall>,
     /// Pauses that end where a lease or the stale window does.
     pauses_ms: Vec<u64>,
 }
@@ -225,13 +253,16 @@ impl Plot {
     fn operation(&self, random: &mut Random) -> Operation {
         let token = random.below(self.tokens);
         let media = random.below(self.media);
-        match random.below(36) {
+        match random.below(36 + 2 * self.walls.len()) {
             0..16 => {
-                let ask = if self.is_plain {
+                let mut ask = if self.is_plain {
                     plain_ask(random, media, token)
                 } else {
                     ask(random, media, token)
                 };
+                if !self.walls.is_empty() {
+                    ask.guise = guise(random);
+                }
                 let delay_ms = random.pick(&[0, 0, 0, 400, 1000, 8000]);
                 let is_awaited = !random.once_in(6);
                 Operation::Ask(ask, random.pick(self.isolates), is_awaited.then_some(delay_ms))
@@ -266,15 +297,17 @@ impl Plot {
                 Cdn::Loops,
                 Cdn::Downgrades,
             ])),
-            _ => self.to_the_edge(random),
+            35 => self.to_the_edge(random),
+            _ if random.once_in(3) => Operation::Wall(None),
+            _ => Operation::Wall(Some(random.pick(&self.walls))),
         }
     }
 
     fn purge(&self, random: &mut Random, media: usize) -> Operation {
         let doomed = [
             Doomed::Media(media),
-            Doomed::Media(media),
-            Doomed::Server(random.pick(&[SERVER_NAME, REMOTE])),
+            Doomed::Respelt(media),
+            Doomed::Server(random.pick(&[SERVER_NAME, REMOTE, RESPELT[0]])),
             Doomed::Everything,
         ];
         Operation::Purge(random.pick(self.isolates), random.pick(&doomed))
@@ -293,7 +326,7 @@ impl Plot {
                 place,
                 random.below(8),
                 random.pick(&[
-                    Spoil::Version("1"),
+                    Spoil::Version("2"),
                     Spoil::Version("999"),
                     Spoil::Key,
                     Spoil::Record,
@@ -317,7 +350,7 @@ impl Plot {
     }
 
     fn to_media(&self, random: &mut Random, media: usize) -> Operation {
-        match random.below(4) {
+        match random.below(5) {
             _ if self.has_restrictions && !random.once_in(3) => {
                 let token = random.below(self.tokens);
                 Operation::Restrict(media, random.once_in(2).then_some(token))
@@ -325,9 +358,17 @@ impl Plot {
             0 => Operation::Quarantine(media),
             1 => Operation::Unquarantine(media),
             2 => Operation::Delete(media),
+            3 => Operation::Halve(media),
             _ => Operation::Upload(media),
         }
     }
+}
+
+/// One or two, since more would hide each other.
+fn walls(random: &mut Random) -> Vec<Wall> {
+    let count = random.pick(&[0, 1, 2]);
+    let wall = |_| Wall { trigger: random.pick(&TRIGGERS), page: random.pick(&PAGES) };
+    (0..count).map(wall).collect()
 }
 
 fn to_tokens(random: &mut Random, token: usize) -> Operation {
@@ -346,13 +387,18 @@ struct Stage {
 
 impl Stage {
     fn apply(&mut self, operation: &Operation) -> Result<(), String> {
-        let on_their_way = self.world.flights.len();
+        let flights = self.world.flights.len();
+        let on_their_way = flights + self.world.probes.under_way.len();
         let world = &mut self.world;
         let homeserver: &mut Homeserver = &mut world.homeserver;
         match operation {
             Operation::Ask(ask, isolate, delay_ms) => return self.ask(ask, *isolate, *delay_ms),
             Operation::Advance(place) if on_their_way > 0 => {
-                return self.advance(place % on_their_way);
+                let place = place % on_their_way;
+                if place < flights {
+                    return self.advance(place);
+                }
+                world.end_probe(place - flights);
             }
             Operation::Advance(_) => {}
             Operation::Pass(ms) => world.now_ms += ms,
@@ -361,7 +407,11 @@ impl Stage {
             Operation::LogOut(token) => homeserver.tokens[*token].is_valid = false,
             Operation::Lock(token) => homeserver.tokens[*token].is_locked = true,
             Operation::Unlock(token) => homeserver.tokens[*token].is_locked = false,
-            Operation::Upload(media) => homeserver.media[*media].is_deleted = false,
+            Operation::Upload(media) => {
+                let media = &mut homeserver.media[*media];
+                (media.is_deleted, media.is_halved) = (false, false);
+            }
+            Operation::Halve(media) => homeserver.media[*media].is_halved = true,
             Operation::Delete(media) => homeserver.media[*media].is_deleted = true,
             Operation::Quarantine(media) => homeserver.media[*media].is_quarantined = true,
             Operation::Unquarantine(media) => homeserver.media[*media].is_quarantined = false,
@@ -369,6 +419,7 @@ impl Stage {
             Operation::Fall(health) => homeserver.health = *health,
             Operation::TurnOdd(quirk) => homeserver.quirk = *quirk,
             Operation::TurnCdn(cdn) => homeserver.cdn = *cdn,
+            Operation::Wall(wall) => world.proxy.wall = *wall,
             Operation::Upgrade(habits) => homeserver.habits = *habits,
             Operation::Fail(place, fault) => world.fail(*place, *fault),
             Operation::Evict(place, which) => world.store(*place).evict(*which),
@@ -408,6 +459,7 @@ impl Stage {
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:?}\n{:?}, bucket: {}", self.vars, self.habits, self.has_bucket)?;
+        writeln!(f, "ahead: {:?} s, slow probes: {}", self.ahead_secs, self.has_slow_probes)?;
         for media in &self.media {
             writeln!(f, "{media:?}")?;
         }

@@ -16,6 +16,8 @@ pub(crate) const SYNAPSE: Habits = Habits {
     knows_whoami: true,
     reads_legacy_tokens: false,
     refusal: 403,
+    gone: 404,
+    reads_last: false,
 };
 
 pub(crate) const STRICT: &[(&str, &str)] = &[];
@@ -54,6 +56,7 @@ pub(crate) fn video(index: usize) -> Media {
         disposition: Some("inline; filename=upload.mp4"),
         is_quarantined: false,
         is_deleted: false,
+        is_halved: false,
         is_frozen: false,
         reader: None,
     }
