@@ -1,6 +1,7 @@
 //! `Content-Disposition`: any name goes into a header and comes out of it again.
 
-use matrix_media_edge::content_disposition::with_file_name;
+use http::HeaderValue;
+use matrix_media_edge::content_disposition::{with_file_name, with_short_name};
 use percent_encoding::percent_decode_str;
 
 use crate::input::{is_plain, texts};
@@ -15,6 +16,25 @@ pub(crate) fn target(input: &[u8]) {
     let is_inline = origins_kind.eq_ignore_ascii_case("inline");
     assert_eq!(kind, if is_inline { "inline" } else { "attachment" });
     assert_eq!(read(parameter), name);
+    shortened(of_origin, is_inline);
+    let kept = shortened(&field, is_inline);
+    let short = kept.split_once("; ").map(|(_, parameter)| read(parameter));
+    if name.is_empty() {
+        return assert_eq!(short, None);
+    }
+    let short = short.expect("a name");
+    assert!(short.len() <= 255 && (name.len() > 255 || short == name), "{short:?}");
+    let dot = short.rfind('.').unwrap_or(short.len());
+    assert!(name.starts_with(&short[..dot.min(short.len())]), "{short:?}");
+}
+
+/// Of one type with the field, and of a length that can be kept.
+fn shortened(field: &str, is_inline: bool) -> String {
+    let Ok(value) = HeaderValue::from_str(field) else { return String::new() };
+    let short = with_short_name(&value);
+    assert!(is_plain(&short) && short.len() < 1024, "{short:?}");
+    assert_eq!(short.starts_with("inline"), is_inline);
+    short
 }
 
 /// RFC 6266 §4.3 and RFC 8187 §3.2: a token, or bytes of UTF-8 with escapes.

@@ -20,6 +20,7 @@ mod json_reader;
 mod lease;
 mod multipart;
 mod names;
+mod permission;
 mod purge;
 mod quarantine;
 mod range;
@@ -60,7 +61,7 @@ use policy::{
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("cache_control", cache_control::target),
     ("conditional", conditional::target),
     ("config", config::target),
@@ -72,6 +73,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("lease", lease::target),
     ("multipart", multipart::target),
     ("names", names::target),
+    ("permission", permission::target),
     ("purge", purge::target),
     ("quarantine", quarantine::target),
     ("range", range::target),

@@ -1,6 +1,6 @@
 //! Envelopes of federation media: what stands before the media ends where it says.
 
-use matrix_media_edge::multipart::preamble_length;
+use matrix_media_edge::multipart::{holds_media, preamble_length};
 
 /// The input is a body as far as it has come.
 pub(crate) fn target(input: &[u8]) {
@@ -18,4 +18,21 @@ pub(crate) fn target(input: &[u8]) {
     let first_end = first.expect("a blank line") + BLANK_LINE.len();
     let second = &preamble[first_end..length - BLANK_LINE.len()];
     assert!(!second.windows(BLANK_LINE.len()).any(|window| window == BLANK_LINE));
+    if holds_media(preamble) {
+        holds_two_parts(preamble);
+    }
+    let [bare, broken] = [&preamble[2.min(length)..], &preamble[..length / 2]];
+    assert!(!holds_media(broken) || holds_media(preamble), "half of it holds no more");
+    assert!(!preamble.starts_with(b"\r\n--") || holds_media(bare) == holds_media(preamble));
+}
+
+/// Both begin with one boundary, on lines of its own, and the media is no mere link.
+fn holds_two_parts(preamble: &[u8]) {
+    let text = String::from_utf8_lossy(preamble);
+    let text = text.strip_prefix("\r\n").unwrap_or(&text);
+    let (delimiter, rest) = text.split_once("\r\n").expect("a line");
+    assert!(delimiter.starts_with("--") && delimiter.len() > 2, "{delimiter:?}");
+    assert!(rest.contains(&format!("\r\n{delimiter}\r\n")), "{rest:?}");
+    let head = rest.rsplit(&format!("\r\n{delimiter}\r\n")).next().unwrap_or_default();
+    assert!(!head.to_ascii_lowercase().starts_with("location:"), "{head:?}");
 }

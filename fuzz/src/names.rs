@@ -5,7 +5,7 @@ use matrix_media_edge::base_url::BaseUrl;
 use matrix_media_edge::cache_key::Subject;
 use matrix_media_edge::ids::{MediaId, Mxc, ServerName};
 use matrix_media_edge::route::Representation;
-use url::{Host, Url};
+use url::Url;
 
 use crate::input::{CONFIG, key, texts};
 
@@ -65,8 +65,9 @@ pub(crate) fn base_url(text: &str) {
     assert!(url.username().is_empty() && url.password().is_none() && url.path() == "/");
     let port = base.host_and_port().rsplit_once(':').map(|(_, port)| port.to_owned());
     assert_eq!(port.and_then(|port| port.parse().ok()), url.port_or_known_default(), "{text}");
-    // URL parsers write addresses in their shortest form.
-    if let Some(Host::Domain(host)) = url.host() {
-        assert_eq!(base.host_and_port().rsplit_once(':').map(|(host, _)| host), Some(host));
-    }
+    let host = base.host_and_port();
+    assert_eq!(host.rsplit_once(':').map(|(host, _)| host), url.host_str(), "{text}");
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let authority = format!("{}{port}", url.host_str().unwrap_or_default());
+    assert_eq!(base.authority(), authority, "a request's host is known again");
 }

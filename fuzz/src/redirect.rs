@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use matrix_media_edge::redirect;
 use matrix_media_edge::request::OriginHead;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::input::{headers, texts};
@@ -30,8 +31,24 @@ pub(crate) fn target(input: &[u8]) {
     // Letters that no URL has are read in many ways.
     let is_url = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if let (true, Ok(from)) = (is_url(location) && is_url(path), Url::parse(&from)) {
-        assert_eq!(read, from.join(location).expect("a URL"), "{location}");
+        let mut joined = from.join(location).expect("a URL");
+        joined.set_fragment(None);
+        assert_eq!(read, joined, "{location}");
     }
+    leads_where_it_says(&target, &read);
+}
+
+/// Nobody who reads it, and decodes it once or twice before, takes it for another path.
+fn leads_where_it_says(target: &str, read: &Url) {
+    let path = redirect::place(target).splitn(4, '/').nth(3).unwrap_or_default();
+    assert!(!target.contains('#') && !path.contains('\\'), "{target}");
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    for path in [path.to_owned(), decode(path), decode(&decode(path))] {
+        let mut segments = path.split(['/', '\\']);
+        assert!(!segments.any(|segment| matches!(segment, "." | "..")), "{target}");
+    }
+    let same = |text: &str| percent_decode_str(text).collect::<Vec<_>>();
+    assert_eq!(same(read.path().trim_start_matches('/')), same(path.trim_start_matches('/')));
 }
 
 fn is_near(url: &Url) -> bool {

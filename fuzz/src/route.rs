@@ -41,6 +41,8 @@ pub(crate) fn target(input: &[u8]) {
     match route {
         Route::Media(media) => {
             assert!(head.is_read(), "{}", head.method);
+            assert!(head.target.query().has_one_reading(), "two readings are no reading");
+            is_no_way_out(&head.target);
             named_by_its_path(&head.target, &media);
             the_same_without_its_name(&head, &media);
             alone_under_its_key(&media, other);
@@ -102,6 +104,14 @@ fn named_by_its_path(target: &Target, media: &MediaRequest) {
     assert_eq!(media.mxc.media_id.as_str(), decoded(names[0]));
     assert_eq!(media.file_name, file_name.filter(|name| !name.is_empty()));
     assert!(names.len() <= 2);
+}
+
+/// Whoever decodes its path, once or twice, finds no segment that leads out of it.
+fn is_no_way_out(target: &Target) {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    for path in [decode(target.path()), decode(&decode(target.path()))] {
+        assert!(!path.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")), "{path}");
+    }
 }
 
 fn decoded(segment: &str) -> String {

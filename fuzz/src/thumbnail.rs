@@ -15,11 +15,16 @@ pub(crate) fn target(input: &[u8]) {
     }
     let Some(spec) = spec else { return };
     assert_eq!(read(&query_of(&spec.to_string())), Some(spec), "the name says all");
-    let again = format!("{query}&width=1&height=2&method=crop&animated=true");
-    let has_animated = pairs(query).iter().any(|(name, _)| name == "animated");
-    let has_method = pairs(query).iter().any(|(name, _)| name == "method");
-    if has_animated && has_method && !query.contains(';') {
-        assert_eq!(read(&again), Some(spec), "the first of duplicates counts");
+    assert_eq!(spec.to_query(), query_of(&spec.to_string()), "it is asked in one spelling");
+    let asked = Target::new(&format!("/?{query}"));
+    let is_alike =
+        |again: &str| Target::new(&format!("/?{query}{again}")).query().has_one_reading();
+    assert!(!is_alike("&width=1") && !is_alike("&height=1;x=2"), "two readings are no reading");
+    if asked.query().has_one_reading() && !query.contains('#') {
+        let mut names: Vec<_> = pairs(query).into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{query}");
+        assert!(!query.contains(';'));
     }
 }
 
@@ -41,9 +46,11 @@ fn expected_name(query: &str) -> Option<String> {
             (1..=5).contains(&digits.len()) && digits.chars().all(|c| c.is_ascii_digit());
         is_plain.then(|| digits.parse::<u32>().expect("five digits"))
     };
-    let method = match first("method").unwrap_or("scale").to_ascii_lowercase().as_str() {
-        method @ ("scale" | "crop") => method.to_owned(),
-        _ => return None,
+    let method = match first("method") {
+        None => "",
+        Some("scale") => "-scale",
+        Some("crop") => "-crop",
+        Some(_) => return None,
     };
     let animated = match first("animated") {
         None => "",
@@ -51,18 +58,17 @@ fn expected_name(query: &str) -> Option<String> {
         Some("false") => "-still",
         Some(_) => return None,
     };
-    Some(format!("{}x{}-{method}{animated}", dimension("width")?, dimension("height")?))
+    Some(format!("{}x{}{method}{animated}", dimension("width")?, dimension("height")?))
 }
 
 /// The query that a name stands for.
 fn query_of(name: &str) -> String {
     let mut parts = name.split('-');
     let (width, height) = parts.next().and_then(|size| size.split_once('x')).expect("a size");
-    let method = parts.next().expect("a method");
-    let animated = match parts.next() {
-        None => "",
-        Some("animated") => "&animated=true",
-        Some(_) => "&animated=false",
-    };
-    format!("width={width}&height={height}&method={method}{animated}")
+    let rest = parts.map(|part| match part {
+        "animated" => "&animated=true".to_owned(),
+        "still" => "&animated=false".to_owned(),
+        method => format!("&method={method}"),
+    });
+    format!("width={width}&height={height}{}", rest.collect::<String>())
 }
