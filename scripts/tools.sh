@@ -31,7 +31,8 @@ CARGO_MUTANTS=$TOOLS/cargo-mutants-$CARGO_MUTANTS_VERSION
 # Any of these will do for the tests in a browser (see tests/browser/seek.mjs).
 BROWSERS="chromium chromium-browser google-chrome"
 
-# The bench compares with this one.
+# Debian's: some tests put it between the edge and Synapse (see tests/support/nginx.rs), and the bench
+# compares with it.
 NGINX=/usr/sbin/nginx
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
