@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 use test_support::ROOT;
 use test_support::http::Request;
+use test_support::nginx::PROGRAM as NGINX;
 
-use crate::contenders::{NGINX, OURS, WORKERD};
+use crate::contenders::{OURS, WORKERD};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct About {

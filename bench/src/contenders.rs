@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use test_support::edge::Edge;
 use test_support::synapse::Synapse;
 
-pub(crate) use self::nginx::PROGRAM as NGINX;
 pub(crate) use self::workerd::{OURS, OURS_NAMED, PROGRAM as WORKERD, Workerd};
 use crate::link::Link;
 use crate::process_stats::Processes;
@@ -119,8 +118,8 @@ impl Contender {
         let (address, processes, held): (_, _, Held) = match id {
             Id::Synapse => (synapse.address.clone(), Processes::of(synapse.id), Box::new(())),
             Id::Nginx => {
-                let (address, server) = nginx::start(&folder, &link.address);
-                (address, Processes::of(server.id()), Box::new(server))
+                let nginx = nginx::start(&folder, &link.address);
+                (nginx.address.clone(), Processes::of(nginx.id()), Box::new(nginx))
             }
             Id::CachingWorker => in_workerd("bench/workers/caching", &origin_vars),
             Id::BareWorker => in_workerd("bench/workers/bare", &origin_vars),

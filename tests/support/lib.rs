@@ -3,11 +3,12 @@
 //! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
 //! they end. [`edge`] is the built Worker in workerd, [`stores`] what it has stored, [`synapse`] a
-//! real homeserver.
+//! real homeserver, [`nginx`] what may stand before that.
 
 pub mod assertions;
 pub mod edge;
 pub mod http;
+pub mod nginx;
 pub mod noise;
 pub mod process;
 pub mod script;

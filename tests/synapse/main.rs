@@ -12,6 +12,7 @@ mod large;
 mod leases;
 mod memory;
 mod parity;
+mod provoked;
 mod quarantine;
 mod ranges;
 mod servers;

@@ -1,0 +1,114 @@
+//! An outage that a reader provokes is none: who was logged out makes Synapse drop their connection,
+//! and is served nothing of what is stored.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use test_support::edge::Edge;
+use test_support::http;
+use test_support::time::wait_for;
+
+use crate::ask::{Answer, Ask, HOMESERVER_AUTHORITY, Media};
+use crate::servers::start_edge;
+use crate::world::{SQUARES, world};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Synapse takes no line of a head that is longer than 16 KiB.
+const TOO_LONG: usize = 17_000;
+
+/// What a reader may send along.
+const HEADERS: [&str; 8] = [
+    "Referer",
+    "Accept",
+    "Origin",
+    "Accept-Language",
+    "User-Agent",
+    "X-Requested-With",
+    "Cookie",
+    "X-Anything",
+];
+
+/// Behind which what is stored outlasts Synapse.
+fn edge() -> &'static Edge {
+    static EDGE: LazyLock<Edge> =
+        LazyLock::new(|| start_edge(&world().synapse, &[("STALE_IF_ERROR_SECONDS", "600")]));
+    &EDGE
+}
+
+fn send(ask: &Ask) -> Answer {
+    ask.send(&edge().address, HOMESERVER_AUTHORITY)
+}
+
+/// Media that is stored at the edge, and the token of one who has read it there.
+fn read_media() -> (Media, String) {
+    let media = world().upload("image/png", SQUARES);
+    let token = world().log_in("carol");
+    let ask = media.download().token(&token);
+    wait_for("it is stored", PATIENCE, || send(&ask).is_revalidated().then_some(()));
+    (media, token)
+}
+
+/// The same with the token logged out since.
+fn lost_media() -> (Media, String) {
+    let (media, token) = read_media();
+    world().log_out(&token);
+    (media, token)
+}
+
+/// Sends the request with one such header, to Synapse or to the edge.
+fn try_send(ask: &Ask, header: &str, address: &str) -> std::io::Result<http::Answer> {
+    ask.head(HOMESERVER_AUTHORITY).header(header, "x".repeat(TOO_LONG)).try_send(address)
+}
+
+#[test]
+fn synapse_drops_a_connection_with_a_header_that_is_too_long() {
+    let ask = world().upload("image/png", SQUARES).download().user("alice");
+    for header in HEADERS {
+        let answer = try_send(&ask, header, &world().synapse.address);
+        assert!(answer.is_err(), "{header}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_logged_out_reader_is_refused_whatever_they_send_along() {
+    let (media, token) = lost_media();
+    let ask = media.download().token(&token);
+    for header in HEADERS {
+        let answer = try_send(&ask, header, &edge().address).expect("the edge answers");
+        assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"), "{header}");
+    }
+}
+
+#[test]
+fn a_logged_in_reader_gets_the_media_whatever_they_send_along() {
+    let (media, token) = read_media();
+    let ask = media.download().token(&token);
+    for header in HEADERS {
+        let answer = try_send(&ask, header, &edge().address).expect("the edge answers");
+        assert_eq!((answer.status, &answer.body[..]), (200, SQUARES), "{header}");
+    }
+}
+
+/// What belongs to the question goes along whatever its length, and the connection is dropped.
+#[test]
+fn a_logged_out_reader_gets_no_stored_bytes_for_a_question_that_is_too_long() {
+    let (media, token) = lost_media();
+    let long = "x".repeat(TOO_LONG);
+    for name in ["user_id", "org.matrix.msc3202.device_id", "device_id", "timeout_ms"] {
+        let ask = media.download().query(&format!("{name}={long}")).token(&token);
+        let target = ask.target();
+        assert!(ask.head(HOMESERVER_AUTHORITY).try_send(&world().synapse.address).is_err(), "{name}");
+        let answer = send(&ask);
+        assert_ne!(answer.body, SQUARES, "{}", &target[..100]);
+        assert!(answer.status >= 400, "{name}: {}", answer.status);
+    }
+}
+
+#[test]
+fn a_long_file_name_in_the_path_is_no_part_of_the_question() {
+    let (media, token) = lost_media();
+    let ask = media.download().path_suffix(&format!("/{}", "x".repeat(TOO_LONG))).token(&token);
+    let answer = send(&ask);
+    assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"));
+}
