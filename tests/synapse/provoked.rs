@@ -76,7 +76,11 @@ fn a_logged_out_reader_is_refused_whatever_they_send_along() {
     let ask = media.download().token(&token);
     for header in HEADERS {
         let answer = try_send(&ask, header, &edge().address).expect("the edge answers");
-        assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"), "{header}");
+        assert_eq!(
+            (answer.status, answer.errcode().as_str()),
+            (401, "M_UNKNOWN_TOKEN"),
+            "{header}"
+        );
     }
 }
 
@@ -90,18 +94,17 @@ fn a_logged_in_reader_gets_the_media_whatever_they_send_along() {
     }
 }
 
-/// What belongs to the question goes along whatever its length, and the connection is dropped.
+/// What belongs to the question goes along whatever its length.
 #[test]
-fn a_logged_out_reader_gets_no_stored_bytes_for_a_question_that_is_too_long() {
+fn a_question_that_is_too_long_is_answered_by_nothing_stored() {
     let (media, token) = lost_media();
     let long = "x".repeat(TOO_LONG);
-    for name in ["user_id", "org.matrix.msc3202.device_id", "device_id", "timeout_ms"] {
+    for name in ["user_id", "device_id", "org.matrix.msc3202.device_id", "timeout_ms"] {
         let ask = media.download().query(&format!("{name}={long}")).token(&token);
-        let target = ask.target();
-        assert!(ask.head(HOMESERVER_AUTHORITY).try_send(&world().synapse.address).is_err(), "{name}");
+        let direct = ask.head(HOMESERVER_AUTHORITY).try_send(&world().synapse.address);
+        assert!(direct.is_err(), "{name}: {direct:?}");
         let answer = send(&ask);
-        assert_ne!(answer.body, SQUARES, "{}", &target[..100]);
-        assert!(answer.status >= 400, "{name}: {}", answer.status);
+        assert_eq!((answer.status, answer.errcode().as_str()), (502, "M_UNKNOWN"), "{name}");
     }
 }
 

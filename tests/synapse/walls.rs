@@ -1,0 +1,158 @@
+//! Behind nginx, which lets so many requests through and answers others itself: what it says of a
+//! reader is no word of Synapse's, and makes no outage.
+
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use test_support::edge::Edge;
+use test_support::nginx::Nginx;
+use test_support::synapse::Synapse;
+use test_support::time::{now, wait_for};
+
+use crate::ask::{Answer, Ask, HOMESERVER_AUTHORITY, Media};
+use crate::servers::{SERVER_NAME, start_edge, start_synapse};
+use crate::world::{SQUARES, world};
+
+/// More than the edge takes until it believes that there is no Synapse behind nginx.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whose requests are counted together: those of one reader's address, as the edge tells it, or all
+/// that come from the edge.
+const BY_READER: &str = "$http_x_forwarded_for";
+const BY_CONNECTION: &str = "$binary_remote_addr";
+
+const OUR_ADDRESS: &str = "203.0.113.1";
+const ANOTHER_ADDRESS: &str = "203.0.113.2";
+
+/// An nginx in front of Synapse, and an edge before both behind which what is stored outlasts them.
+struct Wall {
+    edge: Edge,
+    _nginx: Nginx,
+}
+
+impl Wall {
+    /// Lets one request a second through of all that have the same `key`, and answers the others
+    /// 503, as nginx does by default.
+    fn before(synapse: &Synapse, key: &str) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = format!("{}/nginx-{}-{number}", env!("CARGO_TARGET_TMPDIR"), process::id());
+        let nginx = Nginx::start(&folder, |address| {
+            format!(
+                "  limit_req_zone {key} zone=requests:1m rate=1r/s;
+  server {{
+    listen {address};
+    location / {{
+      limit_req zone=requests;
+      proxy_pass http://{};
+    }}
+  }}",
+                synapse.address
+            )
+        });
+        let homeserver = format!("http://{}", nginx.address);
+        let vars = [("HOMESERVER_URL", homeserver.as_str()), ("STALE_IF_ERROR_SECONDS", "600")];
+        Self { edge: start_edge(synapse, &vars), _nginx: nginx }
+    }
+
+    /// Sends as a reader at this address would.
+    fn send(&self, ask: &Ask, from: &str) -> Answer {
+        let ask = ask.clone().header("CF-Connecting-IP", from);
+        ask.send(&self.edge.direct_address, HOMESERVER_AUTHORITY)
+    }
+
+    /// Asks until the media is stored and Synapse has granted this reader what is stored.
+    fn admit(&self, ask: &Ask, from: &str) {
+        wait_for("it is stored", PATIENCE, || self.send(ask, from).is_revalidated().then_some(()));
+    }
+
+    /// Asks until Synapse refuses this reader.
+    fn refuse(&self, ask: &Ask, from: &str) {
+        wait_for("they are refused", PATIENCE, || {
+            (self.send(ask, from).status == 401).then_some(())
+        });
+    }
+}
+
+fn is_stale(answer: &Answer) -> bool {
+    let status = answer.header("cache-status").unwrap_or_default();
+    answer.status == 200 && answer.body == SQUARES && status.contains("detail=stale-if-error")
+}
+
+/// Has a reader who was logged out ask as fast as they can, and expects Synapse's no or nginx's word
+/// each time.
+fn assert_hammering_opens_nothing(key: &str) {
+    let wall = Wall::before(&world().synapse, key);
+    let media = world().upload("image/png", SQUARES);
+    let token = world().log_in("carol");
+    let ask = media.download().token(&token);
+    wall.admit(&ask, OUR_ADDRESS);
+    world().log_out(&token);
+
+    let (mut refused, mut limited) = (0, 0);
+    let began = now();
+    while began.elapsed() < Duration::from_secs(8) {
+        let answer = wall.send(&ask, OUR_ADDRESS);
+        match answer.status {
+            401 if answer.errcode() == "M_UNKNOWN_TOKEN" => refused += 1,
+            503 if answer.text().contains("nginx") => limited += 1,
+            other => panic!("after {:?}: {other} {:?}", began.elapsed(), answer.headers),
+        }
+    }
+    println!("{key}: {refused} times 401, {limited} times 503");
+    assert!(refused >= 1 && limited >= 20, "{refused} times 401, {limited} times 503");
+}
+
+#[test]
+fn a_logged_out_reader_who_exceeds_their_own_limit_gets_no_stored_bytes() {
+    assert_hammering_opens_nothing(BY_READER);
+}
+
+#[test]
+fn a_logged_out_reader_who_exceeds_the_limit_of_all_gets_no_stored_bytes() {
+    assert_hammering_opens_nothing(BY_CONNECTION);
+}
+
+#[test]
+fn a_reader_who_exceeds_their_own_limit_keeps_nobody_else_from_reading() {
+    let wall = Wall::before(&world().synapse, BY_READER);
+    let media = world().upload("image/png", SQUARES);
+    let ask = media.download().user("alice");
+    wall.admit(&ask, OUR_ADDRESS);
+    wait_for("the limit is exceeded", PATIENCE, || {
+        (wall.send(&ask, OUR_ADDRESS).status == 503).then_some(())
+    });
+    let other = wall.send(&media.download().user("bob"), ANOTHER_ADDRESS);
+    assert!(other.is_revalidated(), "{} {:?}", other.status, other.headers);
+}
+
+/// Synapse really ends here, and nginx answers 502.
+#[test]
+fn readers_who_were_accepted_read_on_when_there_is_no_synapse_behind_nginx() {
+    let synapse = start_synapse(SERVER_NAME, &["alice", "bob"], &[]);
+    let upload = Ask::post("/_matrix/media/v3/upload", SQUARES).token(synapse.token("alice"));
+    let media = Media::of(&upload.send(&synapse.address, HOMESERVER_AUTHORITY));
+    let accepted = media.download().token(synapse.token("alice"));
+    let logged_out = media.download().token(synapse.token("bob"));
+    let walls = [BY_READER, BY_CONNECTION].map(|key| Wall::before(&synapse, key));
+    for wall in &walls {
+        wall.admit(&accepted, OUR_ADDRESS);
+        wall.admit(&logged_out, ANOTHER_ADDRESS);
+    }
+    let log_out = Ask::post("/_matrix/client/v3/logout", b"{}").token(synapse.token("bob"));
+    assert_eq!(log_out.send(&synapse.address, HOMESERVER_AUTHORITY).status, 200);
+    for wall in &walls {
+        wall.refuse(&logged_out, ANOTHER_ADDRESS);
+    }
+    drop(synapse);
+    for wall in &walls {
+        let began = now();
+        wait_for("what is stored is served", PATIENCE, || {
+            is_stale(&wall.send(&accepted, OUR_ADDRESS)).then_some(())
+        });
+        println!("stale after {:?}", began.elapsed());
+        let refused = wall.send(&logged_out, ANOTHER_ADDRESS);
+        assert!([502, 503].contains(&refused.status), "{}", refused.status);
+    }
+}
