@@ -257,6 +257,7 @@ fn another_body_under_the_same_name_replaces_the_one_in_the_bucket() {
     world.origin.on(&download_path(&id), |call| {
         let is_known = call.head.headers.get("if-none-match") == Some("2");
         let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "2");
+        let reply = reply.header("Content-Disposition", "inline");
         call.reply(&reply.header("Content-Type", "image/png").body("new"))
     });
     // It has stored nothing itself, and finds the old one in the bucket.

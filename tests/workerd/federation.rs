@@ -83,8 +83,15 @@ fn a_signed_request_arrives_as_it_was_signed_on_a_hit_too() {
     let world = shared();
     let id = stored(world);
     for method in ["GET", "HEAD"] {
-        for query in ["?timeout_ms=20000", "?timeout_ms=%32%30000", "?b=2&a=1&&=", "?", "?a=~!$()"]
-        {
+        // What the edge doesn't know may be about other bytes than those that are stored.
+        for (query, condition) in [
+            ("?timeout_ms=20000", Some("1")),
+            ("?timeout_ms=%32%30000", Some("1")),
+            ("?&&", Some("1")),
+            ("?", Some("1")),
+            ("?b=2&a=1&&=", None),
+            ("?a=~!$()", None),
+        ] {
             let target = format!("{}{query}", federation_path(&id));
             world.origin.forget(&federation_path(&id));
             let answer = signed(method, &target).send(&world.edge.direct_address);
@@ -92,7 +99,7 @@ fn a_signed_request_arrives_as_it_was_signed_on_a_hit_too() {
             let asked = world.origin.asked_once(&federation_path(&id));
             assert_eq!((asked.head.method.as_str(), &asked.head.target), (method, &target));
             assert_eq!(asked.header("authorization"), Some(SIGNATURE));
-            assert_eq!(asked.header("if-none-match"), Some("1"));
+            assert_eq!(asked.header("if-none-match"), condition, "{query}");
             assert_eq!(answer.body.is_empty(), method == "HEAD");
         }
     }
