@@ -46,10 +46,15 @@ const SILENCE: Duration = Duration::from_secs(2);
 const MAX_CONNECTIONS: usize = 30;
 const MAX_GROWTH_BYTES: u64 = 48 << 20;
 
-/// One origin, before which are an edge that asks each time and one with leases.
+/// What an edge probes the homeserver with, to find out whether it is down.
+const PROBED: &str = "/_matrix/client/v3/account/whoami";
+
+/// One origin, before which are an edge that asks each time, one for which the origin is down as soon
+/// as a question fails, and one with leases.
 pub(crate) struct Place {
     origin: Origin,
     strict: Edge,
+    stale: Edge,
     leased: Edge,
     body: Vec<u8>,
 }
@@ -57,9 +62,24 @@ pub(crate) struct Place {
 impl Place {
     fn start() -> Self {
         let origin = Origin::start();
-        let strict = start_edge(&origin.url(), &[("STALE_IF_ERROR_SECONDS", "600")]);
+        origin.on(PROBED, |call| match call.head.headers.get("x-edge") {
+            Some("stale") => call.reply(&Reply::new(502).body("Bad Gateway")),
+            _ => call.reply_by_default(),
+        });
+        let window = ("STALE_IF_ERROR_SECONDS", "600");
+        let strict = start_edge(&origin.url(), &[window]);
+        let by_name = ("ORIGIN_HEADERS", r#"{"X-Edge":"stale"}"#);
+        let stale = start_edge(&origin.url(), &[window, by_name]);
         let leased = start_edge(&origin.url(), &[("LEASE_SECONDS", "600")]);
-        Self { origin, strict, leased, body: noise(BODY_BYTES) }
+        Self { origin, strict, stale, leased, body: noise(BODY_BYTES) }
+    }
+
+    fn edges(&self) -> [&Edge; 3] {
+        [&self.strict, &self.stale, &self.leased]
+    }
+
+    fn resident_bytes(&self) -> [u64; 3] {
+        self.edges().map(Edge::workerd_resident_bytes)
     }
 
     fn token(&self) -> String {
@@ -71,7 +91,11 @@ impl Place {
     }
 
     fn edge(&self, situation: Situation) -> &Edge {
-        if situation == Situation::Leased { &self.leased } else { &self.strict }
+        match situation {
+            Situation::Stale => &self.stale,
+            Situation::Leased => &self.leased,
+            _ => &self.strict,
+        }
     }
 
     fn send(&self, situation: Situation, request: &Request) -> io::Result<Answer> {
@@ -97,6 +121,7 @@ impl Place {
     /// Plays one cell of the table, and gives what is not as it says.
     fn play(&self, fault: Fault, situation: Situation, expected: Cell) -> Option<String> {
         let scene = situation.set(self);
+        let before = self.origin.asked(&scene.path).len();
         self.begin(fault, &scene);
         let (got, found) = thread::scope(|scope| {
             let other = scene.other.as_ref().map(|other| {
@@ -114,10 +139,14 @@ impl Place {
             };
             (got, found)
         });
+        // Neither asks: nobody is there, or a lease is enough.
+        let is_unasked = fault == Fault::Refused || situation == Situation::Leased;
+        let is_hit = is_unasked || self.origin.asked(&scene.path).len() > before;
         self.end(fault, &scene);
         let is_stored = self.is_stored(&scene, expected.kept);
         let next = self.ask_again(&scene);
         let complaint = match (found, is_stored, next) {
+            _ if !is_hit => "it has hit nobody".to_owned(),
             (Some(other), ..) => format!("the one who waited got {other}"),
             (_, Err(wrong), _) => format!("something wrong is stored: {wrong}"),
             (.., Err(next)) => format!("the next one got {next}"),
@@ -241,11 +270,11 @@ impl Place {
     }
 
     /// Claims that the edges are as they were before.
-    fn assert_nothing_left(&self, before: [u64; 2]) {
+    fn assert_nothing_left(&self, before: [u64; 3]) {
         wait_for("the connections end", PATIENCE, || {
             (self.origin.open_connections() <= MAX_CONNECTIONS).then_some(())
         });
-        for (edge, before) in [&self.strict, &self.leased].into_iter().zip(before) {
+        for (edge, before) in self.edges().into_iter().zip(before) {
             let growth = edge.workerd_resident_bytes().saturating_sub(before);
             println!("workerd grew by {} KiB", growth >> 10);
             assert!(growth < MAX_GROWTH_BYTES, "workerd grew by {growth} bytes");
@@ -297,7 +326,7 @@ fn play(test: &str) {
     let place = Place::start();
     let (first, rest) = group.rows.split_first().expect("there are rows");
     let mut wrong = place.play_row(first);
-    let before = [&place.strict, &place.leased].map(Edge::workerd_resident_bytes);
+    let before = place.resident_bytes();
     for row in rest.iter().chain([first]) {
         wrong.extend(place.play_row(row));
     }
@@ -309,7 +338,7 @@ fn play(test: &str) {
 pub(crate) fn play_at_once(test: &str) {
     let place = Place::start();
     let _ = place.play_row(&GROUPS[0].rows[0]);
-    let before = [&place.strict, &place.leased].map(Edge::workerd_resident_bytes);
+    let before = place.resident_bytes();
     let wrong: Vec<String> = thread::scope(|scope| {
         let rows = group(test).rows.iter().map(|row| scope.spawn(|| place.play_row(row)));
         let rows: Vec<_> = rows.collect();

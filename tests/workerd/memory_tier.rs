@@ -172,6 +172,7 @@ fn another_body_under_the_same_name_reaches_every_memory() {
     world.origin.on(&path, |call| {
         let is_known = call.head.headers.get("if-none-match") == Some("2");
         let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "2");
+        let reply = reply.header("Content-Disposition", "inline");
         call.reply(&reply.header("Content-Type", "image/png").body("new"))
     });
     for isolate in isolates {

@@ -124,6 +124,7 @@ fn what_is_to_be_saved_is_never_shown_because_of_its_name() {
         let id = format!("disposed{i}");
         let plain = MEDIA_HEADERS.iter().filter(|(name, _)| name != &"Content-Disposition");
         let reply = plain.fold(Reply::new(200), |reply, (name, value)| reply.header(name, value));
+        let reply = reply.header("Content-Type", "image/png");
         let reply = match of_origin {
             Some(field) => reply.header("Content-Disposition", field),
             None => reply,

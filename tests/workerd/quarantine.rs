@@ -10,6 +10,7 @@ use test_support::time::wait_for;
 
 use crate::bucket::get;
 use crate::origin::Reply;
+use crate::purge::LIST;
 use crate::world::{PATIENCE, World, content_key, tier, wait_for_tier};
 
 const TOKEN: &str = "syt_admin_0123456789";
@@ -168,7 +169,8 @@ fn while_synapse_does_not_tell_nothing_is_skipped() {
 
 #[test]
 fn what_could_not_be_listed_or_kept_is_read_again() {
-    for fault in ["fails at v1/purges", "fails at v1/quarantine-position"] {
+    for key in [LIST, POSITION] {
+        let fault = &format!("fails at {key}");
         let feed = Feed::start(BucketKind::Faulty, 100);
         let id = feed.world.media();
         get(&id, &feed.world.token()).send(&feed.world.edge.address);

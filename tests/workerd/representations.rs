@@ -170,7 +170,7 @@ fn every_thumbnail_is_stored_for_itself() {
 }
 
 #[test]
-fn order_and_noise_in_a_query_do_not_split_the_store() {
+fn order_and_spelling_of_a_query_do_not_split_the_store() {
     let world = shared();
     let id = world.media();
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
@@ -179,14 +179,33 @@ fn order_and_noise_in_a_query_do_not_split_the_store() {
     for query in [
         "method=crop&height=32&width=32",
         "width=32&height=32&method=crop&timeout_ms=20000",
-        "width=32&height=32&method=crop&width=640",
-        "width=%332&height=32&method=crop&&x=y",
+        "width=%332&height=32&method=crop&&",
     ] {
         let answer = thumbnail(world, &id, query);
         assert_cache_status(&answer, "fwd=stale; fwd-status=304");
         assert_eq!(answer.text(), first);
         let target = world.origin.asked(&path).pop().expect("the origin is asked").head.target;
-        assert_eq!(target, format!("{path}?{query}"), "the client's own query");
+        assert_eq!(target, format!("{path}?{first}"), "one spelling for all");
+    }
+}
+
+#[test]
+fn noise_in_a_query_is_asked_about_as_it_came_and_gets_nothing_that_is_stored() {
+    let world = shared();
+    let id = world.media();
+    let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
+    let first = "width=32&height=32&method=crop";
+    world.store_by(&path, || thumbnail(world, &id, first));
+    for query in [
+        "width=32&height=32&method=crop&width=640",
+        "width=%332&height=32&method=crop&&x=y",
+        "width=32&height=32&method=crop;",
+    ] {
+        world.origin.forget(&path);
+        let answer = thumbnail(world, &id, query);
+        assert_cache_status(&answer, "fwd=bypass; fwd-status=200; detail=unusual");
+        assert_eq!(answer.text(), query);
+        assert_eq!(world.origin.asked_once(&path).head.target, format!("{path}?{query}"));
     }
 }
 

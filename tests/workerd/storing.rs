@@ -101,6 +101,7 @@ fn another_body_under_the_same_name_replaces_the_stored_one() {
     let path = download_path(&id);
     world.origin.on(&path, |call| {
         let reply = media_reply().without("ETag").header("ETag", "2").body("new");
+        let reply = reply.header("Content-Disposition", "inline");
         let is_known = call.head.headers.get("if-none-match") == Some("2");
         call.reply(&if is_known { Reply::new(304) } else { reply })
     });

@@ -142,6 +142,7 @@ fn lists_of_tags_are_read_to_their_end() {
 fn validate_by(world: &World, path: &str, validators: &'static [(&str, &str)]) {
     let plain = MEDIA_HEADERS.iter().filter(|(name, _)| *name != "ETag");
     let reply = Reply::new(200).header("Content-Type", "image/png").body(BODY);
+    let reply = reply.header("Content-Disposition", "inline");
     let reply = plain.chain(validators).fold(reply, |r, (name, value)| r.header(name, value));
     world.origin.on(path, move |call| {
         let header = |name| call.head.headers.get(name);

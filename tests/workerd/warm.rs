@@ -108,7 +108,7 @@ fn a_reader_who_comes_while_media_is_fetched_waits_and_hits() {
 }
 
 #[test]
-fn the_fetch_has_the_uploaders_word_and_nothing_else_of_the_upload() {
+fn the_fetch_has_the_uploaders_word_and_agent_and_nothing_else_of_the_upload() {
     let world = shared();
     let token = world.token();
     let target = format!("/_matrix/media/v3/upload?access_token={token}&filename=a.png");
@@ -134,6 +134,7 @@ fn the_fetch_has_the_uploaders_word_and_nothing_else_of_the_upload() {
             "cf-worker",
             "host",
             "pragma",
+            "user-agent",
             "x-forwarded-for",
             "x-forwarded-proto",
             "x-matrix-media-edge",
@@ -141,6 +142,7 @@ fn the_fetch_has_the_uploaders_word_and_nothing_else_of_the_upload() {
         assert_eq!(sent, expected);
         assert_eq!(asked.header("authorization"), Some(format!("Bearer {token}").as_str()));
         assert_eq!(asked.header("accept-encoding"), Some("identity"));
+        assert_eq!(asked.header("user-agent"), Some("uploader"));
         assert_eq!(asked.header("x-forwarded-for"), Some("127.0.0.1"));
     }
 }

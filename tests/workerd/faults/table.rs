@@ -124,10 +124,7 @@ pub(crate) const GROUPS: &[Group] = &[
             row(Fault::EarlyHints, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
             row(Fault::Part, [BAD, BAD, AWAITED, BAD, BAD, KEPT, KEPT, FINE, NONE, PASSED]),
             row(Fault::NotModified, [BAD, BAD, AWAITED, BAD, BAD, NONE, NONE, FINE, NONE, PASSED]),
-            row(
-                Fault::Gzip,
-                [PASSED, PASSED, FINE, PASSED, PASSED, PASSED, PASSED, FINE, NONE, NONE],
-            ),
+            row(Fault::Gzip, [PASSED, PASSED, FINE, PASSED, PASSED, FINE, FINE, FINE, NONE, NONE]),
             row(
                 Fault::RedirectLoop,
                 [
@@ -170,11 +167,17 @@ pub(crate) const GROUPS: &[Group] = &[
             row(Fault::LongBody, [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
             row(
                 Fault::UnendedBody,
-                [SHORT, SHORT, SHORT_KEPT, SHORT, SHORT, SHORT, SHORT, FINE, SHORT, PASSED],
+                [
+                    SHORT, SHORT, SHORT_KEPT, SHORT, SHORT, SHORT_KEPT, SHORT_KEPT, FINE, SHORT,
+                    PASSED,
+                ],
             ),
             row(
                 Fault::EndlessBody,
-                [BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN, BEGUN, FINE, BEGUN, BEGUN],
+                [
+                    BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN,
+                    BEGUN,
+                ],
             ),
         ],
     },
@@ -196,7 +199,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             row(
                 Fault::SilentEnd,
-                [BEGUN, BEGUN, NONE, BEGUN, BEGUN, BEGUN, BEGUN, FINE, BEGUN, NONE],
+                [BEGUN, BEGUN, NONE, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN, NONE],
             ),
         ],
     },
