@@ -112,6 +112,7 @@ fn look() -> Value {
     let token = world.token();
     let forget = |path: &str, content_type: &str, body: &[u8]| {
         let reply = Reply::new(200).header("Content-Type", content_type).header("ETag", "1");
+        let reply = reply.header("Content-Disposition", "inline");
         world.origin.reply(path, reply.body(body));
     };
     let at = |address: &str, path: &str| format!("http://{address}{path}");

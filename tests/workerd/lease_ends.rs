@@ -52,9 +52,14 @@ fn a_404_ends_the_medias_lease_at_once_at_its_own_door() {
     world.assert_unasked(&legacy_path(&id), &legacy_download(&id));
 
     // Only the open door has shut.
-    world.origin.reply(&legacy_path(&id), Reply::error(404, "M_NOT_FOUND", "Not found"));
-    let special = media_domain("GET", format!("{}?allow_remote=false", legacy_path(&id)));
-    assert_eq!(special.send(&world.edge.address).status, 404);
+    let thumbnail = format!("/_matrix/media/v3/thumbnail/example.com/{id}");
+    for path in [&legacy_path(&id), &thumbnail] {
+        world.origin.reply(path, Reply::error(404, "M_NOT_FOUND", "Not found"));
+    }
+    let request = media_domain("GET", format!("{thumbnail}?width=32&height=32"));
+    assert_eq!(request.send(&world.edge.address).status, 404);
+    let (answer, _) = world.assert_asked(&legacy_path(&id), &legacy_download(&id));
+    assert_matrix_error(&answer, 404, "M_NOT_FOUND");
     assert_served(&world.assert_unasked(&download_path(&id), &download(&id, &token)));
 
     world.origin.homeserver().quarantine(&id);

@@ -248,9 +248,9 @@ fn in_the_scope_of_token_and_media_each_pair_has_its_own_lease() {
 
     // A refusal is about the pair, too.
     world.origin.reply(&download_path(&other), Reply::error(403, "M_FORBIDDEN", "No"));
-    let special = format!("{}?x=y", download_path(&other));
-    assert_eq!(media_domain("GET", special).bearer(&token).send(&world.edge.address).status, 403);
-    hit(&id, &token);
+    assert_eq!(ask(&other, &friend).0.status, 403);
+    hit(&id, &friend);
+    hit(&other, &token);
 }
 
 #[test]

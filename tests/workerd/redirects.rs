@@ -88,7 +88,7 @@ fn the_target_sees_nothing_that_is_the_homeservers() {
 }
 
 #[test]
-fn the_bytes_are_stored_and_a_redirect_is_the_homeservers_yes() {
+fn the_bytes_are_stored_and_a_redirect_to_where_they_were_is_the_homeservers_yes() {
     let (world, store) = (shared(), Store::start());
     for status in [307, 308] {
         let (id, path) = (format!("stored{status}"), format!("/stored{status}"));
