@@ -52,6 +52,15 @@ pub fn is_same_path(url: &str, other: &str) -> bool {
     rest(url) == rest(other)
 }
 
+/// Whether two URLs have one path, on whatever hosts.
+pub fn keeps_path(url: &str, other: &str) -> bool {
+    let path = |url| {
+        let place = place(url);
+        authority_end(place).map(|end| &place[end..])
+    };
+    path(url) == path(other)
+}
+
 fn authority_end(url: &str) -> Option<usize> {
     let colon = url.find(':')?;
     url[colon..].strip_prefix("://")?;
@@ -133,6 +142,12 @@ mod tests {
         for other in ["https://b/b", "https://a/c", "https://a:8448/b"] {
             assert!(!is_same_path("http://a/b", other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_path_may_be_kept_on_another_host() {
+        assert!(keeps_path("http://a/b?c", "https://d:1/b?e"));
+        assert!(!keeps_path("https://a/b", "https://a/c"));
     }
 
     #[test]

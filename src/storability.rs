@@ -40,6 +40,8 @@ pub enum NoStoreReason {
     OtherKind,
     /// A page, where a redirect led.
     Page,
+    /// From the very path on another host, where somebody sends everyone whoever asks.
+    SamePath,
     /// A header that would have to be kept with it is too long.
     HeaderTooLong,
     /// An answer to HEAD, which has no body.
@@ -64,6 +66,7 @@ impl NoStoreReason {
             Self::NoMark => "no-mark",
             Self::OtherKind => "other-kind",
             Self::Page => "page",
+            Self::SamePath => "same-path",
             Self::HeaderTooLong => "header-too-long",
             Self::NoBody => "no-body",
             Self::Parameter => "parameter",

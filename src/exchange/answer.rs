@@ -181,8 +181,10 @@ fn accept(
     validator: &Validator,
     stored: Option<&StoredMeta>,
 ) -> Result<(), NoStoreReason> {
-    if matches!(validator, Validator::Redirect(_)) && is_html(origin) {
-        return Err(NoStoreReason::Page);
+    match validator {
+        Validator::Redirect(place) if place.is_empty() => return Err(NoStoreReason::SamePath),
+        Validator::Redirect(_) if is_html(origin) => return Err(NoStoreReason::Page),
+        _ => {}
     }
     if !has_mark(origin, exchange.request.door) {
         return Err(NoStoreReason::NoMark);

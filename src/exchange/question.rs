@@ -69,8 +69,9 @@ pub(super) enum Aim {
 #[derive(Debug)]
 pub(super) struct Redirected {
     target: String,
-    /// Where the homeserver itself redirected to (see [`redirect::place`]).
-    place: String,
+    /// Where the homeserver itself redirected to (see [`redirect::place`]); `None` where somebody
+    /// sends everyone to the very path on another host, which permits nothing.
+    place: Option<String>,
     hops: u8,
 }
 
@@ -251,7 +252,7 @@ impl Pending {
                 return Verdict::AskAgain(question);
             }
             (Aim::FetchRedirected(Redirected { place, .. }), StatusCode::OK, _) => {
-                fetched(&exchange, Validator::Redirect(place))
+                fetched(&exchange, Validator::Redirect(place.unwrap_or_default()))
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
@@ -297,7 +298,10 @@ impl Pending {
         };
         match redirect::target(&from, origin).filter(leads_on) {
             Some(target) => {
-                let place = place.unwrap_or_else(|| redirect::place(&target).to_owned());
+                let place = place.unwrap_or_else(|| {
+                    let is_judged = !redirect::keeps_path(&from, &target);
+                    is_judged.then(|| redirect::place(&target).to_owned())
+                });
                 let aim = Aim::FetchRedirected(Redirected { target, place, hops: hops + 1 });
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 Verdict::AskAgain(question)

@@ -398,6 +398,15 @@ fn a_redirect_back_to_where_it_was_asked_is_followed_nowhere() {
 }
 
 #[test]
+fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
+    let mirror: &'static str = format!("https://mirror.example.com{LEGACY}").leak();
+    let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
+    let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
+    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    assert_eq!(told.body, Body::Origin(Cut::Whole));
+}
+
+#[test]
 fn what_a_redirect_led_to_brings_no_policy() {
     let question = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, FAR)]);
     let weak = (CONTENT_SECURITY_POLICY, "script-src *");
