@@ -24,3 +24,4 @@ mod properties;
 mod purges;
 mod representations;
 mod tiers;
+mod walls;
