@@ -92,7 +92,8 @@ fn source(answer: &Answer) -> &'static str {
         Some(field) if field.contains("fwd-status=304") => "confirmed",
         Some(field) if field.contains("fwd=bypass") => "forwarded",
         Some(_) => "asked for",
-        None => "no media",
+        // Refusals and errors don't tell, nor do the status and well-known.
+        None => "refused, or no media",
     }
 }
 
