@@ -12,7 +12,8 @@
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
-// `stores` to what they have stored: nothing at first. Ends on SIGTERM or at the end of its standard
+// `stores` to what they have stored: nothing at first; `inspector` is where isolates can be looked
+// into, with `collectsGarbage` only. Ends on SIGTERM or at the end of its standard
 // input.
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
@@ -101,6 +102,7 @@ console.log(`READY ${JSON.stringify({
   isolates: await Promise.all(names.isolates.map(direct)),
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
+  inspector: collectsGarbage && (await edge.getInspectorURL()).host,
 })}`);
 if (collectsGarbage) {
   // Those that end meanwhile have none.

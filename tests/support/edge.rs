@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::ROOT;
 use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
+use crate::script::told_by;
 use crate::stores::Stores;
 use crate::time::wait_for;
 
@@ -66,6 +67,24 @@ pub enum Metrics {
     Failing,
 }
 
+/// What an isolate holds when its garbage has just been collected, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// Objects on V8's heap.
+    pub heap: u64,
+    /// Buffers beside it.
+    pub external: u64,
+    /// Wasm's memory, which never shrinks.
+    pub wasm: u64,
+}
+
+impl Held {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.heap + self.external + self.wasm
+    }
+}
+
 /// A Worker with an empty cache, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Edge {
@@ -79,6 +98,7 @@ pub struct Edge {
     pub pop_addresses: Vec<String>,
     /// What it has stored.
     pub stores: Stores,
+    inspector_address: String,
     server: Server,
 }
 
@@ -130,6 +150,7 @@ impl Edge {
             neighbor_address: at("/isolates/1"),
             pop_addresses: (0..layout.pops).map(|pop| at(&format!("/pops/{pop}"))).collect(),
             stores: Stores::at(&at("/stores")),
+            inspector_address: at("/inspector"),
             server,
         }
     }
@@ -163,6 +184,18 @@ impl Edge {
         wait_for(&format!("`{text}` in the log"), LOG_PATIENCE, || {
             self.log().contains(text).then_some(())
         });
+    }
+
+    /// What its first isolate holds, in a layout that collects garbage.
+    ///
+    /// # Panics
+    /// In any other layout.
+    pub fn held(&self) -> Held {
+        let mut command = Command::new("node");
+        command.args(["tests/support/held.mjs", &self.inspector_address, &self.direct_address]);
+        let told = told_by("held.mjs", command);
+        let bytes = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name}: {told}"));
+        Held { heap: bytes("heap"), external: bytes("external"), wasm: bytes("wasm") }
     }
 
     /// The memory of its workerd, which runs the Worker and keeps the cache.

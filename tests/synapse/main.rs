@@ -10,6 +10,7 @@ mod downloads;
 mod federation;
 mod large;
 mod leases;
+mod long_names;
 mod memory;
 mod parity;
 mod provoked;
