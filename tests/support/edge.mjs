@@ -7,14 +7,14 @@
 // under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
-// there. With `collectsGarbage` that is done from time to time (see garbage.mjs).
+// there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
+// whoever wants to can look into its isolates, one at a time (see held.mjs).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
-// `stores` to what they have stored: nothing at first; `inspector` is where isolates can be looked
-// into, with `collectsGarbage` only. Ends on SIGTERM or at the end of its standard
-// input.
+// `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
+// Ends on SIGTERM or at the end of its standard input.
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,8 @@ import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
-const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort, collectsGarbage } = layout;
+const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
+const { collectsGarbage, isInspected } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
@@ -79,7 +80,7 @@ const edge = new Miniflare({
   port: tlsPort ?? 0,
   https: Boolean(tlsPort),
   cf: false,
-  inspectorPort: collectsGarbage ? 0 : undefined,
+  inspectorPort: collectsGarbage || isInspected ? 0 : undefined,
   unsafeTriggerHandlers: true,
   // What is logged is the Worker's alone.
   logRequests: false,
@@ -102,7 +103,7 @@ console.log(`READY ${JSON.stringify({
   isolates: await Promise.all(names.isolates.map(direct)),
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
-  inspector: collectsGarbage && (await edge.getInspectorURL()).host,
+  inspector: isInspected && (await edge.getInspectorURL()).host,
 })}`);
 if (collectsGarbage) {
   // Those that end meanwhile have none.

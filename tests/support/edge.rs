@@ -41,6 +41,9 @@ pub struct Layout {
     /// Whether garbage is collected from time to time, so that the process is as large as what it
     /// holds.
     pub collects_garbage: bool,
+    /// Whether [`Edge::held`] can be told. An isolate takes one inspector at a time, and so its
+    /// garbage isn't collected from time to time as well.
+    pub is_inspected: bool,
 }
 
 /// What is bound as `MEDIA_BUCKET`.
@@ -186,7 +189,7 @@ impl Edge {
         });
     }
 
-    /// What its first isolate holds, in a layout that collects garbage.
+    /// What its first isolate holds, in a layout that is inspected.
     ///
     /// # Panics
     /// In any other layout.
@@ -231,6 +234,7 @@ impl Layout {
             "cache": !self.is_without_cache,
             "tlsPort": self.tls_port,
             "collectsGarbage": self.collects_garbage,
+            "isInspected": self.is_inspected,
         })
     }
 }

@@ -48,6 +48,7 @@ impl Wall {
             format!(
                 "  limit_req_zone {key} zone=requests:1m rate=1r/s;
   limit_req_status {status};
+  limit_req_log_level info;
   server {{
     listen {address};
     location / {{
