@@ -8,8 +8,7 @@
 //! longer than the pause to the next probe, since an origin that is up is asked about every request.
 //! Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 
 use crate::config::Config;
 use crate::forwarding::{add_own_agent, ask_for_identity, loop_header};
@@ -25,10 +24,6 @@ const PAUSES_MILLIS: [u32; 3] = [1_000, 2_000, 4_000];
 
 /// How long what is known lasts beyond the pause: who comes then is served, and probes.
 const LINGER_MILLIS: u32 = 4_000;
-
-/// How long a 503 is no outage after the homeserver's own word, in milliseconds: a rate limiter that
-/// readers have filled answers so, and lets some of them through.
-const WORD_MILLIS: u64 = 5_000;
 
 /// What an isolate knows of an outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,16 +104,16 @@ pub fn is_failure(head: &OriginHead) -> bool {
 }
 
 /// Returns what any answer tells by itself: a Matrix error below 500 is the homeserver's own, and
-/// 502 to 504, 520 to 527, 530 and a page of the platform say that it can't be reached. A 503 that
-/// names a time to come back is a rate limit.
+/// 502, 504, 520 to 527 and 530 say that it can't be reached. What a limit of requests may answer says
+/// nothing: a 429, a 503 (nginx's `limit_req`), a challenge of the platform's. Whoever fills such a
+/// limit for all readers could else have the homeserver taken for down.
 pub fn evidence(answer: &Result<OriginAnswer, OriginError>) -> Evidence {
     let Ok(answer) = answer else { return Evidence::Down };
     let OriginHead { status, headers } = &answer.head;
     match status.as_u16() {
-        _ if headers.contains_key(CF_MITIGATED) => Evidence::Down,
+        _ if headers.contains_key(CF_MITIGATED) => Evidence::Unclear,
+        502 | 504 | 520..=527 | 530 => Evidence::Down,
         429 => Evidence::Unclear,
-        503 if headers.contains_key(RETRY_AFTER) => Evidence::Unclear,
-        502..=504 | 520..=527 | 530 => Evidence::Down,
         400..500 if permission::errcode(answer).is_some() => Evidence::Up,
         _ => Evidence::Unclear,
     }
@@ -195,19 +190,9 @@ impl Outage {
             Evidence::Up => self.hear(now_unix_ms),
             // Somebody has heard the homeserver since, or begun another probe.
             _ if self.phase != Phase::Probing || self.since_unix_ms != probe.began_unix_ms => {}
-            Evidence::Down if !self.is_doubtful(answer, now_unix_ms) => {
-                self.pause(Phase::Failed, now_unix_ms, random);
-            }
-            Evidence::Down | Evidence::Unclear => self.pause(Phase::Unclear, now_unix_ms, random),
+            Evidence::Down => self.pause(Phase::Failed, now_unix_ms, random),
+            Evidence::Unclear => self.pause(Phase::Unclear, now_unix_ms, random),
         }
-    }
-
-    /// Whether a rate limiter may have answered.
-    fn is_doubtful(&self, answer: &Result<OriginAnswer, OriginError>, now_unix_ms: u64) -> bool {
-        let is_unavailable = answer
-            .as_ref()
-            .is_ok_and(|answer| answer.head.status == StatusCode::SERVICE_UNAVAILABLE);
-        is_unavailable && now_unix_ms.saturating_sub(self.heard_unix_ms) < WORD_MILLIS
     }
 
     fn pause(&mut self, phase: Phase, now_unix_ms: u64, random: u32) {
@@ -240,7 +225,7 @@ impl Outage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderValue, StatusCode};
 
     const NOW: u64 = 1_700_000_000_000;
 
@@ -265,12 +250,9 @@ mod tests {
         Ok(OriginAnswer { head, text: text.map(str::to_owned) })
     }
 
-    /// What becomes of a suspicion by a probe that is answered so, from `heard` on.
-    fn advised(heard: u64, answer: &Result<OriginAnswer, OriginError>) -> Advice {
+    /// What becomes of a suspicion by a probe that is answered so.
+    fn advised(answer: &Result<OriginAnswer, OriginError>) -> Advice {
         let mut outage = Outage::NONE;
-        if heard > 0 {
-            outage.hear(heard);
-        }
         let Advice::Probe(probe) = outage.advise(NOW, NOW) else { panic!("no probe") };
         assert_eq!(outage.advise(NOW, NOW + 1), Advice::Wait, "one at a time");
         outage.end_probe(probe, answer, NOW + 2, 0);
@@ -281,24 +263,25 @@ mod tests {
 
     #[test]
     fn only_a_probe_that_fails_makes_an_outage() {
-        assert_eq!(advised(0, &DOWN), Advice::ServeStale);
-        for status in [502, 503, 504, 520, 527, 530] {
-            assert_eq!(advised(0, &answer(status, &[], None)), Advice::ServeStale, "{status}");
+        assert_eq!(advised(&DOWN), Advice::ServeStale);
+        for status in [502, 504, 520, 527, 530] {
+            assert_eq!(advised(&answer(status, &[], None)), Advice::ServeStale, "{status}");
         }
-        let challenge = answer(403, &[(CF_MITIGATED, "challenge")], None);
-        assert_eq!(advised(0, &challenge), Advice::ServeStale);
     }
 
     #[test]
     fn a_homeserver_that_answers_the_probe_is_up() {
-        assert_eq!(advised(0, &answer(401, &[], Some(REFUSED))), Advice::Relay);
+        assert_eq!(advised(&answer(401, &[], Some(REFUSED))), Advice::Relay);
     }
 
     #[test]
     fn an_answer_that_tells_nothing_makes_no_outage() {
         for (status, fields, text) in [
             (429, &[][..], Some(REFUSED)),
-            (503, &[(RETRY_AFTER, "1")], None),
+            (503, &[], None),
+            (403, &[(CF_MITIGATED, "challenge")], None),
+            (522, &[(CF_MITIGATED, "challenge")], None),
+            (503, &[], Some(REFUSED)),
             (500, &[], Some(REFUSED)),
             (200, &[], None),
             (302, &[], None),
@@ -306,17 +289,8 @@ mod tests {
             (404, &[], Some("{}")),
             (528, &[], None),
         ] {
-            assert_eq!(advised(0, &answer(status, fields, text)), Advice::Relay, "{status}");
+            assert_eq!(advised(&answer(status, fields, text)), Advice::Relay, "{status}");
         }
-    }
-
-    #[test]
-    fn a_503_soon_after_the_homeservers_own_word_is_a_rate_limit() {
-        let unavailable = answer(503, &[], None);
-        assert_eq!(advised(NOW - 4_000, &unavailable), Advice::Relay);
-        assert_eq!(advised(NOW - 5_000, &unavailable), Advice::ServeStale);
-        assert_eq!(advised(NOW - 1, &answer(502, &[], None)), Advice::ServeStale);
-        assert_eq!(advised(NOW - 1, &DOWN), Advice::ServeStale);
     }
 
     #[test]
