@@ -21,7 +21,8 @@ const THUMBNAILS: [What; 9] = [
     What::Thumbnail("32x32-crop-default", "width=32&height=32&method=crop&method=scale"),
 ];
 
-const GUISES: [Guise; 7] = [
+const GUISES: [Guise; 8] = [
+    Guise { agent: "a bot", ..Guise::PLAIN },
     Guise { agent: "a bot", ..Guise::PLAIN },
     Guise { agent: "", ..Guise::PLAIN },
     Guise { referer_bytes: 20, ..Guise::PLAIN },

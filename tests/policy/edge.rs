@@ -274,6 +274,11 @@ impl Edge {
         self.isolates[isolate].learn(list, now);
     }
 
+    /// Whether an isolate knows that what was stored then is purged.
+    pub(crate) fn is_purged(&self, isolate: usize, key: &CacheKey, stored_unix_secs: u64) -> bool {
+        self.isolates[isolate].purges.covers(key, stored_unix_secs)
+    }
+
     /// Carries a purge out. Says whether it is on the list.
     pub(crate) fn purge(&mut self, isolate: usize, prefixes: Vec<KeyPrefix>, now: Now<'_>) -> bool {
         let is_doomed = |key: &CacheKey| prefixes.iter().any(|prefix| prefix.is_of(key));

@@ -30,6 +30,8 @@ pub(crate) struct Flight {
     /// How many words had been heard when it looked leases up.
     pub(crate) heard_before: usize,
     pub(crate) found: Found,
+    /// Whether its last answer was taken for a sign of an outage.
+    pub(crate) has_suspected: bool,
     pub(crate) stage: Stage,
     pub(crate) talk: Vec<Exchanged>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Found {
     pub(crate) leases: Leases,
     pub(crate) now_unix_secs: u64,
     pub(crate) heard: Heard,
+    /// Whether its isolate has forgotten a purge that it had heard of.
+    pub(crate) has_forgotten: bool,
     /// Whether its isolate must know that the homeserver is down.
     pub(crate) is_down_known: bool,
     /// How long before it was served, or found out about an outage, a probe had failed there.

@@ -70,6 +70,7 @@ pub(crate) fn check(world: &World, answered: &Answered) -> Verdict {
         return Ok(());
     }
     effort(world, answered)?;
+    suspicion(flight)?;
     let last = flight.talk.last();
     let ground = match last {
         _ if is_stale(reply) => Ground::Stale,
@@ -312,6 +313,7 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
 }
 
 fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
+    expect(!flight.found.has_forgotten, || "a purge is forgotten".into())?;
     let Some(stored) = flight.found.stored.as_ref().filter(|_| reply.is_stored) else {
         return Ok(());
     };
@@ -324,17 +326,21 @@ fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdic
     })
 }
 
+/// A refusal, or a page, is no sign of an outage.
+fn suspicion(flight: &Flight) -> Verdict {
+    let has_failed = flight.talk.last().is_none_or(|last| match &last.answer.head {
+        Ok(head) => head.status.as_u16() >= 500 || head.headers.contains_key(CF_MITIGATED),
+        Err(_) => true,
+    });
+    expect(has_failed || !flight.has_suspected, || "an answer that was taken for an outage".into())
+}
+
 /// Whoever is served stale has been refused nothing: a probe found the homeserver down not long ago,
 /// and nobody at that isolate has heard it since that probe began.
 fn outage(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
     if !is_stale(reply) {
         return Ok(());
     }
-    let has_failed = flight.talk.last().is_none_or(|last| match &last.answer.head {
-        Ok(head) => head.status.as_u16() >= 500 || head.headers.contains_key(CF_MITIGATED),
-        Err(_) => true,
-    });
-    expect(has_failed, || "stale in place of an answer".into())?;
     let down_ms = flight.found.down_ms;
     // It is known for 8 s, and for as long as the next probe takes.
     let longest_ms = if world.probes.are_slow { 13_000 } else { 8_000 };

@@ -75,9 +75,12 @@ pub(crate) enum Page {
     Dropped,
 }
 
-pub(crate) const PAGES: [Page; 15] = [
+pub(crate) const PAGES: [Page; 18] = [
+    Page::Html,
     Page::Html,
     Page::HtmlWithTag,
+    Page::HtmlWithTag,
+    Page::Json,
     Page::Json,
     Page::Text,
     Page::Login,
@@ -93,9 +96,14 @@ pub(crate) const PAGES: [Page; 15] = [
     Page::Dropped,
 ];
 
-pub(crate) const TRIGGERS: [Trigger; 8] = [
+/// The more can go wrong by one, the oftener it is here.
+pub(crate) const TRIGGERS: [Trigger; 12] = [
+    Trigger::Everything,
+    Trigger::Everything,
     Trigger::Everything,
     Trigger::Robot,
+    Trigger::Robot,
+    Trigger::Tool,
     Trigger::Tool,
     Trigger::Referer,
     Trigger::Accept,

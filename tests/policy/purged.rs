@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use matrix_media_edge::ids::{Mxc, ServerName};
 use matrix_media_edge::purge::{PURGES_FRESH_SECS, Scope};
 
-use crate::edge::{ISOLATES, POPS, pop_of};
+use crate::edge::{ISOLATES, Now, POPS, pop_of};
 use crate::homeserver::Media;
 
 /// Within this time everybody has heard of a purge: a copy of the list that is kept as long as it
@@ -65,6 +65,8 @@ pub(crate) struct Purged {
 struct Purge {
     what: What,
     at_ms: u64,
+    /// The same by the clock of the one who purged.
+    at_unix_secs: u64,
     /// The data centres whose isolates are to hear of it.
     reach: [bool; POPS],
 }
@@ -74,9 +76,10 @@ pub(crate) type Heard = Vec<usize>;
 
 impl Purged {
     /// A purge is carried out by `isolate`, and reaches those.
-    pub(crate) fn add(&mut self, what: What, isolate: usize, reach: [bool; POPS], at_ms: u64) {
+    pub(crate) fn add(&mut self, what: What, isolate: usize, reach: [bool; POPS], now: Now<'_>) {
         self.heard.insert((isolate, self.purges.len()));
-        self.purges.push(Purge { what, at_ms, reach });
+        let Now { ms: at_ms, unix_secs: at_unix_secs, .. } = now;
+        self.purges.push(Purge { what, at_ms, at_unix_secs, reach });
     }
 
     /// A list has been written over that could not be read: nobody there will hear of what was on
@@ -107,6 +110,21 @@ impl Purged {
             }
         }
         self.heard.iter().filter(|(by, _)| *by == isolate).map(|(_, index)| *index).collect()
+    }
+
+    /// When those purges of a media were made by which something may still have to be gone.
+    pub(crate) fn standing(
+        &self,
+        heard: &Heard,
+        (index, media): (usize, &Media),
+        now: Now<'_>,
+    ) -> Vec<u64> {
+        let purges = heard.iter().map(|heard| &self.purges[*heard]);
+        purges
+            .filter(|purge| purge.what.covers(index, media))
+            .map(|purge| purge.at_unix_secs)
+            .filter(|at| now.unix_secs < at + now.config.cache_seconds)
+            .collect()
     }
 
     /// Whether bytes that were asked for then should be gone.

@@ -116,6 +116,7 @@ impl Scenario {
                 .iter()
                 .flat_map(|ms| [*ms, ms.saturating_sub(1), ms / 4 * 3, ms / 2 + 300])
                 .chain([999])
+                .chain((stale_seconds > 0).then_some(5_000))
                 .chain(if has_purges { &[1000, 29_999, 30_000, 60_000][..] } else { &[] }.to_vec())
                 .collect(),
         };
@@ -192,6 +193,7 @@ fn habits(random: &mut Random) -> Habits {
             Validators::One,
             Validators::Both,
             Validators::Date,
+            Validators::Nothing,
             Validators::Nothing,
             Validators::Redirect,
         ]),

@@ -138,6 +138,7 @@ impl World {
             came_ms: self.edge_ms(isolate),
             heard_before: self.words.len(),
             found: Found::default(),
+            has_suspected: false,
             stage: Stage::Done,
             talk: Vec::new(),
         };
@@ -163,6 +164,10 @@ impl World {
         self.edge.hear_of_purges(isolate, now);
         self.note_deafness();
         let heard = self.purged.heard_by(isolate, self.now_ms);
+        let media = self.homeserver.media.get(ask.media).map(|media| (ask.media, media));
+        let standing = media.map(|media| self.purged.standing(&heard, media, now));
+        let is_forgotten = |at: &u64| !self.edge.is_purged(isolate, &keys.0, at - 1);
+        let has_forgotten = standing.unwrap_or_default().iter().any(is_forgotten);
         let stored = self.edge.look_up(isolate, &keys.0, now);
         let leases = self.edge.leases(isolate, now).look_up(keys.1.as_ref());
         let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
@@ -171,7 +176,8 @@ impl World {
         let is_down_known = self.probes.is_surely_known(isolate, moment);
         let down_ms = self.probes.down_for_ms(isolate, moment);
         let now_unix_secs = now.unix_secs;
-        flight.found = Found { stored, leases, now_unix_secs, heard, is_down_known, down_ms };
+        flight.found =
+            Found { stored, leases, now_unix_secs, heard, has_forgotten, is_down_known, down_ms };
         let is_origin_down = self.probes.outages[isolate].is_known(moment.edge_ms);
         if is_origin_down {
             self.probe(isolate);
@@ -268,6 +274,7 @@ impl World {
                                 None
                             }
                             Verdict::Suspect(suspicion) => {
+                                flight.has_suspected = true;
                                 let since = self.moment(flight.isolate);
                                 flight.stage =
                                     Stage::Suspecting { suspicion, since, asked, answer };
@@ -520,7 +527,7 @@ impl World {
         let is_listed = self.edge.purge(isolate, prefixes, now);
         let is_in_reach = |other| is_listed && (self.edge.has_bucket() || other == pop);
         let reach: [bool; POPS] = std::array::from_fn(is_in_reach);
-        self.purged.add(what, isolate, reach, now.ms);
+        self.purged.add(what, isolate, reach, now);
         is_listed
     }
 
