@@ -4,42 +4,60 @@
 //!
 //! | Fault | Sequence |
 //! |---|---|
-//! | a media's lease is keyed without its door | 7 |
-//! | a redirect grants a lease | 59 |
-//! | a 404 doesn't end the media's lease | 1057 |
-//! | a 401, a 403 doesn't end the credential's | 1163, 68 566 |
-//! | a lease is alive on its last second; in the future | 319, 1648 |
-//! | a lease counts from the answer, not from the question | 68 |
-//! | `token+media` shares a token's lease between media | 1301 |
-//! | stale without a look at the credential's record; at the media's | 99, 151 |
-//! | a refusal of 403 counts as a failure | 3663 |
-//! | `whoami` counts when the media's lease has ended meanwhile | 4694 |
-//! | `Terms::Special` is leased | 77 |
-//! | a credential at the legacy door is leased | 276 |
-//! | a missing token is looked up | 235 |
-//! | a lease that is old is not used | 230 |
-//! | a tag in `If-None-Match` is answered without asking | 13 |
-//! | any tag in `If-None-Match` is a match | 0 |
-//! | `If-Range` is ignored | 4 |
-//! | `Content-Range`, the range itself is off by one | 0, 74 |
-//! | two thumbnails share a key | 371 |
-//! | two media share a key; servers and clients do | 9, 143 |
-//! | the path's file name doesn't replace the upload's | 0 |
-//! | `Content-Type` is not kept | 0 |
-//! | an answer to HEAD is stored | 0 |
-//! | a server's HEAD is asked as GET | 1537 |
-//! | the homeserver's tag is sent back quoted | 0 |
-//! | the target of a redirect sees the credential | 3 |
-//! | a redirect away from https is followed; sixty are | 35, 386 |
-//! | a response is stored as of its arrival | 124 |
-//! | purges, age don't count for what is found | 102, 0 |
-//! | a purge covers nothing of its own second | 329 |
-//! | a purge of a media, of everything leaves what servers get | 27 958, 4907 |
-//! | of two times of one purge the earlier counts | 825 |
-//! | a list of purges that is read teaches nothing new | 7566 |
-//! | a purge is forgotten after a second | 248 |
-//! | a list is read up to its first purge | 31 131 |
-//! | a purge again keeps the old time | 825 |
+//! | a media's lease is keyed without its door | 22 |
+//! | a lease of thumbnails is one of the content | 124 |
+//! | a refusal ends what was granted of one kind only | 126 |
+//! | a redirect grants a lease | 14 |
+//! | a 404 doesn't end the media's lease; a 410 and a 451 don't | 126, 126 |
+//! | a 401, a 403 doesn't end the credential's | 2095, 6212 |
+//! | a lease is alive on its last second; in the future | 33, 1993 |
+//! | a lease counts from the answer, not from the question | 41 |
+//! | `token+media` shares a token's lease between media | 212 |
+//! | one reader's 404 removes the entry with `token+media`; at the legacy door | 220, 79 |
+//! | what is refused on terms of its own counts for all | 781 |
+//! | stale without a look at the credential's record; at the media's | 351, 4212 |
+//! | stale without a probe | 68 |
+//! | a probe fails by 429; by a 503 with a time to come back; by any page | 357, 8352, 1025 |
+//! | a 503 is an outage right after the homeserver's own word | 68 |
+//! | any answer ends a known outage | 62 400 |
+//! | a refusal of 403 counts as a failure | 2669 |
+//! | any 200 is the homeserver's; on a miss; in place of what is stored | 13, 13, 230 |
+//! | a page with a validator bears the homeserver's mark | 13 |
+//! | a redirect to anywhere confirms what is stored | 80 |
+//! | a redirect to the path that was asked is followed | 868 |
+//! | any 200 to `whoami` knows the token | 6148 |
+//! | a 404, a 403 without a Matrix error takes something back | 3, 118 |
+//! | a question carries the reader's headers; their scheme | 0, 1 |
+//! | whoever is refused learns what is stored | 0 |
+//! | `whoami` counts when the media's lease has ended meanwhile | 1111 |
+//! | `Terms::Special` is leased | 17 |
+//! | a credential at the legacy door is leased | 178 |
+//! | a missing token is looked up | 848 |
+//! | a lease that is old is not used | 432 |
+//! | a tag in `If-None-Match` is answered without asking | 81 |
+//! | any tag in `If-None-Match` is a match | 2 |
+//! | `If-Range` is ignored | 60 |
+//! | `Content-Range`, the range itself is off by one | 12, 127 |
+//! | a query that can be read in two ways is looked up | 160 |
+//! | two thumbnails share a key; no method is `scale` | 212, 3135 |
+//! | two media share a key; servers and clients do | 22, 37 |
+//! | the path's file name doesn't replace the upload's | 2 |
+//! | `Content-Type` is not kept | 1 |
+//! | an answer to HEAD is stored | 4 |
+//! | a server's HEAD is asked as GET | 2044 |
+//! | the homeserver's tag is sent back quoted | 8 |
+//! | the target of a redirect sees the credential | 2 |
+//! | a redirect away from https is followed; sixty are | 146, 74 |
+//! | a response is stored as of its arrival | 41 |
+//! | purges, age don't count for what is found | 154, 41 |
+//! | a purge has no margin for clocks | 12 844 |
+//! | a purge knows one spelling of a server's name | 47 |
+//! | a purge of a media, of everything leaves what servers get | 43, 222 |
+//! | of two times of one purge the earlier counts | 406 |
+//! | a list of purges that is read teaches nothing new | 154 |
+//! | a purge is forgotten after a second | 104 |
+//! | a list is read up to its first purge | 3750 |
+//! | a purge again keeps the old time | 406 |
 
 use std::env;
 use std::num::NonZero;
