@@ -174,7 +174,7 @@ fn without_whoami_the_media_is_asked_for() {
 #[test]
 fn while_the_homeserver_is_down_those_it_accepted_lately_are_served() {
     for (health, heard) in
-        [(Health::Unreachable, 0), (Health::Silent, 0), (Health::Status(503), 503)]
+        [(Health::Unreachable, 0), (Health::Silent, 0), (Health::Status(502), 502)]
     {
         let mut world = world(STALE, SYNAPSE);
         world.answer(&ask());

@@ -1,6 +1,5 @@
 //! What each isolate knows of an outage, the probes by which it knows, and what they really found.
 
-use matrix_media_edge::headers::CF_MITIGATED;
 use matrix_media_edge::outage::{Outage, Probe};
 
 use crate::edge::ISOLATES;
@@ -9,9 +8,6 @@ use crate::homeserver::{Answer, By};
 
 /// A pause is at least so long, and what is known outlasts it.
 const SURELY_KNOWN_MS: u64 = 4_500;
-
-/// How long a 503 is no outage after the homeserver's own word.
-const WORD_MS: u64 = 5_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -39,7 +35,7 @@ pub(crate) struct UnderWay {
 struct Seen {
     /// The last probe that found the homeserver down: when it began, and when that was known.
     down: Option<(u64, Moment)>,
-    /// Whether that must have been taken in as such: it was no 503, and no other was under way.
+    /// Whether that must have been taken in as such: no other was under way.
     is_down_plain: bool,
     /// When the homeserver itself was last heard for sure, and when it may have been.
     heard: Option<(u64, Moment)>,
@@ -76,12 +72,10 @@ impl Probes {
     pub(crate) fn note_probe(&mut self, under_way: UnderWay, answer: &Answer, now: Moment) {
         self.ticks += 1;
         let seen = &mut self.seen[under_way.isolate];
-        let is_word_new =
-            seen.heard.is_some_and(|(_, at)| now.edge_ms.saturating_sub(at.edge_ms) < WORD_MS);
-        if is_down(answer, is_word_new) {
+        if is_down(answer) {
             seen.down = Some((under_way.tick, now));
-            let is_alone = self.under_way.iter().all(|other| other.isolate != under_way.isolate);
-            seen.is_down_plain = is_alone && answer.status() != Some(503);
+            seen.is_down_plain =
+                self.under_way.iter().all(|other| other.isolate != under_way.isolate);
         } else if seen.down.is_some_and(|(tick, _)| tick <= under_way.tick) {
             seen.down = None;
         }
@@ -119,13 +113,8 @@ impl Probes {
 }
 
 /// Whether the homeserver can't be reached: there is no answer, or whoever stands before it says so.
-/// A rate limiter says something like it, and lets others through.
-fn is_down(answer: &Answer, is_word_new: bool) -> bool {
-    let Ok(head) = &answer.head else { return true };
-    match head.status.as_u16() {
-        _ if head.headers.contains_key(CF_MITIGATED) => true,
-        503 => !head.headers.contains_key("retry-after") && !is_word_new,
-        502 | 504 | 520..=527 | 530 => true,
-        _ => false,
-    }
+/// A rate limiter says something like it, 429 or 503, and lets others through.
+fn is_down(answer: &Answer) -> bool {
+    let status = answer.status();
+    status.is_none_or(|status| matches!(status, 502 | 504 | 520..=527 | 530))
 }

@@ -278,7 +278,7 @@ impl Plot {
             29 | 30 => Operation::Fall(random.pick(&[
                 Health::Unreachable,
                 Health::Silent,
-                Health::Status(503),
+                Health::Status(502),
                 Health::Status(429),
             ])),
             31 | 32 => Operation::Fall(Health::Up),
