@@ -30,14 +30,20 @@ impl ServerName {
         split_port(&self.0).0
     }
 
-    /// The name without its port in lower case, which all spellings of a server's name share.
+    /// The name without its port, in lower case and an IPv6 address in its shortest form, which all
+    /// spellings of a server's name share.
     pub fn canonical_host(&self) -> String {
-        self.host().to_ascii_lowercase()
+        let host = self.host();
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        match address.and_then(|address| address.parse::<Ipv6Addr>().ok()) {
+            Some(address) => format!("[{address}]"),
+            None => host.to_ascii_lowercase(),
+        }
     }
 
-    /// Whether another name is of this host: in another case, or with another port.
+    /// Whether another name is of this host: in another spelling, or with another port.
     pub fn is_of_host(&self, other: &Self) -> bool {
-        self.host().eq_ignore_ascii_case(other.host())
+        self.canonical_host() == other.canonical_host()
     }
 
     /// The name as written.
@@ -158,6 +164,15 @@ mod tests {
         assert_eq!(ServerName::parse("[::1]:8448").unwrap().host(), "[::1]");
         assert_eq!(ServerName::parse("[::]:8448").unwrap().host(), "[::]");
         assert_eq!(ServerName::parse("example.org:8448").unwrap().host(), "example.org");
+    }
+
+    #[test]
+    fn all_spellings_of_a_host_share_one() {
+        let host = |name: &str| ServerName::parse(name).unwrap().canonical_host();
+        assert_eq!(host("Example.org:1"), host("example.org"));
+        assert_eq!(host("[2001:DB8:0:0:0:0:0:1]:1"), host("[2001:db8::1]"));
+        assert_eq!(host("[::ffff:1.2.3.4]"), host("[0:0:0:0:0:ffff:102:304]"));
+        assert_ne!(host("[::1]"), host("[::2]"));
     }
 
     #[test]

@@ -61,6 +61,17 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
         && (head.headers.contains_key(CONTENT_DISPOSITION) || stored.disposition().is_none())
 }
 
+/// Returns whether a 304 is about what is stored. One to a date alone may be about a page in its
+/// place: a server of files sends it for whatever is no newer, and tells the tag or the date of that.
+pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
+    let is_of = |date| head.headers.get(LAST_MODIFIED).is_none_or(|found| found == date);
+    match stored.validator() {
+        Validator::ETag(_) => true,
+        Validator::LastModified(date) => !head.headers.contains_key(ETAG) && is_of(date),
+        Validator::Redirect(_) | Validator::None => false,
+    }
+}
+
 /// Returns whether the answer to a HEAD of the edge's own confirms what is stored: 200 with the
 /// length and the type of the stored response, and the homeserver's mark.
 pub fn confirms_by_head(head: &OriginHead, stored: &StoredMeta, door: Door) -> bool {
@@ -109,9 +120,14 @@ pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
     }
 }
 
-/// Returns whether an answer is a page that a browser would show and run.
+/// Returns whether an answer is a page that a browser would show and run. Of several types in one
+/// field, browsers take one.
 pub fn is_html(head: &OriginHead) -> bool {
-    media_type(&head.headers).is_some_and(|found| HTML_TYPES.contains(&found.as_str()))
+    let fields = head.headers.get_all(CONTENT_TYPE).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).any(|type_| {
+        let essence = type_.split(';').next().unwrap_or_default().trim();
+        HTML_TYPES.iter().any(|html| html.eq_ignore_ascii_case(essence))
+    })
 }
 
 /// Whether the type is that of federation media: parts between a boundary.

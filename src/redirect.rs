@@ -52,13 +52,13 @@ pub fn is_same_path(url: &str, other: &str) -> bool {
     rest(url) == rest(other)
 }
 
-/// Whether two URLs have one path, on whatever hosts.
-pub fn keeps_path(url: &str, other: &str) -> bool {
-    let path = |url| {
-        let place = place(url);
-        authority_end(place).map(|end| &place[end..])
-    };
-    path(url) == path(other)
+/// Whether a URL asks for media as clients do, on whatever host and behind whatever prefix. Proxies
+/// send everyone on to such places, as to another host or from one version of a path to another:
+/// whoever answers there has the last word, not who sends.
+pub fn asks_for_media(url: &str) -> bool {
+    let place = place(url);
+    let Some(path) = authority_end(place).map(|end| &place[end..]) else { return false };
+    path.contains("/_matrix/") && ["/download/", "/thumbnail/"].iter().any(|s| path.contains(s))
 }
 
 fn authority_end(url: &str) -> Option<usize> {
@@ -145,9 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_may_be_kept_on_another_host() {
-        assert!(keeps_path("http://a/b?c", "https://d:1/b?e"));
-        assert!(!keeps_path("https://a/b", "https://a/c"));
+    fn a_question_for_media_is_known_by_its_path() {
+        for url in [
+            "https://a/_matrix/media/v3/download/b/c?d",
+            "https://a:1/b/_matrix/client/v1/media/thumbnail/b/c",
+        ] {
+            assert!(asks_for_media(url), "{url}");
+        }
+        for url in [
+            "https://a/b",
+            "https://a/download/b?c=/_matrix/",
+            "https://_matrix/download/a",
+            "https://a/_matrix/signed/a",
+        ] {
+            assert!(!asks_for_media(url), "{url}");
+        }
     }
 
     #[test]

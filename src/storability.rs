@@ -40,7 +40,7 @@ pub enum NoStoreReason {
     OtherKind,
     /// A page, where a redirect led.
     Page,
-    /// From the very path on another host, where somebody sends everyone whoever asks.
+    /// From another place where clients ask for media, to which somebody sends everyone whoever asks.
     SamePath,
     /// A header that would have to be kept with it is too long.
     HeaderTooLong,

@@ -92,7 +92,8 @@ async fn ask(
             Verdict::Answer(outcome) => return Ok((outcome, body)),
             Verdict::Suspect(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
-                return Ok((suspicion.on_probe(is_down, clock::now_unix_secs()), body));
+                let held = leases::look_up(call, suspicion.lease_keys()).await;
+                return Ok((suspicion.on_probe(is_down, held, clock::now_unix_secs()), body));
             }
             Verdict::AskAgain(again) => {
                 streams::release(&call.context, body.as_ref());

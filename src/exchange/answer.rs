@@ -7,7 +7,7 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
-use crate::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::conditional::{EntityTag, is_current, is_range_wanted};
 use crate::content_disposition::with_file_name;
 use crate::headers::{add_cors, add_media_security, remove_policies, to_client};
@@ -137,6 +137,7 @@ pub(super) fn fetched(
         Some(_) if method == Method::HEAD => Err(NoStoreReason::NoBody),
         stored => accept(exchange, &origin, &validator, stored),
     };
+    let is_accepted = accepted.is_ok();
     let leases = match accepted {
         // A redirect is a permission for now, and grants nothing for later.
         Ok(()) if !is_redirected => exchange.granted(asked_unix_secs),
@@ -169,7 +170,11 @@ pub(super) fn fetched(
         headers.insert(CONTENT_DISPOSITION, kept.clone());
     }
     let served = Served { headers, length, validator: &validator };
-    let (head, cut) = complete(exchange, served, status);
+    let (mut head, cut) = complete(exchange, served, status);
+    if !is_accepted {
+        // Nobody has granted it, so its reader may not know what is stored.
+        head.headers.remove(CACHE_STATUS);
+    }
     Outcome { head, body: cut.map_or(Body::Empty, Body::Origin), entry, leases }
 }
 
@@ -215,7 +220,8 @@ pub(super) fn relayed(
         add_cors(&mut head.headers);
         add_media_security(&mut head.headers);
     }
-    head.set_cache_status(forwarded(forward, Some(origin.status)));
+    // Whatever its status is, nothing is granted by it.
+    head.cache_status = Some(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
     let body = if is_head { Body::Empty } else { Body::Origin(Cut::Whole) };
     Outcome { head, body, entry, leases }

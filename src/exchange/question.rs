@@ -16,7 +16,7 @@ use crate::config::OriginRedirects;
 use crate::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
-use crate::lease::{LeaseChange, Leases};
+use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix_error::Rejection;
 use crate::outage::{self, Evidence};
 use crate::permission::{self, Refusal};
@@ -70,7 +70,7 @@ pub(super) enum Aim {
 pub(super) struct Redirected {
     target: String,
     /// Where the homeserver itself redirected to (see [`redirect::place`]); `None` where somebody
-    /// sends everyone to the very path on another host, which permits nothing.
+    /// sends everyone to where media is asked for in another way, which permits nothing.
     place: Option<String>,
     hops: u8,
 }
@@ -92,7 +92,6 @@ pub enum Verdict {
 pub struct Suspicion {
     exchange: Exchange,
     stored: Rc<StoredMeta>,
-    leases: Leases,
     failed: Result<OriginAnswer, OriginError>,
 }
 
@@ -196,7 +195,10 @@ impl Pending {
     fn is_own_word(&self, answer: &OriginAnswer) -> bool {
         let door = self.exchange.request.door;
         match (&self.aim, answer.head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => true,
+            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+                let stored = self.stored.as_deref();
+                stored.is_some_and(|stored| permission::confirms_by_condition(&answer.head, stored))
+            }
             (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
             (Aim::Validate | Aim::Confirm | Aim::Fetch(_), StatusCode::OK) => {
                 permission::has_mark(&answer.head, door)
@@ -215,7 +217,8 @@ impl Pending {
             (Ok(origin), _) if !outage::is_failure(&origin.head) => origin,
             (failed, _) => return self.on_failure(failed, now_unix_secs),
         };
-        if self.exchange.follows(&origin.head) {
+        // `whoami` is no media, wherever it is.
+        if self.exchange.follows(&origin.head) && !matches!(self.aim, Aim::WhoAmI) {
             return self.on_redirect(&origin.head);
         }
         let method = self.method();
@@ -232,7 +235,9 @@ impl Pending {
             answer::fetched(exchange, head, fetched, asked_unix_secs)
         };
         Verdict::Answer(match (aim, status, &stored) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored)) => {
+            (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored))
+                if permission::confirms_by_condition(head, stored) =>
+            {
                 answer::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             // The media's lease may have ended while the answer was on its way.
@@ -246,7 +251,7 @@ impl Pending {
                 answer::relayed(&exchange, &origin, forward)
             }
             // Nothing learned, so only the media itself can tell.
-            (Aim::WhoAmI, ..) => {
+            (Aim::WhoAmI, ..) | (Aim::Validate, StatusCode::NOT_MODIFIED, Some(_)) => {
                 let aim = Aim::Fetch(exchange.head.method.clone());
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
@@ -299,7 +304,7 @@ impl Pending {
         match redirect::target(&from, origin).filter(leads_on) {
             Some(target) => {
                 let place = place.unwrap_or_else(|| {
-                    let is_judged = !redirect::keeps_path(&from, &target);
+                    let is_judged = !redirect::asks_for_media(&target);
                     is_judged.then(|| redirect::place(&target).to_owned())
                 });
                 let aim = Aim::FetchRedirected(Redirected { target, place, hops: hops + 1 });
@@ -323,7 +328,7 @@ impl Pending {
         let stale_since = exchange.stale_since(leases, now_unix_secs);
         Verdict::Answer(match (aim, failed, stored, stale_since) {
             (Aim::Validate | Aim::Confirm | Aim::WhoAmI, failed, Some(stored), Some(_)) => {
-                return Verdict::Suspect(Suspicion { exchange, stored, leases, failed });
+                return Verdict::Suspect(Suspicion { exchange, stored, failed });
             }
             (Aim::FetchRedirected(_), Ok(origin), ..) => answer::rejected(
                 &exchange,
@@ -337,10 +342,16 @@ impl Pending {
 }
 
 impl Suspicion {
+    /// The lease records to look up again before [`Self::on_probe`].
+    pub fn lease_keys(&self) -> Option<&LeaseKeys> {
+        self.exchange.lease_keys()
+    }
+
     /// Serves what is stored if the homeserver is down, and else what came of the question: nobody
-    /// is served stale on the failure of their own question alone.
-    pub fn on_probe(self, is_origin_down: bool, now_unix_secs: u64) -> Outcome {
-        let Self { exchange, stored, leases, failed } = self;
+    /// is served stale on the failure of their own question alone. `leases` are those that stand now:
+    /// a refusal may have come in the meantime.
+    pub fn on_probe(self, is_origin_down: bool, leases: Leases, now_unix_secs: u64) -> Outcome {
+        let Self { exchange, stored, failed } = self;
         match exchange.stale_since(leases, now_unix_secs) {
             Some(confirmed_unix_secs) if is_origin_down => {
                 answer::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs)

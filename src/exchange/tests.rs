@@ -434,13 +434,15 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
         (Err(OriginError::Unreachable), 502),
         (Err(OriginError::TimedOut), 504),
     ] {
-        let told = suspected(answer.clone()).on_probe(false, NOW);
+        let told = suspected(answer.clone()).on_probe(false, lately, NOW);
         assert_eq!(told.head.status.as_u16(), status);
-        let told = suspected(answer).on_probe(true, NOW);
+        let told = suspected(answer).on_probe(true, lately, NOW);
         assert_eq!(told.body, Body::Stored(Cut::Whole));
     }
-    let late = suspected(failed(500)).on_probe(true, NOW + 600);
+    let late = suspected(failed(500)).on_probe(true, lately, NOW + 600);
     assert_eq!(late.head.status.as_u16(), 500, "the window has ended meanwhile");
+    let refused = suspected(failed(500)).on_probe(true, Leases::default(), NOW);
+    assert_eq!(refused.head.status.as_u16(), 500, "a refusal has come meanwhile");
 }
 
 #[test]

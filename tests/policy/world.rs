@@ -367,7 +367,10 @@ impl World {
             advice => {
                 let is_down = advice == Advice::ServeStale;
                 flight.found.down_ms = self.probes.down_for_ms(isolate, now);
-                let outcome = suspicion.on_probe(is_down, now.edge_ms / 1000);
+                let config = Rc::clone(&self.config);
+                let store_now = self.now(&config, isolate);
+                let held = self.edge.leases(isolate, store_now).look_up(suspicion.lease_keys());
+                let outcome = suspicion.on_probe(is_down, held, now.edge_ms / 1000);
                 Some(self.respond(flight, outcome, Some((answer, asked))))
             }
         }

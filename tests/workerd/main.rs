@@ -7,6 +7,7 @@ mod world;
 mod a_silent_origin;
 mod a_slow_origin;
 mod an_outage;
+mod attacks;
 mod bucket;
 mod bucket_faults;
 mod bucket_objects;
