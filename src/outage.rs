@@ -16,8 +16,12 @@ use crate::headers::CF_MITIGATED;
 use crate::permission;
 use crate::request::{Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
 
-/// How long a probe may take, in milliseconds.
+/// How long a probe counts as under way, and is waited for, in milliseconds.
 pub const PROBE_MILLIS: u32 = 5_000;
+
+/// How long its answer may take, in milliseconds: those who wait look only now and then, and are to
+/// see what came of it before they give up or probe again.
+pub const PROBE_ANSWER_MILLIS: u32 = 4_500;
 
 /// The longest pauses after the first, second and every further probe that failed.
 const PAUSES_MILLIS: [u32; 3] = [1_000, 2_000, 4_000];
@@ -94,7 +98,7 @@ pub fn probe_request(config: &Config) -> OriginRequest {
         keep: Keep::Nothing,
         set,
         is_for_homeserver: true,
-        patience: Patience::Millis(PROBE_MILLIS),
+        patience: Patience::Millis(PROBE_ANSWER_MILLIS),
     }
 }
 

@@ -64,10 +64,12 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
 /// Returns whether a 304 is about what is stored. One to a date alone may be about a page in its
 /// place: a server of files sends it for whatever is no newer, and tells the tag or the date of that.
 pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
-    let is_of = |date| head.headers.get(LAST_MODIFIED).is_none_or(|found| found == date);
     match stored.validator() {
         Validator::ETag(_) => true,
-        Validator::LastModified(date) => !head.headers.contains_key(ETAG) && is_of(date),
+        Validator::LastModified(date) => match head.headers.get(LAST_MODIFIED) {
+            Some(found) => found == date,
+            None => !head.headers.contains_key(ETAG),
+        },
         Validator::Redirect(_) | Validator::None => false,
     }
 }

@@ -5,7 +5,9 @@ use std::cell::Cell;
 use super::origin::Answer;
 use super::tasks::{detach, in_time, sleep};
 use super::{Call, clock, origin, streams};
-use crate::outage::{Advice, Evidence, Outage, PROBE_MILLIS, Probe, probe_request};
+use crate::outage::{
+    Advice, Evidence, Outage, PROBE_ANSWER_MILLIS, PROBE_MILLIS, Probe, probe_request,
+};
 use crate::request::{OriginError, OriginHead};
 
 /// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
@@ -73,7 +75,8 @@ fn send(call: &Call, begun: Probe) {
             streams::release(&call.context, unread.as_ref());
             Ok(answer)
         };
-        let answer = in_time(PROBE_MILLIS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+        let answer =
+            in_time(PROBE_ANSWER_MILLIS, asked).await.unwrap_or(Err(OriginError::TimedOut));
         update(|outage| outage.end_probe(begun, &answer, clock::now_unix_millis(), random()));
     });
 }

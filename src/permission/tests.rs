@@ -116,6 +116,36 @@ fn what_a_redirect_led_to_takes_only_the_place_of_its_like() {
 }
 
 #[test]
+fn a_304_to_a_date_confirms_what_has_that_date_or_tells_nothing() {
+    let dated = stored(&[DATE, PNG, INLINE]);
+    let older = (LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT");
+    for fields in [&[][..], &[DATE], &[DATE, TAG]] {
+        assert!(confirms_by_condition(&head(304, fields), &dated), "{fields:?}");
+    }
+    for fields in [&[TAG][..], &[older.clone(), TAG], &[older]] {
+        assert!(!confirms_by_condition(&head(304, fields), &dated), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_304_to_a_tag_confirms_whatever_else_it_says() {
+    for fields in [&[][..], &[TAG], &[DATE]] {
+        assert!(confirms_by_condition(&head(304, fields), &stored(&[TAG, PNG, INLINE])));
+    }
+    assert!(!confirms_by_condition(&head(304, &[]), &stored(&[PNG, INLINE])), "nobody asked so");
+}
+
+#[test]
+fn html_is_found_among_several_types() {
+    for type_ in ["text/html", "Text/HTML;a", "image/png, text/html", "text/html;a, image/png"] {
+        assert!(is_html(&head(200, &[(CONTENT_TYPE, type_)])), "{type_}");
+    }
+    for type_ in ["image/png", "text/htmlx", "image/png;a=text/html", ""] {
+        assert!(!is_html(&head(200, &[(CONTENT_TYPE, type_)])), "{type_}");
+    }
+}
+
+#[test]
 fn a_head_confirms_with_length_type_and_mark() {
     let known = stored(&[PNG, INLINE]);
     let confirms =
