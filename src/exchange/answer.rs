@@ -138,10 +138,6 @@ pub(super) fn fetched(
         stored => accept(exchange, &origin, &validator, stored),
     };
     let is_accepted = accepted.is_ok();
-    let is_media = !matches!(
-        accepted,
-        Err(NoStoreReason::NoMark | NoStoreReason::OtherKind | NoStoreReason::Page)
-    );
     let leases = match accepted {
         // A redirect is a permission for now, and grants nothing for later.
         Ok(()) if !is_redirected => exchange.granted(asked_unix_secs),
@@ -161,9 +157,8 @@ pub(super) fn fetched(
             EntryChange::Keep
         }
     };
-    // The runtime decodes what it is asked to cut, and what is encoded has another length. What may
-    // be anyone's page gets no tag of the media's, and no part of it completes the media.
-    let length = origin.content_length().filter(|_| is_media && !is_encoded(&origin));
+    // The runtime decodes what it is asked to cut, and what is encoded has another length.
+    let length = origin.content_length().filter(|_| !is_encoded(&origin));
     let mut headers = to_client(&origin.headers);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
