@@ -172,10 +172,14 @@ impl Outage {
         if self.is_within(self.pause_millis, now_unix_ms) {
             return None;
         }
+        // What has ended, were it by a clock that has stepped back, is not known anew.
+        let known_until_unix_ms =
+            if self.is_known(now_unix_ms) { self.known_until_unix_ms } else { 0 };
         *self = Self {
             phase: Phase::Probing,
             since_unix_ms: now_unix_ms,
             pause_millis: PROBE_MILLIS,
+            known_until_unix_ms,
             ..*self
         };
         Some(Probe { began_unix_ms: now_unix_ms })
@@ -312,6 +316,14 @@ mod tests {
         let Advice::Probe(probe) = outage.advise(NOW, NOW) else { panic!("no probe") };
         outage.end_probe(probe, &answer(401, &[], Some(REFUSED)), NOW - 3_000, 0);
         assert_eq!(outage.advise(NOW, NOW - 3_000), Advice::Relay);
+    }
+
+    #[test]
+    fn an_outage_that_a_clocks_step_has_ended_is_not_known_anew() {
+        let mut outage = known(0);
+        assert!(!outage.is_known(NOW - 1));
+        assert!(outage.begin_probe(NOW - 1).is_some());
+        assert!(!outage.is_known(NOW - 1));
     }
 
     #[test]
