@@ -76,8 +76,6 @@ impl Probes {
             seen.down = Some((under_way.tick, now));
             seen.is_down_plain =
                 self.under_way.iter().all(|other| other.isolate != under_way.isolate);
-        } else if seen.down.is_some_and(|(tick, _)| tick <= under_way.tick) {
-            seen.down = None;
         }
         if answer.by == By::Homeserver && matches!(answer.status(), Some(401 | 404)) {
             seen.heard = Some((self.ticks, now));

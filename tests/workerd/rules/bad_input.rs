@@ -146,7 +146,9 @@ fn assert_well(world: &World) {
     let answer = download(&world.media(), &world.token()).send(&world.edge.address);
     assert_eq!((answer.status, &answer.body[..]), (200, BODY));
     let log = world.edge.log();
-    for word in ["panicked", "hung", "unreachable", "RuntimeError", "internal error", "Uncaught"] {
+    for word in
+        ["panicked", "hung", "unreachable code", "RuntimeError", "internal error", "Uncaught"]
+    {
         assert!(!log.contains(word), "{word}:\n{log}");
     }
 }
