@@ -134,6 +134,12 @@ impl Outage {
         heard_unix_ms: 0,
     };
 
+    /// Whether a probe has failed since the homeserver was heard, so that it is worth a look at the
+    /// clock whether it is known to be down.
+    pub const fn may_be_known(&self) -> bool {
+        self.known_until_unix_ms > 0
+    }
+
     /// Whether the origin is known to be down. While it is probed again, that lasts until the probe
     /// has ended and a little longer.
     pub const fn is_known(&self, now_unix_ms: u64) -> bool {
@@ -354,7 +360,7 @@ mod tests {
     fn a_suspicion_is_no_outage() {
         let mut outage = Outage::NONE;
         assert!(outage.begin_probe(NOW).is_some());
-        assert!(!outage.is_known(NOW));
+        assert!(!outage.is_known(NOW) && !outage.may_be_known());
     }
 
     #[test]
@@ -385,7 +391,7 @@ mod tests {
     #[test]
     fn what_is_known_is_soon_forgotten() {
         let outage = known(500);
-        assert!(outage.is_known(NOW + 4_999));
+        assert!(outage.is_known(NOW + 4_999) && outage.may_be_known());
         assert!(!outage.is_known(NOW + 5_000));
     }
 

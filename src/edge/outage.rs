@@ -22,7 +22,7 @@ thread_local! {
 /// Whether the origin is known to be down; then it is seen to that this is still so.
 pub(super) fn is_known(call: &Call) -> bool {
     let outage = OUTAGE.get();
-    let is_known = outage != Outage::NONE && outage.is_known(clock::now_unix_millis());
+    let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_millis());
     if is_known {
         probe(call);
     }
