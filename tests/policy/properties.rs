@@ -16,19 +16,18 @@
 //! | one reader's 404 removes the entry with `token+media`; at the legacy door | 220, 79 |
 //! | what is refused on terms of its own counts for all | 781 |
 //! | stale without a look at the credential's record; at the media's | 351, 4212 |
-//! | stale without a probe | 68 |
-//! | a probe fails by 429; by a 503 with a time to come back; by any page | 357, 8352, 1025 |
-//! | a 503 is an outage right after the homeserver's own word | 68 |
-//! | any answer ends a known outage | 62 400 |
+//! | stale without a probe | 335 |
+//! | a probe fails by 429; by 503; by a challenge; by any page | 357, 8352, 20 929, 1025 |
+//! | any answer ends a known outage | 27 940 |
 //! | a refusal of 403 counts as a failure | 2669 |
-//! | any 200 is the homeserver's; on a miss; in place of what is stored | 13, 13, 230 |
+//! | any 200 is the homeserver's; on a miss; in place of what is stored | 13, 13, 3508 |
 //! | a page with a validator bears the homeserver's mark | 13 |
 //! | a redirect to anywhere confirms what is stored | 80 |
 //! | a redirect to the path that was asked is followed | 868 |
 //! | any 200 to `whoami` knows the token | 6148 |
 //! | a 404, a 403 without a Matrix error takes something back | 3, 118 |
 //! | a question carries the reader's headers; their scheme | 0, 1 |
-//! | whoever is refused learns what is stored | 0 |
+//! | whoever is refused learns what is stored | 2 |
 //! | `whoami` counts when the media's lease has ended meanwhile | 1111 |
 //! | `Terms::Special` is leased | 17 |
 //! | a credential at the legacy door is leased | 178 |
