@@ -122,6 +122,11 @@ pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
     }
 }
 
+/// Returns whether an answer of this status may be a [`refusal`].
+pub fn may_refuse(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 403 | 404 | 410 | 451)
+}
+
 /// Returns whether an answer is a page that a browser would show and run. Of several types in one
 /// field, browsers take one.
 pub fn is_html(head: &OriginHead) -> bool {

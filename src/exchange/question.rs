@@ -269,6 +269,14 @@ impl Pending {
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
             }
+            // A refusal of HEAD has no body to be known by as the homeserver's, and may be one.
+            (Aim::Fetch(Method::HEAD), status, _)
+                if exchange.lease_keys.is_some() && permission::may_refuse(status) =>
+            {
+                let aim = Aim::Fetch(Method::GET);
+                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
+                return Verdict::AskAgain(question);
+            }
             (Aim::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
                 if permission::confirms_by_head(head, stored, exchange.request.door) =>
             {

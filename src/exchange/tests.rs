@@ -215,6 +215,20 @@ fn whole(target: &str) -> Body {
 }
 
 #[test]
+fn a_refusal_of_a_head_is_asked_for_by_get_where_a_lease_may_end() {
+    for status in [401, 403, 404, 410, 451] {
+        let question = asked_again(missed(begin(Method::HEAD, CLIENT, LEASED)), status, &[]);
+        assert_eq!(question.request.method, Method::GET, "{status}");
+        let told = refused(question, 401, "M_UNKNOWN_TOKEN");
+        assert_eq!((told.leases, told.body), (LeaseChange::EndCredential, Body::Empty));
+    }
+    for (target, vars) in [(CLIENT, STRICT), (SERVER, LEASED)] {
+        let told = heard(missed(begin(Method::HEAD, target, vars)), 401, &[]);
+        assert_eq!(told.head.status, StatusCode::UNAUTHORIZED, "{target}");
+    }
+}
+
+#[test]
 fn a_200_of_another_kind_replaces_nothing_and_grants_nothing() {
     for fields in [
         &[LENGTH, PNG, INLINE, (LAST_MODIFIED, "x")][..],
