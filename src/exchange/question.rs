@@ -213,9 +213,9 @@ impl Pending {
         answer: Result<OriginAnswer, OriginError>,
         now_unix_secs: u64,
     ) -> Verdict {
-        let origin = match (answer, &self.aim) {
-            (Ok(origin), _) if !outage::is_failure(&origin.head) => origin,
-            (failed, _) => return self.on_failure(failed, now_unix_secs),
+        let origin = match answer {
+            Ok(origin) if !outage::is_failure(&origin.head) => origin,
+            failed => return self.on_failure(failed, now_unix_secs),
         };
         // `whoami` is no media, wherever it is.
         if self.exchange.follows(&origin.head) && !matches!(self.aim, Aim::WhoAmI) {
@@ -261,18 +261,7 @@ impl Pending {
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
-            // Not every homeserver knows HEAD; the edge does (MSC4120).
-            (Aim::Fetch(Method::HEAD), StatusCode::METHOD_NOT_ALLOWED, _)
-                if exchange.request.door != Door::Federation =>
-            {
-                let aim = Aim::Fetch(Method::GET);
-                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-                return Verdict::AskAgain(question);
-            }
-            // A refusal of HEAD has no body to be known by as the homeserver's, and may be one.
-            (Aim::Fetch(Method::HEAD), status, _)
-                if exchange.lease_keys.is_some() && permission::may_refuse(status) =>
-            {
+            (Aim::Fetch(Method::HEAD), status, _) if exchange.asks_again_by_get(status) => {
                 let aim = Aim::Fetch(Method::GET);
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
@@ -385,6 +374,15 @@ impl Exchange {
         self.config.origin_redirects == OriginRedirects::Follow
             && self.request.door != Door::Federation
             && redirect::is_redirect(origin)
+    }
+
+    /// Whether a HEAD that was answered so is asked again as a GET. Not every homeserver knows HEAD; the
+    /// edge does (MSC4120). And a refusal of HEAD has no body to be known by as the homeserver's,
+    /// though a lease may end by it. Servers sign their method.
+    fn asks_again_by_get(&self, status: StatusCode) -> bool {
+        let is_unknown = status == StatusCode::METHOD_NOT_ALLOWED;
+        let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(status);
+        self.request.door != Door::Federation && (is_unknown || may_end_lease)
     }
 
     /// What becomes of the leases where the homeserver grants this request.
