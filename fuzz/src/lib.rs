@@ -47,14 +47,15 @@ mod policy {
     pub(crate) mod probes;
     pub(crate) mod proxy;
     pub(crate) mod purged;
+    pub(crate) mod record;
     pub(crate) mod scenario;
     pub(crate) mod store;
     pub(crate) mod world;
 }
 
 use policy::{
-    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, proxy, purged, scenario,
-    store, world,
+    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, proxy, purged, record,
+    scenario, store, world,
 };
 
 /// Reads any bytes; panics where a claim doesn't hold.

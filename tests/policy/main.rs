@@ -11,6 +11,7 @@ mod probes;
 mod proxy;
 mod purged;
 mod random;
+mod record;
 mod scenario;
 mod scene;
 mod store;

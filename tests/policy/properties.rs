@@ -60,11 +60,12 @@
 
 use std::env;
 use std::num::NonZero;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 
 use crate::random::Random;
+use crate::record::Record;
 use crate::scenario::Scenario;
 
 /// How many random sequences a run plays, unless `POLICY_SEQUENCES` says otherwise.
@@ -80,7 +81,7 @@ fn no_sequence_of_events_breaks_a_promise() {
     let count = number("POLICY_SEQUENCES").unwrap_or(SEQUENCES);
     println!("{count} sequences from seed {first}");
     match play(first, first + count) {
-        Ok(answers) => println!("{answers} answers were right"),
+        Ok(record) => println!("{record}"),
         Err(seed) => {
             let scenario = drawn(seed).shortened();
             let complaint = scenario.play().err().map(|failure| failure.complaint);
@@ -98,29 +99,33 @@ fn drawn(seed: u64) -> Scenario {
     Scenario::new(&mut Random::new(seed))
 }
 
-/// Plays all seeds up to `end`: how many answers there were, or the first seed that fails.
-fn play(first: u64, end: u64) -> Result<usize, u64> {
+/// Plays all seeds up to `end`: a record of the answers, or the first seed that fails.
+fn play(first: u64, end: u64) -> Result<Record, u64> {
     let (next, failed) = (AtomicU64::new(first), AtomicU64::new(end));
-    let answers = AtomicUsize::new(0);
     let work = || {
+        let mut record = Record::default();
         loop {
             let seed = next.fetch_add(1, Relaxed);
             if seed >= failed.load(Relaxed) {
-                break;
+                break record;
             }
             match drawn(seed).play() {
-                Ok(given) => drop(answers.fetch_add(given, Relaxed)),
+                Ok(played) => record.merge(seed, played),
                 Err(_) => drop(failed.fetch_min(seed, Relaxed)),
             }
         }
     };
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
-            scope.spawn(work);
+    let record = thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut record = Record::default();
+        for worker in workers {
+            record.add_all(worker.join().expect("a scenario's panics are caught"));
         }
+        record
     });
     match failed.into_inner() {
         seed if seed < end => Err(seed),
-        _ => Ok(answers.into_inner()),
+        _ => Ok(record),
     }
 }

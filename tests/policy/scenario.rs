@@ -15,6 +15,7 @@ use crate::oracle;
 use crate::proxy::{PAGES, TRIGGERS, Wall};
 use crate::purged::What as Doomed;
 use crate::random::Random;
+use crate::record::Record;
 use crate::store::{Fault, Spoil};
 use crate::world::World;
 
@@ -128,11 +129,11 @@ impl Scenario {
         Self { vars, has_bucket, habits, media, ahead_secs, has_slow_probes, operations }
     }
 
-    /// Plays it: the number of answers, or the first thing that is wrong. A panic is wrong, too.
-    pub(crate) fn play(&self) -> Result<usize, Failure> {
+    /// Plays it: a record of the answers, or the first thing that is wrong. A panic is wrong, too.
+    pub(crate) fn play(&self) -> Result<Record, Failure> {
         let mut at = 0;
         let played = catch_unwind(AssertUnwindSafe(|| {
-            let mut stage = Stage { world: self.world(), answers: 0 };
+            let mut stage = Stage { world: self.world(), record: Record::default() };
             for operation in &self.operations {
                 stage.apply(operation)?;
                 at += 1;
@@ -140,7 +141,7 @@ impl Scenario {
             while !stage.world.flights.is_empty() {
                 stage.advance(0)?;
             }
-            Ok(stage.answers)
+            Ok(stage.record)
         }));
         played
             .unwrap_or_else(|_| Err("a panic".to_owned()))
@@ -384,7 +385,7 @@ fn to_tokens(random: &mut Random, token: usize) -> Operation {
 
 struct Stage {
     world: World,
-    answers: usize,
+    record: Record,
 }
 
 impl Stage {
@@ -452,7 +453,7 @@ impl Stage {
 
     fn judge(&mut self, answered: Option<Answered>) -> Result<(), String> {
         let Some(answered) = answered else { return Ok(()) };
-        self.answers += 1;
+        self.record.add(&answered);
         oracle::check(&self.world, &answered)
             .map_err(|complaint| format!("{complaint}\n{}", answered.reply))
     }
