@@ -1,11 +1,15 @@
 //! What only the admin may ask of the edge, under `/_edge/` on the media domain.
 
+pub mod purge;
+pub mod quarantine;
+pub mod status;
+
 use http::header::AUTHORIZATION;
 
 use crate::config::Config;
-use crate::credentials::Credential;
-use crate::matrix_error::Rejection;
-use crate::request::RequestHead;
+use crate::error::Rejection;
+use crate::matrix::credential::Credential;
+use crate::message::RequestHead;
 
 /// Checks that the request shows `ADMIN_TOKEN`, in a header: addresses are kept in histories.
 ///
@@ -49,7 +53,7 @@ pub fn viewer(head: &RequestHead, config: &Config) -> Viewer {
 mod tests {
     use super::*;
     use crate::config::tests::config;
-    use crate::target::Target;
+    use crate::message::target::Target;
     use http::{HeaderMap, HeaderValue, Method};
 
     const TOKEN: &str = "0123456789abcdef";

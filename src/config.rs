@@ -3,6 +3,8 @@
 //! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
 //! bindings is the shell's work: the parser takes a function from name to text.
 
+pub mod base_url;
+pub mod lease_policy;
 mod vars;
 
 use std::fmt;
@@ -10,10 +12,10 @@ use std::fmt;
 use http::HeaderValue;
 
 use self::vars::{Vars, error};
-use crate::access_token::AccessToken;
-use crate::base_url::BaseUrl;
-use crate::ids::{ServerName, split_port};
-use crate::lease_policy::{LeasePolicy, LeaseScope};
+use crate::config::base_url::BaseUrl;
+use crate::config::lease_policy::{LeasePolicy, LeaseScope};
+use crate::matrix::access_token::AccessToken;
+use crate::matrix::ids::{ServerName, split_port};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 

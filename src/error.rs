@@ -8,8 +8,8 @@ use http::header::{HeaderMap, HeaderValue};
 
 use crate::config::ConfigError;
 use crate::headers::{add_cors, add_media_security};
-use crate::json;
-use crate::request::{OriginError, ReplyHead};
+use crate::matrix::json;
+use crate::message::{OriginError, ReplyHead};
 
 /// Why the edge refuses or can't answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

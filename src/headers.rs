@@ -3,6 +3,12 @@
 //! Media requests and answers pass by allow-list. What merely passes through is changed as little
 //! as RFC 9110 §7.6.1 allows.
 
+pub mod cache_control;
+pub mod cache_status;
+pub mod conditional;
+pub mod content_disposition;
+pub mod range;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
@@ -10,7 +16,7 @@ use http::header::{
     RANGE, REFERRER_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
 };
 
-use crate::request::Keep;
+use crate::message::Keep;
 
 /// Marks a request to the origin with the server name that we serve, so that we know it again
 /// when the "origin" turns out to be ourselves.

@@ -9,10 +9,10 @@
 //! A grant is of what was granted: the content of a media and its thumbnails have records of their
 //! own. A refusal revokes both.
 
-use crate::access_token::TokenDigest;
-use crate::cache_key::{CacheKey, Subject};
-use crate::ids::{Mxc, ServerName};
-use crate::lease_policy::{LeasePolicy, LeaseScope};
+use crate::cache::key::{CacheKey, Subject};
+use crate::config::lease_policy::{LeasePolicy, LeaseScope};
+use crate::matrix::access_token::TokenDigest;
+use crate::matrix::ids::{Mxc, ServerName};
 use crate::route::{Door, MediaKind};
 
 /// The records that stand for one yes, by name.
@@ -135,8 +135,8 @@ const RECORD_VERSION: &str = "1";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access_token::AccessToken;
-    use crate::ids::{MediaId, ServerName};
+    use crate::matrix::access_token::AccessToken;
+    use crate::matrix::ids::{MediaId, ServerName};
 
     const POLICY: LeasePolicy =
         LeasePolicy { lease_seconds: 60, scope: LeaseScope::Token, stale_if_error_seconds: 600 };

@@ -6,56 +6,39 @@
 //! doesn't have, anything that is not media.
 //!
 //! Everything that decides is a pure function over heads, stored records and `now`, and runs
-//! natively. Everything that touches the runtime is in `edge`, which exists for wasm only. Bodies
+//! natively. Everything that touches the runtime is in `shell`, which exists for wasm only. Bodies
 //! stay streams of the runtime from door to door: no code here ever holds one, small JSON aside.
 //!
-//! The modules stand in order: each uses those of the groups before it and of its own.
+//! The rooms stand in order: a file imports from its own room and from those above it, and from no
+//! other. `tests/repository/rooms.rs` holds that.
 
-pub mod access_token;
-pub mod base_url;
-pub mod ids;
-pub mod json;
-pub mod target;
-
-pub mod cache_status;
-pub mod headers;
-pub mod lease_policy;
-pub mod request;
-
-pub mod config;
-pub mod matrix_error;
-
-pub mod route;
-pub mod thumbnail;
-
+/// What is for the admin: purges, quarantine, status.
 pub mod admin;
-pub mod cache_control;
-pub mod cache_key;
-pub mod conditional;
-pub mod credentials;
+/// Stored responses: names, records, what may be stored, tiers, and purges.
+pub mod cache;
+/// The admin's variables and secrets, parsed once.
+pub mod config;
+/// The endpoints that the origin has a part in, one file each.
+pub mod endpoint;
+/// The errors that the edge itself answers with.
+pub mod error;
+/// HTTP header fields, one RFC each; no Matrix, no configuration, no cache.
+pub mod headers;
+/// Leases: for how long a grant is taken as still given.
 pub mod lease;
-pub mod lru;
-pub mod multipart;
-pub mod outage;
+/// The protocol's nouns: identifiers, tokens, media and what is asked of them.
+pub mod matrix;
+/// The heads of the client's request and of the reply, and request targets.
+pub mod message;
+/// The origin: what it is sent, what it answers, and whether it is up.
+pub mod origin;
+/// What of an origin's answer is the homeserver's permission.
 pub mod permission;
-pub mod purge;
-pub mod quarantine;
-pub mod range;
-pub mod redirect;
-pub mod storability;
-pub mod stored;
-pub mod tier;
+/// Which endpoint a request is for.
+pub mod route;
+/// What is told of each request, and counted.
+pub mod telemetry;
 
-pub mod content_disposition;
-pub mod event;
-pub mod forwarding;
-pub mod tally;
-
-pub mod exchange;
-pub mod forward;
-pub mod status;
-pub mod upload;
-pub mod well_known;
-
+/// The runtime: reads heads, calls the rooms above, and moves streams as they decide.
 #[cfg(target_arch = "wasm32")]
-mod edge;
+mod shell;

@@ -1,12 +1,14 @@
 //! The heads that the core reasons about: the client's request, what we ask the origin, what the
 //! origin answered, what the client gets.
 
+pub mod target;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::cache_status::{CACHE_STATUS, CacheStatus};
+use crate::headers::cache_status::{CACHE_STATUS, CacheStatus};
 use crate::headers::media_type;
-use crate::target::Target;
+use crate::message::target::Target;
 
 /// The head of a client's request: of its headers only those in [`crate::headers::READ`].
 #[derive(Clone, Debug)]

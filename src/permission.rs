@@ -8,12 +8,12 @@
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 
+use crate::cache::entry::{StoredMeta, Validator};
 use crate::headers::media_type;
-use crate::json;
-use crate::redirect;
-use crate::request::{OriginAnswer, OriginHead};
+use crate::matrix::json;
+use crate::message::{OriginAnswer, OriginHead};
+use crate::origin::redirect;
 use crate::route::Door;
-use crate::stored::{StoredMeta, Validator};
 
 /// Types that a page in the homeserver's place has. A homeserver sends media of these types too,
 /// and says so by a `Content-Disposition`.

@@ -10,12 +10,12 @@ use http::Method;
 pub(crate) use self::media::is_redirect_parameter;
 use self::media::{media_path, media_route};
 use crate::config::Config;
+use crate::error::Rejection;
 use crate::headers::LOOP;
-use crate::ids::Mxc;
-use crate::matrix_error::Rejection;
-use crate::request::RequestHead;
-use crate::target::{Fidelity, Target};
-use crate::thumbnail::ThumbnailSpec;
+use crate::matrix::ids::Mxc;
+use crate::matrix::thumbnail::ThumbnailSpec;
+use crate::message::RequestHead;
+use crate::message::target::{Fidelity, Target};
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,29 +1,16 @@
 //! The shell: reads heads, asks the core, and moves streams as the answer says.
 
-mod bucket;
-mod cache;
-mod clock;
-mod feed;
-mod filling;
-mod fills;
-mod guard;
-mod http;
-mod instance;
-mod leases;
-mod media;
-mod memory;
+mod runtime;
+
+mod recorder;
+
+mod body;
 mod origin;
-mod outage;
-mod pump;
-mod purges;
-mod report;
-mod status;
-mod streams;
-mod tasks;
-mod tiers;
-mod uploads;
-mod vars;
-mod well_known;
+mod store;
+
+mod endpoint;
+
+mod admin;
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -37,15 +24,20 @@ use wasm_bindgen_futures::future_to_promise;
 use web_sys::ReadableStream;
 use worker_sys::{Context, R2Bucket};
 
-use self::guard::{Guarded, Panicked};
-use self::report::{Recorder, fail};
-use self::vars::Setup;
+use self::admin::{quarantine, status};
+use self::endpoint::{download, upload, well_known};
+use self::origin::fetch;
+use self::recorder::{Recorder, fail};
+use self::runtime::bindings::{self, Setup};
+use self::runtime::heads;
+use self::runtime::panic::{self, Guarded, Panicked};
+use self::store::purge_list;
 use crate::admin::authorize;
+use crate::admin::purge::Purges;
 use crate::config::Config;
-use crate::forward;
-use crate::matrix_error::{Rejection, preflight_reply};
-use crate::purge::Purges;
-use crate::request::{OriginError, ReplyHead, RequestHead};
+use crate::endpoint::forward;
+use crate::error::{Rejection, preflight_reply};
+use crate::message::{OriginError, ReplyHead, RequestHead};
 use crate::route::{Endpoint, Route, admit};
 
 /// One request, with what it takes to answer it.
@@ -69,7 +61,7 @@ pub fn fetch(request: web_sys::Request, env: JsValue, context: Context) -> JsVal
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => guard::outliving(future_to_promise(answering)).into(),
+        Poll::Pending => panic::outliving(future_to_promise(answering)).into(),
     }
 }
 
@@ -81,7 +73,7 @@ async fn answer_and_report(
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
-    let setup = vars::setup(&env);
+    let setup = bindings::setup(&env);
     let response = match Guarded::new(Box::pin(answer(request, &setup, context, &recorder))).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
@@ -99,9 +91,9 @@ async fn answer_and_report(
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
 pub async fn scheduled(_event: JsValue, env: JsValue, _context: Context) {
-    let setup = vars::setup(&env);
+    let setup = bindings::setup(&env);
     if let Ok(config) = &setup.config {
-        let _ = Guarded::new(Box::pin(feed::follow(config, setup.bucket.as_ref()))).await;
+        let _ = Guarded::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;
     }
 }
 
@@ -114,14 +106,16 @@ async fn answer(
     let config = match &setup.config {
         Ok(config) => Rc::clone(config),
         // Or no page could read what is to be mended.
-        Err(_) if request.method() == "OPTIONS" => return http::response(&preflight_reply(), None),
+        Err(_) if request.method() == "OPTIONS" => {
+            return heads::response(&preflight_reply(), None);
+        }
         Err(error) => return reject(recorder, &Rejection::Misconfigured(error.clone())),
     };
-    let Some(head) = http::request_head(&request).map(Rc::new) else {
+    let Some(head) = heads::request_head(&request).map(Rc::new) else {
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
     let bucket = setup.bucket.clone();
-    let purges = purges::current(&config, bucket.as_ref()).await;
+    let purges = purge_list::current(&config, bucket.as_ref()).await;
     let (context, recorder) = (Rc::new(context), recorder.clone());
     let call = Call { request, head, config, context, bucket, purges, recorder };
     let (head, config) = (&*call.head, &*call.config);
@@ -131,24 +125,24 @@ async fn answer(
     };
     call.recorder.routed(&route);
     match route {
-        Route::Preflight => http::response(&preflight_reply(), None),
+        Route::Preflight => heads::response(&preflight_reply(), None),
         Route::Unrecognized => call.reject(&Rejection::Unrecognized),
         Route::WellKnown(_) if !head.is_read() => call.reject(&Rejection::WellKnownMethod),
         Route::WellKnown(document) => well_known::answer(&call, document).await,
-        Route::Media(media) => media::answer(&call, media).await,
+        Route::Media(media) => download::answer(&call, media).await,
         Route::Status(form) => status::answer(&call, form).await,
         Route::Purge => match authorize(head, config) {
             Ok(()) if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
-            Ok(()) => purges::answer(&call).await,
+            Ok(()) => purge_list::answer(&call).await,
             Err(rejection) => call.reject(&rejection),
         },
-        Route::Upload(to) => uploads::answer(&call, to).await,
-        Route::Limits(door) => uploads::limits(&call, door).await,
+        Route::Upload(to) => upload::answer(&call, to).await,
+        Route::Limits(door) => upload::limits(&call, door).await,
         Route::Forward(endpoint) => forward_media(&call, endpoint).await,
         Route::Passthrough(upstream) => {
             let request = forward::passthrough_request(head, upstream, config);
             // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
-            match origin::ask_with_body(&call, request).await {
+            match fetch::ask_with_body(&call, request).await {
                 Ok(answer) => Ok(answer.response),
                 Err(error) => call.reject(&Rejection::Origin(error)),
             }
@@ -169,13 +163,13 @@ impl Call {
         body: Option<&ReadableStream>,
     ) -> Result<web_sys::Response, JsValue> {
         self.told(&mut head, body.is_some());
-        http::response(&head, body)
+        heads::response(&head, body)
     }
 
     /// The same with a text for a body.
     fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<web_sys::Response, JsValue> {
         self.told(&mut head, true);
-        http::text_response(&head, text)
+        heads::text_response(&head, text)
     }
 
     /// What there is to say where the origin gave no answer to a media endpoint.
@@ -198,13 +192,13 @@ impl Call {
 fn reject(recorder: &Recorder, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
     let (head, text) = rejection.reply();
     recorder.replied(&head, true);
-    http::text_response(&head, &text)
+    heads::text_response(&head, &text)
 }
 
 /// A media endpoint that the origin answers each time.
 async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
     let request = forward::media_request(&call.head, &call.config);
-    match origin::ask_with_body(call, request).await {
+    match fetch::ask_with_body(call, request).await {
         Ok(answer) => {
             let head = forward::media_reply(endpoint, &answer.head);
             call.reply(head, answer.response.body().as_ref())

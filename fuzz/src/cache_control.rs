@@ -1,6 +1,6 @@
 //! `Cache-Control`: what forbids storing is never overlooked, and no age is read too long.
 
-use matrix_media_edge::cache_control::{has_directive, max_age_seconds, public_for};
+use matrix_media_edge::headers::cache_control::{has_directive, max_age_seconds, public_for};
 
 /// The input is a field.
 pub(crate) fn target(input: &[u8]) {

@@ -2,11 +2,11 @@
 
 use http::HeaderMap;
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED};
-use matrix_media_edge::conditional::{EntityTag, is_current, is_range_wanted};
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::cache::entry::Validator;
+use matrix_media_edge::headers::conditional::{EntityTag, is_current, is_range_wanted};
+use matrix_media_edge::matrix::ids::Mxc;
+use matrix_media_edge::message::RequestHead;
 use matrix_media_edge::route::{Door, MediaRequest, Representation, Terms};
-use matrix_media_edge::stored::Validator;
 
 use crate::input::{get, headers, is_plain, lines};
 

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use matrix_media_edge::base_url::BaseUrl;
+use matrix_media_edge::config::base_url::BaseUrl;
 use matrix_media_edge::config::{Config, ConfigError};
-use matrix_media_edge::json;
+use matrix_media_edge::matrix::json;
 
 use crate::input::is_plain;
 

@@ -1,11 +1,11 @@
 //! Credentials: a token is what stood in the one place where it may, and is told to nobody.
 
 use http::header::AUTHORIZATION;
-use matrix_media_edge::access_token::{AccessToken, TokenDigest};
 use matrix_media_edge::admin::{Viewer, authorize, viewer};
-use matrix_media_edge::credentials::Credential;
-use matrix_media_edge::request::RequestHead;
-use matrix_media_edge::upload::limit_key;
+use matrix_media_edge::endpoint::upload::limit_key;
+use matrix_media_edge::matrix::access_token::{AccessToken, TokenDigest};
+use matrix_media_edge::matrix::credential::Credential;
+use matrix_media_edge::message::RequestHead;
 
 use crate::input::{CONFIG, config, get, headers, is_plain, lines};
 

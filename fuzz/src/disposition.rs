@@ -1,7 +1,7 @@
 //! `Content-Disposition`: any name goes into a header and comes out of it again.
 
 use http::HeaderValue;
-use matrix_media_edge::content_disposition::{with_file_name, with_short_name};
+use matrix_media_edge::headers::content_disposition::{with_file_name, with_short_name};
 use percent_encoding::percent_decode_str;
 
 use crate::input::{is_plain, texts};

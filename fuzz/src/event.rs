@@ -2,13 +2,13 @@
 
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Method, StatusCode};
-use matrix_media_edge::cache_status::{CacheStatus, ForwardReason, Source};
+use matrix_media_edge::cache::tier::Tier;
 use matrix_media_edge::config::LogRequests;
-use matrix_media_edge::event::{Event, Pop};
-use matrix_media_edge::request::{OriginHead, ReplyHead};
+use matrix_media_edge::headers::cache_status::{CacheStatus, ForwardReason, Source};
+use matrix_media_edge::message::{OriginHead, ReplyHead};
 use matrix_media_edge::route::admit;
-use matrix_media_edge::tally::Tally;
-use matrix_media_edge::tier::Tier;
+use matrix_media_edge::telemetry::daily::Tally;
+use matrix_media_edge::telemetry::event::{Event, Pop};
 use serde_json::Value;
 
 use crate::input::{CONFIG, get, headers, is_plain, texts};

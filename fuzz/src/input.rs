@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use matrix_media_edge::cache_key::{CacheKey, Subject};
+use matrix_media_edge::cache::key::{CacheKey, Subject};
 use matrix_media_edge::config::Config;
-use matrix_media_edge::request::RequestHead;
-use matrix_media_edge::target::Target;
+use matrix_media_edge::message::RequestHead;
+use matrix_media_edge::message::target::Target;
 
 /// A deployment like most.
 pub(crate) static CONFIG: LazyLock<Config> = LazyLock::new(|| config(&[]));

@@ -1,6 +1,6 @@
 //! The reader of small JSON documents agrees with serde_json, and its slices are the document's.
 
-use matrix_media_edge::json;
+use matrix_media_edge::matrix::json;
 use serde_json::Value;
 use serde_json::value::RawValue;
 

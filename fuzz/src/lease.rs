@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use matrix_media_edge::access_token::{AccessToken, TokenDigest};
-use matrix_media_edge::ids::Mxc;
+use matrix_media_edge::config::lease_policy::{LeasePolicy, LeaseScope};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, parse_record, write_record};
-use matrix_media_edge::lease_policy::{LeasePolicy, LeaseScope};
+use matrix_media_edge::matrix::access_token::{AccessToken, TokenDigest};
+use matrix_media_edge::matrix::ids::Mxc;
 use matrix_media_edge::route::{Door, MediaKind};
 
 use crate::input::texts;

@@ -1,6 +1,6 @@
 //! Envelopes of federation media: what stands before the media ends where it says.
 
-use matrix_media_edge::multipart::{holds_media, preamble_length};
+use matrix_media_edge::matrix::multipart::{holds_media, preamble_length};
 
 /// The input is a body as far as it has come.
 pub(crate) fn target(input: &[u8]) {

@@ -1,9 +1,9 @@
 //! Server names, mxc URIs and base URLs: what is accepted has the stated form, and is what other
 //! readers take it for.
 
-use matrix_media_edge::base_url::BaseUrl;
-use matrix_media_edge::cache_key::Subject;
-use matrix_media_edge::ids::{MediaId, Mxc, ServerName};
+use matrix_media_edge::cache::key::Subject;
+use matrix_media_edge::config::base_url::BaseUrl;
+use matrix_media_edge::matrix::ids::{MediaId, Mxc, ServerName};
 use matrix_media_edge::route::Representation;
 use url::Url;
 

@@ -4,17 +4,17 @@ use http::StatusCode;
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER,
 };
-use matrix_media_edge::cache_key::Subject;
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::outage::{Evidence, evidence, is_failure};
+use matrix_media_edge::cache::entry::{StoredMeta, Validator};
+use matrix_media_edge::cache::key::Subject;
+use matrix_media_edge::matrix::ids::Mxc;
+use matrix_media_edge::message::{OriginAnswer, OriginHead};
+use matrix_media_edge::origin::outage::{Evidence, evidence, is_failure};
+use matrix_media_edge::origin::redirect;
 use matrix_media_edge::permission::{
     Refusal, confirms_by_head, confirms_by_redirect, errcode, has_mark, is_html, knows_token,
     may_replace, refusal,
 };
-use matrix_media_edge::redirect;
-use matrix_media_edge::request::{OriginAnswer, OriginHead};
 use matrix_media_edge::route::{Door, Representation};
-use matrix_media_edge::stored::{StoredMeta, Validator};
 use serde_json::Value;
 
 use crate::input::{headers, key, lines};

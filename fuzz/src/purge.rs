@@ -1,8 +1,8 @@
 //! Purges: a request covers what it names and nothing else, and no list loses a purge.
 
-use matrix_media_edge::cache_key::{CacheKey, Subject};
-use matrix_media_edge::ids::{MediaId, Mxc, ServerName};
-use matrix_media_edge::purge::{CLOCK_MARGIN_SECS, Purges, Scope};
+use matrix_media_edge::admin::purge::{CLOCK_MARGIN_SECS, Purges, Scope};
+use matrix_media_edge::cache::key::{CacheKey, Subject};
+use matrix_media_edge::matrix::ids::{MediaId, Mxc, ServerName};
 use matrix_media_edge::route::{Door, MediaKind, Representation};
 use serde_json::Value;
 

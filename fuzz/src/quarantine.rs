@@ -1,8 +1,8 @@
 //! The feed of quarantined media: what is named there is purged, and nothing that was released.
 
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::purge::Scope;
-use matrix_media_edge::quarantine::parse;
+use matrix_media_edge::admin::purge::Scope;
+use matrix_media_edge::admin::quarantine::parse;
+use matrix_media_edge::matrix::ids::Mxc;
 use serde_json::Value;
 
 use crate::json::read_shallow;

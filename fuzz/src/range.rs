@@ -1,6 +1,6 @@
 //! `Range`: a part is within the representation, and is the one that was asked for.
 
-use matrix_media_edge::range::{ByteRange, RangeRequest, unsatisfied_content_range};
+use matrix_media_edge::headers::range::{ByteRange, RangeRequest, unsatisfied_content_range};
 
 use crate::input::{is_plain, texts};
 

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use http::header::LOCATION;
-use matrix_media_edge::redirect;
-use matrix_media_edge::request::OriginHead;
+use matrix_media_edge::message::OriginHead;
+use matrix_media_edge::origin::redirect;
 use percent_encoding::percent_decode_str;
 use url::Url;
 

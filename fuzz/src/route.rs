@@ -2,14 +2,14 @@
 //! named by what any reader of URLs finds in its path.
 
 use http::{HeaderMap, Method};
-use matrix_media_edge::cache_key::{CacheKey, Subject};
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::matrix_error::Rejection;
-use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::cache::key::{CacheKey, Subject};
+use matrix_media_edge::error::Rejection;
+use matrix_media_edge::matrix::ids::Mxc;
+use matrix_media_edge::message::RequestHead;
+use matrix_media_edge::message::target::{Fidelity, Target};
 use matrix_media_edge::route::{
     Door, MediaRequest, Representation, Route, UploadTo, Upstream, admit,
 };
-use matrix_media_edge::target::{Fidelity, Target};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 

@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 use http::header::HeaderName;
-use matrix_media_edge::request::{OriginError, OriginHead};
+use matrix_media_edge::admin::status::{Heard, Level, Probe, Status, judge_probe};
+use matrix_media_edge::message::{OriginError, OriginHead};
 use matrix_media_edge::route::Document;
-use matrix_media_edge::status::{Heard, Level, Probe, Status, judge_probe};
 use serde_json::Value;
 
 use crate::input::{CONFIG, headers, is_plain, texts};

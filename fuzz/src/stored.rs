@@ -5,14 +5,14 @@ use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED,
     SET_COOKIE,
 };
-use matrix_media_edge::cache_key::{CacheKey, Subject};
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::request::OriginHead;
-use matrix_media_edge::route::Representation;
-use matrix_media_edge::storability::storable_length;
-use matrix_media_edge::stored::{
+use matrix_media_edge::cache::entry::{
     MAX_HEADER_BYTES, MAX_RECORD_BYTES, STORED_META, StoredMeta, Validator,
 };
+use matrix_media_edge::cache::key::{CacheKey, Subject};
+use matrix_media_edge::cache::storability::storable_length;
+use matrix_media_edge::matrix::ids::Mxc;
+use matrix_media_edge::message::OriginHead;
+use matrix_media_edge::route::Representation;
 
 use crate::input::{self, CONFIG, headers, is_plain, lines};
 

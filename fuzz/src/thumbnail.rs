@@ -1,7 +1,7 @@
 //! Thumbnail parameters: equal asks share a name, and a name says all that was asked.
 
-use matrix_media_edge::target::Target;
-use matrix_media_edge::thumbnail::ThumbnailSpec;
+use matrix_media_edge::matrix::thumbnail::ThumbnailSpec;
+use matrix_media_edge::message::target::Target;
 use url::form_urlencoded;
 
 /// The input is a query.

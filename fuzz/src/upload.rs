@@ -2,10 +2,12 @@
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
-use matrix_media_edge::ids::Mxc;
-use matrix_media_edge::matrix_error::Rejection;
+use matrix_media_edge::endpoint::upload::{
+    check, content_uri, first_download, lowered, told_limit,
+};
+use matrix_media_edge::error::Rejection;
+use matrix_media_edge::matrix::ids::Mxc;
 use matrix_media_edge::route::{Route, admit};
-use matrix_media_edge::upload::{check, content_uri, first_download, lowered, told_limit};
 
 use crate::input::{CONFIG, get, texts};
 use crate::json::{Members, read_shallow};

@@ -1,4 +1,4 @@
-// Names and addresses, by the rules of the Worker's own parsers (src/ids.rs, src/base_url.rs).
+// Names and addresses, by the rules of the Worker's own parsers (src/matrix/ids.rs, src/config/base_url.rs).
 //
 // A parser returns `{ value }` or `{ problem }`, a sentence for the admin.
 import { BlockList, isIP, isIPv6 } from 'node:net';

@@ -6,17 +6,17 @@ use std::rc::Rc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Method};
-use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::admin::purge::Purges;
+use matrix_media_edge::cache::entry::StoredMeta;
+use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::tier::{Tier, is_usable};
 use matrix_media_edge::config::Config;
-use matrix_media_edge::exchange::{
+use matrix_media_edge::endpoint::download::{
     Begin, Body, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use matrix_media_edge::lease::LeaseKeys;
-use matrix_media_edge::purge::Purges;
-use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::message::RequestHead;
 use matrix_media_edge::route::{MediaRequest, Route, admit};
-use matrix_media_edge::stored::StoredMeta;
-use matrix_media_edge::tier::{Tier, is_usable};
 
 use crate::pop::Pop;
 use crate::setting::Setting;

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::cache::entry::StoredMeta;
+use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::cache::tier::{Tier, is_small, memory_weight};
 use matrix_media_edge::config::Config;
+use matrix_media_edge::config::lease_policy::LeasePolicy;
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, record_weight};
-use matrix_media_edge::lease_policy::LeasePolicy;
-use matrix_media_edge::lru::Lru;
-use matrix_media_edge::stored::StoredMeta;
-use matrix_media_edge::tier::{Tier, is_small, memory_weight};
 
 use crate::model::Model;
 use crate::workload::Request;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use matrix_media_edge::tier::Tier;
+use matrix_media_edge::cache::tier::Tier;
 
 use crate::homeserver::Effort;
 use crate::setting::Setting;

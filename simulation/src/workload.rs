@@ -1,7 +1,7 @@
 //! A day's requests, and when the homeserver changes its mind: drawn once, and the same for every
 //! setting.
 
-use matrix_media_edge::target::Target;
+use matrix_media_edge::message::target::Target;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp, Geometric, LogNormal, Zipf};

@@ -4,10 +4,10 @@
 //! a list that every look-up is held against: what begins like this and was stored no later than
 //! then is a miss. What can be reached is deleted besides.
 
-use crate::cache_key::{CacheKey, KeyPrefix};
+use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::config::Config;
-use crate::ids::{Mxc, ServerName};
-use crate::json;
+use crate::matrix::ids::{Mxc, ServerName};
+use crate::matrix::json;
 
 /// How old a copy of the list may be before it is read again, in seconds: within twice this, since
 /// a data centre keeps a copy as well, every isolate in the world has heard of a purge.
@@ -190,11 +190,11 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache_key::Subject;
+    use crate::cache::key::Subject;
     use crate::config::tests::config;
-    use crate::ids::MediaId;
+    use crate::matrix::ids::MediaId;
+    use crate::matrix::thumbnail::ThumbnailSpec;
     use crate::route::{Door, MediaKind, Representation};
-    use crate::thumbnail::ThumbnailSpec;
 
     const NOW: u64 = 1_700_000_000;
 
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn one_media_goes_in_every_form() {
         let purges = purged(r#"{"mxc":"mxc://example.com/abc"}"#);
-        let query = crate::target::Target::new("/?width=32&height=32&method=crop");
+        let query = crate::message::target::Target::new("/?width=32&height=32&method=crop");
         let thumbnail = Representation::Thumbnail(ThumbnailSpec::parse(query.query()).unwrap());
         let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
         assert!(purges.covers(&key(Subject::Media(&mxc, thumbnail)), NOW));

@@ -6,12 +6,12 @@
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Method};
 
-use crate::access_token::AccessToken;
+use crate::admin::purge::Scope;
 use crate::config::Config;
-use crate::ids::{MediaId, Mxc, ServerName};
-use crate::json;
-use crate::purge::Scope;
-use crate::request::{Keep, OriginRequest, Patience};
+use crate::matrix::access_token::AccessToken;
+use crate::matrix::ids::{MediaId, Mxc, ServerName};
+use crate::matrix::json;
+use crate::message::{Keep, OriginRequest, Patience};
 
 /// The most pages that are read at once.
 pub const MAX_PAGES: usize = 10;

@@ -2,15 +2,15 @@
 //!
 //! Anyone may see whether all is well. What exactly was found is for the admin alone.
 
-mod judge;
-mod probe;
+mod checks;
+mod probes;
 
-pub use judge::{judge_probe, judge_tiers};
-pub use probe::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
+pub use checks::{judge_probe, judge_tiers};
+pub use probes::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
 
 use crate::config::Config;
-use crate::json;
-use crate::tally::Day;
+use crate::matrix::json;
+use crate::telemetry::daily::Day;
 
 /// How long results are kept, in seconds, so that the page can't be used to hammer the homeserver.
 pub const KEPT_SECS: u64 = 30;

@@ -8,13 +8,13 @@ use http::header::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use crate::cache_control::public_for;
-use crate::cache_key::CacheKey;
+use crate::cache::key::CacheKey;
+use crate::cache::storability::NoStoreReason;
 use crate::config::Config;
-use crate::content_disposition::with_short_name;
+use crate::headers::cache_control::public_for;
+use crate::headers::content_disposition::with_short_name;
 use crate::headers::media_type;
-use crate::request::{OriginHead, ReplyHead, own_value};
-use crate::storability::NoStoreReason;
+use crate::message::{OriginHead, ReplyHead, own_value};
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
@@ -39,7 +39,7 @@ pub const MAX_RECORD_BYTES: usize = 7_000;
 const VERSION_FIELD: &str = "version";
 
 /// How long an entry counts as new, in seconds since it was asked for: the origin may take 90 for
-/// its head (see [`crate::exchange::ORIGIN_PATIENCE`]), and the store some more.
+/// its head (see [`crate::endpoint::download::ORIGIN_PATIENCE`]), and the store some more.
 const NEW_SECS: u64 = 100;
 
 /// The origin's headers that a stored response is served with.
@@ -80,7 +80,7 @@ pub enum Validator {
     ETag(HeaderValue),
     /// With `If-Modified-Since` and its own `Last-Modified`.
     LastModified(HeaderValue),
-    /// It redirected to these bytes: to this scheme, host and path (see [`crate::redirect::place`]),
+    /// It redirected to these bytes: to this scheme, host and path (see [`crate::origin::redirect::place`]),
     /// and to redirect there again is its permission.
     Redirect(String),
     /// It gave nothing to ask with.
@@ -313,9 +313,9 @@ fn tags(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache_key::Subject;
+    use crate::cache::key::Subject;
     use crate::config::tests::config;
-    use crate::ids::{MediaId, Mxc, ServerName};
+    use crate::matrix::ids::{MediaId, Mxc, ServerName};
     use crate::route::Representation;
     use http::StatusCode;
 

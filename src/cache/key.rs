@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use crate::access_token::TokenDigest;
-use crate::base_url::BaseUrl;
-use crate::ids::{MediaId, Mxc, ServerName};
+use crate::config::base_url::BaseUrl;
+use crate::matrix::access_token::TokenDigest;
+use crate::matrix::ids::{MediaId, Mxc, ServerName};
 use crate::route::{Document, Door, MediaKind, Representation};
 
 /// Begins every key; a change of what is stored under a key, or of who may store it, changes it.
@@ -176,7 +176,7 @@ impl fmt::Display for CacheKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::MediaId;
+    use crate::matrix::ids::MediaId;
 
     fn edge() -> ServerName {
         ServerName::parse("example.com").unwrap()

@@ -5,7 +5,7 @@ use std::hash::RandomState;
 
 use ::lru::LruCache;
 
-use crate::cache_key::CacheKey;
+use crate::cache::key::CacheKey;
 
 /// The map. What is in it never weighs more than its bound.
 pub struct Lru<V> {
@@ -77,8 +77,8 @@ impl<V> fmt::Debug for Lru<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache_key::Subject;
-    use crate::ids::Mxc;
+    use crate::cache::key::Subject;
+    use crate::matrix::ids::Mxc;
     use crate::route::Representation;
 
     fn key(number: u64) -> CacheKey {

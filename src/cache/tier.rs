@@ -1,9 +1,9 @@
 //! Where stored responses are kept, from the nearest to the farthest.
 
-use crate::cache_key::CacheKey;
+use crate::admin::purge::Purges;
+use crate::cache::entry::StoredMeta;
+use crate::cache::key::CacheKey;
 use crate::config::Config;
-use crate::purge::Purges;
-use crate::stored::StoredMeta;
 
 /// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +59,11 @@ pub fn memory_weight(meta: &StoredMeta) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache_key::Subject;
-    use crate::ids::Mxc;
-    use crate::request::OriginHead;
+    use crate::cache::entry::Validator;
+    use crate::cache::key::Subject;
+    use crate::matrix::ids::Mxc;
+    use crate::message::OriginHead;
     use crate::route::Representation;
-    use crate::stored::Validator;
     use http::header::CONTENT_TYPE;
     use http::{HeaderMap, StatusCode};
 

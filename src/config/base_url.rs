@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::ids::{is_host, is_port, split_port};
+use crate::matrix::ids::{is_host, is_port, split_port};
 
 /// Where a server answers: `https://host[:port]`, or `http://` where no foreign wire is crossed.
 ///

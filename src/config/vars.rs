@@ -3,11 +3,11 @@
 use http::HeaderValue;
 
 use super::{ConfigError, OriginHeader};
-use crate::access_token::AccessToken;
-use crate::base_url::BaseUrl;
+use crate::config::base_url::BaseUrl;
 use crate::headers::{is_settable, is_token_byte};
-use crate::ids::ServerName;
-use crate::json;
+use crate::matrix::access_token::AccessToken;
+use crate::matrix::ids::ServerName;
+use crate::matrix::json;
 
 /// The shortest token that is taken for a secret, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;

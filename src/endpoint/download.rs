@@ -13,29 +13,29 @@
 //! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
 //! one who asked, and changes nothing for others.
 
-mod answer;
+mod origin_query;
 mod origin_target;
-mod question;
+mod response;
 #[cfg(test)]
 mod tests;
 
-pub use question::{Pending, Question, Suspicion, Verdict};
+pub use origin_query::{Pending, Question, Suspicion, Verdict};
 
 use std::rc::Rc;
 
 use http::header::AUTHORIZATION;
 
-use self::question::Aim;
-use crate::access_token::{AccessToken, TokenDigest};
-use crate::cache_key::{CacheKey, Subject};
+use self::origin_query::Aim;
+use crate::cache::entry::{StoredMeta, Validator};
+use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
-use crate::credentials::Credential;
+use crate::config::lease_policy::LeaseScope;
+use crate::headers::range::ByteRange;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
-use crate::lease_policy::LeaseScope;
-use crate::range::ByteRange;
-use crate::request::{Patience, ReplyHead, RequestHead};
+use crate::matrix::access_token::{AccessToken, TokenDigest};
+use crate::matrix::credential::Credential;
+use crate::message::{Patience, ReplyHead, RequestHead};
 use crate::route::{BypassReason, Door, MediaRequest, Terms};
-use crate::stored::{StoredMeta, Validator};
 
 /// How long the origin may take for the head of a media answer.
 ///
@@ -116,7 +116,7 @@ pub enum Cut {
     Whole,
     /// These bytes of this many.
     Part(ByteRange, u64),
-    /// All of these many bytes, and the envelope's head in one piece (see [`crate::multipart`]).
+    /// All of these many bytes, and the envelope's head in one piece (see [`crate::matrix::multipart`]).
     Multipart(u64),
 }
 
@@ -181,7 +181,7 @@ impl Exchange {
     }
 
     /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
-    /// One that is known to be down (see [`crate::outage`]) is not waited for where its failure
+    /// One that is known to be down (see [`crate::origin::outage`]) is not waited for where its failure
     /// would end in a stale answer.
     pub fn on_lookup(
         self,
@@ -196,7 +196,7 @@ impl Exchange {
             return Decision::Ask(Question::new(self, None, aim, leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
-            let outcome = answer::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
+            let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
                 let aim = self.aim_at(&stored, leases, now_unix_secs);
                 let question = Question::new(self, Some(stored), aim, leases, now_unix_secs);
@@ -209,7 +209,7 @@ impl Exchange {
             (Aim::Validate | Aim::Confirm | Aim::WhoAmI, Some(confirmed_unix_secs))
                 if is_origin_down =>
             {
-                let outcome = answer::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
+                let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
                 Decision::Serve(outcome, None)
             }
             (aim, _) => {

@@ -3,15 +3,15 @@
 
 use http::StatusCode;
 
-use crate::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::config::Config;
-use crate::exchange::ORIGIN_PATIENCE;
-use crate::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
+use crate::endpoint::download::ORIGIN_PATIENCE;
+use crate::error::Rejection;
+use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::headers::{add_cors, add_media_security, to_client};
-use crate::matrix_error::Rejection;
-use crate::request::{
+use crate::message::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead,
 };
+use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
 use crate::route::{Door, Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
@@ -83,8 +83,8 @@ pub fn passthrough_request(
 mod tests {
     use super::*;
     use crate::config::tests::config;
+    use crate::message::target::Target;
     use crate::route::BypassReason;
-    use crate::target::Target;
     use http::{HeaderMap, Method};
 
     const CLIENT: Endpoint = Endpoint { door: Door::Client, reason: BypassReason::Unusual };

@@ -9,17 +9,17 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use crate::access_token::TokenDigest;
-use crate::cache_key::{CacheKey, Subject};
+use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
-use crate::credentials::Credential;
+use crate::error::Rejection;
 use crate::headers::CONNECTING_IP;
-use crate::ids::Mxc;
-use crate::json;
-use crate::matrix_error::Rejection;
-use crate::request::{OriginHead, RequestHead};
+use crate::matrix::access_token::TokenDigest;
+use crate::matrix::credential::Credential;
+use crate::matrix::ids::Mxc;
+use crate::matrix::json;
+use crate::message::target::Target;
+use crate::message::{OriginHead, RequestHead};
 use crate::route::{Door, MediaRequest, Representation, Terms};
-use crate::target::Target;
 
 /// The most that is read of an answer to an upload or to a request for limits, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;

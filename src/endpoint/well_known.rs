@@ -11,16 +11,16 @@
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::base_url::BaseUrl;
-use crate::cache_control::{has_directive, max_age_seconds};
+use crate::config::base_url::BaseUrl;
 use crate::config::{Config, WellKnownFields};
-use crate::forwarding::{add_own_agent, forwarding_headers, loop_header};
+use crate::error::Rejection;
+use crate::headers::cache_control::{has_directive, max_age_seconds};
 use crate::headers::{add_cors, to_client};
-use crate::json;
-use crate::matrix_error::Rejection;
-use crate::request::{
+use crate::matrix::json;
+use crate::message::{
     Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
 };
+use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
 use crate::route::Document;
 
 /// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger

@@ -7,9 +7,9 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED};
 
 use sha2::{Digest, Sha256};
 
-use crate::request::RequestHead;
+use crate::cache::entry::Validator;
+use crate::message::RequestHead;
 use crate::route::{MediaRequest, Representation};
-use crate::stored::Validator;
 
 /// The entity tag that clients get: strong, and valid where the origin's own may not be (Synapse
 /// sends an unquoted `1` for everything).
@@ -91,7 +91,7 @@ impl fmt::Display for EntityTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Mxc;
+    use crate::matrix::ids::Mxc;
     use crate::route::{Door, Terms};
     use http::HeaderValue;
 

@@ -3,8 +3,8 @@
 //! <https://spec.matrix.org/v1.15/client-server-api/#using-access-tokens>. Judging a credential is
 //! the homeserver's; this module only finds out whether there is exactly one to ask about.
 
-use crate::access_token::AccessToken;
-use crate::request::RequestHead;
+use crate::matrix::access_token::AccessToken;
+use crate::message::RequestHead;
 
 /// What was found in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Credential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use crate::message::target::Target;
     use http::{HeaderMap, HeaderValue, Method};
 
     fn credential(authorization: Option<&'static [u8]>, target: &str) -> Credential {

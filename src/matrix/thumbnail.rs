@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::target::Query;
+use crate::message::target::Query;
 
 /// Digits of a dimension that we read ourselves; more are the origin's to judge.
 const MAX_DIMENSION_DIGITS: usize = 5;
@@ -99,7 +99,7 @@ fn dimension(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Target;
+    use crate::message::target::Target;
 
     fn key(query: &str) -> Option<String> {
         ThumbnailSpec::parse(Target::new(&format!("/t?{query}")).query()).map(|s| s.to_string())

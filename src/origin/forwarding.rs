@@ -4,7 +4,7 @@ use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGE
 
 use crate::config::Config;
 use crate::headers::{CONNECTING_IP, LOOP};
-use crate::request::{RequestHead, own_value};
+use crate::message::{RequestHead, own_value};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -65,7 +65,7 @@ pub fn ask_for_identity(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
     use crate::config::tests::config;
-    use crate::target::Target;
+    use crate::message::target::Target;
 
     fn head(headers: &[(&'static str, &'static str)]) -> RequestHead {
         RequestHead {

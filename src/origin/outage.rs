@@ -11,10 +11,10 @@
 use http::{HeaderMap, Method};
 
 use crate::config::Config;
-use crate::forwarding::{add_own_agent, ask_for_identity, loop_header};
 use crate::headers::CF_MITIGATED;
+use crate::message::{Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
 use crate::permission;
-use crate::request::{Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
 
 /// How long a probe counts as under way, and is waited for, in milliseconds.
 pub const PROBE_MILLIS: u32 = 5_000;

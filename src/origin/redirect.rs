@@ -2,9 +2,9 @@
 
 use http::header::LOCATION;
 
-use crate::base_url::BaseUrl;
-use crate::request::OriginHead;
-use crate::target::{Fidelity, Target};
+use crate::config::base_url::BaseUrl;
+use crate::message::OriginHead;
+use crate::message::target::{Fidelity, Target};
 
 /// The most hops followed.
 pub const MAX_REDIRECTS: u8 = 5;

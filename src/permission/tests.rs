@@ -2,8 +2,8 @@ use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
-use crate::cache_key::{CacheKey, Subject};
-use crate::ids::Mxc;
+use crate::cache::key::{CacheKey, Subject};
+use crate::matrix::ids::Mxc;
 use crate::route::Representation;
 
 const PNG: (HeaderName, &str) = (CONTENT_TYPE, "image/png");

@@ -6,9 +6,9 @@ use http::Method;
 
 use super::{BypassReason, Door, Endpoint, MediaRequest, Representation, Route, Terms, UploadTo};
 use crate::config::Config;
-use crate::ids::{MediaId, Mxc, ServerName};
-use crate::target::{Target, decode_segment};
-use crate::thumbnail::ThumbnailSpec;
+use crate::matrix::ids::{MediaId, Mxc, ServerName};
+use crate::matrix::thumbnail::ThumbnailSpec;
+use crate::message::target::{Target, decode_segment};
 
 /// Splits a path under one of the media prefixes into its door and the rest.
 pub(super) fn media_path(path: &str) -> Option<(Door, &str)> {

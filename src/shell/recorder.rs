@@ -10,39 +10,39 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{Request, Response};
 
-use super::clock;
-use super::vars::Setup;
+use crate::cache::tier::Tier;
 use crate::config::LogRequests;
-use crate::event::{Event, Pop, SERVER_TIMING};
-use crate::request::{OriginHead, ReplyHead};
+use crate::message::{OriginHead, ReplyHead};
 use crate::route::Route;
-use crate::tally::Tally;
-use crate::tier::Tier;
+use crate::shell::runtime::bindings::Setup;
+use crate::shell::runtime::clock;
+use crate::telemetry::daily::Tally;
+use crate::telemetry::event::{Event, Pop, SERVER_TIMING};
 
-#[wasm_bindgen(module = "/src/edge/log.js")]
+#[wasm_bindgen(module = "/src/shell/runtime/log.js")]
 extern "C" {
     fn report(line: &str, is_logged: bool, metrics: &JsValue);
 
     /// Tells the log what failed elsewhere, and what the runtime says of it.
-    pub(super) fn warn(what: &str, error: &JsValue);
+    pub(crate) fn warn(what: &str, error: &JsValue);
 
     /// The same of what failed here.
-    pub(super) fn fail(what: &str, error: &JsValue);
+    pub(crate) fn fail(what: &str, error: &JsValue);
 }
 
 #[wasm_bindgen]
 extern "C" {
     /// Tells the log what is done.
     #[wasm_bindgen(js_namespace = console, js_name = log)]
-    pub(super) fn note(what: &str);
+    pub(crate) fn note(what: &str);
 
     /// Tells the log what is not as it should be, and is made up for.
     #[wasm_bindgen(js_namespace = console, js_name = warn)]
-    pub(super) fn tell(what: &str);
+    pub(crate) fn tell(what: &str);
 
     /// Tells the log what somebody has to mend.
     #[wasm_bindgen(js_namespace = console, js_name = error)]
-    pub(super) fn complain(what: &str);
+    pub(crate) fn complain(what: &str);
 }
 
 thread_local! {
@@ -52,47 +52,47 @@ thread_local! {
 
 /// Takes down what happens to one request.
 #[derive(Clone)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     event: Rc<RefCell<Event>>,
     began_ms: u64,
     pop: Pop,
 }
 
 impl Recorder {
-    pub(super) fn new(request: &Request) -> Self {
+    pub(crate) fn new(request: &Request) -> Self {
         Self { event: Rc::default(), began_ms: clock::now_unix_millis(), pop: pop(request) }
     }
 
     /// One for what is not reported.
-    pub(super) fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         Self { event: Rc::default(), ..self.clone() }
     }
 
-    pub(super) fn routed(&self, route: &Route) {
+    pub(crate) fn routed(&self, route: &Route) {
         self.event.borrow_mut().routed(route);
     }
 
-    pub(super) fn replied(&self, head: &ReplyHead, has_body: bool) {
+    pub(crate) fn replied(&self, head: &ReplyHead, has_body: bool) {
         self.event.borrow_mut().replied(head, has_body);
     }
 
-    pub(super) fn served_from(&self, tier: Tier) {
+    pub(crate) fn served_from(&self, tier: Tier) {
         self.event.borrow_mut().served_from(tier);
     }
 
-    pub(super) fn asked_origin(&self, method: &Method, answer: Option<&OriginHead>, began_ms: u64) {
+    pub(crate) fn asked_origin(&self, method: &Method, answer: Option<&OriginHead>, began_ms: u64) {
         let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
         self.event.borrow_mut().asked_origin(method, answer, waited_ms);
     }
 
     /// Completes a head with what has been taken down so far.
-    pub(super) fn time(&self, head: &mut ReplyHead) {
+    pub(crate) fn time(&self, head: &mut ReplyHead) {
         let timing = self.event.borrow().server_timing();
         head.headers.extend(timing.map(|timing| (SERVER_TIMING, timing)));
     }
 
     /// Reports what has been taken down.
-    pub(super) fn finish(&self, setup: &Setup, response: &Response) {
+    pub(crate) fn finish(&self, setup: &Setup, response: &Response) {
         let Setup { config, metrics, .. } = setup;
         let now_ms = clock::now_unix_millis();
         let duration_ms = now_ms.saturating_sub(self.began_ms);
@@ -115,7 +115,7 @@ impl Recorder {
 }
 
 /// Looks at what this isolate has counted.
-pub(super) fn with_tally<T>(look: impl FnOnce(&Tally) -> T) -> T {
+pub(crate) fn with_tally<T>(look: impl FnOnce(&Tally) -> T) -> T {
     TALLY.with_borrow(look)
 }
 

@@ -1,6 +1,6 @@
 //! What the edge has saved, counted by day.
 
-use crate::event::Event;
+use crate::telemetry::event::Event;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -52,8 +52,8 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache_status::{CacheStatus, Source};
-    use crate::request::ReplyHead;
+    use crate::headers::cache_status::{CacheStatus, Source};
+    use crate::message::ReplyHead;
 
     const NOON: u64 = 1_700_049_600;
 
@@ -83,7 +83,7 @@ mod tests {
     fn what_the_origin_sends_is_counted() {
         let mut event = Event::default();
         let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 7.into())]);
-        let answer = crate::request::OriginHead { status: http::StatusCode::OK, headers };
+        let answer = crate::message::OriginHead { status: http::StatusCode::OK, headers };
         event.asked_origin(&http::Method::GET, Some(&answer), 1);
         let mut tally = Tally::default();
         tally.add(&event, NOON);

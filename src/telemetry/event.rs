@@ -6,11 +6,11 @@
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::cache::tier::Tier;
 use crate::config::LogRequests;
-use crate::request::{OriginHead, ReplyHead, is_granted, own_value};
+use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::message::{OriginHead, ReplyHead, is_granted, own_value};
 use crate::route::{Door, Route};
-use crate::tier::Tier;
 
 /// The header that tells clients' tools where an answer came from (W3C Server Timing).
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import process from 'node:process';
 
-import { page as render } from '../../src/edge/page.js';
+import { page as render } from '../../src/shell/admin/status.js';
 import { fail, launch } from './browser.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

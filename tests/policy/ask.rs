@@ -6,9 +6,9 @@ use http::header::{
     RANGE, REFERER, USER_AGENT,
 };
 use matrix_media_edge::headers::{CONNECTING_IP, READ};
-use matrix_media_edge::request::RequestHead;
+use matrix_media_edge::message::RequestHead;
+use matrix_media_edge::message::target::Target;
 use matrix_media_edge::route::Door;
-use matrix_media_edge::target::Target;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::homeserver::{CONTENT, Homeserver, SERVER_NAME};

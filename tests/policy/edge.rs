@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use matrix_media_edge::cache_key::{CacheKey, KeyPrefix, Subject};
+use matrix_media_edge::admin::purge::{PURGES_FRESH_SECS, Purges};
+use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
+use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
+use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::MAX_RECORDS_BYTES;
-use matrix_media_edge::lru::Lru;
-use matrix_media_edge::purge::{PURGES_FRESH_SECS, Purges};
-use matrix_media_edge::stored::{STORED_META, StoredMeta};
-use matrix_media_edge::tier::{Tier, is_small, is_usable, memory_weight};
 
 use crate::lease_store::{LeaseStore, Memory};
 use crate::store::{Body, Condition, Entry, Fault, Store};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
-use matrix_media_edge::cache_key::CacheKey;
-use matrix_media_edge::exchange::{Pending, Suspicion};
+use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::endpoint::download::{Pending, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
-use matrix_media_edge::request::{OriginRequest, Patience, RequestHead};
+use matrix_media_edge::message::{OriginRequest, Patience, RequestHead};
 use matrix_media_edge::route::{Door, Endpoint};
 
 use crate::ask::Ask;

@@ -1,11 +1,11 @@
 //! Lease records, in an isolate's memory before the data centre's cache, as the shell keeps them.
 
-use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::config::lease_policy::LeasePolicy;
 use matrix_media_edge::lease::{
     LeaseChange, LeaseKeys, Leases, parse_record, record_weight, write_record,
 };
-use matrix_media_edge::lease_policy::LeasePolicy;
-use matrix_media_edge::lru::Lru;
 
 use crate::store::{Condition, Entry, Store};
 

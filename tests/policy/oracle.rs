@@ -17,12 +17,12 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
+use matrix_media_edge::cache::entry::Validator;
 use matrix_media_edge::config::OriginRedirects;
+use matrix_media_edge::config::lease_policy::LeaseScope;
 use matrix_media_edge::headers::CF_MITIGATED;
 use matrix_media_edge::lease::LeaseChange;
-use matrix_media_edge::lease_policy::LeaseScope;
 use matrix_media_edge::route::Door;
-use matrix_media_edge::stored::Validator;
 use percent_encoding::percent_decode_str;
 
 use crate::ask::{Span, What};

@@ -1,6 +1,6 @@
 //! What each isolate knows of an outage, the probes by which it knows, and what they really found.
 
-use matrix_media_edge::outage::{Outage, Probe};
+use matrix_media_edge::origin::outage::{Outage, Probe};
 
 use crate::edge::ISOLATES;
 use crate::flight::Moment;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use matrix_media_edge::ids::{Mxc, ServerName};
-use matrix_media_edge::purge::{PURGES_FRESH_SECS, Scope};
+use matrix_media_edge::admin::purge::{PURGES_FRESH_SECS, Scope};
+use matrix_media_edge::matrix::ids::{Mxc, ServerName};
 
 use crate::edge::{ISOLATES, Now, POPS, pop_of};
 use crate::homeserver::Media;

@@ -1,7 +1,7 @@
 //! Purges by example: what is gone at once, what within a minute, and what stays gone whatever
 //! fails.
 
-use matrix_media_edge::tier::Tier;
+use matrix_media_edge::cache::tier::Tier;
 
 use crate::ask::Ask;
 use crate::edge::Place;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::cache::key::CacheKey;
 
 use crate::flight::Moment;
 

@@ -1,8 +1,8 @@
 //! The tiers by example: where a response is found, where it is kept then, and what becomes of it
 //! when a store is at fault.
 
+use matrix_media_edge::cache::tier::{MAX_MEMORY_BODY_BYTES, Tier};
 use matrix_media_edge::route::Door;
-use matrix_media_edge::tier::{MAX_MEMORY_BODY_BYTES, Tier};
 
 use crate::ask::{Ask, Span};
 use crate::edge::Place;

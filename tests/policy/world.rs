@@ -6,15 +6,15 @@ use std::rc::Rc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
-use matrix_media_edge::cache_key::CacheKey;
+use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::config::Config;
-use matrix_media_edge::exchange::{
+use matrix_media_edge::endpoint::download::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
-use matrix_media_edge::forward;
+use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
-use matrix_media_edge::outage::{Advice, Evidence, PROBE_MILLIS, probe_request};
-use matrix_media_edge::request::{OriginError, OriginHead, OriginRequest, Patience, ReplyHead};
+use matrix_media_edge::message::{OriginError, OriginHead, OriginRequest, Patience, ReplyHead};
+use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MILLIS, probe_request};
 use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
 
 use crate::ask::Ask;

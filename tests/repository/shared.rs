@@ -28,7 +28,7 @@ fn of_a_request(code: &str) -> Vec<&'static str> {
 
 #[test]
 fn nothing_of_one_request_is_kept_for_others() {
-    for path in files("src/edge") {
+    for path in files("src/shell") {
         let path = path.to_str().expect("names are text");
         let kept = of_a_request(&statics(&read(path)));
         assert!(kept.is_empty(), "{path} keeps what belongs to one request: {kept:?}");
@@ -39,5 +39,5 @@ fn nothing_of_one_request_is_kept_for_others() {
 fn a_shared_promise_would_be_noticed() {
     let source = "\nthread_local! {\n    static FILLS: RefCell<Vec<Promise>> = x();\n}\nResponse";
     assert_eq!(of_a_request(&statics(source)), ["Promise"]);
-    assert!(statics(&read("src/edge/fills.rs")).contains("static FILLS"));
+    assert!(statics(&read("src/shell/store/coalescing.rs")).contains("static FILLS"));
 }

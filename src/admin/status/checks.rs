@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 
-use super::probe::{Answer, Heard, Probe};
+use super::probes::{Answer, Heard, Probe};
 use super::{Check, Finding};
 use crate::config::{Config, WellKnownFields};
+use crate::endpoint::well_known::{STABLE_FIELD, UNSTABLE_FIELD};
 use crate::headers::CF_MITIGATED;
-use crate::json;
-use crate::request::OriginError;
+use crate::matrix::json;
+use crate::message::OriginError;
 use crate::route::Document;
-use crate::well_known::{STABLE_FIELD, UNSTABLE_FIELD};
 
 /// From which version on the specification has authenticated media: v1.11.
 const AUTHENTICATED_MEDIA_SINCE: u32 = 11;

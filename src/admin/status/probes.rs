@@ -4,9 +4,9 @@ use http::Method;
 use http::header::HeaderMap;
 
 use crate::config::Config;
-use crate::forwarding::ask_for_identity;
 use crate::headers::LOOP;
-use crate::request::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
+use crate::message::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
+use crate::origin::forwarding::ask_for_identity;
 use crate::route::Document;
 
 /// How long each may take with all that belongs to it, in milliseconds.

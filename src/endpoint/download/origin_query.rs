@@ -8,24 +8,24 @@ use std::rc::Rc;
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
 
-use super::answer::{self, Fetched};
 use super::origin_target::Waiting;
+use super::response::{self, Fetched};
 use super::{Exchange, ORIGIN_PATIENCE, Outcome};
-use crate::cache_status::ForwardReason;
+use crate::cache::entry::{StoredMeta, Validator};
 use crate::config::OriginRedirects;
-use crate::forwarding::{
-    add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
-};
+use crate::error::Rejection;
+use crate::headers::cache_status::ForwardReason;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
-use crate::matrix_error::Rejection;
-use crate::outage::{self, Evidence};
-use crate::permission::{self, Refusal};
-use crate::redirect::{self, MAX_REDIRECTS};
-use crate::request::{
+use crate::message::{
     Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, own_value,
 };
+use crate::origin::forwarding::{
+    add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
+};
+use crate::origin::outage::{self, Evidence};
+use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::permission::{self, Refusal};
 use crate::route::Door;
-use crate::stored::{StoredMeta, Validator};
 
 /// How long the origin may take where a stored response can be served instead: clients give up at
 /// about 30 s.
@@ -226,29 +226,29 @@ impl Pending {
         let status = origin.head.status;
         let policy = exchange.config.lease;
         let nonsense = |exchange: &Exchange, forward| {
-            answer::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
+            response::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
         };
         let forward = aim.forward_reason();
         let head = &origin.head;
         let fetched = |exchange: &Exchange, validator| {
             let fetched = Fetched { stored: stored.as_deref(), validator, method, forward };
-            answer::fetched(exchange, head, fetched, asked_unix_secs)
+            response::fetched(exchange, head, fetched, asked_unix_secs)
         };
         Verdict::Answer(match (aim, status, &stored) {
             (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored))
                 if permission::confirms_by_condition(head, stored) =>
             {
-                answer::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
+                response::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             // The media's lease may have ended while the answer was on its way.
             (Aim::WhoAmI, StatusCode::OK, Some(stored))
                 if permission::knows_token(&origin)
                     && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
             {
-                answer::identified(&exchange, stored, asked_unix_secs)
+                response::identified(&exchange, stored, asked_unix_secs)
             }
             (Aim::WhoAmI, ..) if permission::refusal(&origin) == Some(Refusal::Credential) => {
-                answer::relayed(&exchange, &origin, forward)
+                response::relayed(&exchange, &origin, forward)
             }
             // Nothing learned, so only the media itself can tell.
             (Aim::WhoAmI, ..) | (Aim::Validate, StatusCode::NOT_MODIFIED, Some(_)) => {
@@ -269,14 +269,14 @@ impl Pending {
             (Aim::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
                 if permission::confirms_by_head(head, stored, exchange.request.door) =>
             {
-                answer::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
+                response::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             (_, StatusCode::OK, _) => fetched(&exchange, Validator::of(head)),
             // We sent no such precondition, and no range.
             (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
                 nonsense(&exchange, forward)
             }
-            _ => answer::relayed(&exchange, &origin, forward),
+            _ => response::relayed(&exchange, &origin, forward),
         })
     }
 
@@ -287,7 +287,7 @@ impl Pending {
         if let (Aim::Confirm, Some(stored)) = (&aim, &stored)
             && permission::confirms_by_redirect(&from, origin, stored)
         {
-            return Verdict::Answer(answer::confirmed(&exchange, stored, origin));
+            return Verdict::Answer(response::confirmed(&exchange, stored, origin));
         }
         let (hops, place) = match aim {
             Aim::FetchRedirected(Redirected { place, hops, .. }) => (hops, Some(place)),
@@ -308,7 +308,7 @@ impl Pending {
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 Verdict::AskAgain(question)
             }
-            None => Verdict::Answer(answer::rejected(
+            None => Verdict::Answer(response::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
@@ -327,13 +327,13 @@ impl Pending {
             (Aim::Validate | Aim::Confirm | Aim::WhoAmI, failed, Some(stored), Some(_)) => {
                 return Verdict::Suspect(Suspicion { exchange, stored, failed });
             }
-            (Aim::FetchRedirected(_), Ok(origin), ..) => answer::rejected(
+            (Aim::FetchRedirected(_), Ok(origin), ..) => response::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
                 Some(origin.head.status),
             ),
-            (_, failed, ..) => answer::failed(&exchange, failed, forward),
+            (_, failed, ..) => response::failed(&exchange, failed, forward),
         })
     }
 }
@@ -351,9 +351,9 @@ impl Suspicion {
         let Self { exchange, stored, failed } = self;
         match exchange.stale_since(leases, now_unix_secs) {
             Some(confirmed_unix_secs) if is_origin_down => {
-                answer::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs)
+                response::stale(&exchange, &stored, confirmed_unix_secs, now_unix_secs)
             }
-            _ => answer::failed(&exchange, failed, ForwardReason::Stale),
+            _ => response::failed(&exchange, failed, ForwardReason::Stale),
         }
     }
 }

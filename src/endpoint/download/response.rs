@@ -7,19 +7,19 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
-use crate::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
-use crate::conditional::{EntityTag, is_current, is_range_wanted};
-use crate::content_disposition::with_file_name;
+use crate::cache::entry::{StoredMeta, Validator};
+use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
+use crate::config::lease_policy::LeaseScope;
+use crate::error::Rejection;
+use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
+use crate::headers::conditional::{EntityTag, is_current, is_range_wanted};
+use crate::headers::content_disposition::with_file_name;
+use crate::headers::range::{RangeRequest, unsatisfied_content_range};
 use crate::headers::{add_cors, add_media_security, remove_policies, to_client};
 use crate::lease::LeaseChange;
-use crate::lease_policy::LeaseScope;
-use crate::matrix_error::Rejection;
+use crate::message::{OriginAnswer, OriginError, OriginHead, ReplyHead, own_value};
 use crate::permission::{Refusal, has_mark, is_html, may_replace, refusal};
-use crate::range::{RangeRequest, unsatisfied_content_range};
-use crate::request::{OriginAnswer, OriginError, OriginHead, ReplyHead, own_value};
 use crate::route::{Door, Terms};
-use crate::storability::{NoStoreReason, is_encoded, storable_length};
-use crate::stored::{StoredMeta, Validator};
 
 /// Served on a living lease.
 pub(super) fn leased(

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::*;
 use crate::config::tests::config;
-use crate::outage::Evidence;
-use crate::request::{Keep, OriginAnswer, OriginError, OriginHead};
+use crate::message::target::Target;
+use crate::message::{Keep, OriginAnswer, OriginError, OriginHead};
+use crate::origin::outage::Evidence;
 use crate::route::{Route, admit};
-use crate::target::Target;
 
 const NOW: u64 = 1_700_000_000;
 const BYTES: u64 = 40;

@@ -204,7 +204,7 @@ fn origin_headers_go_to_the_homeserver_only() {
         method: Method::GET,
         scheme: "https".to_owned(),
         authority: "example.com".to_owned(),
-        target: crate::target::Target::new("/"),
+        target: crate::message::target::Target::new("/"),
         headers: HeaderMap::new(),
     };
     let has_secret = |url: &str| request(url.to_owned(), &head, &config).is_for_homeserver;
@@ -221,7 +221,7 @@ fn the_readers_address_goes_to_the_admins_own_hosts_only() {
         method: Method::GET,
         scheme: "https".to_owned(),
         authority: "example.com".to_owned(),
-        target: crate::target::Target::new("/"),
+        target: crate::message::target::Target::new("/"),
         headers: HeaderMap::from_iter([(
             http::HeaderName::from_static("cf-connecting-ip"),
             HeaderValue::from_static("203.0.113.7"),

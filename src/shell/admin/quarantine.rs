@@ -3,20 +3,23 @@
 use ::http::StatusCode;
 use worker_sys::R2Bucket;
 
-use super::bucket::Condition;
-use super::origin::Answer;
-use super::report::{complain, note};
-use super::{bucket, origin, purges, streams};
-use crate::access_token::AccessToken;
-use crate::cache_key::{CacheKey, Subject};
+use crate::admin::quarantine::{self, MAX_PAGE_BYTES, MAX_PAGES, Page};
+use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
-use crate::quarantine::{self, MAX_PAGE_BYTES, MAX_PAGES, Page};
+use crate::matrix::access_token::AccessToken;
+use crate::shell::body::streams;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::recorder::{complain, note};
+use crate::shell::store::bucket;
+use crate::shell::store::bucket::Condition;
+use crate::shell::store::purge_list;
 
 /// The most that a position takes, in bytes.
 const MAX_POSITION_BYTES: usize = 20;
 
 /// Reads what has been quarantined since the last time, and purges it.
-pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
+pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
         complain("quarantine: bind MEDIA_BUCKET, where the position is kept");
@@ -32,8 +35,8 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
             );
             return;
         };
-        let doomed = purges::prefixes(config, &page.quarantined);
-        if !doomed.is_empty() && !purges::list(config, Some(bucket), &doomed).await {
+        let doomed = purge_list::prefixes(config, &page.quarantined);
+        if !doomed.is_empty() && !purge_list::list(config, Some(bucket), &doomed).await {
             return;
         }
         // Only now: what fails before is read again the next time. And no later, since deleting a
@@ -44,7 +47,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
             return;
         }
         if !doomed.is_empty() {
-            purges::delete(Some(bucket), &doomed).await;
+            purge_list::delete(Some(bucket), &doomed).await;
             note(&format!("quarantine: {} media purged", page.quarantined.len()));
         }
         position = page.next;
@@ -56,7 +59,7 @@ pub(super) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
 
 async fn read(config: &Config, token: &AccessToken, position: u64) -> Option<Page> {
     let request = quarantine::request(config, token, position);
-    let Answer { head, response } = origin::ask_alone(config, &request).await.ok()?;
+    let Answer { head, response } = fetch::ask_alone(config, &request).await.ok()?;
     if head.status == StatusCode::BAD_REQUEST {
         return Some(quarantine::refused());
     }

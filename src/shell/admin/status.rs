@@ -13,24 +13,30 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
 
-use super::bucket::Condition;
-use super::fills::{self, Stage};
-use super::origin::Answer;
-use super::tasks::{detach, in_time};
-use super::{Call, bucket, cache, clock, origin, report, streams};
-use crate::access_token::AccessToken;
-use crate::admin::{Viewer, viewer};
-use crate::cache_key::{CacheKey, Subject};
-use crate::headers::add_cors;
-use crate::matrix_error::Rejection;
-use crate::redirect::{self, MAX_REDIRECTS};
-use crate::request::{OriginError, OriginRequest, ReplyHead};
-use crate::route::StatusForm;
-use crate::status::{
+use crate::admin::status::{
     self, Finding, Heard, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS, Probe,
     Status,
 };
-use crate::target::form_pairs;
+use crate::admin::{Viewer, viewer};
+use crate::cache::key::{CacheKey, Subject};
+use crate::error::Rejection;
+use crate::headers::add_cors;
+use crate::matrix::access_token::AccessToken;
+use crate::message::target::form_pairs;
+use crate::message::{OriginError, OriginRequest, ReplyHead};
+use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::route::StatusForm;
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::recorder;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::tasks::{detach, in_time};
+use crate::shell::store::bucket;
+use crate::shell::store::bucket::Condition;
+use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::pop;
 
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;
@@ -42,7 +48,7 @@ const MAX_CHECK_MILLIS: u32 = 2 * PATIENCE_MILLIS + 1_000;
 const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";
 
-#[wasm_bindgen(module = "/src/edge/page.js")]
+#[wasm_bindgen(module = "/src/shell/admin/status.js")]
 extern "C" {
     fn page(json: &str, has_admin: bool, is_refused: bool) -> String;
 }
@@ -53,7 +59,7 @@ thread_local! {
 }
 
 /// Answers a request for the status.
-pub(super) async fn answer(call: &Call, form: StatusForm) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, JsValue> {
     let has_form = form == StatusForm::Page && call.config.admin_token.is_some();
     let viewer = match call.head.method {
         _ if call.head.is_read() => viewer(&call.head, &call.config),
@@ -114,7 +120,7 @@ async fn told(call: &Call, viewer: Viewer) -> String {
     let status = current(call).await;
     match viewer {
         Viewer::Admin => {
-            report::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
+            recorder::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
         }
         Viewer::Stranger | Viewer::Impostor => status.public_json(&call.config),
     }
@@ -126,15 +132,15 @@ async fn current(call: &Call) -> Rc<Status> {
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    if !fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
-        let fill = fills::begin(&call.context, Stage::Pop, &key);
+    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
+        let fill = coalescing::begin(&call.context, Stage::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
         detach(&call.context, async move {
             find_out(&looking, &looked_for).await;
             drop(fill);
         });
-        fills::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await;
+        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await;
     }
     match look_up(call, &key).await {
         Some(status) => status,
@@ -145,7 +151,7 @@ async fn current(call: &Call) -> Rc<Status> {
 async fn find_out(call: &Call, key: &CacheKey) -> Rc<Status> {
     let status = Rc::new(Status::new(&check(call).await, clock::now_unix_secs()));
     LAST.set(Some(Rc::clone(&status)));
-    cache::put_text(&call.config, key, &status.to_text(), KEPT_SECS).await;
+    pop::put_text(&call.config, key, &status.to_text(), KEPT_SECS).await;
     status
 }
 
@@ -154,7 +160,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
     if let Some(status) = LAST.with_borrow(Clone::clone).filter(is_new) {
         return Some(status);
     }
-    let text = cache::look_up_text(&call.config, key, MAX_KEPT_BYTES).await?;
+    let text = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await?;
     Status::parse(&text).map(Rc::new).filter(is_new)
 }
 
@@ -181,7 +187,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
     let mut is_for_browsers = true;
     let mut redirects = 0;
     let (head, response) = loop {
-        let Answer { head, response } = origin::ask_alone(&call.config, &request).await?;
+        let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
         is_for_browsers &= head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
         match redirect::target(&request.url, &head) {
             Some(target) if probe.follows() && redirects < MAX_REDIRECTS => request.url = target,
@@ -203,8 +209,8 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
 /// Whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    cache::put_text(&call.config, &key, "probe", KEPT_SECS).await;
-    let pop = cache::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
+    pop::put_text(&call.config, &key, "probe", KEPT_SECS).await;
+    let pop = pop::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);

@@ -9,9 +9,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
-use super::streams;
-use crate::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
-use crate::range::ByteRange;
+use crate::headers::range::ByteRange;
+use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
+use crate::shell::body::streams;
 
 /// How much is moved at once, in bytes.
 const CHUNK_BYTES: u32 = 64 * 1024;
@@ -43,7 +43,7 @@ impl Source {
 }
 
 /// One taker of a part of a stream.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     writer: WritableStreamDefaultWriter,
     first: u64,
     /// Offset behind the last byte wanted.
@@ -53,12 +53,12 @@ pub(super) struct Sink {
 
 impl Sink {
     /// A taker of `range`, and the stream that it comes out of.
-    pub(super) fn part(range: ByteRange) -> Result<(Self, ReadableStream), JsValue> {
+    pub(crate) fn part(range: ByteRange) -> Result<(Self, ReadableStream), JsValue> {
         Self::new(range.first, range.length())
     }
 
     /// A taker of a whole body.
-    pub(super) fn whole(length: u64) -> Result<(Self, ReadableStream), JsValue> {
+    pub(crate) fn whole(length: u64) -> Result<(Self, ReadableStream), JsValue> {
         Self::new(0, length)
     }
 
@@ -99,7 +99,7 @@ impl Sink {
 
 /// Whether the first bytes of a stream may be split anywhere.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(crate) enum Beginning {
     /// They may.
     Free,
     /// A multipart envelope's head leaves in one piece; without one, only the first sink gets the
@@ -109,7 +109,7 @@ pub(super) enum Beginning {
 
 /// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
 /// breaks the sinks, so that nobody takes a part for the whole.
-pub(super) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
+pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
     let mut source = match Source::new(&stream) {
         Ok(source) => source,
         Err(error) => return abort(&mut sinks, &error).await,

@@ -7,17 +7,17 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, WritableStream};
 use worker_sys::Context;
 
-use super::tasks::forget;
-use crate::range::ByteRange;
+use crate::headers::range::ByteRange;
+use crate::shell::runtime::tasks::forget;
 
-#[wasm_bindgen(module = "/src/edge/streams.js")]
+#[wasm_bindgen(module = "/src/shell/body/streams.js")]
 extern "C" {
     #[wasm_bindgen(js_name = readBounded)]
     fn read_bounded_promise(stream: &ReadableStream, limit: usize) -> Promise;
 }
 
 /// Splits a stream in two that the runtime feeds from one buffer.
-pub(super) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
+pub(crate) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
     let branches = stream.tee();
     (branches.get(0).unchecked_into(), branches.get(1).unchecked_into())
 }
@@ -25,39 +25,39 @@ pub(super) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
 /// A pipe of the runtime's whose length is known beforehand, and which breaks if it ends short.
 #[wasm_bindgen]
 extern "C" {
-    pub(super) type FixedLengthStream;
+    pub(crate) type FixedLengthStream;
 
     #[wasm_bindgen(constructor)]
     fn new(length: f64) -> FixedLengthStream;
 
     #[wasm_bindgen(method, getter)]
-    pub(super) fn readable(this: &FixedLengthStream) -> ReadableStream;
+    pub(crate) fn readable(this: &FixedLengthStream) -> ReadableStream;
 
     #[wasm_bindgen(method, getter)]
-    pub(super) fn writable(this: &FixedLengthStream) -> WritableStream;
+    pub(crate) fn writable(this: &FixedLengthStream) -> WritableStream;
 }
 
 /// A pipe for `length` bytes.
 #[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
-pub(super) fn fixed_length(length: u64) -> FixedLengthStream {
+pub(crate) fn fixed_length(length: u64) -> FixedLengthStream {
     FixedLengthStream::new(length as f64)
 }
 
 /// The same stream, but a short body breaks it instead of looking whole.
-pub(super) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
+pub(crate) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
     let pipe = fixed_length(length);
     forget(context, stream.pipe_to(&pipe.writable()));
     pipe.readable()
 }
 
 /// A part of bytes, by reference.
-pub(super) fn part_of(bytes: &Uint8Array, range: ByteRange) -> Uint8Array {
+pub(crate) fn part_of(bytes: &Uint8Array, range: ByteRange) -> Uint8Array {
     let offset = |offset: u64| u32::try_from(offset).unwrap_or(u32::MAX);
     bytes.subarray(offset(range.first), offset(range.first + range.length()))
 }
 
 /// Lets go of a stream that nobody will read.
-pub(super) fn release(context: &Context, stream: Option<&ReadableStream>) {
+pub(crate) fn release(context: &Context, stream: Option<&ReadableStream>) {
     if let Some(stream) = stream {
         // A stream that is broken already can't be cancelled, which is just as well.
         forget(context, stream.cancel());
@@ -68,7 +68,7 @@ pub(super) fn release(context: &Context, stream: Option<&ReadableStream>) {
 ///
 /// # Errors
 /// The stream broke.
-pub(super) async fn read_bounded(
+pub(crate) async fn read_bounded(
     stream: &ReadableStream,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, JsValue> {

@@ -5,18 +5,24 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::fills::{Fill, MAX_AWAITED_BYTES};
-use super::pump::{Beginning, Sink, pump};
-use super::tasks::detach;
-use super::{Call, cache, clock, http, memory, streams, tiers};
-use crate::cache_key::CacheKey;
-use crate::exchange::Cut;
-use crate::request::ReplyHead;
-use crate::stored::StoredMeta;
+use crate::cache::entry::StoredMeta;
+use crate::cache::key::CacheKey;
+use crate::endpoint::download::Cut;
+use crate::message::ReplyHead;
+use crate::shell::Call;
+use crate::shell::body::pump::{Beginning, Sink, pump};
+use crate::shell::body::streams;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::detach;
+use crate::shell::store::coalescing::{Fill, MAX_AWAITED_BYTES};
+use crate::shell::store::memory;
+use crate::shell::store::pop;
+use crate::shell::store::tiers;
 
 /// Where the body comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The origin.
     Origin {
         /// Something else was stored under this key.
@@ -27,12 +33,12 @@ pub(super) enum Source {
 }
 
 /// A body to be stored.
-pub(super) struct Filling<'a> {
-    pub(super) call: &'a Call,
-    pub(super) key: &'a CacheKey,
-    pub(super) meta: Rc<StoredMeta>,
-    pub(super) source: Source,
-    pub(super) fill: Option<Fill>,
+pub(crate) struct Filling<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) key: &'a CacheKey,
+    pub(crate) meta: Rc<StoredMeta>,
+    pub(crate) source: Source,
+    pub(crate) fill: Option<Fill>,
 }
 
 impl Filling<'_> {
@@ -40,7 +46,7 @@ impl Filling<'_> {
     ///
     /// Takes no step that waits: both branches of a stream that is stored and served must be taken
     /// up on the same turn, or the runtime buffers the whole of it.
-    pub(super) fn respond(
+    pub(crate) fn respond(
         self,
         head: &ReplyHead,
         cut: Option<Cut>,
@@ -48,13 +54,13 @@ impl Filling<'_> {
     ) -> Result<Response, JsValue> {
         let (Some(cut), Some(body)) = (cut, &body) else {
             self.store(body.as_ref())?;
-            return http::response(head, None);
+            return heads::response(head, None);
         };
         let ((sink, for_client), beginning) = match cut {
             Cut::Whole => {
                 let (for_client, for_store) = streams::tee(body);
                 self.store(Some(&for_store))?;
-                return http::response(head, Some(&for_client));
+                return heads::response(head, Some(&for_client));
             }
             Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
             Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
@@ -63,16 +69,16 @@ impl Filling<'_> {
         let (store_sink, for_store) = Sink::whole(self.meta.length_bytes())?;
         self.store(Some(&for_store))?;
         detach(&context, pump(body.clone(), vec![sink, store_sink], beginning));
-        http::response(head, Some(&for_client))
+        heads::response(head, Some(&for_client))
     }
 
     /// Stores the body.
-    pub(super) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
+    pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let Self { call, key, meta, source, fill } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
-        let entry = http::response(&head, body)?;
-        let stored = cache::store(&call.context, &call.config, key, &entry, length);
+        let entry = heads::response(&head, body)?;
+        let stored = pop::store(&call.context, &call.config, key, &entry, length);
         if let Source::Origin { replaces: true } = source {
             memory::remove(key);
         }

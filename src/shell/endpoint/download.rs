@@ -6,23 +6,30 @@ use futures_util::future::join;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::filling::{Filling, Source};
-use super::fills::{self, Fill, Stage};
-use super::origin::Answer;
-use super::pump::{Beginning, Sink, pump};
-use super::tasks::detach;
-use super::tiers::{self, Found, StoredBody};
-use super::{Call, clock, forward_media, http, leases, origin, outage, streams};
-use crate::cache_key::CacheKey;
-use crate::exchange::{
+use crate::cache::key::CacheKey;
+use crate::endpoint::download::{
     Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
-use crate::ids::Mxc;
+use crate::endpoint::upload;
+use crate::error::Rejection;
 use crate::lease::{LeaseKeys, Leases};
-use crate::matrix_error::Rejection;
-use crate::request::ReplyHead;
+use crate::matrix::ids::Mxc;
+use crate::message::ReplyHead;
 use crate::route::{Endpoint, MediaRequest};
-use crate::upload;
+use crate::shell::Call;
+use crate::shell::body::pump::{Beginning, Sink, pump};
+use crate::shell::body::streams;
+use crate::shell::endpoint::cache_fill::{Filling, Source};
+use crate::shell::forward_media;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::origin::outage;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::detach;
+use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::leases;
+use crate::shell::store::tiers::{self, Found, StoredBody};
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]
@@ -32,7 +39,7 @@ struct Keys {
 }
 
 /// Answers a request for media.
-pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
     let door = media.door;
     let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
     let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
@@ -44,8 +51,8 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
     let (mut found, mut held) = look_up().await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
-    for _ in 0..fills::MAX_AWAITED {
-        if found.is_some() || !fills::wait(Stage::Pop, &keys.entry).await {
+    for _ in 0..coalescing::MAX_AWAITED {
+        if found.is_some() || !coalescing::wait(Stage::Pop, &keys.entry).await {
             break;
         }
         // Much may have been said in the meantime, about the credential too.
@@ -53,7 +60,7 @@ pub(super) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     }
     let mut fill = None;
     if found.is_none() {
-        fill = Some(fills::begin(&call.context, Stage::Pop, &keys.entry));
+        fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
         found = tiers::look_up_bucket(call, &keys.entry).await;
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
@@ -78,11 +85,10 @@ async fn ask(
 ) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
     loop {
         let Question { request, pending } = question;
-        let (answer, body) = match origin::ask(call, &request).await {
+        let (answer, body) = match fetch::ask(call, &request).await {
             Ok(Answer { head, response }) => {
                 let body = response.body();
-                let (answer, body) =
-                    origin::read(head, body, |head| pending.reads_body(head)).await;
+                let (answer, body) = fetch::read(head, body, |head| pending.reads_body(head)).await;
                 (Ok(answer), body)
             }
             Err(error) => (Err(error), None),
@@ -104,13 +110,13 @@ async fn ask(
 }
 
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
-pub(super) fn warm(call: &Call, mxc: Mxc) {
+pub(crate) fn warm(call: &Call, mxc: Mxc) {
     let Some((head, media)) = upload::first_download(&call.head, mxc) else { return };
     let config = Rc::clone(&call.config);
     let begun = Exchange::begin(config, Rc::new(head), media, call.config.digest_key());
     let Begin::LookUp(exchange) = begun else { return };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let fill = fills::begin(&call.context, Stage::Pop, &keys.entry);
+    let fill = coalescing::begin(&call.context, Stage::Pop, &keys.entry);
     let Decision::Ask(question) =
         exchange.on_lookup(None, Leases::default(), false, clock::now_unix_secs())
     else {
@@ -192,11 +198,11 @@ async fn respond(
         Body::Origin(cut) => respond_cut(call, &head, origin, cut),
         Body::Text(text) => {
             streams::release(&call.context, origin.as_ref());
-            http::text_response(&head, &text)
+            heads::text_response(&head, &text)
         }
         Body::Empty | Body::Stored(_) => {
             streams::release(&call.context, origin.as_ref());
-            http::response(&head, None)
+            heads::response(&head, None)
         }
     }
 }
@@ -221,16 +227,16 @@ async fn respond_stored(
     };
     match (body, part, cut) {
         (StoredBody::Small(entry), _, Cut::Part(range, _)) => {
-            http::bytes_response(&head, &streams::part_of(&entry.bytes, range))
+            heads::bytes_response(&head, &streams::part_of(&entry.bytes, range))
         }
-        (StoredBody::Small(entry), ..) => http::bytes_response(&head, &entry.bytes),
+        (StoredBody::Small(entry), ..) => heads::bytes_response(&head, &entry.bytes),
         (StoredBody::Pop(stream), Some(part), _) => {
             streams::release(&call.context, Some(&stream));
-            http::response(&head, Some(&part))
+            heads::response(&head, Some(&part))
         }
         (StoredBody::Bucket(stream), Some(part), _) => {
             filling.store(Some(&stream))?;
-            http::response(&head, Some(&part))
+            heads::response(&head, Some(&part))
         }
         // Where a part can't be had by itself, it is cut out of the whole.
         (StoredBody::Pop(stream), None, _) => respond_cut(call, &head, Some(stream), cut),
@@ -246,7 +252,7 @@ fn respond_cut(
     cut: Cut,
 ) -> Result<Response, JsValue> {
     let (sink, beginning) = match (cut, &body) {
-        (Cut::Whole, _) | (_, None) => return http::response(head, body.as_ref()),
+        (Cut::Whole, _) | (_, None) => return heads::response(head, body.as_ref()),
         (Cut::Part(range, _), _) => (Sink::part(range)?, Beginning::Free),
         (Cut::Multipart(length), _) => (Sink::whole(length)?, Beginning::Multipart),
     };
@@ -254,5 +260,5 @@ fn respond_cut(
     if let Some(body) = body {
         detach(&call.context, pump(body, vec![sink], beginning));
     }
-    http::response(head, Some(&for_client))
+    heads::response(head, Some(&for_client))
 }

@@ -5,17 +5,21 @@ use ::http::header::CONTENT_LENGTH;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::origin::Answer;
-use super::tasks::detach;
-use super::{Call, cache, media, origin, streams};
-use crate::cache_key::CacheKey;
-use crate::forward;
-use crate::request::OriginHead;
+use crate::cache::key::CacheKey;
+use crate::endpoint::forward;
+use crate::endpoint::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::message::OriginHead;
 use crate::route::{BypassReason, Door, Endpoint, UploadTo};
-use crate::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::endpoint::download;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::runtime::tasks::detach;
+use crate::shell::store::pop;
 
 /// Answers an upload.
-pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
     if let Err(rejection) = upload::check(&call.head, None, &call.config) {
         return call.reject(&rejection);
@@ -26,7 +30,7 @@ pub(super) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
     }
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
     let request = forward::media_request(&call.head, &call.config);
-    let Answer { head: origin, response } = match origin::ask_with_body(call, request).await {
+    let Answer { head: origin, response } = match fetch::ask_with_body(call, request).await {
         Ok(answer) => answer,
         Err(error) => return call.fail(endpoint, error),
     };
@@ -49,7 +53,7 @@ fn warm(
     match (to, body) {
         (UploadTo::Id(mxc), body) => {
             if let Some(mxc) = mxc {
-                media::warm(call, mxc);
+                download::warm(call, mxc);
             }
             body
         }
@@ -58,7 +62,7 @@ fn warm(
             let call = call.clone();
             detach(&call.context.clone(), async move {
                 if let Some(mxc) = read(&to_read).await.as_deref().and_then(upload::content_uri) {
-                    media::warm(&call, mxc);
+                    download::warm(&call, mxc);
                 }
             });
             Some(for_client)
@@ -68,10 +72,10 @@ fn warm(
 }
 
 /// Answers a request for the limits of uploads, with none above ours.
-pub(super) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
+pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
-    let Answer { head: origin, response } = match origin::ask(call, &request).await {
+    let Answer { head: origin, response } = match fetch::ask(call, &request).await {
         Ok(answer) => answer,
         Err(error) => return call.fail(endpoint, error),
     };
@@ -101,7 +105,7 @@ async fn read(body: &ReadableStream) -> Option<String> {
 
 /// The limit that the origin told this user not long ago.
 async fn look_up(call: &Call) -> Option<u64> {
-    cache::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
+    pop::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
 /// Takes the origin's last word on this user's limit in, also if there is none any more.
@@ -110,9 +114,9 @@ async fn remember(call: &Call, told_bytes: Option<u64>) {
     match told_bytes {
         Some(bytes) => {
             let text = bytes.to_string();
-            cache::put_text(&call.config, &key, &text, LIMIT_SECONDS).await;
+            pop::put_text(&call.config, &key, &text, LIMIT_SECONDS).await;
         }
-        None => cache::remove(&call.context, &call.config, &key),
+        None => pop::remove(&call.context, &call.config, &key),
     }
 }
 

@@ -5,21 +5,26 @@ use ::http::{Method, StatusCode};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use super::origin::Answer;
-use super::tasks::in_time;
-use super::{Call, cache, clock, http, origin, streams};
-use crate::cache_control::public_for;
-use crate::cache_key::{CacheKey, Subject};
-use crate::redirect::{self, MAX_REDIRECTS};
-use crate::request::{OriginError, ReplyHead};
-use crate::route::Document;
-use crate::stored::STORED_META;
-use crate::well_known::{
+use crate::cache::entry::STORED_META;
+use crate::cache::key::{CacheKey, Subject};
+use crate::endpoint::well_known::{
     self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, PATIENCE_MILLIS, WellKnownReply,
 };
+use crate::headers::cache_control::public_for;
+use crate::message::{OriginError, ReplyHead};
+use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::route::Document;
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::in_time;
+use crate::shell::store::pop;
 
 /// Answers a request for a document.
-pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
     let key = CacheKey::new(&call.config.server_name, Subject::WellKnown(document));
     let kept = look_up(call, &key).await;
     let now = clock::now_unix_secs();
@@ -36,7 +41,7 @@ pub(super) async fn answer(call: &Call, document: Document) -> Result<Response, 
         well_known::decide(document, &fetched, kept.as_ref(), &call.config, clock::now_unix_secs());
     match change {
         CopyChange::Keep => {}
-        CopyChange::Remove => cache::remove(&call.context, &call.config, &key),
+        CopyChange::Remove => pop::remove(&call.context, &call.config, &key),
         CopyChange::Store(kept) => store(call, &key, &kept)?,
     }
     respond(call, reply, body)
@@ -51,7 +56,7 @@ async fn fetch(
     let mut url = format!("{}{}", call.config.well_known, document.path());
     for _ in 0..=MAX_REDIRECTS {
         let request = well_known::request(url.clone(), &call.head, &call.config);
-        let Answer { head, response } = match origin::ask(call, &request).await {
+        let Answer { head, response } = match fetch::ask(call, &request).await {
             Ok(answer) => answer,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
@@ -101,7 +106,7 @@ fn respond(
 }
 
 async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
-    let response = cache::look_up(&call.config, key).await?;
+    let response = pop::look_up(&call.config, key).await?;
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
     KeptDocument::parse(&meta, text)
@@ -114,7 +119,7 @@ fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue
         (STORED_META, kept.meta()),
     ]);
     let head = ReplyHead::new(StatusCode::OK, headers);
-    let entry = http::text_response(&head, &kept.text)?;
-    cache::store_entry(&call.context, &call.config, key, &entry);
+    let entry = heads::text_response(&head, &kept.text)?;
+    pop::store_entry(&call.context, &call.config, key, &entry);
     Ok(())
 }

@@ -1,7 +1,7 @@
 // A request to the origin, in one crossing.
 
-import { setHeaders } from "./heads.js";
-import { within } from "./tasks.js";
+import { setHeaders } from "../runtime/heads.js";
+import { within } from "../runtime/tasks.js";
 
 /**
  * `fetch`, following no redirect. The client's headers go along, copied by the runtime so that

@@ -7,16 +7,19 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, Response};
 
-use super::report::warn;
-use super::tasks::{if_in_time, in_time};
-use super::{Call, clock, http, streams};
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
-use crate::request::{
+use crate::message::{
     Keep, MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::recorder::warn;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::{if_in_time, in_time};
 
-#[wasm_bindgen(module = "/src/edge/origin.js")]
+#[wasm_bindgen(module = "/src/shell/origin/fetch.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = ask)]
     fn ask_promise(
@@ -34,13 +37,13 @@ extern "C" {
 const BODY_MILLIS: u32 = 5_000;
 
 /// What the origin has answered.
-pub(super) struct Answer {
-    pub(super) head: OriginHead,
-    pub(super) response: Response,
+pub(crate) struct Answer {
+    pub(crate) head: OriginHead,
+    pub(crate) response: Response,
 }
 
 /// Sends a request that no client has asked for.
-pub(super) async fn ask_alone(
+pub(crate) async fn ask_alone(
     config: &Config,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
@@ -49,7 +52,7 @@ pub(super) async fn ask_alone(
 
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
-pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
+pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
     match send_for(call, request, None).await {
         Err(OriginError::Unreachable) => send_for(call, request, None).await,
         answer => answer,
@@ -58,7 +61,7 @@ pub(super) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, 
 
 /// Sends a request with the client's body, streamed by the runtime. That of a GET or HEAD means
 /// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
-pub(super) async fn ask_with_body(
+pub(crate) async fn ask_with_body(
     call: &Call,
     request: OriginRequest,
 ) -> Result<Answer, OriginError> {
@@ -86,10 +89,10 @@ async fn send(
 ) -> Result<Answer, OriginError> {
     let client = client.filter(|_| request.keep != Keep::Nothing);
     let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
-    let mut set = http::to_text(&request.set);
+    let mut set = heads::to_text(&request.set);
     if request.is_for_homeserver {
         for header in &config.origin_headers {
-            http::push_header(&mut set, &header.name, &header.value);
+            heads::push_header(&mut set, &header.name, &header.value);
         }
     }
     let millis = match request.patience {
@@ -106,7 +109,7 @@ async fn send(
     let answer = if_in_time(asked).await.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
     match response.status() {
-        101 | 200..=599 => Ok(Answer { head: http::origin_head(&response), response }),
+        101 | 200..=599 => Ok(Answer { head: heads::origin_head(&response), response }),
         // The local runtime takes an interim response (RFC 9110 §15.2) for the answer.
         ..200 => Err(OriginError::Unreachable),
         600.. => Err(OriginError::Malformed),
@@ -115,7 +118,7 @@ async fn send(
 
 /// Reads the body of an answer where the decision needs it. Beside what was read comes the body,
 /// unread, for whoever gets the answer.
-pub(super) async fn read(
+pub(crate) async fn read(
     head: OriginHead,
     body: Option<ReadableStream>,
     is_needed: impl FnOnce(&OriginHead) -> bool,
@@ -133,7 +136,7 @@ pub(super) async fn read(
 
 /// The names of those of the client's headers that do not go along, on a line each.
 fn dropped(client: &Request, keep: Keep) -> String {
-    let entries = http::entries(&client.headers());
+    let entries = heads::entries(&client.headers());
     let connection = entries.iter().find(|(name, _)| name == CONNECTION.as_str());
     let connection = connection.map_or("", |(_, options)| options);
     let names = entries.iter().map(|(name, _)| name.as_str());

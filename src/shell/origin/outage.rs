@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 
-use super::origin::Answer;
-use super::tasks::{detach, in_time, sleep};
-use super::{Call, clock, origin, streams};
-use crate::outage::{
+use crate::message::{OriginError, OriginHead};
+use crate::origin::outage::{
     Advice, Evidence, Outage, PROBE_ANSWER_MILLIS, PROBE_MILLIS, Probe, probe_request,
 };
-use crate::request::{OriginError, OriginHead};
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::Answer;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::tasks::{detach, in_time, sleep};
 
 /// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
 /// at most, in milliseconds. No promise is shared between requests.
@@ -20,7 +23,7 @@ thread_local! {
 }
 
 /// Whether the origin is known to be down; then it is seen to that this is still so.
-pub(super) fn is_known(call: &Call) -> bool {
+pub(crate) fn is_known(call: &Call) -> bool {
     let outage = OUTAGE.get();
     let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_millis());
     if is_known {
@@ -30,7 +33,7 @@ pub(super) fn is_known(call: &Call) -> bool {
 }
 
 /// Takes in what an answer to a reader's question tells.
-pub(super) fn hear(call: &Call, evidence: Evidence) {
+pub(crate) fn hear(call: &Call, evidence: Evidence) {
     match evidence {
         Evidence::Up => update(|outage| outage.hear(clock::now_unix_millis())),
         Evidence::Down if call.config.lease.stale_if_error_seconds > 0 => probe(call),
@@ -39,7 +42,7 @@ pub(super) fn hear(call: &Call, evidence: Evidence) {
 }
 
 /// Finds out whether the origin is down, for a reader whose question has failed.
-pub(super) async fn is_confirmed(call: &Call) -> bool {
+pub(crate) async fn is_confirmed(call: &Call) -> bool {
     let since = clock::now_unix_millis();
     let (mut waited_millis, mut pause_millis) = (0, FIRST_PAUSE_MILLIS);
     while waited_millis <= PROBE_MILLIS {
@@ -69,9 +72,9 @@ fn send(call: &Call, begun: Probe) {
     detach(&call.context.clone(), async move {
         let request = probe_request(&call.config);
         let asked = async {
-            let Answer { head, response } = origin::ask_alone(&call.config, &request).await?;
+            let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
             let body = response.body();
-            let (answer, unread) = origin::read(head, body, OriginHead::is_small_json).await;
+            let (answer, unread) = fetch::read(head, body, OriginHead::is_small_json).await;
             streams::release(&call.context, unread.as_ref());
             Ok(answer)
         };

@@ -7,18 +7,18 @@ use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::R2Bucket;
 
-use super::guard;
-use super::report::complain;
 use crate::config::{Config, ConfigError};
+use crate::shell::recorder::complain;
+use crate::shell::runtime::panic;
 
 /// What the admin has decided and bound.
-pub(super) struct Setup {
+pub(crate) struct Setup {
     /// The config, or what the admin has to mend.
-    pub(super) config: Result<Rc<Config>, ConfigError>,
+    pub(crate) config: Result<Rc<Config>, ConfigError>,
     /// `MEDIA_BUCKET`, if it is bound.
-    pub(super) bucket: Option<R2Bucket>,
+    pub(crate) bucket: Option<R2Bucket>,
     /// `METRICS`: an Analytics Engine dataset; undefined, if there is none.
-    pub(super) metrics: JsValue,
+    pub(crate) metrics: JsValue,
 }
 
 thread_local! {
@@ -26,12 +26,12 @@ thread_local! {
 }
 
 /// All of it.
-pub(super) fn setup(env: &JsValue) -> Rc<Setup> {
+pub(crate) fn setup(env: &JsValue) -> Rc<Setup> {
     SETUP.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_setup(env)))))
 }
 
 fn read_setup(env: &JsValue) -> Setup {
-    guard::install();
+    panic::install();
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
         complain(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));

@@ -1,7 +1,7 @@
 //! The only reader of the clock, and of dates.
 
 /// Seconds since the Unix epoch.
-pub(super) fn now_unix_secs() -> u64 {
+pub(crate) fn now_unix_secs() -> u64 {
     now_unix_millis() / 1000
 }
 
@@ -9,13 +9,13 @@ pub(super) fn now_unix_secs() -> u64 {
 /// or output, which is as exact as anything here needs.
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the clock")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the date is positive")]
-pub(super) fn now_unix_millis() -> u64 {
+pub(crate) fn now_unix_millis() -> u64 {
     js_sys::Date::now() as u64
 }
 
 /// An HTTP date (RFC 9110 §5.6.7), in seconds since the Unix epoch.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked")]
-pub(super) fn parse_date(text: Option<&str>) -> Option<u64> {
+pub(crate) fn parse_date(text: Option<&str>) -> Option<u64> {
     let millis = js_sys::Date::parse(text?);
     (millis >= 0.0).then_some((millis / 1000.0) as u64)
 }

@@ -7,10 +7,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream, Request, Response};
 
 use crate::headers::{ANSWERED, READ};
-use crate::request::{OriginHead, ReplyHead, RequestHead};
-use crate::target::split_url;
+use crate::message::target::split_url;
+use crate::message::{OriginHead, ReplyHead, RequestHead};
 
-#[wasm_bindgen(module = "/src/edge/heads.js")]
+#[wasm_bindgen(module = "/src/shell/runtime/heads.js")]
 extern "C" {
     #[wasm_bindgen(js_name = requestHead)]
     fn request_head_text(request: &Request, names: &JsValue) -> String;
@@ -29,7 +29,7 @@ thread_local! {
 }
 
 /// The head of the client's request; nothing, if its method or URL can't be read.
-pub(super) fn request_head(request: &Request) -> Option<RequestHead> {
+pub(crate) fn request_head(request: &Request) -> Option<RequestHead> {
     let text = READ_NAMES.with(|names| request_head_text(request, names));
     let mut lines = text.split('\n');
     let method = Method::from_bytes(lines.next()?.as_bytes()).ok()?;
@@ -44,7 +44,7 @@ pub(super) fn request_head(request: &Request) -> Option<RequestHead> {
 }
 
 /// The head of an origin's answer.
-pub(super) fn origin_head(response: &Response) -> OriginHead {
+pub(crate) fn origin_head(response: &Response) -> OriginHead {
     let headers = known(entries_text(&response.headers()).split('\n'), &ANSWERED);
     let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     OriginHead { status, headers }
@@ -64,7 +64,7 @@ fn known<'a>(mut lines: impl Iterator<Item = &'a str>, names: &[HeaderName]) -> 
 }
 
 /// A response with this stream for a body.
-pub(super) fn response(
+pub(crate) fn response(
     head: &ReplyHead,
     body: Option<&ReadableStream>,
 ) -> Result<Response, JsValue> {
@@ -73,24 +73,24 @@ pub(super) fn response(
 }
 
 /// A response with these bytes for a body.
-pub(super) fn bytes_response(head: &ReplyHead, bytes: &Uint8Array) -> Result<Response, JsValue> {
+pub(crate) fn bytes_response(head: &ReplyHead, bytes: &Uint8Array) -> Result<Response, JsValue> {
     response_of(head.status.as_u16(), &to_text(&head.headers), bytes)
 }
 
 /// A response with this text for a body.
-pub(super) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, JsValue> {
+pub(crate) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, JsValue> {
     response_of(head.status.as_u16(), &to_text(&head.headers), &text.into())
 }
 
 /// Lower-case names and values; those of one name are joined.
-pub(super) fn entries(headers: &Headers) -> Vec<(String, String)> {
+pub(crate) fn entries(headers: &Headers) -> Vec<(String, String)> {
     let text = entries_text(headers);
     let mut lines = text.split('\n').map(str::to_owned);
     std::iter::from_fn(|| lines.next().zip(lines.next())).collect()
 }
 
 /// Headers as `heads.js` reads them.
-pub(super) fn to_text(headers: &HeaderMap) -> String {
+pub(crate) fn to_text(headers: &HeaderMap) -> String {
     let mut text = String::new();
     for (name, value) in headers {
         push_header(&mut text, name.as_str(), value);
@@ -99,7 +99,7 @@ pub(super) fn to_text(headers: &HeaderMap) -> String {
 }
 
 /// One more of them.
-pub(super) fn push_header(text: &mut String, name: &str, value: &HeaderValue) {
+pub(crate) fn push_header(text: &mut String, name: &str, value: &HeaderValue) {
     text.push_str(name);
     text.push('\n');
     text.push_str(&String::from_utf8_lossy(value.as_bytes()));

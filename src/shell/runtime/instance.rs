@@ -7,7 +7,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::handler::{schedule_reinit, set_on_abort};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-#[wasm_bindgen(module = "/src/edge/instance.js")]
+#[wasm_bindgen(module = "/src/shell/runtime/instance.js")]
 extern "C" {
     fn state() -> JsValue;
 

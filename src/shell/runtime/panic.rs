@@ -21,18 +21,18 @@ use wasm_bindgen::throw_str;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Response;
 
-use super::http;
-use super::report::complain;
-use crate::matrix_error::Rejection;
+use crate::error::Rejection;
+use crate::shell::recorder::complain;
+use crate::shell::runtime::heads;
 
-#[wasm_bindgen(module = "/src/edge/guard.js")]
+#[wasm_bindgen(module = "/src/shell/runtime/panic.js")]
 extern "C" {
     fn arm(spare: &Response, text: &str);
 
     fn ends(step: &mut dyn FnMut()) -> bool;
 
     /// The same promise, or an answer of ours if a trap ends the instance before.
-    pub(super) fn outliving(answer: Promise) -> Promise;
+    pub(crate) fn outliving(answer: Promise) -> Promise;
 }
 
 thread_local! {
@@ -42,9 +42,9 @@ thread_local! {
 }
 
 /// Says where a panic happens, and not what of it: a panic's message may quote from a request.
-pub(super) fn install() {
+pub(crate) fn install() {
     let (head, text) = Rejection::Internal.reply();
-    if let Ok(spare) = http::response(&head, None) {
+    if let Ok(spare) = heads::response(&head, None) {
         arm(&spare, &text);
     }
     panic::set_hook(Box::new(|panic| {
@@ -57,15 +57,15 @@ pub(super) fn install() {
 }
 
 /// A future that has panicked.
-pub(super) struct Panicked;
+pub(crate) struct Panicked;
 
 /// A future that ends when it panics. What it was is left behind.
-pub(super) struct Guarded<'a, T> {
+pub(crate) struct Guarded<'a, T> {
     future: Option<Pin<Box<dyn Future<Output = T> + 'a>>>,
 }
 
 impl<'a, T> Guarded<'a, T> {
-    pub(super) fn new(future: Pin<Box<dyn Future<Output = T> + 'a>>) -> Self {
+    pub(crate) fn new(future: Pin<Box<dyn Future<Output = T> + 'a>>) -> Self {
         UNDER_WAY.set(UNDER_WAY.get() + 1);
         Self { future: Some(future) }
     }

@@ -9,10 +9,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker_sys::Context;
 
-use super::guard::Guarded;
-use super::report::{complain, warn};
+use crate::shell::recorder::{complain, warn};
+use crate::shell::runtime::panic::Guarded;
 
-#[wasm_bindgen(module = "/src/edge/tasks.js")]
+#[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]
 extern "C" {
     #[wasm_bindgen(js_name = sleep)]
     fn sleep_promise(millis: u32) -> Promise;
@@ -22,7 +22,7 @@ extern "C" {
 }
 
 /// Lets a task go on after the answer.
-pub(super) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
+pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
     // Boxed, since the glue to the runtime is compiled once for each type of task.
     let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
     wait_until(context, &future_to_promise(settled(Guarded::new(task))));
@@ -35,17 +35,17 @@ async fn settled(task: Guarded<'static, ()>) -> Result<JsValue, JsValue> {
 }
 
 /// Lets an operation of the runtime go on after the answer, whatever comes of it.
-pub(super) fn forget(context: &Context, operation: Promise) {
+pub(crate) fn forget(context: &Context, operation: Promise) {
     detach(context, async {
         let _ = JsFuture::from(operation).await;
     });
 }
 
 /// Until it is dropped, a request goes on even if its client leaves.
-pub(super) struct Hold(Option<Function>);
+pub(crate) struct Hold(Option<Function>);
 
 /// Holds a request.
-pub(super) fn hold(context: &Context) -> Hold {
+pub(crate) fn hold(context: &Context) -> Hold {
     let mut release = None;
     wait_until(context, &Promise::new(&mut |resolve, _| release = Some(resolve)));
     Hold(release)
@@ -66,7 +66,7 @@ fn wait_until(context: &Context, operation: &Promise) {
 }
 
 /// Waits for something of ours, but no longer than this; then it is given up.
-pub(super) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
     match select(pin!(task), sleep(millis)).await {
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
@@ -74,17 +74,17 @@ pub(super) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Op
 }
 
 /// Waits.
-pub(super) fn sleep(millis: u32) -> JsFuture {
+pub(crate) fn sleep(millis: u32) -> JsFuture {
     sleep_promise(millis).into()
 }
 
 /// Waits for an operation of the runtime, but no longer than this.
-pub(super) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
+pub(crate) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
     if_in_time(within_promise(operation, millis)).await
 }
 
 /// Waits for an operation that rejects with nothing if it takes too long.
-pub(super) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
+pub(crate) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
     match JsFuture::from(bounded).await {
         // The runtime's own errors are objects.
         Err(error) if error.is_undefined() => None,
@@ -93,10 +93,10 @@ pub(super) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsVal
 }
 
 /// An operation failed; why is in the log.
-pub(super) struct Failed;
+pub(crate) struct Failed;
 
 /// What came of an operation, if that is known in time. The log is told `failure` where nothing did.
-pub(super) async fn settle(
+pub(crate) async fn settle(
     failure: &str,
     patience_millis: u32,
     operation: Result<Promise, JsValue>,

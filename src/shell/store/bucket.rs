@@ -8,12 +8,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
 use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
-use super::report::tell;
-use super::streams;
-use super::tasks::{Failed, settle};
-use crate::cache_key::{CacheKey, KeyPrefix};
-use crate::range::ByteRange;
-use crate::stored::StoredMeta;
+use crate::cache::entry::StoredMeta;
+use crate::cache::key::{CacheKey, KeyPrefix};
+use crate::headers::range::ByteRange;
+use crate::shell::body::streams;
+use crate::shell::recorder::tell;
+use crate::shell::runtime::tasks::{Failed, settle};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
@@ -30,7 +30,7 @@ const LONG_PATIENCE_MILLIS: u32 = 30_000;
 const MAX_LISTS: usize = 10;
 
 /// The body of an object, and its record, if that is one of this key and of a body so long.
-pub(super) async fn look_up(
+pub(crate) async fn look_up(
     bucket: &R2Bucket,
     key: &CacheKey,
 ) -> Option<(Option<StoredMeta>, ReadableStream)> {
@@ -45,7 +45,7 @@ pub(super) async fn look_up(
 }
 
 /// A part of a stored body.
-pub(super) async fn look_up_part(
+pub(crate) async fn look_up_part(
     bucket: &R2Bucket,
     key: &CacheKey,
     range: ByteRange,
@@ -56,7 +56,7 @@ pub(super) async fn look_up_part(
 }
 
 /// Stores a body of known length, unless there is one: of data centres that race, one writes.
-pub(super) async fn store(
+pub(crate) async fn store(
     bucket: &R2Bucket,
     key: &CacheKey,
     meta: &StoredMeta,
@@ -70,14 +70,14 @@ pub(super) async fn store(
 }
 
 /// Removes a stored response.
-pub(super) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
+pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
     // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
     let _ =
         settle("bucket: delete failed", LONG_PATIENCE_MILLIS, bucket.delete(key.to_string())).await;
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.
-pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
+pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
         let options = object(&[("prefix", prefix.to_string().into())]);
@@ -113,7 +113,7 @@ pub(super) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
 ///
 /// # Errors
 /// It can't be read, or is longer than `limit` bytes.
-pub(super) async fn read_text(
+pub(crate) async fn read_text(
     bucket: &R2Bucket,
     key: &CacheKey,
     limit: usize,
@@ -132,7 +132,7 @@ pub(super) async fn read_text(
 }
 
 /// Writes a small text of our own. Says whether that has happened.
-pub(super) async fn write_text(
+pub(crate) async fn write_text(
     bucket: &R2Bucket,
     key: &CacheKey,
     text: &str,
@@ -142,7 +142,7 @@ pub(super) async fn write_text(
 }
 
 /// What must be true of the object before, for a write to happen.
-pub(super) enum Condition {
+pub(crate) enum Condition {
     /// Nothing.
     None,
     /// There is none.

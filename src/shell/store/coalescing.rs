@@ -10,14 +10,14 @@ use std::cell::{Cell, RefCell};
 
 use worker_sys::Context;
 
-use super::tasks::{Hold, hold, sleep};
-use crate::cache_key::CacheKey;
+use crate::cache::key::CacheKey;
+use crate::shell::runtime::tasks::{Hold, hold, sleep};
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
-pub(super) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
 
 /// How many fills of one body a request waits for, one after the other.
-pub(super) const MAX_AWAITED: usize = 3;
+pub(crate) const MAX_AWAITED: usize = 3;
 
 /// How long others wait for each. Asking for a small body takes no longer where anyone would want
 /// to wait.
@@ -39,7 +39,7 @@ type Number = u64;
 
 /// What is being filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// This isolate's memory, from the data centre's cache.
     Memory,
     /// The data centre's cache, from the bucket or the origin.
@@ -48,13 +48,13 @@ pub(super) enum Stage {
 
 /// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
 /// client leaves, or it would never be dropped.
-pub(super) struct Fill {
+pub(crate) struct Fill {
     number: Number,
     _hold: Hold,
 }
 
 /// Announces a fill.
-pub(super) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
+pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
     let number = LAST.get() + 1;
     LAST.set(number);
     FILLS.with_borrow_mut(|fills| {
@@ -66,12 +66,12 @@ pub(super) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
-pub(super) async fn wait(stage: Stage, key: &CacheKey) -> bool {
+pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
     wait_for(stage, key, MAX_WAIT_MILLIS).await
 }
 
 /// The same, but for so long.
-pub(super) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
+pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
     let Some(number) = under_way(stage, key) else { return false };
     let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
     while left_millis > 0 {

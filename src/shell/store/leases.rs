@@ -4,12 +4,14 @@ use std::cell::RefCell;
 
 use futures_util::future::join;
 
-use super::{Call, cache, clock};
-use crate::cache_key::CacheKey;
+use crate::cache::key::CacheKey;
+use crate::cache::lru::Lru;
 use crate::lease::{
     LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, parse_record, record_weight, write_record,
 };
-use crate::lru::Lru;
+use crate::shell::Call;
+use crate::shell::runtime::clock;
+use crate::shell::store::pop;
 
 /// The most that is read of a record, in bytes: a key of the longest names, and a little.
 const MAX_RECORD_BYTES: usize = 2 * 1024;
@@ -29,10 +31,10 @@ thread_local! {
 }
 
 /// A record's renewal under way.
-pub(super) struct Refreshing(CacheKey);
+pub(crate) struct Refreshing(CacheKey);
 
 /// Announces a renewal, unless one of the same record is under way in this isolate.
-pub(super) fn begin_refresh(key: CacheKey) -> Option<Refreshing> {
+pub(crate) fn begin_refresh(key: CacheKey) -> Option<Refreshing> {
     REFRESHING.with_borrow_mut(|keys| {
         let is_first = !keys.contains(&key);
         is_first.then(|| {
@@ -70,7 +72,7 @@ fn hear_yes(key: &CacheKey, confirmed_unix_secs: u64) -> bool {
 }
 
 /// Finds the records that may count.
-pub(super) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
+pub(crate) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
     let now = clock::now_unix_secs();
     let credential = async {
@@ -91,13 +93,13 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
     {
         return Some(confirmed);
     }
-    let text = cache::look_up_text(&call.config, key, MAX_RECORD_BYTES).await?;
+    let text = pop::look_up_text(&call.config, key, MAX_RECORD_BYTES).await?;
     let confirmed = parse_record(&text, key)?;
     hear_yes(key, confirmed).then_some(confirmed)
 }
 
 /// Writes or removes records.
-pub(super) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) {
+pub(crate) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) {
     let Some(keys) = keys else { return };
     if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
         for key in granted {
@@ -115,10 +117,10 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
     }
     let record = write_record(key, confirmed_unix_secs);
     let seconds = call.config.lease.retention_seconds();
-    cache::store_text(&call.context, &call.config, key, &record, seconds);
+    pop::store_text(&call.context, &call.config, key, &record, seconds);
 }
 
 fn remove(call: &Call, key: &CacheKey) {
     hear(key, Word::No(clock::now_unix_secs()));
-    cache::remove(&call.context, &call.config, key);
+    pop::remove(&call.context, &call.config, key);
 }

@@ -5,17 +5,17 @@ use std::rc::Rc;
 
 use js_sys::Uint8Array;
 
-use crate::cache_key::CacheKey;
+use crate::cache::entry::StoredMeta;
+use crate::cache::key::CacheKey;
+use crate::cache::lru::Lru;
+use crate::cache::tier::memory_weight;
 use crate::config::Config;
-use crate::lru::Lru;
-use crate::stored::StoredMeta;
-use crate::tier::memory_weight;
 
 /// A stored response, whole.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) meta: Rc<StoredMeta>,
-    pub(super) bytes: Uint8Array,
+pub(crate) struct Entry {
+    pub(crate) meta: Rc<StoredMeta>,
+    pub(crate) bytes: Uint8Array,
 }
 
 thread_local! {
@@ -24,12 +24,12 @@ thread_local! {
 }
 
 /// The stored response.
-pub(super) fn look_up(key: &CacheKey) -> Option<Entry> {
+pub(crate) fn look_up(key: &CacheKey) -> Option<Entry> {
     ENTRIES.with_borrow_mut(|entries| entries.as_mut()?.get(key).cloned())
 }
 
 /// Stores a response.
-pub(super) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
+pub(crate) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
     let weight = memory_weight(&entry.meta);
     ENTRIES.with_borrow_mut(|entries| {
         entries.get_or_insert_with(|| Lru::new(config.memory_cache_bytes)).insert(
@@ -41,12 +41,12 @@ pub(super) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
 }
 
 /// Removes a stored response.
-pub(super) fn remove(key: &CacheKey) {
+pub(crate) fn remove(key: &CacheKey) {
     ENTRIES.with_borrow_mut(|entries| entries.as_mut().and_then(|entries| entries.remove(key)));
 }
 
 /// Removes all that is named, and says how many those were.
-pub(super) fn remove_where(is_doomed: impl Fn(&CacheKey) -> bool) -> usize {
+pub(crate) fn remove_where(is_doomed: impl Fn(&CacheKey) -> bool) -> usize {
     ENTRIES.with_borrow_mut(|entries| {
         entries.as_mut().map_or(0, |entries| entries.remove_where(is_doomed))
     })

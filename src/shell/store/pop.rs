@@ -15,16 +15,17 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, ReadableStream, Response};
 use worker_sys::Context;
 
-use super::report::warn;
-use super::tasks::{detach, settle, sleep};
-use super::{http, streams};
-use crate::cache_control::public_for;
-use crate::cache_key::CacheKey;
+use crate::cache::entry::STORED_META;
+use crate::cache::key::CacheKey;
+use crate::cache::tier::is_small;
 use crate::config::Config;
-use crate::range::ByteRange;
-use crate::request::ReplyHead;
-use crate::stored::STORED_META;
-use crate::tier::is_small;
+use crate::headers::cache_control::public_for;
+use crate::headers::range::ByteRange;
+use crate::message::ReplyHead;
+use crate::shell::body::streams;
+use crate::shell::recorder::warn;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::{detach, settle, sleep};
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
@@ -39,7 +40,7 @@ const FIRST_PAUSE_MILLIS: u32 = 30;
 /// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
 
-#[wasm_bindgen(module = "/src/edge/cache.js")]
+#[wasm_bindgen(module = "/src/shell/store/pop.js")]
 extern "C" {
     #[wasm_bindgen(js_name = matchPart)]
     fn match_part(cache: &Cache, url: &str, range: &str) -> Promise;
@@ -60,13 +61,13 @@ thread_local! {
 }
 
 /// The stored response, its body open.
-pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
+pub(crate) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
     let cache = open().await?;
     find(cache.match_with_str(&key.url(&config.media))).await?.dyn_into().ok()
 }
 
 /// A part of a stored body, sliced by the platform; nothing, unless it is exactly the part.
-pub(super) async fn look_up_part(
+pub(crate) async fn look_up_part(
     config: &Config,
     key: &CacheKey,
     range: ByteRange,
@@ -88,7 +89,7 @@ pub(super) async fn look_up_part(
 /// there.
 ///
 /// Says whether it is there, as far as the platform tells.
-pub(super) fn store(
+pub(crate) fn store(
     context: &Rc<Context>,
     config: &Rc<Config>,
     key: &CacheKey,
@@ -135,12 +136,12 @@ async fn has_bytes(found: &Response) -> bool {
 }
 
 /// The record that lies beside a stored body, as text.
-pub(super) fn record_of(response: &Response) -> Option<String> {
+pub(crate) fn record_of(response: &Response) -> Option<String> {
     response.headers().get(STORED_META.as_str()).ok().flatten()
 }
 
 /// Whether the entry with this record was seen whole by this isolate, not long ago.
-pub(super) fn is_seen_whole(record: &str) -> bool {
+pub(crate) fn is_seen_whole(record: &str) -> bool {
     SEEN_WHOLE.with_borrow(|seen| seen.iter().any(|whole| whole == record))
 }
 
@@ -154,14 +155,14 @@ fn see_whole(record: String) {
 }
 
 /// A small text of our own; nothing, if it is longer than `limit` bytes.
-pub(super) async fn look_up_text(config: &Config, key: &CacheKey, limit: usize) -> Option<String> {
+pub(crate) async fn look_up_text(config: &Config, key: &CacheKey, limit: usize) -> Option<String> {
     let found = look_up(config, key).await?;
     let bytes = streams::read_bounded(&found.body()?, limit).await.ok()??;
     String::from_utf8(bytes).ok()
 }
 
 /// Stores a small text for so many seconds.
-pub(super) fn store_text(
+pub(crate) fn store_text(
     context: &Context,
     config: &Config,
     key: &CacheKey,
@@ -174,7 +175,7 @@ pub(super) fn store_text(
 }
 
 /// The same, at once. Says whether that went well, as far as the platform tells.
-pub(super) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
+pub(crate) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
     // In this isolate nobody may have looked anything up before.
     open().await;
     match text_entry(text, seconds) {
@@ -184,7 +185,7 @@ pub(super) async fn put_text(config: &Config, key: &CacheKey, text: &str, second
 }
 
 /// Stores an entry that is whole already.
-pub(super) fn store_entry(context: &Context, config: &Config, key: &CacheKey, entry: &Response) {
+pub(crate) fn store_entry(context: &Context, config: &Config, key: &CacheKey, entry: &Response) {
     let put = put(config, key, entry);
     detach(context, async {
         put.await;
@@ -194,7 +195,7 @@ pub(super) fn store_entry(context: &Context, config: &Config, key: &CacheKey, en
 fn text_entry(text: &str, seconds: u64) -> Result<Response, JsValue> {
     let mut headers = HeaderMap::new();
     headers.insert(CACHE_CONTROL, public_for(seconds));
-    http::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
+    heads::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
 }
 
 /// Starts to put at once. Says whether that went well, as far as the platform tells.
@@ -224,7 +225,7 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
 }
 
 /// Removes a stored response from this PoP.
-pub(super) fn remove(context: &Context, config: &Config, key: &CacheKey) {
+pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let Some(cache) = opened() else { return };
     let delete = cache.delete_with_str(&key.url(&config.media));
     detach(context, async {

@@ -9,13 +9,20 @@ use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker_sys::R2Bucket;
 
-use super::bucket::Condition;
-use super::{Call, bucket, cache, clock, memory, streams};
-use crate::cache_key::{CacheKey, KeyPrefix, Subject};
+use crate::admin::purge::{
+    MAX_LIST_BYTES, MAX_REQUEST_BYTES, PURGES_FRESH_SECS, Purges, Report, Scope,
+};
+use crate::cache::key::{CacheKey, KeyPrefix, Subject};
 use crate::config::Config;
-use crate::matrix_error::Rejection;
-use crate::purge::{MAX_LIST_BYTES, MAX_REQUEST_BYTES, PURGES_FRESH_SECS, Purges, Report, Scope};
-use crate::request::ReplyHead;
+use crate::error::Rejection;
+use crate::message::ReplyHead;
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::runtime::clock;
+use crate::shell::store::bucket;
+use crate::shell::store::bucket::Condition;
+use crate::shell::store::memory;
+use crate::shell::store::pop;
 
 /// How often a list that another has written meanwhile is read again.
 const ATTEMPTS: usize = 10;
@@ -30,7 +37,7 @@ thread_local! {
 
 /// The list, as old as it may be; or older, while the bucket can't be read: what has been heard once
 /// stays heard.
-pub(super) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Purges> {
+pub(crate) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Purges> {
     let now = clock::now_unix_secs();
     let (known, read_unix_secs) = KNOWN.with_borrow(Clone::clone);
     if !config.can_purge() || is_fresh(read_unix_secs, now) {
@@ -55,7 +62,7 @@ fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
 }
 
 /// Answers the admin's request to purge.
-pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
     let text = match call.request.body() {
         Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
         None => None,
@@ -73,12 +80,12 @@ pub(super) async fn answer(call: &Call) -> Result<Response, JsValue> {
 }
 
 /// What begins with these is to go.
-pub(super) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
+pub(crate) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
     scopes.iter().flat_map(|scope| scope.prefixes(config)).collect()
 }
 
 /// Puts what is to go on the list: from then on nobody is served it. Says whether that went well.
-pub(super) async fn list(
+pub(crate) async fn list(
     config: &Config,
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
@@ -96,7 +103,7 @@ pub(super) async fn list(
 
 /// Deletes what can be reached of it. Says how much that was in memory and in the bucket, and
 /// whether it was all in there.
-pub(super) async fn delete(
+pub(crate) async fn delete(
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
 ) -> (usize, Option<(usize, bool)>) {
@@ -139,13 +146,13 @@ async fn write_to_bucket(
 async fn write_here(config: &Config, now_unix_secs: u64) -> bool {
     let list = KNOWN.with_borrow(|(known, _)| known.to_text());
     let copy = format!("{now_unix_secs}\n{list}");
-    cache::put_text(config, &key(config), &copy, config.cache_seconds).await
+    pop::put_text(config, &key(config), &copy, config.cache_seconds).await
 }
 
 /// The copy at this data centre, and when it was read: never, if there is none.
 async fn look_up(config: &Config) -> (Purges, u64) {
     let found = async {
-        let copy = cache::look_up_text(config, &key(config), MAX_LIST_BYTES).await?;
+        let copy = pop::look_up_text(config, &key(config), MAX_LIST_BYTES).await?;
         let (read_at, list) = copy.split_once('\n')?;
         Some((Purges::parse(list)?, read_at.parse().ok()?))
     };

@@ -6,23 +6,29 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response};
 
-use super::fills::{self, Stage};
-use super::report::{tell, warn};
-use super::tasks::{detach, within};
-use super::{Call, bucket, cache, clock, http, memory, streams};
-use crate::cache_key::CacheKey;
-use crate::range::ByteRange;
-use crate::stored::StoredMeta;
-use crate::tier::{self, Tier, is_small};
+use crate::cache::entry::StoredMeta;
+use crate::cache::key::CacheKey;
+use crate::cache::tier::{self, Tier, is_small};
+use crate::headers::range::ByteRange;
+use crate::shell::Call;
+use crate::shell::body::streams;
+use crate::shell::recorder::{tell, warn};
+use crate::shell::runtime::clock;
+use crate::shell::runtime::heads;
+use crate::shell::runtime::tasks::{detach, within};
+use crate::shell::store::bucket;
+use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::memory;
+use crate::shell::store::pop;
 
 /// How long a small body may take, before the origin is the nearer one.
 const PATIENCE_MILLIS: u32 = 2_000;
 
 /// A stored response.
-pub(super) struct Found {
-    pub(super) meta: Rc<StoredMeta>,
-    pub(super) body: StoredBody,
-    pub(super) tier: Tier,
+pub(crate) struct Found {
+    pub(crate) meta: Rc<StoredMeta>,
+    pub(crate) body: StoredBody,
+    pub(crate) tier: Tier,
 }
 
 impl Found {
@@ -32,7 +38,7 @@ impl Found {
 }
 
 /// The body of a stored response.
-pub(super) enum StoredBody {
+pub(crate) enum StoredBody {
     /// A small one, read whole.
     Small(memory::Entry),
     /// One that is open at this data centre.
@@ -42,36 +48,36 @@ pub(super) enum StoredBody {
 }
 
 /// Looks a stored response up in the isolate and at this data centre.
-pub(super) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
+pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     if let Some(entry) = memory::look_up(key) {
         if is_usable(call, key, &entry.meta) {
             return Some(Found::small(entry, Tier::Memory));
         }
         memory::remove(key);
     }
-    let response = cache::look_up(&call.config, key).await?;
+    let response = pop::look_up(&call.config, key).await?;
     let body = response.body();
-    let record = cache::record_of(&response).unwrap_or_default();
+    let record = pop::record_of(&response).unwrap_or_default();
     let meta = StoredMeta::parse(&record, key).filter(|meta| is_usable(call, key, meta));
     let Some(meta) = meta.map(Rc::new) else {
         streams::release(&call.context, body.as_ref());
-        cache::remove(&call.context, &call.config, key);
+        pop::remove(&call.context, &call.config, key);
         return None;
     };
     if is_small(meta.length_bytes()) {
         return read_small(call, key, meta, response).await;
     }
     let body = body?;
-    // A new one may yet turn out to be short (see `cache::store`). The pipe that breaks then costs a
+    // A new one may yet turn out to be short (see `pop::store`). The pipe that breaks then costs a
     // quarter of the throughput.
-    let is_whole = !meta.is_new(clock::now_unix_secs()) || cache::is_seen_whole(&record);
+    let is_whole = !meta.is_new(clock::now_unix_secs()) || pop::is_seen_whole(&record);
     let body =
         if is_whole { body } else { streams::guard(&call.context, &body, meta.length_bytes()) };
     Some(Found { meta, body: StoredBody::Pop(body), tier: Tier::Pop })
 }
 
 /// Looks a stored response up in the bucket, for which the data centre had none.
-pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
+pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
     let bucket = call.bucket.as_ref()?;
     let (meta, body) = bucket::look_up(bucket, key).await?;
     let Some(meta) = meta.filter(|meta| is_usable(call, key, meta)).map(Rc::new) else {
@@ -85,10 +91,10 @@ pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
         return Some(Found { meta, body, tier: Tier::Bucket });
     }
     let head = meta.entry_head(&call.config, clock::now_unix_secs());
-    let response = http::response(&head, Some(&body)).ok()?;
+    let response = heads::response(&head, Some(&body)).ok()?;
     let bytes = read_whole(&response, &meta).await?;
-    let entry = http::bytes_response(&head, &bytes).ok()?;
-    let stored = cache::store(&call.context, &call.config, key, &entry, meta.length_bytes());
+    let entry = heads::bytes_response(&head, &bytes).ok()?;
+    let stored = pop::store(&call.context, &call.config, key, &entry, meta.length_bytes());
     detach(&call.context, async {
         stored.await;
     });
@@ -98,7 +104,7 @@ pub(super) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
 }
 
 /// A part of a body that is open elsewhere, sliced by the platform.
-pub(super) async fn look_up_part(
+pub(crate) async fn look_up_part(
     call: &Call,
     key: &CacheKey,
     tier: Tier,
@@ -106,7 +112,7 @@ pub(super) async fn look_up_part(
     length: u64,
 ) -> Option<ReadableStream> {
     match (tier, &call.bucket) {
-        (Tier::Pop, _) => cache::look_up_part(&call.config, key, range, length).await,
+        (Tier::Pop, _) => pop::look_up_part(&call.config, key, range, length).await,
         (Tier::Bucket, Some(bucket)) => {
             let part = bucket::look_up_part(bucket, key, range).await?;
             // The object may have been replaced by a shorter one.
@@ -118,20 +124,20 @@ pub(super) async fn look_up_part(
 
 /// Copies what is stored at this data centre to the bucket. `replaces` says that the origin has sent
 /// something else than what was stored before.
-pub(super) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) {
+pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) {
     let Some(bucket) = &call.bucket else { return };
-    let Some(entry) = cache::look_up(&call.config, key).await else { return };
+    let Some(entry) = pop::look_up(&call.config, key).await else { return };
     // Another may have stored something since: these bytes go with their own record.
-    let meta = cache::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
+    let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
     let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
     let whole = streams::guard(&call.context, &body, meta.length_bytes());
     bucket::store(bucket, key, &meta, &whole, replaces).await;
 }
 
 /// Removes a stored response wherever that is possible.
-pub(super) fn remove(call: &Call, key: &CacheKey) {
+pub(crate) fn remove(call: &Call, key: &CacheKey) {
     memory::remove(key);
-    cache::remove(&call.context, &call.config, key);
+    pop::remove(&call.context, &call.config, key);
     remove_from_bucket(call, key);
 }
 
@@ -153,16 +159,16 @@ async fn read_small(
     meta: Rc<StoredMeta>,
     response: Response,
 ) -> Option<Found> {
-    fills::wait(Stage::Memory, key).await;
+    coalescing::wait(Stage::Memory, key).await;
     // It was not there before: another has read it since.
     if let Some(entry) = memory::look_up(key) {
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
-    let fill = fills::begin(&call.context, Stage::Memory, key);
+    let fill = coalescing::begin(&call.context, Stage::Memory, key);
     let bytes = read_whole(&response, &meta).await;
     let Some(bytes) = bytes else {
-        cache::remove(&call.context, &call.config, key);
+        pop::remove(&call.context, &call.config, key);
         return None;
     };
     let small = memory::Entry { meta, bytes };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::matrix_error::Rejection;
+use crate::error::Rejection;
 
 fn plain() -> ReplyHead {
     ReplyHead::new(StatusCode::OK, http::HeaderMap::new())

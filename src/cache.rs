@@ -1,0 +1,7 @@
+//! Stored responses: their names, their records, what may be stored, and where.
+
+pub mod entry;
+pub mod key;
+pub mod lru;
+pub mod storability;
+pub mod tier;

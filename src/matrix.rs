@@ -1,0 +1,8 @@
+//! The protocol's nouns: who and what a request names, and the formats that Matrix says it in.
+
+pub mod access_token;
+pub mod credential;
+pub mod ids;
+pub mod json;
+pub mod multipart;
+pub mod thumbnail;

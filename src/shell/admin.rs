@@ -1,0 +1,4 @@
+//! What is done for the admin.
+
+pub(crate) mod quarantine;
+pub(crate) mod status;

@@ -1,0 +1,4 @@
+//! Bodies, which stay streams of the runtime.
+
+pub(crate) mod pump;
+pub(crate) mod streams;

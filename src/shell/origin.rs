@@ -1,0 +1,4 @@
+//! Requests to the origin, and probes of it.
+
+pub(crate) mod fetch;
+pub(crate) mod outage;

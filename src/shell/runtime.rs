@@ -1,0 +1,8 @@
+//! The platform as it is: bindings, clock, heads, tasks, and what happens when something panics.
+
+pub(crate) mod bindings;
+pub(crate) mod clock;
+pub(crate) mod heads;
+pub(crate) mod instance;
+pub(crate) mod panic;
+pub(crate) mod tasks;
