@@ -1,7 +1,9 @@
 //! Stored responses: their names, their records, what may be stored, and where.
 
+pub mod entity_tag;
 pub mod entry;
 pub mod key;
 pub mod lru;
+pub mod purge_list;
 pub mod storability;
 pub mod tier;

@@ -9,7 +9,8 @@ use http::header::{HeaderMap, HeaderValue};
 use crate::config::ConfigError;
 use crate::headers::{add_cors, add_media_security};
 use crate::matrix::json;
-use crate::message::{OriginError, ReplyHead};
+use crate::message::ReplyHead;
+use crate::origin::OriginError;
 
 /// Why the edge refuses or can't answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,5 @@
-//! Which headers cross the edge, in both directions, and which ones the edge adds.
-//!
-//! Media requests and answers pass by allow-list. What merely passes through is changed as little
-//! as RFC 9110 §7.6.1 allows.
+//! HTTP header fields: the names that the edge knows, the fields that it adds, and a file for each
+//! of the larger grammars.
 
 pub mod cache_control;
 pub mod cache_status;
@@ -11,12 +9,9 @@ pub mod range;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    RANGE, REFERRER_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-
-use crate::message::Keep;
 
 /// Marks a request to the origin with the server name that we serve, so that we know it again
 /// when the "origin" turns out to be ourselves.
@@ -30,77 +25,8 @@ pub const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The request headers that decisions depend on.
-pub static READ: [HeaderName; 9] = [
-    AUTHORIZATION,
-    CONNECTING_IP,
-    CONTENT_LENGTH,
-    IF_MODIFIED_SINCE,
-    IF_NONE_MATCH,
-    IF_RANGE,
-    LOOP,
-    RANGE,
-    USER_AGENT,
-];
-
-/// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
-const MEDIA_REQUEST: [&str; 11] = [
-    "accept",
-    "accept-language",
-    "authorization",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "origin",
-    "referer",
-    "user-agent",
-    "x-requested-with",
-];
-
-/// RFC 9110 §13.1 and §14.2.
-const CONDITIONS: [&str; 6] =
-    ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
-
-/// The headers of an origin's answer that decisions depend on or that reach clients.
-pub static ANSWERED: [HeaderName; 33] = [
-    HeaderName::from_static("accept-ranges"),
-    HeaderName::from_static("access-control-allow-headers"),
-    HeaderName::from_static("access-control-allow-methods"),
-    HeaderName::from_static("access-control-allow-origin"),
-    HeaderName::from_static("access-control-expose-headers"),
-    HeaderName::from_static("age"),
-    HeaderName::from_static("allow"),
-    HeaderName::from_static("cache-control"),
-    HeaderName::from_static("content-disposition"),
-    HeaderName::from_static("content-encoding"),
-    HeaderName::from_static("content-language"),
-    HeaderName::from_static("content-length"),
-    HeaderName::from_static("content-range"),
-    HeaderName::from_static("content-security-policy"),
-    HeaderName::from_static("content-type"),
-    HeaderName::from_static("cross-origin-resource-policy"),
-    HeaderName::from_static("date"),
-    HeaderName::from_static("deprecation"),
-    HeaderName::from_static("etag"),
-    HeaderName::from_static("expires"),
-    HeaderName::from_static("last-modified"),
-    HeaderName::from_static("link"),
-    HeaderName::from_static("location"),
-    HeaderName::from_static("referrer-policy"),
-    HeaderName::from_static("retry-after"),
-    HeaderName::from_static("synapse-trace-id"),
-    HeaderName::from_static("www-authenticate"),
-    HeaderName::from_static("x-content-security-policy"),
-    HeaderName::from_static("x-content-type-options"),
-    HeaderName::from_static("x-robots-tag"),
-    HeaderName::from_static("vary"),
-    CF_MITIGATED,
-    SET_COOKIE,
-];
-
 /// RFC 9110 §7.6.1, and what only makes sense between two neighbours.
-const HOP_BY_HOP: [&str; 10] = [
+pub(crate) const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "expect",
     "host",
@@ -112,9 +38,6 @@ const HOP_BY_HOP: [&str; 10] = [
     "trailer",
     "transfer-encoding",
 ];
-
-/// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
-const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
 
 /// The policy that the specification recommends for media, and `media-src`, without which a browser
 /// plays no audio or video that is opened by itself.
@@ -132,24 +55,6 @@ const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 const ALLOWED_HEADERS: &str = "X-Requested-With, Content-Type, Authorization, Date, Range, \
      If-None-Match, If-Range, If-Modified-Since";
-
-impl Keep {
-    /// Whether the client's header `name` (lower case) goes on to the origin.
-    pub fn admits(self, name: &str) -> bool {
-        match self {
-            Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
-            // `Upgrade` too, for a WebSocket, though it is a hop's.
-            Self::Most => {
-                !(HOP_BY_HOP.contains(&name)
-                    || FORWARDING.contains(&name)
-                    || name.starts_with("cf-")
-                    || name.starts_with("x-forwarded-")
-                    || name == LOOP.as_str())
-            }
-            Self::Nothing => false,
-        }
-    }
-}
 
 /// RFC 9110 §5.6.2 `tchar`.
 pub const fn is_token_byte(byte: u8) -> bool {
@@ -183,17 +88,6 @@ pub fn is_named_by_connection(connection: &str, name: &str) -> bool {
     // The runtime carries an upgrade over itself.
     name != "upgrade"
         && connection.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
-}
-
-/// What of an origin's headers reaches the client of a media endpoint.
-pub fn to_client(origin: &HeaderMap) -> HeaderMap {
-    let reaches_client =
-        |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE && *name != CF_MITIGATED;
-    origin
-        .iter()
-        .filter(|(name, _)| reaches_client(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
 }
 
 /// CORS as the specification wants it on every answer, errors included.
@@ -239,43 +133,17 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
     is_one.then(|| essence.to_ascii_lowercase())
 }
 
+/// A header value from text that we wrote ourselves: ASCII without control characters.
+///
+/// Text that came from outside must be checked before; what slips through becomes empty rather
+/// than a panic.
+pub(crate) fn own_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_origin_answers_by_itself_hears_conditions_too() {
-        for name in ["authorization", "content-type", "content-length", "range", "if-none-match"] {
-            assert!(Keep::Endpoint.admits(name), "{name}");
-        }
-        for name in ["cookie", "connection", "expect", "x-forwarded-for", "upgrade", "x-anything"] {
-            assert!(!Keep::Endpoint.admits(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn pass_through_drops_hops_and_forgeries_only() {
-        for name in
-            ["cookie", "range", "if-none-match", "upgrade", "sec-websocket-key", "x-anything"]
-        {
-            assert!(Keep::Most.admits(name), "{name}");
-        }
-        for name in [
-            "connection",
-            "expect",
-            "te",
-            "forwarded",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-real-ip",
-            "cf-ray",
-            "cf-connecting-ip",
-            "true-client-ip",
-            "x-matrix-media-edge",
-        ] {
-            assert!(!Keep::Most.admits(name), "{name}");
-        }
-    }
 
     #[test]
     fn headers_named_by_connection_end_here() {
@@ -290,18 +158,6 @@ mod tests {
         for name in ["host", "connection", "content-length", "transfer-encoding"] {
             assert!(!is_settable(name), "{name}");
         }
-    }
-
-    #[test]
-    fn cookies_and_what_is_not_listed_reach_no_client() {
-        let sent = ["content-type", "etag", "set-cookie", "cf-mitigated", "server", "x-anything"];
-        let origin: HeaderMap = sent
-            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("a")))
-            .into_iter()
-            .collect();
-        let reached = to_client(&origin);
-        assert_eq!(reached.len(), 2);
-        assert!(reached.contains_key("content-type") && reached.contains_key("etag"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::cache::key::{CacheKey, Subject};
 use crate::config::lease_policy::{LeasePolicy, LeaseScope};
 use crate::matrix::access_token::TokenDigest;
 use crate::matrix::ids::{Mxc, ServerName};
-use crate::route::{Door, MediaKind};
+use crate::matrix::media::{Door, MediaKind};
 
 /// The records that stand for one yes, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,5 +4,7 @@ pub mod access_token;
 pub mod credential;
 pub mod ids;
 pub mod json;
+pub mod media;
 pub mod multipart;
 pub mod thumbnail;
+pub mod well_known;

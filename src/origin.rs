@@ -1,5 +1,116 @@
-//! The origin: what it is sent, where it redirects to, and whether it is up.
+//! The origin: what it is sent, what it answers, where it redirects to, and whether it is up.
 
+pub mod client_headers;
 pub mod forwarding;
 pub mod outage;
 pub mod redirect;
+pub mod response_headers;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use self::client_headers::Keep;
+use crate::headers::media_type;
+use crate::matrix::json;
+
+/// How long the origin may take for the head of a media answer.
+///
+/// Synapse holds a request for media that is still being uploaded for at most 60 s (`timeout_ms`),
+/// and sends nothing of remote media before it has all of it. The platform itself gives up on a
+/// proxied origin at 100 s.
+pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
+
+/// A request to the origin. Its body, if any, is the client's own stream.
+#[derive(Debug)]
+pub struct OriginRequest {
+    /// The method.
+    pub method: Method,
+    /// The absolute URL: a configured base and a target that came from the client.
+    pub url: String,
+    /// Which of the client's headers go along.
+    pub keep: Keep,
+    /// Headers set on top, replacing the client's of the same name.
+    pub set: HeaderMap,
+    /// Whether it goes to the homeserver, for which alone `ORIGIN_HEADERS` are: they may be secret.
+    pub is_for_homeserver: bool,
+    /// How long to wait for the head of the answer.
+    pub patience: Patience,
+}
+
+/// How long to wait for the head of the origin's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// This many milliseconds.
+    Millis(u32),
+    /// As long as the client does: the answer may come only after all of the client's body.
+    Client,
+}
+
+/// The head of an origin's answer.
+#[derive(Clone, Debug)]
+pub struct OriginHead {
+    /// The status.
+    pub status: StatusCode,
+    /// End-to-end headers.
+    pub headers: HeaderMap,
+}
+
+impl OriginHead {
+    /// A header as text, if it is there and is ASCII.
+    pub fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns whether the body is JSON and short enough to be read, as Matrix errors are.
+    pub fn is_small_json(&self) -> bool {
+        let is_encoded = self.headers.contains_key(CONTENT_ENCODING);
+        let is_short = self.content_length().is_none_or(|length| length <= MAX_JSON_BYTES as u64);
+        is_short && !is_encoded && media_type(&self.headers).as_deref() == Some("application/json")
+    }
+
+    /// `Content-Length` in bytes.
+    pub fn content_length(&self) -> Option<u64> {
+        self.header(&CONTENT_LENGTH)?.parse().ok()
+    }
+}
+
+/// The most that is read of a JSON answer, in bytes.
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// An origin's answer, as far as decisions read it.
+#[derive(Clone, Debug)]
+pub struct OriginAnswer {
+    /// The head.
+    pub head: OriginHead,
+    /// The body of a small JSON answer; `None` for any other, which is not read.
+    pub text: Option<String>,
+}
+
+impl OriginAnswer {
+    /// An answer whose body is not read.
+    pub const fn unread(head: OriginHead) -> Self {
+        Self { head, text: None }
+    }
+
+    /// Returns the Matrix error code of the answer; `None` unless it is a JSON object with one.
+    /// <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>
+    pub fn errcode(&self) -> Option<String> {
+        let status = self.head.status;
+        if !(status.is_client_error() || status.is_server_error()) {
+            return None;
+        }
+        let errcode = json::string(json::member(self.text.as_deref()?, "errcode")?)?;
+        (!errcode.is_empty()).then(|| errcode.into_owned())
+    }
+}
+
+/// Why there is no answer of the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginError {
+    /// The connection failed or broke before a head came.
+    Unreachable,
+    /// No head came in time.
+    TimedOut,
+    /// The answer has a status that HTTP doesn't know.
+    Malformed,
+}

@@ -11,9 +11,8 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::headers::media_type;
 use crate::matrix::json;
-use crate::message::{OriginAnswer, OriginHead};
-use crate::origin::redirect;
-use crate::route::Door;
+use crate::matrix::media::Door;
+use crate::origin::{OriginAnswer, OriginHead, redirect};
 
 /// Types that a page in the homeserver's place has. A homeserver sends media of these types too,
 /// and says so by a `Content-Disposition`.
@@ -98,21 +97,10 @@ pub fn knows_token(answer: &OriginAnswer) -> bool {
         && user_id.and_then(json::string).is_some_and(|user_id| user_id.starts_with('@'))
 }
 
-/// Returns the Matrix error code of an answer; `None` unless it is a JSON object with one.
-/// <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>
-pub fn errcode(answer: &OriginAnswer) -> Option<String> {
-    let status = answer.head.status;
-    if !(status.is_client_error() || status.is_server_error()) {
-        return None;
-    }
-    let errcode = json::string(json::member(answer.text.as_deref()?, "errcode")?)?;
-    (!errcode.is_empty()).then(|| errcode.into_owned())
-}
-
 /// Returns what a homeserver refuses by an answer; `None` where the answer is no Matrix error, or
 /// one that takes nothing back. `M_UNRECOGNIZED` is about an endpoint, not about media.
 pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
-    let errcode = errcode(answer)?;
+    let errcode = answer.errcode()?;
     match answer.head.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(Refusal::Credential),
         StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {

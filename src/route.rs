@@ -7,13 +7,13 @@ mod media;
 
 use http::Method;
 
-pub(crate) use self::media::is_redirect_parameter;
 use self::media::{media_path, media_route};
 use crate::config::Config;
 use crate::error::Rejection;
 use crate::headers::LOOP;
 use crate::matrix::ids::Mxc;
-use crate::matrix::thumbnail::ThumbnailSpec;
+use crate::matrix::media::{Door, MediaRequest};
+use crate::matrix::well_known::Document;
 use crate::message::RequestHead;
 use crate::message::target::{Fidelity, Target};
 
@@ -76,15 +76,6 @@ impl Route {
     }
 }
 
-/// A well-known document that names servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Document {
-    /// `/.well-known/matrix/client`
-    Client,
-    /// `/.well-known/matrix/server`
-    Server,
-}
-
 /// Who answers what is not ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upstream {
@@ -92,113 +83,6 @@ pub enum Upstream {
     Homeserver,
     /// `WELL_KNOWN_URL`
     WellKnown,
-}
-
-/// A way in, with its own kind of permission. Permissions are never shared between doors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `/_matrix/client/v1/media`, opened by an access token (MSC3916).
-    Client,
-    /// `/_matrix/media/*/{download,thumbnail}`, open to anyone for what it still serves.
-    Legacy,
-    /// `/_matrix/federation/v1/media`, opened by a signature over method and target.
-    Federation,
-    /// Uploads, `config`, `preview_url` and whatever else lives under the media paths.
-    Other,
-}
-
-impl Door {
-    /// The word for keys and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Legacy => "legacy",
-            Self::Federation => "federation",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// A download or thumbnail that we know how to name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaRequest {
-    /// The door that it came to.
-    pub door: Door,
-    /// The media.
-    pub mxc: Mxc,
-    /// Which bytes of it.
-    pub representation: Representation,
-    /// The name that the path gives to the download, decoded.
-    pub file_name: Option<String>,
-    /// The path that the origin is asked for: without that name, and in one spelling for all requests;
-    /// at the federation door, where it is signed, as it came.
-    pub origin_path: String,
-    /// What the query asks besides.
-    pub terms: Terms,
-}
-
-/// The file itself or a picture of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Representation {
-    /// The bytes as uploaded.
-    Content,
-    /// A thumbnail.
-    Thumbnail(ThumbnailSpec),
-}
-
-impl Representation {
-    /// Returns the kind of media that it is.
-    pub const fn kind(self) -> MediaKind {
-        match self {
-            Self::Content => MediaKind::Content,
-            Self::Thumbnail(_) => MediaKind::Thumbnail,
-        }
-    }
-}
-
-/// What a grant is about: a homeserver that grants the one may refuse the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// The file itself.
-    Content,
-    /// Its thumbnails.
-    Thumbnail,
-}
-
-impl MediaKind {
-    /// The word for keys.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Content => "content",
-            Self::Thumbnail => "thumbnail",
-        }
-    }
-
-    /// Reads a word of keys.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Content, Self::Thumbnail].into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// The other kind.
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Content => Self::Thumbnail,
-            Self::Thumbnail => Self::Content,
-        }
-    }
-}
-
-/// Whether a query leaves the answer to depend on nothing but media, door and credential: the least
-/// plain of its parameters decides. A query with a parameter that the edge doesn't know, and so
-/// maybe one that changes the bytes, meets no stored response at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Terms {
-    /// All of its parameters are known and well-formed: a yes to one such request is a yes to all.
-    Plain,
-    /// It has a parameter that changes who asks (`user_id`), that forbids an answer
-    /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own,
-    /// about the same bytes.
-    Special,
 }
 
 /// In which form the status is told.

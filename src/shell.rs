@@ -33,11 +33,12 @@ use self::runtime::heads;
 use self::runtime::panic::{self, Guarded, Panicked};
 use self::store::purge_list;
 use crate::admin::authorize;
-use crate::admin::purge::Purges;
+use crate::cache::purge_list::Purges;
 use crate::config::Config;
 use crate::endpoint::forward;
 use crate::error::{Rejection, preflight_reply};
-use crate::message::{OriginError, ReplyHead, RequestHead};
+use crate::message::{ReplyHead, RequestHead};
+use crate::origin::OriginError;
 use crate::route::{Endpoint, Route, admit};
 
 /// One request, with what it takes to answer it.

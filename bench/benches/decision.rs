@@ -9,17 +9,20 @@ use http::header::{
     HeaderMap, HeaderValue,
 };
 use http::{Method, StatusCode};
-use matrix_media_edge::admin::purge::{Purges, Scope};
+use matrix_media_edge::admin::purge::Scope;
 use matrix_media_edge::cache::entry::StoredMeta;
 use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
     Begin, Decision, EntryChange, Exchange, Outcome, Verdict,
 };
 use matrix_media_edge::lease::Leases;
+use matrix_media_edge::matrix::media::MediaRequest;
+use matrix_media_edge::message::RequestHead;
 use matrix_media_edge::message::target::Target;
-use matrix_media_edge::message::{OriginAnswer, OriginHead, RequestHead};
-use matrix_media_edge::route::{MediaRequest, Route, admit};
+use matrix_media_edge::origin::{OriginAnswer, OriginHead};
+use matrix_media_edge::route::{Route, admit};
 
 const NOW_UNIX_SECS: u64 = 1_700_000_000;
 const TARGET: &str = "/_matrix/client/v1/media/thumbnail/example.com/GCmhgzMPRjqgpODLsNQzVuHZ\

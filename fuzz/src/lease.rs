@@ -6,7 +6,7 @@ use matrix_media_edge::config::lease_policy::{LeasePolicy, LeaseScope};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, parse_record, write_record};
 use matrix_media_edge::matrix::access_token::{AccessToken, TokenDigest};
 use matrix_media_edge::matrix::ids::Mxc;
-use matrix_media_edge::route::{Door, MediaKind};
+use matrix_media_edge::matrix::media::{Door, MediaKind};
 
 use crate::input::texts;
 

@@ -4,7 +4,7 @@
 use matrix_media_edge::cache::key::Subject;
 use matrix_media_edge::config::base_url::BaseUrl;
 use matrix_media_edge::matrix::ids::{MediaId, Mxc, ServerName};
-use matrix_media_edge::route::Representation;
+use matrix_media_edge::matrix::media::Representation;
 use url::Url;
 
 use crate::input::{CONFIG, key, texts};

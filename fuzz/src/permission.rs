@@ -7,14 +7,13 @@ use http::header::{
 use matrix_media_edge::cache::entry::{StoredMeta, Validator};
 use matrix_media_edge::cache::key::Subject;
 use matrix_media_edge::matrix::ids::Mxc;
-use matrix_media_edge::message::{OriginAnswer, OriginHead};
+use matrix_media_edge::matrix::media::{Door, Representation};
 use matrix_media_edge::origin::outage::{Evidence, evidence, is_failure};
-use matrix_media_edge::origin::redirect;
+use matrix_media_edge::origin::{OriginAnswer, OriginHead, redirect};
 use matrix_media_edge::permission::{
-    Refusal, confirms_by_head, confirms_by_redirect, errcode, has_mark, is_html, knows_token,
-    may_replace, refusal,
+    Refusal, confirms_by_head, confirms_by_redirect, has_mark, is_html, knows_token, may_replace,
+    refusal,
 };
-use matrix_media_edge::route::{Door, Representation};
 use serde_json::Value;
 
 use crate::input::{headers, key, lines};
@@ -102,7 +101,7 @@ fn a_refusal_is_a_matrix_error(answer: &OriginAnswer) {
     let value = answer.text.as_deref().and_then(read_shallow);
     let member =
         |name: &str| value.as_ref().and_then(|value| value.get(name)).and_then(Value::as_str);
-    if let Some(code) = errcode(answer) {
+    if let Some(code) = answer.errcode() {
         assert!((400..600).contains(&status) && !code.is_empty());
         // What only the strict reader refuses is nobody's answer.
         assert!(value.is_none() || member("errcode") == Some(&code), "{code}");
@@ -111,11 +110,11 @@ fn a_refusal_is_a_matrix_error(answer: &OriginAnswer) {
         Some(Refusal::Credential) => assert!(matches!(status, 401 | 403)),
         Some(Refusal::Media) => {
             assert!(matches!(status, 404 | 410 | 451));
-            assert_ne!(errcode(answer).as_deref(), Some("M_UNRECOGNIZED"));
+            assert_ne!(answer.errcode().as_deref(), Some("M_UNRECOGNIZED"));
         }
         None => {}
     }
-    assert!(refusal(answer).is_none() || errcode(answer).is_some());
+    assert!(refusal(answer).is_none() || answer.errcode().is_some());
     if knows_token(answer) {
         assert_eq!(status, 200);
         assert!(value.is_none() || member("user_id").is_some_and(|user| user.starts_with('@')));
@@ -124,7 +123,7 @@ fn a_refusal_is_a_matrix_error(answer: &OriginAnswer) {
 
 fn tells_of_an_outage(answer: OriginAnswer) {
     let status = answer.head.status.as_u16();
-    let (fails, is_error) = (is_failure(&answer.head), errcode(&answer).is_some());
+    let (fails, is_error) = (is_failure(&answer.head), answer.errcode().is_some());
     assert_eq!(fails, (500..600).contains(&status));
     match evidence(&Ok(answer)) {
         Evidence::Up => assert!(is_error && status < 500 && status != 429),

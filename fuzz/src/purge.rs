@@ -1,9 +1,10 @@
 //! Purges: a request covers what it names and nothing else, and no list loses a purge.
 
-use matrix_media_edge::admin::purge::{CLOCK_MARGIN_SECS, Purges, Scope};
+use matrix_media_edge::admin::purge::Scope;
 use matrix_media_edge::cache::key::{CacheKey, Subject};
+use matrix_media_edge::cache::purge_list::{CLOCK_MARGIN_SECS, Purges};
 use matrix_media_edge::matrix::ids::{MediaId, Mxc, ServerName};
-use matrix_media_edge::route::{Door, MediaKind, Representation};
+use matrix_media_edge::matrix::media::{Door, MediaKind, Representation};
 use serde_json::Value;
 
 use crate::input::{CONFIG, key, texts};

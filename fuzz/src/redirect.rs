@@ -2,8 +2,7 @@
 
 use http::StatusCode;
 use http::header::LOCATION;
-use matrix_media_edge::message::OriginHead;
-use matrix_media_edge::origin::redirect;
+use matrix_media_edge::origin::{OriginHead, redirect};
 use percent_encoding::percent_decode_str;
 use url::Url;
 

@@ -5,11 +5,10 @@ use http::{HeaderMap, Method};
 use matrix_media_edge::cache::key::{CacheKey, Subject};
 use matrix_media_edge::error::Rejection;
 use matrix_media_edge::matrix::ids::Mxc;
+use matrix_media_edge::matrix::media::{Door, MediaRequest, Representation};
 use matrix_media_edge::message::RequestHead;
 use matrix_media_edge::message::target::{Fidelity, Target};
-use matrix_media_edge::route::{
-    Door, MediaRequest, Representation, Route, UploadTo, Upstream, admit,
-};
+use matrix_media_edge::route::{Route, UploadTo, Upstream, admit};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use http::header::HeaderName;
 use matrix_media_edge::admin::status::{Heard, Level, Probe, Status, judge_probe};
-use matrix_media_edge::message::{OriginError, OriginHead};
-use matrix_media_edge::route::Document;
+use matrix_media_edge::matrix::well_known::Document;
+use matrix_media_edge::origin::{OriginError, OriginHead};
 use serde_json::Value;
 
 use crate::input::{CONFIG, headers, is_plain, texts};

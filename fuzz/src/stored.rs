@@ -11,8 +11,8 @@ use matrix_media_edge::cache::entry::{
 use matrix_media_edge::cache::key::{CacheKey, Subject};
 use matrix_media_edge::cache::storability::storable_length;
 use matrix_media_edge::matrix::ids::Mxc;
-use matrix_media_edge::message::OriginHead;
-use matrix_media_edge::route::Representation;
+use matrix_media_edge::matrix::media::Representation;
+use matrix_media_edge::origin::OriginHead;
 
 use crate::input::{self, CONFIG, headers, is_plain, lines};
 

@@ -5,8 +5,9 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use matrix_media_edge::endpoint::well_known::{
     CopyChange, Fetched, KeptDocument, WellKnownReply, decide, fresh_reply,
 };
-use matrix_media_edge::message::{OriginError, OriginHead, ReplyHead};
-use matrix_media_edge::route::Document;
+use matrix_media_edge::matrix::well_known::Document;
+use matrix_media_edge::message::ReplyHead;
+use matrix_media_edge::origin::{OriginError, OriginHead};
 
 use crate::input::{CONFIG, headers, lines};
 use crate::json::{Members, read_shallow};

@@ -6,17 +6,18 @@ use std::rc::Rc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Method};
-use matrix_media_edge::admin::purge::Purges;
 use matrix_media_edge::cache::entry::StoredMeta;
 use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::cache::tier::{Tier, is_usable};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
     Begin, Body, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
 };
 use matrix_media_edge::lease::LeaseKeys;
+use matrix_media_edge::matrix::media::MediaRequest;
 use matrix_media_edge::message::RequestHead;
-use matrix_media_edge::route::{MediaRequest, Route, admit};
+use matrix_media_edge::route::{Route, admit};
 
 use crate::pop::Pop;
 use crate::setting::Setting;

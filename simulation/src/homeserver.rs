@@ -5,7 +5,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
     IF_NONE_MATCH,
 };
-use matrix_media_edge::message::{OriginAnswer, OriginHead, OriginRequest};
+use matrix_media_edge::origin::{OriginAnswer, OriginHead, OriginRequest};
 
 use crate::workload::{Request, Workload};
 

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
 use crate::matrix::json;
-use crate::message::{Keep, OriginRequest, Patience};
+use crate::origin::client_headers::Keep;
+use crate::origin::{OriginRequest, Patience};
 
 /// The most pages that are read at once.
 pub const MAX_PAGES: usize = 10;

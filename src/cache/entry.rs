@@ -13,8 +13,9 @@ use crate::cache::storability::NoStoreReason;
 use crate::config::Config;
 use crate::headers::cache_control::public_for;
 use crate::headers::content_disposition::with_short_name;
-use crate::headers::media_type;
-use crate::message::{OriginHead, ReplyHead, own_value};
+use crate::headers::{media_type, own_value};
+use crate::message::ReplyHead;
+use crate::origin::OriginHead;
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
@@ -39,7 +40,7 @@ pub const MAX_RECORD_BYTES: usize = 7_000;
 const VERSION_FIELD: &str = "version";
 
 /// How long an entry counts as new, in seconds since it was asked for: the origin may take 90 for
-/// its head (see [`crate::endpoint::download::ORIGIN_PATIENCE`]), and the store some more.
+/// its head (see [`crate::origin::ORIGIN_PATIENCE`]), and the store some more.
 const NEW_SECS: u64 = 100;
 
 /// The origin's headers that a stored response is served with.
@@ -316,7 +317,7 @@ mod tests {
     use crate::cache::key::Subject;
     use crate::config::tests::config;
     use crate::matrix::ids::{MediaId, Mxc, ServerName};
-    use crate::route::Representation;
+    use crate::matrix::media::Representation;
     use http::StatusCode;
 
     fn key(media_id: &str) -> CacheKey {

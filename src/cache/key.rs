@@ -9,7 +9,8 @@ use std::fmt;
 use crate::config::base_url::BaseUrl;
 use crate::matrix::access_token::TokenDigest;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
-use crate::route::{Document, Door, MediaKind, Representation};
+use crate::matrix::media::{Door, MediaKind, Representation};
+use crate::matrix::well_known::Document;
 
 /// Begins every key; a change of what is stored under a key, or of who may store it, changes it.
 const VERSION: &str = "v2";
@@ -103,6 +104,11 @@ impl CacheKey {
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
+    /// All media that `edge` has stored, for clients and for servers.
+    pub fn everything(edge: &ServerName) -> [Self; 2] {
+        [Self::all_media(edge), Self::federation(edge)]
+    }
+
     /// All media that clients of `edge` got.
     pub fn all_media(edge: &ServerName) -> Self {
         Self(format!("{VERSION}/{edge}/{MEDIA}/"))

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::cache::key::Subject;
     use crate::matrix::ids::Mxc;
-    use crate::route::Representation;
+    use crate::matrix::media::Representation;
 
     fn key(number: u64) -> CacheKey {
         let mxc = Mxc::parse(&format!("mxc://example.com/{number}")).unwrap();

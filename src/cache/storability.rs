@@ -8,7 +8,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, VARY};
 
 use crate::headers::cache_control::has_directive;
-use crate::message::OriginHead;
+use crate::origin::OriginHead;
 
 /// The most that the platform's cache takes for one response: 512 MB.
 const MAX_STORED_BYTES: u64 = 512_000_000;

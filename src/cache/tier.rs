@@ -1,8 +1,8 @@
 //! Where stored responses are kept, from the nearest to the farthest.
 
-use crate::admin::purge::Purges;
 use crate::cache::entry::StoredMeta;
 use crate::cache::key::CacheKey;
+use crate::cache::purge_list::Purges;
 use crate::config::Config;
 
 /// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
@@ -62,8 +62,8 @@ mod tests {
     use crate::cache::entry::Validator;
     use crate::cache::key::Subject;
     use crate::matrix::ids::Mxc;
-    use crate::message::OriginHead;
-    use crate::route::Representation;
+    use crate::matrix::media::Representation;
+    use crate::origin::OriginHead;
     use http::header::CONTENT_TYPE;
     use http::{HeaderMap, StatusCode};
 

@@ -34,15 +34,9 @@ use crate::headers::range::ByteRange;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
 use crate::matrix::credential::Credential;
-use crate::message::{Patience, ReplyHead, RequestHead};
-use crate::route::{BypassReason, Door, MediaRequest, Terms};
-
-/// How long the origin may take for the head of a media answer.
-///
-/// Synapse holds a request for media that is still being uploaded for at most 60 s (`timeout_ms`),
-/// and sends nothing of remote media before it has all of it. The platform itself gives up on a
-/// proxied origin at 100 s.
-pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
+use crate::matrix::media::{Door, MediaRequest, Terms};
+use crate::message::{ReplyHead, RequestHead};
+use crate::route::BypassReason;
 
 /// A request for media, from its arrival to the question to the origin.
 #[derive(Debug)]

@@ -4,15 +4,16 @@
 use http::StatusCode;
 
 use crate::config::Config;
-use crate::endpoint::download::ORIGIN_PATIENCE;
 use crate::error::Rejection;
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
-use crate::headers::{add_cors, add_media_security, to_client};
-use crate::message::{
-    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead,
-};
+use crate::headers::{add_cors, add_media_security};
+use crate::matrix::media::Door;
+use crate::message::{ReplyHead, RequestHead};
+use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
-use crate::route::{Door, Endpoint, Upstream};
+use crate::origin::response_headers::to_client;
+use crate::origin::{ORIGIN_PATIENCE, OriginError, OriginHead, OriginRequest, Patience};
+use crate::route::{Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
 /// name that would lead a careless reader to another path is left out.

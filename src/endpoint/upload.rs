@@ -17,9 +17,10 @@ use crate::matrix::access_token::TokenDigest;
 use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
 use crate::matrix::json;
+use crate::matrix::media::{Door, MediaRequest, Representation, Terms};
+use crate::message::RequestHead;
 use crate::message::target::Target;
-use crate::message::{OriginHead, RequestHead};
-use crate::route::{Door, MediaRequest, Representation, Terms};
+use crate::origin::OriginHead;
 
 /// The most that is read of an answer to an upload or to a request for limits, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;

@@ -15,13 +15,14 @@ use crate::config::base_url::BaseUrl;
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_seconds};
-use crate::headers::{add_cors, to_client};
+use crate::headers::{add_cors, own_value};
 use crate::matrix::json;
-use crate::message::{
-    Keep, OriginError, OriginHead, OriginRequest, Patience, ReplyHead, RequestHead, own_value,
-};
+use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
+use crate::message::{ReplyHead, RequestHead};
+use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
-use crate::route::Document;
+use crate::origin::response_headers::to_client;
+use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
 
 /// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger
 /// passes untouched.
@@ -47,19 +48,6 @@ const MAX_REUSE_SECS: u64 = 3_600;
 
 /// The version of the record kept beside a document.
 const KEPT_VERSION: &str = "1";
-
-pub(crate) const STABLE_FIELD: &str = "m.media_server";
-pub(crate) const UNSTABLE_FIELD: &str = "com.beeper.msc3859.m.media_server";
-
-impl Document {
-    /// The path that it has on every host.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Client => "/.well-known/matrix/client",
-            Self::Server => "/.well-known/matrix/server",
-        }
-    }
-}
 
 /// A document as its host sent it, kept for when the host is down.
 #[derive(Clone, Debug, PartialEq, Eq)]

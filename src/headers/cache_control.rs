@@ -4,7 +4,7 @@
 
 use http::HeaderValue;
 
-use crate::message::own_value;
+use crate::headers::own_value;
 
 /// The field of what any cache may keep for so many seconds.
 pub fn public_for(seconds: u64) -> HeaderValue {

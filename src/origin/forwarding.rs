@@ -3,8 +3,8 @@
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::config::Config;
-use crate::headers::{CONNECTING_IP, LOOP};
-use crate::message::{RequestHead, own_value};
+use crate::headers::{CONNECTING_IP, LOOP, own_value};
+use crate::message::RequestHead;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

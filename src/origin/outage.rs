@@ -12,9 +12,9 @@ use http::{HeaderMap, Method};
 
 use crate::config::Config;
 use crate::headers::CF_MITIGATED;
-use crate::message::{Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
-use crate::permission;
+use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
 
 /// How long a probe counts as under way, and is waited for, in milliseconds.
 pub const PROBE_MILLIS: u32 = 5_000;
@@ -118,7 +118,7 @@ pub fn evidence(answer: &Result<OriginAnswer, OriginError>) -> Evidence {
         _ if headers.contains_key(CF_MITIGATED) => Evidence::Unclear,
         502 | 504 | 520..=527 | 530 => Evidence::Down,
         429 => Evidence::Unclear,
-        400..500 if permission::errcode(answer).is_some() => Evidence::Up,
+        400..500 if answer.errcode().is_some() => Evidence::Up,
         _ => Evidence::Unclear,
     }
 }

@@ -3,8 +3,8 @@
 use http::header::LOCATION;
 
 use crate::config::base_url::BaseUrl;
-use crate::message::OriginHead;
 use crate::message::target::{Fidelity, Target};
+use crate::origin::OriginHead;
 
 /// The most hops followed.
 pub const MAX_REDIRECTS: u8 = 5;

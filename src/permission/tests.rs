@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::cache::key::{CacheKey, Subject};
 use crate::matrix::ids::Mxc;
-use crate::route::Representation;
+use crate::matrix::media::Representation;
 
 const PNG: (HeaderName, &str) = (CONTENT_TYPE, "image/png");
 const PAGE: (HeaderName, &str) = (CONTENT_TYPE, "text/html; charset=utf-8");

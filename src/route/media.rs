@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::{BypassReason, Door, Endpoint, MediaRequest, Representation, Route, Terms, UploadTo};
+use super::{BypassReason, Endpoint, Route, UploadTo};
 use crate::config::Config;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
+use crate::matrix::media::{Door, MediaRequest, Representation, Terms, is_redirect_parameter};
 use crate::matrix::thumbnail::ThumbnailSpec;
 use crate::message::target::{Target, decode_segment};
 
@@ -144,16 +145,6 @@ fn media_request(
     })
 }
 
-impl Representation {
-    /// The segment of a path that asks for it.
-    const fn endpoint(self) -> &'static str {
-        match self {
-            Self::Content => "download",
-            Self::Thumbnail(_) => "thumbnail",
-        }
-    }
-}
-
 /// Classifies a query; `None` if it has a parameter that the edge doesn't know.
 fn terms(door: Door, representation: Representation, target: &Target) -> Option<Terms> {
     let is_legacy = door == Door::Legacy;
@@ -172,9 +163,4 @@ fn terms(door: Door, representation: Representation, target: &Target) -> Option<
         Some(if is_plain { Terms::Plain } else { Terms::Special })
     };
     target.query().pairs().try_fold(Terms::Plain, |terms, pair| Some(terms.max(terms_of(pair)?)))
-}
-
-/// Whether a parameter invites or forbids redirects (MSC3860).
-pub(crate) fn is_redirect_parameter(name: &str) -> bool {
-    matches!(name, "allow_redirect" | "com.beeper.msc3860.allow_redirect")
 }

@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderValue};
 use super::route as route_of;
 use super::*;
 use crate::config::tests::config;
+use crate::matrix::media::{Representation, Terms};
 
 fn routed(method: &str, host: &str, target: &str) -> Route {
     let method = method.parse().unwrap();

@@ -12,7 +12,8 @@ use web_sys::{Request, Response};
 
 use crate::cache::tier::Tier;
 use crate::config::LogRequests;
-use crate::message::{OriginHead, ReplyHead};
+use crate::message::ReplyHead;
+use crate::origin::OriginHead;
 use crate::route::Route;
 use crate::shell::runtime::bindings::Setup;
 use crate::shell::runtime::clock;

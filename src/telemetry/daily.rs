@@ -83,7 +83,7 @@ mod tests {
     fn what_the_origin_sends_is_counted() {
         let mut event = Event::default();
         let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 7.into())]);
-        let answer = crate::message::OriginHead { status: http::StatusCode::OK, headers };
+        let answer = crate::origin::OriginHead { status: http::StatusCode::OK, headers };
         event.asked_origin(&http::Method::GET, Some(&answer), 1);
         let mut tally = Tally::default();
         tally.add(&event, NOON);

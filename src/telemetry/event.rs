@@ -9,8 +9,11 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use crate::cache::tier::Tier;
 use crate::config::LogRequests;
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
-use crate::message::{OriginHead, ReplyHead, is_granted, own_value};
-use crate::route::{Door, Route};
+use crate::headers::own_value;
+use crate::matrix::media::Door;
+use crate::message::{ReplyHead, is_granted};
+use crate::origin::OriginHead;
+use crate::route::Route;
 
 /// The header that tells clients' tools where an answer came from (W3C Server Timing).
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

@@ -5,10 +5,10 @@ use http::header::{
     ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     RANGE, REFERER, USER_AGENT,
 };
-use matrix_media_edge::headers::{CONNECTING_IP, READ};
-use matrix_media_edge::message::RequestHead;
+use matrix_media_edge::headers::CONNECTING_IP;
+use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::target::Target;
-use matrix_media_edge::route::Door;
+use matrix_media_edge::message::{READ, RequestHead};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::homeserver::{CONTENT, Homeserver, SERVER_NAME};

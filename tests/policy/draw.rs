@@ -1,7 +1,7 @@
 //! Requests, drawn at random.
 
 use http::Method;
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential, Extra, Guise, Span, Validator, What};
 use crate::homeserver::Media;

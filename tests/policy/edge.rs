@@ -3,10 +3,10 @@
 
 use std::rc::Rc;
 
-use matrix_media_edge::admin::purge::{PURGES_FRESH_SECS, Purges};
 use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::cache::purge_list::{PURGES_FRESH_SECS, Purges};
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::MAX_RECORDS_BYTES;

@@ -3,7 +3,7 @@
 
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential, What};
 use crate::homeserver::{Cdn, Habits, Quirk, Validators};

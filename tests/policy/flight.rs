@@ -7,8 +7,10 @@ use http::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::endpoint::download::{Pending, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
-use matrix_media_edge::message::{OriginRequest, Patience, RequestHead};
-use matrix_media_edge::route::{Door, Endpoint};
+use matrix_media_edge::matrix::media::Door;
+use matrix_media_edge::message::RequestHead;
+use matrix_media_edge::origin::{OriginRequest, Patience};
+use matrix_media_edge::route::Endpoint;
 
 use crate::ask::Ask;
 use crate::edge::Stored;

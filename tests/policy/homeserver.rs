@@ -9,7 +9,7 @@ use http::header::{
     RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Method, StatusCode};
-use matrix_media_edge::message::{MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead};
+use matrix_media_edge::origin::{MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead};
 
 pub(crate) const HOMESERVER: &str = "https://origin.example.com";
 pub(crate) const CDN: &str = "https://cdn.example.com";

@@ -1,6 +1,6 @@
 //! What is served without the homeserver's word about this very request.
 
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential, Extra};
 use crate::homeserver::{Habits, Health, Validators};

@@ -22,7 +22,7 @@ use matrix_media_edge::config::OriginRedirects;
 use matrix_media_edge::config::lease_policy::LeaseScope;
 use matrix_media_edge::headers::CF_MITIGATED;
 use matrix_media_edge::lease::LeaseChange;
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 use percent_encoding::percent_decode_str;
 
 use crate::ask::{Span, What};

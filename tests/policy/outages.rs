@@ -1,6 +1,6 @@
 //! Ten minutes without a homeserver, and what comes after.
 
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential};
 use crate::flight::Answered;

@@ -8,7 +8,7 @@ use http::header::{
     RETRY_AFTER, USER_AGENT,
 };
 use matrix_media_edge::headers::CF_MITIGATED;
-use matrix_media_edge::message::OriginError;
+use matrix_media_edge::origin::OriginError;
 
 use crate::homeserver::{Answer, By, Wire, value};
 

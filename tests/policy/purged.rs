@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use matrix_media_edge::admin::purge::{PURGES_FRESH_SECS, Scope};
+use matrix_media_edge::admin::purge::Scope;
+use matrix_media_edge::cache::purge_list::PURGES_FRESH_SECS;
 use matrix_media_edge::matrix::ids::{Mxc, ServerName};
 
 use crate::edge::{ISOLATES, Now, POPS, pop_of};

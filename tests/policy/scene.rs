@@ -2,7 +2,7 @@
 
 use http::Method;
 use http::header::AsHeaderName;
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential, Span, What};
 use crate::flight::Answered;

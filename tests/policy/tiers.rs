@@ -2,7 +2,7 @@
 //! when a store is at fault.
 
 use matrix_media_edge::cache::tier::{MAX_MEMORY_BODY_BYTES, Tier};
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Span};
 use crate::edge::Place;

@@ -1,7 +1,7 @@
 //! What stands in front of the homeserver, by example: whatever it says is for the one reader who
 //! asked.
 
-use matrix_media_edge::route::Door;
+use matrix_media_edge::matrix::media::Door;
 
 use crate::ask::{Ask, Credential, Guise};
 use crate::homeserver::{Habits, Health, Validators};

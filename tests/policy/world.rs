@@ -13,9 +13,11 @@ use matrix_media_edge::endpoint::download::{
 };
 use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
-use matrix_media_edge::message::{OriginError, OriginHead, OriginRequest, Patience, ReplyHead};
+use matrix_media_edge::matrix::media::Door;
+use matrix_media_edge::message::ReplyHead;
 use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MILLIS, probe_request};
-use matrix_media_edge::route::{BypassReason, Door, Endpoint, Route, admit};
+use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use matrix_media_edge::route::{BypassReason, Endpoint, Route, admit};
 
 use crate::ask::Ask;
 use crate::edge::{Edge, Now, POPS, Place, pop_of};

@@ -5,11 +5,10 @@ use http::StatusCode;
 use super::probes::{Answer, Heard, Probe};
 use super::{Check, Finding};
 use crate::config::{Config, WellKnownFields};
-use crate::endpoint::well_known::{STABLE_FIELD, UNSTABLE_FIELD};
 use crate::headers::CF_MITIGATED;
 use crate::matrix::json;
-use crate::message::OriginError;
-use crate::route::Document;
+use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
+use crate::origin::OriginError;
 
 /// From which version on the specification has authenticated media: v1.11.
 const AUTHENTICATED_MEDIA_SINCE: u32 = 11;

@@ -4,10 +4,11 @@ use http::Method;
 use http::header::HeaderMap;
 
 use crate::config::Config;
-use crate::headers::LOOP;
-use crate::message::{Keep, OriginError, OriginHead, OriginRequest, Patience, own_value};
+use crate::headers::{LOOP, own_value};
+use crate::matrix::well_known::Document;
+use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::ask_for_identity;
-use crate::route::Document;
+use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
 
 /// How long each may take with all that belongs to it, in milliseconds.
 pub const PATIENCE_MILLIS: u32 = 5_000;

@@ -10,22 +10,24 @@ use http::{Method, StatusCode};
 
 use super::origin_target::Waiting;
 use super::response::{self, Fetched};
-use super::{Exchange, ORIGIN_PATIENCE, Outcome};
+use super::{Exchange, Outcome};
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::config::OriginRedirects;
 use crate::error::Rejection;
 use crate::headers::cache_status::ForwardReason;
+use crate::headers::own_value;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
-use crate::message::{
-    Keep, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, own_value,
-};
+use crate::matrix::media::Door;
+use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
 use crate::origin::outage::{self, Evidence};
 use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::origin::{
+    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+};
 use crate::permission::{self, Refusal};
-use crate::route::Door;
 
 /// How long the origin may take where a stored response can be served instead: clients give up at
 /// about 30 s.

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Exchange;
 use crate::config::OriginRedirects;
-use crate::route::{Door, Representation, is_redirect_parameter};
+use crate::matrix::media::{Door, Representation, is_redirect_parameter};
 
 /// What RFC 3986 §2.3 leaves unescaped.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -7,19 +7,22 @@ use http::header::{
 use http::{Method, StatusCode};
 
 use super::{Body, Cut, EntryChange, Exchange, Outcome};
+use crate::cache::entity_tag::entity_tag;
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::config::lease_policy::LeaseScope;
 use crate::error::Rejection;
 use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
-use crate::headers::conditional::{EntityTag, is_current, is_range_wanted};
+use crate::headers::conditional::{is_current, is_range_wanted};
 use crate::headers::content_disposition::with_file_name;
 use crate::headers::range::{RangeRequest, unsatisfied_content_range};
-use crate::headers::{add_cors, add_media_security, remove_policies, to_client};
+use crate::headers::{add_cors, add_media_security, own_value, remove_policies};
 use crate::lease::LeaseChange;
-use crate::message::{OriginAnswer, OriginError, OriginHead, ReplyHead, own_value};
+use crate::matrix::media::{Door, Terms};
+use crate::message::ReplyHead;
+use crate::origin::response_headers::to_client;
+use crate::origin::{OriginAnswer, OriginError, OriginHead};
 use crate::permission::{Refusal, has_mark, is_html, may_replace, refusal};
-use crate::route::{Door, Terms};
 
 /// Served on a living lease.
 pub(super) fn leased(
@@ -334,10 +337,10 @@ fn complete(
     let Some(length) = length else {
         return (head, (!is_head).then_some(Cut::Whole));
     };
-    let tag = EntityTag::new(&exchange.request, length, validator);
+    let tag = entity_tag(&exchange.request, length, validator);
     head.headers.insert(ETAG, own_value(&tag.to_string()));
     head.headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if is_current(&exchange.head, &tag, &head.headers) {
+    if is_current(&exchange.head.headers, &tag, &head.headers) {
         head.status = StatusCode::NOT_MODIFIED;
         head.headers.remove(CONTENT_LENGTH);
         return (head, None);
@@ -349,7 +352,7 @@ fn complete(
     let range = exchange
         .head
         .header(&RANGE)
-        .filter(|_| is_range_wanted(&exchange.head, &tag, &head.headers));
+        .filter(|_| is_range_wanted(&exchange.head.headers, &tag, &head.headers));
     let cut = match RangeRequest::parse(range, length) {
         RangeRequest::Whole => Some(Cut::Whole),
         RangeRequest::Part(range) => {

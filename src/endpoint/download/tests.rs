@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::*;
 use crate::config::tests::config;
 use crate::message::target::Target;
-use crate::message::{Keep, OriginAnswer, OriginError, OriginHead};
+use crate::origin::client_headers::Keep;
 use crate::origin::outage::Evidence;
+use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
 use crate::route::{Route, admit};
 
 const NOW: u64 = 1_700_000_000;

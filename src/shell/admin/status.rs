@@ -22,21 +22,19 @@ use crate::cache::key::{CacheKey, Subject};
 use crate::error::Rejection;
 use crate::headers::add_cors;
 use crate::matrix::access_token::AccessToken;
+use crate::message::ReplyHead;
 use crate::message::target::form_pairs;
-use crate::message::{OriginError, OriginRequest, ReplyHead};
 use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::origin::{OriginError, OriginRequest};
 use crate::route::StatusForm;
-use crate::shell::Call;
 use crate::shell::body::streams;
-use crate::shell::origin::fetch;
-use crate::shell::origin::fetch::Answer;
-use crate::shell::recorder;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, in_time};
-use crate::shell::store::bucket;
-use crate::shell::store::bucket::Condition;
+use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
+use crate::shell::{Call, recorder};
 
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;

@@ -14,22 +14,20 @@ use crate::endpoint::upload;
 use crate::error::Rejection;
 use crate::lease::{LeaseKeys, Leases};
 use crate::matrix::ids::Mxc;
+use crate::matrix::media::MediaRequest;
 use crate::message::ReplyHead;
-use crate::route::{Endpoint, MediaRequest};
-use crate::shell::Call;
+use crate::route::Endpoint;
 use crate::shell::body::pump::{Beginning, Sink, pump};
 use crate::shell::body::streams;
 use crate::shell::endpoint::cache_fill::{Filling, Source};
-use crate::shell::forward_media;
-use crate::shell::origin::fetch;
-use crate::shell::origin::fetch::Answer;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::outage;
-use crate::shell::runtime::clock;
-use crate::shell::runtime::heads;
 use crate::shell::runtime::tasks::detach;
+use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, StoredBody};
+use crate::shell::{Call, forward_media};
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]

@@ -8,13 +8,13 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::key::CacheKey;
 use crate::endpoint::forward;
 use crate::endpoint::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
-use crate::message::OriginHead;
-use crate::route::{BypassReason, Door, Endpoint, UploadTo};
+use crate::matrix::media::Door;
+use crate::origin::OriginHead;
+use crate::route::{BypassReason, Endpoint, UploadTo};
 use crate::shell::Call;
 use crate::shell::body::streams;
 use crate::shell::endpoint::download;
-use crate::shell::origin::fetch;
-use crate::shell::origin::fetch::Answer;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
 

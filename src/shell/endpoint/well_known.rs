@@ -11,16 +11,15 @@ use crate::endpoint::well_known::{
     self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, PATIENCE_MILLIS, WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
-use crate::message::{OriginError, ReplyHead};
+use crate::matrix::well_known::Document;
+use crate::message::ReplyHead;
+use crate::origin::OriginError;
 use crate::origin::redirect::{self, MAX_REDIRECTS};
-use crate::route::Document;
 use crate::shell::Call;
 use crate::shell::body::streams;
-use crate::shell::origin::fetch;
-use crate::shell::origin::fetch::Answer;
-use crate::shell::runtime::clock;
-use crate::shell::runtime::heads;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::runtime::tasks::in_time;
+use crate::shell::runtime::{clock, heads};
 use crate::shell::store::pop;
 
 /// Answers a request for a document.

@@ -9,15 +9,15 @@ use web_sys::{ReadableStream, Request, Response};
 
 use crate::config::Config;
 use crate::headers::is_named_by_connection;
-use crate::message::{
-    Keep, MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+use crate::origin::client_headers::Keep;
+use crate::origin::{
+    MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
 use crate::shell::Call;
 use crate::shell::body::streams;
 use crate::shell::recorder::warn;
-use crate::shell::runtime::clock;
-use crate::shell::runtime::heads;
 use crate::shell::runtime::tasks::{if_in_time, in_time};
+use crate::shell::runtime::{clock, heads};
 
 #[wasm_bindgen(module = "/src/shell/origin/fetch.js")]
 extern "C" {

@@ -6,9 +6,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream, Request, Response};
 
-use crate::headers::{ANSWERED, READ};
 use crate::message::target::split_url;
-use crate::message::{OriginHead, ReplyHead, RequestHead};
+use crate::message::{READ, ReplyHead, RequestHead};
+use crate::origin::OriginHead;
+use crate::origin::response_headers::ANSWERED;
 
 #[wasm_bindgen(module = "/src/shell/runtime/heads.js")]
 extern "C" {

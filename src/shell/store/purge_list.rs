@@ -9,20 +9,17 @@ use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker_sys::R2Bucket;
 
-use crate::admin::purge::{
-    MAX_LIST_BYTES, MAX_REQUEST_BYTES, PURGES_FRESH_SECS, Purges, Report, Scope,
-};
+use crate::admin::purge::{MAX_REQUEST_BYTES, Report, Scope};
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
+use crate::cache::purge_list::{MAX_LIST_BYTES, PURGES_FRESH_SECS, Purges};
 use crate::config::Config;
 use crate::error::Rejection;
 use crate::message::ReplyHead;
 use crate::shell::Call;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock;
-use crate::shell::store::bucket;
-use crate::shell::store::bucket::Condition;
-use crate::shell::store::memory;
-use crate::shell::store::pop;
+use crate::shell::store::bucket::{self, Condition};
+use crate::shell::store::{memory, pop};
 
 /// How often a list that another has written meanwhile is read again.
 const ATTEMPTS: usize = 10;

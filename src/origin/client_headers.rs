@@ -1,0 +1,96 @@
+//! Which of the client's headers go along to the origin.
+//!
+//! A media endpoint is asked by an allow-list. What merely passes through is changed as little as RFC
+//! 9110 §7.6.1 allows.
+
+use crate::headers::{HOP_BY_HOP, LOOP};
+
+/// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
+const MEDIA_REQUEST: [&str; 11] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "origin",
+    "referer",
+    "user-agent",
+    "x-requested-with",
+];
+
+/// RFC 9110 §13.1 and §14.2.
+const CONDITIONS: [&str; 6] =
+    ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
+
+/// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
+const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
+
+/// Which headers of the client's request are sent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those that a media endpoint reads: the origin answers the client itself.
+    Endpoint,
+    /// All but hop-by-hop, platform and forged forwarding headers.
+    Most,
+    /// None: the request is ours.
+    Nothing,
+}
+
+impl Keep {
+    /// Whether the client's header `name` (lower case) goes on to the origin.
+    pub fn admits(self, name: &str) -> bool {
+        match self {
+            Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
+            // `Upgrade` too, for a WebSocket, though it is a hop's.
+            Self::Most => {
+                !(HOP_BY_HOP.contains(&name)
+                    || FORWARDING.contains(&name)
+                    || name.starts_with("cf-")
+                    || name.starts_with("x-forwarded-")
+                    || name == LOOP.as_str())
+            }
+            Self::Nothing => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_origin_answers_by_itself_hears_conditions_too() {
+        for name in ["authorization", "content-type", "content-length", "range", "if-none-match"] {
+            assert!(Keep::Endpoint.admits(name), "{name}");
+        }
+        for name in ["cookie", "connection", "expect", "x-forwarded-for", "upgrade", "x-anything"] {
+            assert!(!Keep::Endpoint.admits(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pass_through_drops_hops_and_forgeries_only() {
+        for name in
+            ["cookie", "range", "if-none-match", "upgrade", "sec-websocket-key", "x-anything"]
+        {
+            assert!(Keep::Most.admits(name), "{name}");
+        }
+        for name in [
+            "connection",
+            "expect",
+            "te",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "cf-ray",
+            "cf-connecting-ip",
+            "true-client-ip",
+            "x-matrix-media-edge",
+        ] {
+            assert!(!Keep::Most.admits(name), "{name}");
+        }
+    }
+}
