@@ -12,32 +12,44 @@
 //! The rooms stand in order: a file imports from its own room and from those above it, and from no
 //! other. `tests/repository/rooms.rs` holds that.
 
-/// What is for the admin: purges, quarantine, status.
-pub mod admin;
-/// Stored responses: names, records, what may be stored, tiers, and purges.
-pub mod cache;
-/// The admin's variables and secrets, parsed once.
-pub mod config;
-/// The endpoints that the origin has a part in, one file each.
-pub mod endpoint;
-/// The errors that the edge itself answers with.
-pub mod error;
 /// HTTP header fields, one RFC each; no Matrix, no configuration, no cache.
 pub mod headers;
-/// Leases: for how long a grant is taken as still given.
-pub mod lease;
-/// The protocol's nouns: identifiers, tokens, media and what is asked of them.
-pub mod matrix;
+
 /// The heads of the client's request and of the reply, and request targets.
 pub mod message;
+
+/// The protocol's nouns: identifiers, tokens, media and what is asked of them.
+pub mod matrix;
+
+/// The admin's variables and secrets, parsed once.
+pub mod config;
+
 /// The origin: what it is sent, what it answers, and whether it is up.
 pub mod origin;
+
+/// The errors that the edge itself answers with.
+pub mod error;
+
+/// Stored responses: names, records, what may be stored, tiers, and purges.
+pub mod cache;
+
 /// What of an origin's answer is the homeserver's permission.
 pub mod permission;
+
 /// Which endpoint a request is for.
 pub mod route;
+
+/// Leases: for how long a grant is taken as still given.
+pub mod lease;
+
+/// The endpoints that the origin has a part in, one file each.
+pub mod endpoint;
+
 /// What is told of each request, and counted.
 pub mod telemetry;
+
+/// What is for the admin: purges, quarantine, status.
+pub mod admin;
 
 /// The runtime: reads heads, calls the rooms above, and moves streams as they decide.
 #[cfg(target_arch = "wasm32")]

@@ -3,6 +3,7 @@
 mod runtime;
 
 mod recorder;
+mod request_context;
 
 mod body;
 mod origin;
@@ -21,37 +22,19 @@ use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::future_to_promise;
-use web_sys::ReadableStream;
-use worker_sys::{Context, R2Bucket};
+use worker_sys::Context;
 
-use self::admin::{quarantine, status};
-use self::endpoint::{download, upload, well_known};
-use self::origin::fetch;
-use self::recorder::{Recorder, fail};
+use self::admin::{purge, quarantine, status};
+use self::endpoint::{download, forward, upload, well_known};
+use self::recorder::Recorder;
+use self::request_context::{Call, reject};
 use self::runtime::bindings::{self, Setup};
-use self::runtime::heads;
 use self::runtime::panic::{self, Guarded, Panicked};
+use self::runtime::{heads, log};
 use self::store::purge_list;
 use crate::admin::authorize;
-use crate::cache::purge_list::Purges;
-use crate::config::Config;
-use crate::endpoint::forward;
 use crate::error::{Rejection, preflight_reply};
-use crate::message::{ReplyHead, RequestHead};
-use crate::origin::OriginError;
-use crate::route::{Endpoint, Route, admit};
-
-/// One request, with what it takes to answer it.
-#[derive(Clone)]
-struct Call {
-    request: web_sys::Request,
-    head: Rc<RequestHead>,
-    config: Rc<Config>,
-    context: Rc<Context>,
-    bucket: Option<R2Bucket>,
-    purges: Rc<Purges>,
-    recorder: Recorder,
-}
+use crate::route::{Route, admit};
 
 /// Answers a request, with a response or a promise of one.
 #[wasm_bindgen]
@@ -78,7 +61,7 @@ async fn answer_and_report(
     let response = match Guarded::new(Box::pin(answer(request, &setup, context, &recorder))).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            fail("internal error", &error);
+            log::fail("internal error", &error);
             reject(&recorder, &Rejection::Internal)?
         }
         // The log has it.
@@ -134,76 +117,12 @@ async fn answer(
         Route::Status(form) => status::answer(&call, form).await,
         Route::Purge => match authorize(head, config) {
             Ok(()) if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
-            Ok(()) => purge_list::answer(&call).await,
+            Ok(()) => purge::answer(&call).await,
             Err(rejection) => call.reject(&rejection),
         },
         Route::Upload(to) => upload::answer(&call, to).await,
         Route::Limits(door) => upload::limits(&call, door).await,
-        Route::Forward(endpoint) => forward_media(&call, endpoint).await,
-        Route::Passthrough(upstream) => {
-            let request = forward::passthrough_request(head, upstream, config);
-            // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
-            match fetch::ask_with_body(&call, request).await {
-                Ok(answer) => Ok(answer.response),
-                Err(error) => call.reject(&Rejection::Origin(error)),
-            }
-        }
-    }
-}
-
-impl Call {
-    /// The same, for what goes on behind the client's back and is no part of its story.
-    fn behind(&self) -> Self {
-        Self { recorder: self.recorder.another(), ..self.clone() }
-    }
-
-    /// An answer of ours or of the origin's, with what is told of how it came about.
-    fn reply(
-        &self,
-        mut head: ReplyHead,
-        body: Option<&ReadableStream>,
-    ) -> Result<web_sys::Response, JsValue> {
-        self.told(&mut head, body.is_some());
-        heads::response(&head, body)
-    }
-
-    /// The same with a text for a body.
-    fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<web_sys::Response, JsValue> {
-        self.told(&mut head, true);
-        heads::text_response(&head, text)
-    }
-
-    /// What there is to say where the origin gave no answer to a media endpoint.
-    fn fail(&self, endpoint: Endpoint, error: OriginError) -> Result<web_sys::Response, JsValue> {
-        let (head, text) = forward::media_failure(endpoint, error);
-        self.reply_text(head, &text)
-    }
-
-    /// An error of ours.
-    fn reject(&self, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
-        reject(&self.recorder, rejection)
-    }
-
-    fn told(&self, head: &mut ReplyHead, has_body: bool) {
-        self.recorder.replied(head, has_body);
-        self.recorder.time(head);
-    }
-}
-
-fn reject(recorder: &Recorder, rejection: &Rejection) -> Result<web_sys::Response, JsValue> {
-    let (head, text) = rejection.reply();
-    recorder.replied(&head, true);
-    heads::text_response(&head, &text)
-}
-
-/// A media endpoint that the origin answers each time.
-async fn forward_media(call: &Call, endpoint: Endpoint) -> Result<web_sys::Response, JsValue> {
-    let request = forward::media_request(&call.head, &call.config);
-    match fetch::ask_with_body(call, request).await {
-        Ok(answer) => {
-            let head = forward::media_reply(endpoint, &answer.head);
-            call.reply(head, answer.response.body().as_ref())
-        }
-        Err(error) => call.fail(endpoint, error),
+        Route::Forward(endpoint) => forward::answer(&call, endpoint).await,
+        Route::Passthrough(upstream) => forward::pass_through(&call, upstream).await,
     }
 }

@@ -1,4 +1,5 @@
 //! What is done for the admin.
 
+pub(crate) mod purge;
 pub(crate) mod quarantine;
 pub(crate) mod status;

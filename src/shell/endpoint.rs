@@ -2,5 +2,6 @@
 
 pub(crate) mod cache_fill;
 pub(crate) mod download;
+pub(crate) mod forward;
 pub(crate) mod upload;
 pub(crate) mod well_known;

@@ -6,8 +6,6 @@ use std::rc::Rc;
 use ::http::Method;
 use ::http::header::CONTENT_LENGTH;
 use js_sys::Reflect;
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{Request, Response};
 
 use crate::cache::tier::Tier;
@@ -16,35 +14,9 @@ use crate::message::ReplyHead;
 use crate::origin::OriginHead;
 use crate::route::Route;
 use crate::shell::runtime::bindings::Setup;
-use crate::shell::runtime::clock;
+use crate::shell::runtime::{clock, log};
 use crate::telemetry::daily::Tally;
 use crate::telemetry::event::{Event, Pop, SERVER_TIMING};
-
-#[wasm_bindgen(module = "/src/shell/runtime/log.js")]
-extern "C" {
-    fn report(line: &str, is_logged: bool, metrics: &JsValue);
-
-    /// Tells the log what failed elsewhere, and what the runtime says of it.
-    pub(crate) fn warn(what: &str, error: &JsValue);
-
-    /// The same of what failed here.
-    pub(crate) fn fail(what: &str, error: &JsValue);
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// Tells the log what is done.
-    #[wasm_bindgen(js_namespace = console, js_name = log)]
-    pub(crate) fn note(what: &str);
-
-    /// Tells the log what is not as it should be, and is made up for.
-    #[wasm_bindgen(js_namespace = console, js_name = warn)]
-    pub(crate) fn tell(what: &str);
-
-    /// Tells the log what somebody has to mend.
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    pub(crate) fn complain(what: &str);
-}
 
 thread_local! {
     static TALLY: RefCell<Tally> = RefCell::default();
@@ -110,7 +82,7 @@ impl Recorder {
         let log_requests = config.as_ref().map_or(LogRequests::All, |config| config.log_requests);
         let is_logged = event.is_logged(log_requests);
         if is_logged || !metrics.is_undefined() {
-            report(&event.to_line(), is_logged, metrics);
+            log::report(&event.to_line(), is_logged, metrics);
         }
     }
 }

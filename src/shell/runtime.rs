@@ -4,5 +4,6 @@ pub(crate) mod bindings;
 pub(crate) mod clock;
 pub(crate) mod heads;
 pub(crate) mod instance;
+pub(crate) mod log;
 pub(crate) mod panic;
 pub(crate) mod tasks;

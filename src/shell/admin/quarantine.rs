@@ -7,12 +7,11 @@ use crate::admin::quarantine::{self, MAX_PAGE_BYTES, MAX_PAGES, Page};
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
+use crate::shell::admin::purge;
 use crate::shell::body::streams;
-use crate::shell::origin::fetch;
-use crate::shell::origin::fetch::Answer;
-use crate::shell::recorder::{complain, note};
-use crate::shell::store::bucket;
-use crate::shell::store::bucket::Condition;
+use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::runtime::log::{complain, note};
+use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::purge_list;
 
 /// The most that a position takes, in bytes.
@@ -35,7 +34,7 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
             );
             return;
         };
-        let doomed = purge_list::prefixes(config, &page.quarantined);
+        let doomed = purge::prefixes(config, &page.quarantined);
         if !doomed.is_empty() && !purge_list::list(config, Some(bucket), &doomed).await {
             return;
         }
@@ -47,7 +46,7 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
             return;
         }
         if !doomed.is_empty() {
-            purge_list::delete(Some(bucket), &doomed).await;
+            purge::delete(Some(bucket), &doomed).await;
             note(&format!("quarantine: {} media purged", page.quarantined.len()));
         }
         position = page.next;

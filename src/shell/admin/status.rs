@@ -29,12 +29,13 @@ use crate::origin::{OriginError, OriginRequest};
 use crate::route::StatusForm;
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::recorder;
+use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, in_time};
 use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
-use crate::shell::{Call, recorder};
 
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;

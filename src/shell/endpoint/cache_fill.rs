@@ -9,16 +9,13 @@ use crate::cache::entry::StoredMeta;
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::Cut;
 use crate::message::ReplyHead;
-use crate::shell::Call;
 use crate::shell::body::pump::{Beginning, Sink, pump};
 use crate::shell::body::streams;
-use crate::shell::runtime::clock;
-use crate::shell::runtime::heads;
+use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
+use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{Fill, MAX_AWAITED_BYTES};
-use crate::shell::store::memory;
-use crate::shell::store::pop;
-use crate::shell::store::tiers;
+use crate::shell::store::{memory, pop, tiers};
 
 /// Where the body comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]

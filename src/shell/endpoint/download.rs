@@ -20,14 +20,15 @@ use crate::route::Endpoint;
 use crate::shell::body::pump::{Beginning, Sink, pump};
 use crate::shell::body::streams;
 use crate::shell::endpoint::cache_fill::{Filling, Source};
+use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::outage;
+use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, StoredBody};
-use crate::shell::{Call, forward_media};
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]
@@ -42,7 +43,7 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
     let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
         Begin::LookUp(exchange) => exchange,
-        Begin::Bypass(reason) => return forward_media(call, Endpoint { door, reason }).await,
+        Begin::Bypass(reason) => return forward::answer(call, Endpoint { door, reason }).await,
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
     let look_up =

@@ -11,10 +11,10 @@ use crate::endpoint::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
 use crate::matrix::media::Door;
 use crate::origin::OriginHead;
 use crate::route::{BypassReason, Endpoint, UploadTo};
-use crate::shell::Call;
 use crate::shell::body::streams;
 use crate::shell::endpoint::download;
 use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
 

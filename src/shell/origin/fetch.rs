@@ -13,9 +13,9 @@ use crate::origin::client_headers::Keep;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
-use crate::shell::Call;
 use crate::shell::body::streams;
-use crate::shell::recorder::warn;
+use crate::shell::request_context::Call;
+use crate::shell::runtime::log::warn;
 use crate::shell::runtime::tasks::{if_in_time, in_time};
 use crate::shell::runtime::{clock, heads};
 

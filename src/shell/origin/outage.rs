@@ -6,9 +6,9 @@ use crate::origin::outage::{
     Advice, Evidence, Outage, PROBE_ANSWER_MILLIS, PROBE_MILLIS, Probe, probe_request,
 };
 use crate::origin::{OriginError, OriginHead};
-use crate::shell::Call;
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, in_time, sleep};
 

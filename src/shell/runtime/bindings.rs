@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::R2Bucket;
 
 use crate::config::{Config, ConfigError};
-use crate::shell::recorder::complain;
+use crate::shell::runtime::log::complain;
 use crate::shell::runtime::panic;
 
 /// What the admin has decided and bound.

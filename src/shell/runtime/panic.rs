@@ -22,8 +22,8 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Response;
 
 use crate::error::Rejection;
-use crate::shell::recorder::complain;
 use crate::shell::runtime::heads;
+use crate::shell::runtime::log::complain;
 
 #[wasm_bindgen(module = "/src/shell/runtime/panic.js")]
 extern "C" {

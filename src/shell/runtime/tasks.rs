@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker_sys::Context;
 
-use crate::shell::recorder::{complain, warn};
+use crate::shell::runtime::log::{complain, warn};
 use crate::shell::runtime::panic::Guarded;
 
 #[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]

@@ -12,7 +12,7 @@ use crate::cache::entry::StoredMeta;
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
-use crate::shell::recorder::tell;
+use crate::shell::runtime::log::tell;
 use crate::shell::runtime::tasks::{Failed, settle};
 
 /// The name of our record among an object's own metadata.

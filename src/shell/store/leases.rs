@@ -9,7 +9,7 @@ use crate::cache::lru::Lru;
 use crate::lease::{
     LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, parse_record, record_weight, write_record,
 };
-use crate::shell::Call;
+use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::store::pop;
 

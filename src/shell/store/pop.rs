@@ -23,8 +23,8 @@ use crate::headers::cache_control::public_for;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
-use crate::shell::recorder::warn;
 use crate::shell::runtime::heads;
+use crate::shell::runtime::log::warn;
 use crate::shell::runtime::tasks::{detach, settle, sleep};
 
 /// The cache's name.

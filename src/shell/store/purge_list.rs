@@ -1,25 +1,17 @@
 //! Where the list of purges lives: in the bucket for the world, at the data centre, and in each
-//! isolate; and how a purge is carried out.
+//! isolate.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ::http::StatusCode;
-use wasm_bindgen::JsValue;
-use web_sys::Response;
 use worker_sys::R2Bucket;
 
-use crate::admin::purge::{MAX_REQUEST_BYTES, Report, Scope};
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
 use crate::cache::purge_list::{MAX_LIST_BYTES, PURGES_FRESH_SECS, Purges};
 use crate::config::Config;
-use crate::error::Rejection;
-use crate::message::ReplyHead;
-use crate::shell::Call;
-use crate::shell::body::streams;
 use crate::shell::runtime::clock;
 use crate::shell::store::bucket::{self, Condition};
-use crate::shell::store::{memory, pop};
+use crate::shell::store::pop;
 
 /// How often a list that another has written meanwhile is read again.
 const ATTEMPTS: usize = 10;
@@ -58,29 +50,6 @@ fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
     now_unix_secs.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS
 }
 
-/// Answers the admin's request to purge.
-pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
-    let text = match call.request.body() {
-        Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
-        None => None,
-    };
-    let scope = text.and_then(|text| Scope::parse(std::str::from_utf8(&text).ok()?));
-    let Some(scope) = scope else { return call.reject(&Rejection::PurgeWhat) };
-    let (config, bucket) = (&call.config, call.bucket.as_ref());
-    let doomed = prefixes(config, &[scope]);
-    let is_listed = list(config, bucket, &doomed).await;
-    let (memory, bucket) = delete(bucket, &doomed).await;
-    let report = Report { memory, bucket, is_listed };
-    let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
-    let head = ReplyHead::unstored(status, "application/json");
-    call.reply_text(head, &report.to_json(&call.config))
-}
-
-/// What begins with these is to go.
-pub(crate) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
-    scopes.iter().flat_map(|scope| scope.prefixes(config)).collect()
-}
-
 /// Puts what is to go on the list: from then on nobody is served it. Says whether that went well.
 pub(crate) async fn list(
     config: &Config,
@@ -96,23 +65,6 @@ pub(crate) async fn list(
     };
     let is_here = write_here(config, now).await;
     is_in_bucket.unwrap_or(is_here)
-}
-
-/// Deletes what can be reached of it. Says how much that was in memory and in the bucket, and
-/// whether it was all in there.
-pub(crate) async fn delete(
-    bucket: Option<&R2Bucket>,
-    prefixes: &[KeyPrefix],
-) -> (usize, Option<(usize, bool)>) {
-    let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
-    let Some(bucket) = bucket else { return (in_memory, None) };
-    let (mut removed, mut is_all) = (0, true);
-    for prefix in prefixes {
-        let (count, was_all) = bucket::remove_all(bucket, prefix).await;
-        removed += count;
-        is_all &= was_all;
-    }
-    (in_memory, Some((removed, is_all)))
 }
 
 /// Writes the list for the world, with what others have put on it. Says whether that went well.

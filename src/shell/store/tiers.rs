@@ -10,16 +10,13 @@ use crate::cache::entry::StoredMeta;
 use crate::cache::key::CacheKey;
 use crate::cache::tier::{self, Tier, is_small};
 use crate::headers::range::ByteRange;
-use crate::shell::Call;
 use crate::shell::body::streams;
-use crate::shell::recorder::{tell, warn};
-use crate::shell::runtime::clock;
-use crate::shell::runtime::heads;
+use crate::shell::request_context::Call;
+use crate::shell::runtime::log::{tell, warn};
 use crate::shell::runtime::tasks::{detach, within};
-use crate::shell::store::bucket;
+use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Stage};
-use crate::shell::store::memory;
-use crate::shell::store::pop;
+use crate::shell::store::{bucket, memory, pop};
 
 /// How long a small body may take, before the origin is the nearer one.
 const PATIENCE_MILLIS: u32 = 2_000;

@@ -1,0 +1,74 @@
+//! One request, and the answers that are made from what is at hand for it.
+
+use std::rc::Rc;
+
+use wasm_bindgen::JsValue;
+use web_sys::{ReadableStream, Request, Response};
+use worker_sys::{Context, R2Bucket};
+
+use crate::cache::purge_list::Purges;
+use crate::config::Config;
+use crate::endpoint::forward;
+use crate::error::Rejection;
+use crate::message::{ReplyHead, RequestHead};
+use crate::origin::OriginError;
+use crate::route::Endpoint;
+use crate::shell::recorder::Recorder;
+use crate::shell::runtime::heads;
+
+/// One request, with what it takes to answer it.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) request: Request,
+    pub(crate) head: Rc<RequestHead>,
+    pub(crate) config: Rc<Config>,
+    pub(crate) context: Rc<Context>,
+    pub(crate) bucket: Option<R2Bucket>,
+    pub(crate) purges: Rc<Purges>,
+    pub(crate) recorder: Recorder,
+}
+
+impl Call {
+    /// The same, for what goes on behind the client's back and is no part of its story.
+    pub(crate) fn behind(&self) -> Self {
+        Self { recorder: self.recorder.another(), ..self.clone() }
+    }
+
+    /// An answer of ours or of the origin's, with what is told of how it came about.
+    pub(crate) fn reply(
+        &self,
+        mut head: ReplyHead,
+        body: Option<&ReadableStream>,
+    ) -> Result<Response, JsValue> {
+        self.told(&mut head, body.is_some());
+        heads::response(&head, body)
+    }
+
+    /// The same with a text for a body.
+    pub(crate) fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<Response, JsValue> {
+        self.told(&mut head, true);
+        heads::text_response(&head, text)
+    }
+
+    /// What there is to say where the origin gave no answer to a media endpoint.
+    pub(crate) fn fail(&self, endpoint: Endpoint, error: OriginError) -> Result<Response, JsValue> {
+        let (head, text) = forward::media_failure(endpoint, error);
+        self.reply_text(head, &text)
+    }
+
+    /// An error of ours.
+    pub(crate) fn reject(&self, rejection: &Rejection) -> Result<Response, JsValue> {
+        reject(&self.recorder, rejection)
+    }
+
+    pub(crate) fn told(&self, head: &mut ReplyHead, has_body: bool) {
+        self.recorder.replied(head, has_body);
+        self.recorder.time(head);
+    }
+}
+
+pub(crate) fn reject(recorder: &Recorder, rejection: &Rejection) -> Result<Response, JsValue> {
+    let (head, text) = rejection.reply();
+    recorder.replied(&head, true);
+    heads::text_response(&head, &text)
+}
