@@ -2,6 +2,7 @@
 //! from, and what its shell may keep.
 
 mod citations;
+mod rooms;
 mod shared;
 mod supply;
 
