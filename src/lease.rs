@@ -9,6 +9,8 @@
 //! A grant is of what was granted: the content of a media and its thumbnails have records of their
 //! own. A refusal revokes both.
 
+pub mod memory;
+
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::lease_policy::{LeasePolicy, LeaseScope};
 use crate::matrix::access_token::TokenDigest;

@@ -9,9 +9,9 @@ use matrix_media_edge::cache::lru::Lru;
 use matrix_media_edge::cache::purge_list::{PURGES_FRESH_SECS, Purges};
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
-use matrix_media_edge::lease::MAX_RECORDS_BYTES;
+use matrix_media_edge::lease::memory::LeaseMemory;
 
-use crate::lease_store::{LeaseStore, Memory};
+use crate::lease_store::LeaseStore;
 use crate::store::{Body, Condition, Entry, Fault, Store};
 
 pub(crate) const POPS: usize = 2;
@@ -31,7 +31,7 @@ pub(crate) struct Edge {
 
 struct Isolate {
     bodies: Lru<(Rc<StoredMeta>, Body)>,
-    leases: Memory,
+    leases: LeaseMemory,
     purges: Purges,
     /// When that list was read.
     purges_read_unix_secs: u64,
@@ -72,7 +72,7 @@ impl Isolate {
     fn new(config: &Config) -> Self {
         Self {
             bodies: Lru::new(config.memory_cache_bytes),
-            leases: Memory::new(MAX_RECORDS_BYTES),
+            leases: LeaseMemory::new(),
             purges: Purges::default(),
             purges_read_unix_secs: 0,
         }

@@ -1,27 +1,14 @@
 //! Lease records, in an isolate's memory before the data centre's cache, as the shell keeps them.
 
 use matrix_media_edge::cache::key::CacheKey;
-use matrix_media_edge::cache::lru::Lru;
 use matrix_media_edge::config::lease_policy::LeasePolicy;
-use matrix_media_edge::lease::{
-    LeaseChange, LeaseKeys, Leases, parse_record, record_weight, write_record,
-};
+use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 
 use crate::store::{Condition, Entry, Store};
 
-/// What one isolate remembers to have heard.
-pub(crate) type Memory = Lru<Heard>;
-
-#[derive(Clone, Copy)]
-pub(crate) enum Heard {
-    /// When it was asked for.
-    Yes(u64),
-    /// When it arrived.
-    No(u64),
-}
-
 pub(crate) struct LeaseStore<'a> {
-    pub(crate) memory: &'a mut Memory,
+    pub(crate) memory: &'a mut LeaseMemory,
     pub(crate) pop: &'a mut Store,
     pub(crate) policy: LeasePolicy,
     pub(crate) now_ms: u64,
@@ -49,33 +36,16 @@ impl LeaseStore<'_> {
     }
 
     fn find(&mut self, key: &CacheKey) -> Option<u64> {
-        if let Some(Heard::Yes(confirmed)) = self.memory.get(key).copied()
-            && self.policy.is_alive(confirmed, self.now_unix_secs)
-        {
-            return Some(confirmed);
+        let living = self.memory.living(key, self.policy, self.now_unix_secs);
+        if living.is_some() {
+            return living;
         }
         let confirmed = parse_record(&self.pop.find_text(key, self.now_ms)?, key)?;
-        self.hear_yes(key, confirmed).then_some(confirmed)
-    }
-
-    /// A yes that was asked for before a no was heard is no news.
-    fn hear_yes(&mut self, key: &CacheKey, confirmed_unix_secs: u64) -> bool {
-        let counts = match self.memory.get(key) {
-            Some(Heard::No(refused_unix_secs)) => *refused_unix_secs < confirmed_unix_secs,
-            Some(Heard::Yes(_)) | None => true,
-        };
-        if counts {
-            self.hear(key, Heard::Yes(confirmed_unix_secs));
-        }
-        counts
-    }
-
-    fn hear(&mut self, key: &CacheKey, word: Heard) {
-        self.memory.insert(key.clone(), word, record_weight(key));
+        self.memory.record_grant(key, confirmed).then_some(confirmed)
     }
 
     fn write(&mut self, key: &CacheKey, confirmed_unix_secs: u64) {
-        if !self.hear_yes(key, confirmed_unix_secs) {
+        if !self.memory.record_grant(key, confirmed_unix_secs) {
             return;
         }
         let ends_ms = self.now_ms + self.policy.retention_seconds() * 1000;
@@ -84,7 +54,7 @@ impl LeaseStore<'_> {
     }
 
     fn remove(&mut self, key: &CacheKey) {
-        self.hear(key, Heard::No(self.now_unix_secs));
+        self.memory.record_refusal(key, self.now_unix_secs);
         self.pop.remove(key);
     }
 }

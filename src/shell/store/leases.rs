@@ -5,10 +5,8 @@ use std::cell::RefCell;
 use futures_util::future::join;
 
 use crate::cache::key::CacheKey;
-use crate::cache::lru::Lru;
-use crate::lease::{
-    LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, parse_record, record_weight, write_record,
-};
+use crate::lease::memory::LeaseMemory;
+use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::store::pop;
@@ -16,17 +14,8 @@ use crate::shell::store::pop;
 /// The most that is read of a record, in bytes: a key of the longest names, and a little.
 const MAX_RECORD_BYTES: usize = 2 * 1024;
 
-/// The homeserver's last word, and when it was given, in seconds since the Unix epoch.
-#[derive(Clone, Copy)]
-enum Word {
-    /// A yes: when it was asked for.
-    Yes(u64),
-    /// A no: when it arrived. A yes that was asked for before is no news.
-    No(u64),
-}
-
 thread_local! {
-    static WORDS: RefCell<Lru<Word>> = RefCell::new(Lru::new(MAX_RECORDS_BYTES));
+    static MEMORY: RefCell<LeaseMemory> = RefCell::new(LeaseMemory::new());
     static REFRESHING: RefCell<Vec<CacheKey>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -50,27 +39,6 @@ impl Drop for Refreshing {
     }
 }
 
-/// The last word that this isolate has heard.
-fn heard(key: &CacheKey) -> Option<Word> {
-    WORDS.with_borrow_mut(|words| words.get(key).copied())
-}
-
-fn hear(key: &CacheKey, word: Word) {
-    WORDS.with_borrow_mut(|words| words.insert(key.clone(), word, record_weight(key)));
-}
-
-/// Takes a yes in, unless a later no is known. Says whether it counts.
-fn hear_yes(key: &CacheKey, confirmed_unix_secs: u64) -> bool {
-    let counts = match heard(key) {
-        Some(Word::No(refused_unix_secs)) => refused_unix_secs < confirmed_unix_secs,
-        Some(Word::Yes(_)) | None => true,
-    };
-    if counts {
-        hear(key, Word::Yes(confirmed_unix_secs));
-    }
-    counts
-}
-
 /// Finds the records that may count.
 pub(crate) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
@@ -85,17 +53,15 @@ pub(crate) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
     Leases { credential, media }
 }
 
-/// Memory answers for a lease. Beyond that, for the stale window, only the PoP cache does: another
-/// isolate may have heard a no since.
 async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
-    if let Some(Word::Yes(confirmed)) = heard(key)
-        && call.config.lease.is_alive(confirmed, now)
-    {
-        return Some(confirmed);
+    let policy = call.config.lease;
+    let living = MEMORY.with_borrow_mut(|memory| memory.living(key, policy, now));
+    if living.is_some() {
+        return living;
     }
     let text = pop::look_up_text(&call.config, key, MAX_RECORD_BYTES).await?;
     let confirmed = parse_record(&text, key)?;
-    hear_yes(key, confirmed).then_some(confirmed)
+    record_grant(key, confirmed).then_some(confirmed)
 }
 
 /// Writes or removes records.
@@ -112,7 +78,7 @@ pub(crate) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) 
 }
 
 fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
-    if !hear_yes(key, confirmed_unix_secs) {
+    if !record_grant(key, confirmed_unix_secs) {
         return;
     }
     let record = write_record(key, confirmed_unix_secs);
@@ -121,6 +87,11 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
 }
 
 fn remove(call: &Call, key: &CacheKey) {
-    hear(key, Word::No(clock::now_unix_secs()));
+    let now = clock::now_unix_secs();
+    MEMORY.with_borrow_mut(|memory| memory.record_refusal(key, now));
     pop::remove(&call.context, &call.config, key);
+}
+
+fn record_grant(key: &CacheKey, asked_unix_secs: u64) -> bool {
+    MEMORY.with_borrow_mut(|memory| memory.record_grant(key, asked_unix_secs))
 }

@@ -1,0 +1,146 @@
+//! What one isolate remembers of the homeserver's grants and refusals, record by record.
+//!
+//! The data centre's cache may be late to forget a record that a refusal has removed, and an answer
+//! may arrive after a later one. So a refusal that was heard beats every grant that was asked for
+//! before it, and within the stale window memory alone answers for nothing.
+
+use crate::cache::key::CacheKey;
+use crate::cache::lru::Lru;
+use crate::config::lease_policy::LeasePolicy;
+use crate::lease::{MAX_RECORDS_BYTES, record_weight};
+
+/// The last that was heard of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// A grant, and when it was asked for, in seconds since the Unix epoch.
+    Granted(u64),
+    /// A refusal, and when it arrived, in seconds since the Unix epoch.
+    Revoked(u64),
+}
+
+/// An isolate's memory of lease records, of bounded size.
+#[derive(Debug)]
+pub struct LeaseMemory(Lru<Heard>);
+
+impl LeaseMemory {
+    /// Returns an empty memory that holds at most [`MAX_RECORDS_BYTES`].
+    pub fn new() -> Self {
+        Self(Lru::new(MAX_RECORDS_BYTES))
+    }
+
+    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch; `None`
+    /// where the data centre's cache has to be looked at. Memory answers for living leases alone: for
+    /// the stale window another isolate may have heard a refusal since.
+    pub fn living(
+        &mut self,
+        key: &CacheKey,
+        policy: LeasePolicy,
+        now_unix_secs: u64,
+    ) -> Option<u64> {
+        match self.0.get(key) {
+            Some(Heard::Granted(asked)) if policy.is_alive(*asked, now_unix_secs) => Some(*asked),
+            Some(Heard::Granted(_) | Heard::Revoked(_)) | None => None,
+        }
+    }
+
+    /// Records a grant that was asked for at this time, from an answer or from the data centre's cache.
+    /// Returns whether it counts: `false` where a refusal has been heard since it was asked for.
+    pub fn record_grant(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
+        let counts = match self.0.get(key) {
+            Some(Heard::Revoked(heard)) => *heard < asked_unix_secs,
+            Some(Heard::Granted(_)) | None => true,
+        };
+        if counts {
+            self.hear(key, Heard::Granted(asked_unix_secs));
+        }
+        counts
+    }
+
+    /// Records a refusal that arrives now.
+    pub fn record_refusal(&mut self, key: &CacheKey, now_unix_secs: u64) {
+        self.hear(key, Heard::Revoked(now_unix_secs));
+    }
+
+    fn hear(&mut self, key: &CacheKey, heard: Heard) {
+        self.0.insert(key.clone(), heard, record_weight(key));
+    }
+}
+
+impl Default for LeaseMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::key::Subject;
+    use crate::config::tests::config;
+    use crate::matrix::ids::Mxc;
+    use crate::matrix::media::{Door, MediaKind};
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn key() -> CacheKey {
+        let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
+        CacheKey::new(&mxc.server_name, Subject::MediaLease(Door::Client, &mxc, MediaKind::Content))
+    }
+
+    fn policy() -> LeasePolicy {
+        config(&[("LEASE_SECONDS", "60"), ("STALE_IF_ERROR_SECONDS", "600")]).unwrap().lease
+    }
+
+    #[test]
+    fn a_grant_answers_while_its_lease_is_alive_and_not_in_the_stale_window() {
+        let mut memory = LeaseMemory::new();
+        assert!(memory.record_grant(&key(), NOW));
+        assert_eq!(memory.living(&key(), policy(), NOW + 59), Some(NOW));
+        assert_eq!(memory.living(&key(), policy(), NOW + 60), None);
+    }
+
+    #[test]
+    fn a_grant_asked_for_before_a_refusal_was_heard_does_not_count() {
+        for asked in [NOW - 1, NOW] {
+            let mut memory = LeaseMemory::new();
+            memory.record_refusal(&key(), NOW);
+            assert!(!memory.record_grant(&key(), asked), "{asked}");
+            assert_eq!(memory.living(&key(), policy(), NOW), None, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_grant_asked_for_after_a_refusal_counts() {
+        let mut memory = LeaseMemory::new();
+        memory.record_refusal(&key(), NOW);
+        assert!(memory.record_grant(&key(), NOW + 1));
+        assert_eq!(memory.living(&key(), policy(), NOW + 1), Some(NOW + 1));
+    }
+
+    #[test]
+    fn a_refusal_ends_a_living_lease_at_once() {
+        let mut memory = LeaseMemory::new();
+        memory.record_grant(&key(), NOW);
+        memory.record_refusal(&key(), NOW + 1);
+        assert_eq!(memory.living(&key(), policy(), NOW + 1), None);
+    }
+
+    #[test]
+    fn an_older_grant_may_take_the_place_of_a_newer_one() {
+        let mut memory = LeaseMemory::new();
+        memory.record_grant(&key(), NOW);
+        assert!(memory.record_grant(&key(), NOW - 1));
+        assert_eq!(memory.living(&key(), policy(), NOW), Some(NOW - 1));
+    }
+
+    #[test]
+    fn what_was_heard_counts_for_its_own_record_alone() {
+        let mxc = Mxc::parse("mxc://example.com/other").unwrap();
+        let subject = Subject::MediaLease(Door::Client, &mxc, MediaKind::Content);
+        let other = CacheKey::new(&mxc.server_name, subject);
+        let mut memory = LeaseMemory::default();
+        memory.record_refusal(&other, NOW);
+        assert!(memory.record_grant(&key(), NOW));
+        assert_eq!(memory.living(&other, policy(), NOW), None);
+    }
+}
