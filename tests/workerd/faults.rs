@@ -2,6 +2,8 @@
 //! request works, and that nothing is left behind. The table says what is to come of each, and
 //! `docs/reliability.md` is written from it.
 
+mod a_silent_origin;
+mod a_slow_origin;
 mod document;
 mod gzip;
 mod origin;
@@ -24,8 +26,8 @@ use test_support::time::{now, wait_for};
 use self::origin::Fault;
 use self::situation::{Scene, Situation};
 use self::table::{Cell, GROUPS, Gets, Group, Kept, Row};
-use crate::origin::{Media, Origin, Reply};
-use crate::world::{MEDIA_HOST, PATIENCE, entry_name, start_edge};
+use crate::support::origin::{Media, Origin, Reply};
+use crate::support::world::{MEDIA_HOST, PATIENCE, entry_name, start_edge};
 
 /// Too large to be kept in memory, so that faults find a body on its way.
 const BODY_BYTES: usize = 300_000;

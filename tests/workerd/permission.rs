@@ -13,9 +13,9 @@ mod walls;
 
 use test_support::http::{Answer, Request};
 
-use crate::federation::{assert_envelope, signed};
-use crate::origin::{Record, Reply};
-use crate::world::{
+use crate::download::federation::{assert_envelope, signed};
+use crate::support::origin::{Record, Reply};
+use crate::support::world::{
     BODY, World, download, download_path, federation_path, legacy_download, legacy_path,
 };
 
@@ -164,7 +164,7 @@ fn thumbnail_path(id: &str) -> String {
 
 fn thumbnail(id: &str, width: u32, token: &str) -> Request {
     let target = format!("{}?width={width}&height=32", thumbnail_path(id));
-    crate::world::media_domain("GET", target).bearer(token)
+    crate::support::world::media_domain("GET", target).bearer(token)
 }
 
 /// The same at the legacy door.
@@ -174,5 +174,5 @@ fn legacy_thumbnail_path(id: &str) -> String {
 
 fn legacy_thumbnail(id: &str, width: u32) -> Request {
     let target = format!("{}?width={width}&height=32", legacy_thumbnail_path(id));
-    crate::world::media_domain("GET", target)
+    crate::support::world::media_domain("GET", target)
 }

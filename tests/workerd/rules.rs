@@ -13,8 +13,8 @@ mod weights;
 
 use test_support::http::{Answer, Request};
 
-use crate::origin::{Origin, Reply};
-use crate::world::{World, media_domain};
+use crate::support::origin::{Origin, Reply};
+use crate::support::world::{World, media_domain};
 
 /// Where a reader asks: with a token of its own, or without any.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::gzip::gzip;
-use crate::origin::{Call, Reply, Then};
+use crate::support::origin::{Call, Reply, Then};
 
 /// Long enough for what was sent to have arrived.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -7,8 +7,8 @@ use test_support::http::{Answer, Request};
 
 use super::Place;
 use super::gzip::gunzip;
-use crate::origin::{Media, SERVER_NAME};
-use crate::world::{
+use crate::support::origin::{Media, SERVER_NAME};
+use crate::support::world::{
     download, download_path, federation_path, legacy_download, legacy_path, media_domain, same_host,
 };
 

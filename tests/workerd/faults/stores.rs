@@ -13,10 +13,10 @@ use test_support::time::now;
 use super::listen;
 use super::store_table::{BUCKET_ROWS, CACHE_ROWS, Kind, StoreRow};
 use super::table::{Cell, Gets};
-use crate::bucket::{bring, get};
-use crate::origin::{Media, Origin};
-use crate::patched;
-use crate::world::{World, download, download_path, tier, with_required};
+use crate::store::bucket::{bring, get};
+use crate::support::origin::{Media, Origin};
+use crate::support::patched;
+use crate::support::world::{World, download, download_path, tier, with_required};
 
 /// A look-up that hangs is given up after 2 s, at each of two steps; and another's fill is waited
 /// for 3 s.

@@ -7,8 +7,8 @@ use test_support::http::Request;
 use test_support::time::wait_for;
 
 use super::{Door, come_back, file};
-use crate::origin::Reply;
-use crate::world::{
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, federation_path, is_hit, leased,
     legacy_download, legacy_path, media_domain, same_host,
 };

@@ -10,8 +10,8 @@ use super::{
     WHOAMI, legacy_thumbnail, legacy_thumbnail_path, page, pages, serve_file, thumbnail,
     thumbnail_path,
 };
-use crate::origin::Reply;
-use crate::world::{
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, World, download, download_path, is_hit, leased, legacy_download, legacy_path,
 };
 

@@ -4,9 +4,9 @@
 use test_support::http::Request;
 
 use super::{DATE, PAGE, come_back, file, page, pages, serve_file};
-use crate::federation::signed;
-use crate::origin::Reply;
-use crate::world::{
+use crate::download::federation::signed;
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, World, download, download_path, federation_path, leased, media_domain, shared,
 };
 

@@ -11,9 +11,9 @@ use test_support::time::wait_for;
 
 use super::probes::{VERSIONS, accepted, break_off, fall, is_stale, start};
 use super::{Door, PAGE, WHOAMI, come_back, page};
-use crate::federation::signed;
-use crate::origin::Reply;
-use crate::world::{
+use crate::download::federation::signed;
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, federation_path, legacy_download, legacy_path,
     media_domain,
 };

@@ -9,8 +9,8 @@ use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
 
 use super::{Door, PAGE, WHOAMI, come_back, page, pages};
-use crate::origin::{Call, Origin, Reply, Then};
-use crate::world::{BODY, World, download, download_path, legacy_download, legacy_path};
+use crate::support::origin::{Call, Origin, Reply, Then};
+use crate::support::world::{BODY, World, download, download_path, legacy_download, legacy_path};
 
 /// Asked of a homeserver by others too.
 pub(super) const VERSIONS: &str = "/_matrix/client/versions";

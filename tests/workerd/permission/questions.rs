@@ -4,8 +4,8 @@
 use test_support::http::Request;
 
 use super::{DOORS, Door, WHOAMI, file, legacy_thumbnail_path, serve_file, thumbnail_path};
-use crate::origin::{Record, Reply};
-use crate::world::{
+use crate::support::origin::{Record, Reply};
+use crate::support::world::{
     BODY, World, download, download_path, leased, legacy_path, media_domain, same_host, shared,
 };
 

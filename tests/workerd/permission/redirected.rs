@@ -8,8 +8,8 @@ use test_support::http::{Answer, Request};
 use test_support::time::wait_for;
 
 use super::{Door, PAGE, come_back, file, page};
-use crate::origin::{Origin, Reply};
-use crate::world::{
+use crate::support::origin::{Origin, Reply};
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, legacy_download, legacy_path, media_domain,
     shared,
 };

@@ -12,8 +12,8 @@ use super::{
     DOORS, Door, PAGE, come_back, legacy_thumbnail, legacy_thumbnail_path, thumbnail,
     thumbnail_path,
 };
-use crate::origin::Reply;
-use crate::world::{
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, is_hit, leased, legacy_download, legacy_path,
     media_domain, shared,
 };

@@ -9,8 +9,8 @@ use test_support::edge::{BucketKind, Layout};
 use test_support::time::wait_for;
 
 use super::{DATE, DOORS, Door, PAGE, come_back, file, page, pages, serve_file};
-use crate::origin::Reply;
-use crate::world::{
+use crate::support::origin::Reply;
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, leased, legacy_download, legacy_path, shared,
 };
 
@@ -86,7 +86,7 @@ fn a_file_of_an_older_homeserver_is_known_by_its_validator_and_type() {
                 .any(|condition| call.head.headers.get(condition).is_some());
             if is_known { call.reply(&Reply::new(304)) } else { call.reply(&reply) }
         });
-        let request = crate::world::media_domain("GET", &path);
+        let request = crate::support::world::media_domain("GET", &path);
         world.store_by(&path, || request.clone().bearer(&world.token()).send(&world.edge.address));
     }
 }

@@ -5,9 +5,9 @@ use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
 
 use super::{Door, media};
-use crate::federation::signed;
-use crate::origin::{Reply, Then};
-use crate::world::{
+use crate::download::federation::signed;
+use crate::support::origin::{Reply, Then};
+use crate::support::world::{
     BODY, World, download, download_path, federation_path, is_hit, leased, media_domain, same_host,
     shared,
 };

@@ -4,8 +4,8 @@
 use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
 
-use crate::origin::{Origin, Reply};
-use crate::world::{World, download, download_path, media_domain, same_host};
+use crate::support::origin::{Origin, Reply};
+use crate::support::world::{World, download, download_path, media_domain, same_host};
 
 const CLIENT: &str = "/.well-known/matrix/client";
 const SERVER: &str = "/.well-known/matrix/server";
@@ -210,7 +210,7 @@ fn the_origin_is_told_https_whatever_the_client_speaks() {
         (super::Door::Legacy.download(&id), media_domain("GET", super::Door::Legacy.download(&id))),
         (
             format!("/_matrix/federation/v1/media/download/{id}"),
-            crate::federation::signed(
+            crate::download::federation::signed(
                 "GET",
                 &format!("/_matrix/federation/v1/media/download/{id}"),
             ),

@@ -5,8 +5,8 @@ use test_support::assertions::assert_matrix_error;
 use test_support::http::Answer;
 
 use super::{DOORS, members};
-use crate::origin::{Origin, Reply, Then};
-use crate::world::{
+use crate::support::origin::{Origin, Reply, Then};
+use crate::support::world::{
     BODY, World, download, download_path, media_domain, shared, tier, wait_for_tier,
 };
 

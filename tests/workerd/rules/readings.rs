@@ -5,9 +5,11 @@ use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use test_support::http::Answer;
 
 use super::{DOORS, Door, validate};
-use crate::federation::signed;
-use crate::origin::{Media, Reply};
-use crate::world::{BODY, World, download, download_path, is_hit, leased, media_domain, shared};
+use crate::download::federation::signed;
+use crate::support::origin::{Media, Reply};
+use crate::support::world::{
+    BODY, World, download, download_path, is_hit, leased, media_domain, shared,
+};
 
 const CROP: &str = "width=32&height=32&method=crop";
 const SCALE: &str = "width=32&height=32&method=scale";

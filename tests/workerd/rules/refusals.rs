@@ -5,9 +5,9 @@ use test_support::assertions::assert_cache_status;
 use test_support::http::{Answer, Request};
 
 use super::{DOORS, Door, fields, members};
-use crate::federation::signed;
-use crate::origin::{Origin, Reply, Then};
-use crate::world::{
+use crate::download::federation::signed;
+use crate::support::origin::{Origin, Reply, Then};
+use crate::support::world::{
     BODY, World, download, download_path, federation_path, leased, media_domain, same_host, shared,
 };
 

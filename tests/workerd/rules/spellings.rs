@@ -12,10 +12,10 @@ use test_support::http::Request;
 use test_support::time::wait_for;
 
 use super::{Door, media, validate};
-use crate::federation::signed;
-use crate::origin::{Origin, Reply};
-use crate::purge::{assert_gone, mxc, purge, start};
-use crate::world::{
+use crate::admin::purge::{assert_gone, mxc, purge, start};
+use crate::download::federation::signed;
+use crate::support::origin::{Origin, Reply};
+use crate::support::world::{
     BODY, PATIENCE, World, federation_path, media_domain, same_host, shared, start_edge, tier,
     wait_for_tier,
 };

@@ -8,7 +8,7 @@ use test_support::http::Request;
 use test_support::time::wait_for;
 
 use super::{Door, validate};
-use crate::world::{BODY, PATIENCE, World, download, download_path, media_domain, shared};
+use crate::support::world::{BODY, PATIENCE, World, download, download_path, media_domain, shared};
 
 /// A media of two versions, of one length, told apart by `name` alone.
 struct Versions {

@@ -10,8 +10,8 @@ use test_support::http::{Answer, Request};
 use test_support::time::wait_for;
 
 use super::{Door, media, validate};
-use crate::origin::{Origin, Reply};
-use crate::world::{
+use crate::support::origin::{Origin, Reply};
+use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, media_domain, same_host, shared, tier,
     wait_for_tier,
 };

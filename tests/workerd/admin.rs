@@ -1,0 +1,8 @@
+//! What an admin sets, sees and removes: variables, the status, numbers, purges.
+
+mod config;
+mod numbers;
+pub(crate) mod purge;
+mod quarantine;
+mod status;
+mod status_checks;

@@ -1,0 +1,250 @@
+//! The quarantine feed: what Synapse says it has quarantined is purged without anyone asking, each
+//! page once, and whatever fails is made up for the next time.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use test_support::edge::{BucketKind, Layout};
+use test_support::time::wait_for;
+
+use crate::admin::purge::LIST;
+use crate::store::bucket::get;
+use crate::support::origin::Reply;
+use crate::support::world::{PATIENCE, World, content_key, tier, wait_for_tier};
+
+const TOKEN: &str = "syt_admin_0123456789";
+const CHANGES: &str = "/_synapse/admin/v1/media/quarantine_changes";
+const POSITION: &str = "v2/example.com/quarantine-position";
+
+/// Synapse's log of changes: media IDs, and whether they were quarantined or released.
+type Log = Arc<Mutex<Vec<(String, bool)>>>;
+
+struct Feed {
+    world: World,
+    log: Log,
+    /// The status of its answers.
+    status: Arc<AtomicU16>,
+}
+
+impl Feed {
+    /// An edge before a Synapse that tells so many changes at a time.
+    fn start(bucket: BucketKind, page: usize) -> Self {
+        let layout = Layout { bucket, ..Layout::default() };
+        let world = World::start_as(layout, &[("SYNAPSE_ADMIN_TOKEN", TOKEN)]);
+        let (log, status) = (Log::default(), Arc::new(AtomicU16::new(200)));
+        world.origin.on(CHANGES, {
+            let (log, status) = (Arc::clone(&log), Arc::clone(&status));
+            move |call| {
+                let status = status.load(Ordering::Relaxed);
+                call.reply(&answer(&log.lock().expect("unbroken"), page, status, &call.head.target))
+            }
+        });
+        Self { world, log, status }
+    }
+
+    fn tell(&self, id: &str, is_quarantined: bool) {
+        self.log.lock().expect("unbroken").push((id.to_owned(), is_quarantined));
+    }
+
+    /// Runs the scheduled event. Says from which positions it read.
+    fn run(&self) -> Vec<u64> {
+        self.world.origin.forget(CHANGES);
+        self.world.edge.run_scheduled();
+        let asked = self.world.origin.asked(CHANGES);
+        for asked in &asked {
+            assert_eq!(asked.header("authorization"), Some(&*format!("Bearer {TOKEN}")));
+            assert_eq!(asked.head.method, "GET");
+        }
+        let position = |target: &str| target.rsplit('=').next()?.parse().ok();
+        asked.iter().map(|a| position(&a.head.target).expect("a position")).collect()
+    }
+
+    fn position(&self) -> Option<String> {
+        let object = self.world.edge.stores.object(POSITION)?;
+        Some(String::from_utf8(object.body).expect("it is text"))
+    }
+
+    /// Media that is in every tier.
+    fn stored(&self) -> String {
+        let id = self.world.media();
+        wait_for_tier("memory", &get(&id, &self.world.token()), &self.world.edge.address);
+        wait_for("it is in the bucket", PATIENCE, || {
+            self.world.edge.stores.object(&content_key(&id))
+        });
+        id
+    }
+
+    /// Claims that the edge has nothing of it, though the homeserver would say yes.
+    #[track_caller]
+    fn assert_purged(&self, id: &str) {
+        assert_eq!(self.world.edge.stores.object(&content_key(id)), None);
+        let answer = get(id, &self.world.token()).send(&self.world.edge.address);
+        assert_eq!((answer.status, tier(&answer)), (200, ""), "{id}");
+    }
+
+    #[track_caller]
+    fn assert_stored(&self, id: &str) {
+        let answer = get(id, &self.world.token()).send(&self.world.edge.address);
+        assert_eq!(tier(&answer), "memory", "{id}");
+    }
+}
+
+/// As Synapse 1.163 answers.
+fn answer(log: &[(String, bool)], page: usize, status: u16, target: &str) -> Reply {
+    if status != 200 {
+        return Reply::error(status, "M_UNKNOWN", "No");
+    }
+    let from: usize = target.rsplit('=').next().and_then(|n| n.parse().ok()).expect("a position");
+    if from > log.len() {
+        return Reply::error(400, "M_INVALID_PARAM", "The `from` token is considered invalid");
+    }
+    let next = log.len().min(from + page);
+    let changes: Vec<_> = log[from..next]
+        .iter()
+        .map(|(id, quarantined)| {
+            json!({ "origin": "example.com", "media_id": id, "quarantined": quarantined })
+        })
+        .collect();
+    Reply::json(200, &json!({ "next_batch": next, "changes": changes }))
+}
+
+#[test]
+fn what_was_quarantined_is_purged_and_what_was_released_is_not() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    let (quarantined, released, other) = (feed.stored(), feed.stored(), feed.stored());
+    feed.tell(&quarantined, true);
+    feed.tell(&released, false);
+    feed.tell("not an ID", true);
+    assert_eq!(feed.run(), [0, 3]);
+    feed.assert_purged(&quarantined);
+    feed.assert_stored(&released);
+    feed.assert_stored(&other);
+}
+
+#[test]
+fn each_page_is_read_once_and_the_next_time_goes_on_from_there() {
+    let feed = Feed::start(BucketKind::R2, 2);
+    assert_eq!(feed.run(), [0]);
+    for number in 0..5 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    assert_eq!(feed.run(), [0, 2, 4, 5]);
+    assert_eq!(feed.position().as_deref(), Some("5"));
+    assert_eq!(feed.run(), [5]);
+    let id = feed.stored();
+    feed.tell(&id, true);
+    assert_eq!(feed.run(), [5, 6]);
+    feed.assert_purged(&id);
+}
+
+#[test]
+fn a_long_list_is_read_in_several_runs() {
+    let feed = Feed::start(BucketKind::R2, 1);
+    for number in 0..12 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    assert_eq!(feed.run(), (0..10).collect::<Vec<_>>());
+    assert_eq!(feed.run(), [10, 11, 12]);
+}
+
+#[test]
+fn while_synapse_does_not_tell_nothing_is_skipped() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    feed.tell("before", true);
+    feed.run();
+    let id = feed.stored();
+    feed.tell(&id, true);
+    for status in [500, 403, 404] {
+        feed.status.store(status, Ordering::Relaxed);
+        assert_eq!(feed.run(), [1]);
+        assert_eq!(feed.position().as_deref(), Some("1"), "{status}");
+    }
+    feed.world.edge.wait_for_log("quarantine: Synapse did not tell");
+    feed.assert_stored(&id);
+    feed.status.store(200, Ordering::Relaxed);
+    assert_eq!(feed.run(), [1, 2]);
+    feed.assert_purged(&id);
+}
+
+#[test]
+fn what_could_not_be_listed_or_kept_is_read_again() {
+    for key in [LIST, POSITION] {
+        let fault = &format!("fails at {key}");
+        let feed = Feed::start(BucketKind::Faulty, 100);
+        let id = feed.world.media();
+        get(&id, &feed.world.token()).send(&feed.world.edge.address);
+        feed.tell(&id, true);
+        feed.world.edge.stores.set_faults(&[("put", fault)]);
+        assert_eq!(feed.run(), [0], "{fault}");
+        assert_eq!(feed.position(), None, "{fault}");
+        feed.world.edge.stores.set_faults(&[]);
+        assert_eq!(feed.run(), [0, 1], "{fault}");
+        assert_eq!(feed.position().as_deref(), Some("1"));
+        feed.assert_purged(&id);
+    }
+}
+
+/// A page is of a hundred, and the Free plan grants fifty operations to an event.
+#[test]
+fn a_page_that_can_not_all_be_deleted_is_purged_and_read_once() {
+    let feed = Feed::start(BucketKind::Faulty, 100);
+    for number in 0..60 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    let (id, token) = (feed.world.media(), feed.world.token());
+    let read = || get(&id, &token).send(&feed.world.edge.address);
+    read();
+    wait_for("it is in the bucket", PATIENCE, || feed.world.edge.stores.object(&content_key(&id)));
+    feed.tell(&id, true);
+    feed.world.edge.stores.set_faults(&[("all", "50")]);
+    feed.run();
+    feed.world.edge.stores.set_faults(&[]);
+    assert_eq!(feed.position().as_deref(), Some("61"));
+    assert_eq!(tier(&read()), "");
+}
+
+/// Not known is not the beginning: years of changes would be purged again.
+#[test]
+fn a_position_that_can_not_be_read_is_not_the_beginning() {
+    let feed = Feed::start(BucketKind::Faulty, 100);
+    feed.tell("before", true);
+    feed.run();
+    feed.world.edge.stores.set_faults(&[("get", "fails")]);
+    assert_eq!(feed.run(), [0_u64; 0]);
+    feed.world.edge.stores.set_faults(&[]);
+    assert_eq!(feed.run(), [1]);
+}
+
+/// Its database was restored from an older copy.
+#[test]
+fn a_position_that_synapse_never_reached_is_begun_anew() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    for number in 0..5 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    feed.run();
+    feed.log.lock().expect("unbroken").clear();
+    let id = feed.stored();
+    feed.tell(&id, true);
+    feed.run();
+    feed.run();
+    assert_eq!(feed.position().as_deref(), Some("1"));
+    feed.assert_purged(&id);
+}
+
+#[test]
+fn without_a_bucket_to_keep_the_position_nothing_is_asked_and_the_log_says_why() {
+    let feed = Feed::start(BucketKind::None, 100);
+    feed.tell("gone", true);
+    assert_eq!(feed.run(), [0_u64; 0]);
+    feed.world.edge.wait_for_log("quarantine: bind MEDIA_BUCKET");
+}
+
+#[test]
+fn without_a_token_of_an_admin_nothing_is_asked() {
+    let layout = Layout { bucket: BucketKind::R2, ..Layout::default() };
+    let world = World::start_as(layout, &[]);
+    world.edge.run_scheduled();
+    assert_eq!(world.origin.asked(CHANGES).len(), 0);
+}

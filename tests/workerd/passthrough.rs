@@ -1,0 +1,8 @@
+//! What the homeserver answers itself, on which host, and what pages of other sites may read.
+
+mod cross_origin;
+mod errors;
+mod forwarded;
+mod hosts;
+mod untouched;
+mod well_known;

@@ -1,0 +1,9 @@
+//! What attackers try, and what must reach nobody: others' bytes, secrets, pages that act.
+
+mod attacks;
+mod embedding;
+mod hostile;
+mod panics;
+mod poisoning;
+mod secrets;
+mod smuggling;

@@ -1,0 +1,78 @@
+//! However many small bodies come through, an isolate holds no more of them than the admin allows.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use test_support::http::Request;
+
+use crate::support::origin::Reply;
+use crate::support::world::{World, media_domain, tier};
+
+/// Together far more than may stay, and than the runtime lets lie about until it collects it.
+const BODIES: usize = 1_000;
+const BODY_BYTES: usize = 256 << 10;
+
+const MEMORY_MIB: u64 = 8;
+
+/// What an isolate may take beside what it keeps.
+const ALLOWED_BESIDE_BYTES: u64 = 40 << 20;
+
+const PATH: &str = "/_matrix/client/v1/media/thumbnail/example.com/many";
+const READERS: usize = 4;
+
+fn start(memory_mib: u64) -> (World, String) {
+    let memory_mib = memory_mib.to_string();
+    let world =
+        World::start_with(&[("MEMORY_CACHE_MIB", memory_mib.as_str()), ("LEASE_SECONDS", "600")]);
+    world.origin.on(PATH, |call| {
+        let is_known = call.head.headers.get("if-none-match") == Some("1");
+        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "1");
+        call.reply(&reply.header("Content-Type", "image/png").body([3; BODY_BYTES]))
+    });
+    let token = world.token();
+    (world, token)
+}
+
+fn thumbnail(number: usize, token: &str) -> Request {
+    let (width, height) = (1 + number % 500, 1 + number / 500);
+    let query = format!("width={width}&height={height}&method=scale");
+    media_domain("GET", format!("{PATH}?{query}")).bearer(token)
+}
+
+/// Asks for all once. Says how many came from a store.
+fn read_all(world: &World, token: &str) -> usize {
+    let (next, stored) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let read = || loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= BODIES {
+            return;
+        }
+        let answer = thumbnail(number, token).send(&world.edge.direct_address);
+        assert_eq!((answer.status, answer.body.len()), (200, BODY_BYTES));
+        stored.fetch_add(usize::from(!tier(&answer).is_empty()), Ordering::Relaxed);
+    };
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(read);
+        }
+    });
+    stored.into_inner()
+}
+
+/// By how much workerd grows while all that is stored at the data centre is read.
+fn growth_bytes(memory_mib: u64) -> u64 {
+    let (world, token) = start(memory_mib);
+    assert_eq!(read_all(&world, &token), 0);
+    let before = world.edge.workerd_resident_bytes();
+    let stored = read_all(&world, &token);
+    assert!(stored > BODIES * 9 / 10, "only {stored} came from a store");
+    world.edge.workerd_resident_bytes().saturating_sub(before)
+}
+
+/// The local cache lives in the same process and grows too, but no less without the memory tier.
+#[test]
+fn many_small_bodies_take_no_more_memory_than_the_admin_allows() {
+    let (without, with) = (growth_bytes(0), growth_bytes(MEMORY_MIB));
+    println!("workerd grew by {} KiB without, by {} KiB with", without >> 10, with >> 10);
+    assert!(with < without + (MEMORY_MIB << 20) + ALLOWED_BESIDE_BYTES);
+}
