@@ -4,6 +4,8 @@
 //! a list that every look-up is held against: what begins like this and was stored no later than
 //! then is a miss. What can be reached is deleted besides.
 
+use std::rc::Rc;
+
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::config::Config;
 
@@ -102,6 +104,110 @@ impl Purges {
         };
         lines.map(purge).collect::<Option<_>>().map(Self)
     }
+}
+
+/// The list as it lies at a data centre, for its isolates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgesCopy {
+    purges: Purges,
+    /// When the list was read from the bucket last, in seconds since the Unix epoch.
+    read_unix_secs: u64,
+}
+
+impl PurgesCopy {
+    /// Returns the copy as text: a second, then the list on the lines below it.
+    pub fn to_text(&self) -> String {
+        format!("{}\n{}", self.read_unix_secs, self.purges.to_text())
+    }
+
+    /// Parses a copy; `None` if the list is of another version or broken.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (read_at, list) = text.split_once('\n')?;
+        Some(Self { purges: Purges::parse(list)?, read_unix_secs: read_at.parse().ok()? })
+    }
+}
+
+/// The list as one isolate knows it. What it has heard once stays heard, whatever can't be read.
+#[derive(Clone, Debug, Default)]
+pub struct KnownPurges {
+    purges: Rc<Purges>,
+    /// When the list was read from the bucket last, by whichever isolate of the data centre.
+    read_unix_secs: u64,
+    /// When this isolate looked for a newer one last, with or without success.
+    checked_unix_secs: u64,
+}
+
+impl KnownPurges {
+    /// Returns the list.
+    pub fn purges(&self) -> Rc<Purges> {
+        Rc::clone(&self.purges)
+    }
+
+    /// Returns whether the list may be used as it is, without a look for a newer one.
+    pub fn is_fresh(&self, now_unix_secs: u64) -> bool {
+        is_fresh(self.checked_unix_secs, now_unix_secs)
+    }
+
+    /// Merges the copy of the data centre. Returns whether the bucket has to be read too: where there
+    /// is one, and the copy is missing or old.
+    pub fn on_copy(
+        &mut self,
+        copy: Option<PurgesCopy>,
+        has_bucket: bool,
+        now_unix_secs: u64,
+        config: &Config,
+    ) -> bool {
+        let read_unix_secs = copy.as_ref().map_or(0, |copy| copy.read_unix_secs);
+        if let Some(copy) = copy {
+            self.merge(copy.purges, now_unix_secs, config);
+            self.read_unix_secs = self.read_unix_secs.max(read_unix_secs);
+        }
+        let is_enough = !has_bucket || is_fresh(read_unix_secs, now_unix_secs);
+        if is_enough {
+            self.checked_unix_secs = now_unix_secs;
+        }
+        !is_enough
+    }
+
+    /// Merges what was read from the bucket; `Err` where it could not be read, and `None` in it where
+    /// there is no list. Either way the next look is due as after any other.
+    pub fn on_bucket(
+        &mut self,
+        read: Result<Option<Purges>, Unread>,
+        now_unix_secs: u64,
+        config: &Config,
+    ) {
+        self.checked_unix_secs = now_unix_secs;
+        self.read_unix_secs = now_unix_secs;
+        if let Ok(list) = read {
+            self.merge(list.unwrap_or_default(), now_unix_secs, config);
+        }
+    }
+
+    /// Adds a purge.
+    pub fn add(&mut self, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) {
+        Rc::make_mut(&mut self.purges).add(prefixes.to_vec(), now_unix_secs, config);
+    }
+
+    /// Returns the copy for the data centre.
+    pub fn copy(&self) -> PurgesCopy {
+        PurgesCopy { purges: (*self.purges).clone(), read_unix_secs: self.read_unix_secs }
+    }
+
+    fn merge(&mut self, other: Purges, now_unix_secs: u64, config: &Config) {
+        let purges = Rc::make_mut(&mut self.purges);
+        purges.merge(other);
+        purges.forget(now_unix_secs, config);
+    }
+}
+
+/// The bucket could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread;
+
+/// Whether what was read then is young enough.
+fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
+    now_unix_secs.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS
 }
 
 #[cfg(test)]
@@ -221,5 +327,57 @@ mod tests {
         assert_eq!(a.0.len(), 2);
         assert!(a.covers(&federated("abc"), NOW + 9));
         assert!(!a.covers(&content("mxc://example.org/abc"), NOW + 9));
+    }
+
+    fn known() -> KnownPurges {
+        KnownPurges::default()
+    }
+
+    /// A copy that was read from the bucket then.
+    fn copy_of(purges: Purges, read_unix_secs: u64) -> Option<PurgesCopy> {
+        let text = format!("{read_unix_secs}\n{}", purges.to_text());
+        Some(PurgesCopy::parse(&text).unwrap())
+    }
+
+    #[test]
+    fn a_young_copy_is_enough_and_an_old_one_is_not() {
+        let config = config(&[]).unwrap();
+        for (age_secs, is_enough) in [(0, true), (29, true), (30, false), (3600, false)] {
+            let mut known = known();
+            let copy = copy_of(purged(everything()), NOW - age_secs);
+            assert_eq!(known.on_copy(copy, true, NOW, &config), !is_enough, "{age_secs}");
+            assert_eq!(known.is_fresh(NOW), is_enough, "{age_secs}");
+            assert!(known.purges().covers(&federated("abc"), NOW), "{age_secs}");
+        }
+    }
+
+    #[test]
+    fn without_a_bucket_the_copy_is_all_there_is() {
+        let config = config(&[]).unwrap();
+        for copy in [None, copy_of(purged(everything()), NOW - 3600)] {
+            let mut known = known();
+            assert!(!known.on_copy(copy, false, NOW, &config));
+            assert!(known.is_fresh(NOW + 29) && !known.is_fresh(NOW + 30));
+        }
+    }
+
+    #[test]
+    fn what_has_been_heard_stays_heard_when_the_bucket_is_empty_or_broken() {
+        let config = config(&[]).unwrap();
+        for read in [Ok(None), Ok(Some(Purges::default())), Err(Unread)] {
+            let mut known = known();
+            known.add(&everything(), NOW, &config);
+            known.on_bucket(read.clone(), NOW + 40, &config);
+            assert!(known.purges().covers(&federated("abc"), NOW), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_survives_the_round_trip_and_another_text_does_not() {
+        let copy = copy_of(purged(everything()), NOW).unwrap();
+        assert_eq!(PurgesCopy::parse(&copy.to_text()), Some(copy));
+        for text in ["", "1", "x\n1", "5\n2"] {
+            assert_eq!(PurgesCopy::parse(text), None, "{text}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;
-use matrix_media_edge::cache::purge_list::{PURGES_FRESH_SECS, Purges};
+use matrix_media_edge::cache::purge_list::{KnownPurges, Purges, PurgesCopy, Unread};
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::memory::LeaseMemory;
@@ -32,9 +32,7 @@ pub(crate) struct Edge {
 struct Isolate {
     bodies: Lru<(Rc<StoredMeta>, Body)>,
     leases: LeaseMemory,
-    purges: Purges,
-    /// When that list was read.
-    purges_read_unix_secs: u64,
+    purges: KnownPurges,
 }
 
 /// One of the stores beyond the isolates.
@@ -73,21 +71,13 @@ impl Isolate {
         Self {
             bodies: Lru::new(config.memory_cache_bytes),
             leases: LeaseMemory::new(),
-            purges: Purges::default(),
-            purges_read_unix_secs: 0,
+            purges: KnownPurges::default(),
         }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>, body: &Body) {
         let weight = memory_weight(meta);
         self.bodies.insert(key.clone(), (Rc::clone(meta), body.clone()), weight);
-    }
-
-    fn learn(&mut self, mut list: Purges, now: Now<'_>) {
-        list.merge(std::mem::take(&mut self.purges));
-        list.forget(now.unix_secs, now.config);
-        self.purges = list;
-        self.purges_read_unix_secs = now.unix_secs;
     }
 }
 
@@ -118,7 +108,7 @@ impl Edge {
     /// Whether the list of purges can't be read where it lives.
     pub(crate) fn is_deaf(&self, pop: usize) -> bool {
         let home = self.bucket.as_ref().unwrap_or(&self.pops[pop]);
-        matches!(home.fault, Fault::LookUp | Fault::Break)
+        home.is_unreadable()
     }
 
     pub(crate) fn leases(&mut self, isolate: usize, now: Now<'_>) -> LeaseStore<'_> {
@@ -145,7 +135,7 @@ impl Edge {
     fn look_up_memory(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
         let Isolate { bodies, purges, .. } = &mut self.isolates[isolate];
         let (meta, body) = bodies.get(key).cloned()?;
-        if is_usable(&meta, key, purges, now.config, now.unix_secs) {
+        if is_usable(&meta, key, &purges.purges(), now.config, now.unix_secs) {
             return Some(Stored { meta, body, tier: Tier::Memory });
         }
         bodies.remove(key);
@@ -257,42 +247,42 @@ impl Edge {
 
     /// Reads the list of purges again, if the one that is known is old.
     pub(crate) fn hear_of_purges(&mut self, isolate: usize, now: Now<'_>) {
-        let age_secs = now.unix_secs.saturating_sub(self.isolates[isolate].purges_read_unix_secs);
-        if !now.config.can_purge() || age_secs < PURGES_FRESH_SECS {
+        let Now { config, unix_secs, .. } = now;
+        if !config.can_purge() || self.isolates[isolate].purges.is_fresh(unix_secs) {
             return;
         }
-        let list = match (self.list_at(pop_of(isolate), now), &self.bucket) {
-            (Some(list), _) => list,
-            (None, Some(bucket)) => {
-                let text = bucket.find_text(&list_key(now.config), now.ms);
-                let list = text.and_then(|text| Purges::parse(&text)).unwrap_or_default();
-                self.write_list_at(pop_of(isolate), &list, now);
-                list
-            }
-            (None, None) => Purges::default(),
-        };
-        self.isolates[isolate].learn(list, now);
+        let copy = self.copy_at(pop_of(isolate), now);
+        let known = &mut self.isolates[isolate].purges;
+        if known.on_copy(copy, self.bucket.is_some(), unix_secs, config)
+            && let Some(bucket) = &self.bucket
+        {
+            known.on_bucket(read_list(bucket, now), unix_secs, config);
+            self.write_copy(isolate, now);
+        }
     }
 
     /// Whether an isolate knows that what was stored then is purged.
     pub(crate) fn is_purged(&self, isolate: usize, key: &CacheKey, stored_unix_secs: u64) -> bool {
-        self.isolates[isolate].purges.covers(key, stored_unix_secs)
+        self.isolates[isolate].purges.purges().covers(key, stored_unix_secs)
     }
 
     /// Carries a purge out. Says whether it is on the list.
-    pub(crate) fn purge(&mut self, isolate: usize, prefixes: Vec<KeyPrefix>, now: Now<'_>) -> bool {
+    pub(crate) fn purge(&mut self, isolate: usize, prefixes: &[KeyPrefix], now: Now<'_>) -> bool {
+        let Now { config, unix_secs, .. } = now;
         let is_doomed = |key: &CacheKey| prefixes.iter().any(|prefix| prefix.is_of(key));
-        let mut list = self.isolates[isolate].purges.clone();
-        list.merge(self.list_at(pop_of(isolate), now).unwrap_or_default());
-        list.add(prefixes.clone(), now.unix_secs, now.config);
+        let copy = self.copy_at(pop_of(isolate), now);
+        let known = &mut self.isolates[isolate].purges;
+        known.on_copy(copy, self.bucket.is_some(), unix_secs, config);
+        known.add(prefixes, unix_secs, config);
         let is_in_bucket = self.bucket.as_mut().map(|bucket| {
-            let text = bucket.find_text(&list_key(now.config), now.ms);
-            let condition = if text.is_some() { Condition::None } else { Condition::IsAbsent };
-            list.merge(text.and_then(|text| Purges::parse(&text)).unwrap_or_default());
-            bucket.store(&list_key(now.config), Entry::text(list.to_text(), u64::MAX), condition)
+            let Ok(found) = read_list(bucket, now) else { return false };
+            let condition = if found.is_some() { Condition::None } else { Condition::IsAbsent };
+            known.on_bucket(Ok(found), unix_secs, config);
+            known.add(prefixes, unix_secs, config);
+            let list = Entry::text(known.purges().to_text(), u64::MAX);
+            bucket.store(&list_key(config), list, condition)
         });
-        let is_here = self.write_list_at(pop_of(isolate), &list, now);
-        self.isolates[isolate].learn(list, now);
+        let is_here = self.write_copy(isolate, now);
         self.isolates[isolate].bodies.remove_where(is_doomed);
         if let Some(bucket) = &mut self.bucket {
             bucket.remove_where(is_doomed);
@@ -300,15 +290,14 @@ impl Edge {
         is_in_bucket.unwrap_or(is_here)
     }
 
-    fn list_at(&self, pop: usize, now: Now<'_>) -> Option<Purges> {
-        Purges::parse(&self.pops[pop].find_text(&list_key(now.config), now.ms)?)
+    fn copy_at(&self, pop: usize, now: Now<'_>) -> Option<PurgesCopy> {
+        PurgesCopy::parse(&self.pops[pop].find_text(&list_key(now.config), now.ms)?)
     }
 
-    fn write_list_at(&mut self, pop: usize, list: &Purges, now: Now<'_>) -> bool {
-        let is_copy = self.bucket.is_some();
-        let seconds = if is_copy { PURGES_FRESH_SECS } else { now.config.cache_seconds };
-        let entry = Entry::text(list.to_text(), now.ms + seconds * 1000);
-        self.pops[pop].store(&list_key(now.config), entry, Condition::None)
+    fn write_copy(&mut self, isolate: usize, now: Now<'_>) -> bool {
+        let copy = self.isolates[isolate].purges.copy().to_text();
+        let entry = Entry::text(copy, now.ms + now.config.cache_seconds * 1000);
+        self.pops[pop_of(isolate)].store(&list_key(now.config), entry, Condition::None)
     }
 }
 
@@ -316,7 +305,7 @@ impl Isolate {
     /// What a store has found, if it may be used.
     fn read(&self, entry: Entry, tier: Tier, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
         let meta = StoredMeta::parse(&entry.record, key)?;
-        is_usable(&meta, key, &self.purges, now.config, now.unix_secs).then(|| Stored {
+        is_usable(&meta, key, &self.purges.purges(), now.config, now.unix_secs).then(|| Stored {
             meta: Rc::new(meta),
             body: entry.body,
             tier,
@@ -326,4 +315,9 @@ impl Isolate {
 
 fn list_key(config: &Config) -> CacheKey {
     CacheKey::new(&config.server_name, Subject::Purges)
+}
+
+fn read_list(bucket: &Store, now: Now<'_>) -> Result<Option<Purges>, Unread> {
+    let text = bucket.read_text(&list_key(now.config), now.ms)?;
+    Ok(text.and_then(|text| Purges::parse(&text)))
 }

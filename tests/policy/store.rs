@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use matrix_media_edge::cache::key::CacheKey;
+use matrix_media_edge::cache::purge_list::Unread;
 
 use crate::flight::Moment;
 
@@ -97,6 +98,15 @@ impl Store {
     pub(crate) fn find_text(&self, key: &CacheKey, now_ms: u64) -> Option<String> {
         let found = self.find(key, now_ms).filter(|_| self.fault != Fault::Break);
         found.map(|entry| entry.record)
+    }
+
+    /// The same where it matters why there is none: `Err` if it can't be read.
+    pub(crate) fn read_text(&self, key: &CacheKey, now_ms: u64) -> Result<Option<String>, Unread> {
+        if self.is_unreadable() { Err(Unread) } else { Ok(self.find_text(key, now_ms)) }
+    }
+
+    pub(crate) const fn is_unreadable(&self) -> bool {
+        matches!(self.fault, Fault::LookUp | Fault::Break)
     }
 
     /// Says whether the entry has been written, as far as it knows.

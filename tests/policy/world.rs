@@ -529,7 +529,7 @@ impl World {
             self.purged.lose(pop);
         }
         self.edge.hear_of_purges(isolate, now);
-        let is_listed = self.edge.purge(isolate, prefixes, now);
+        let is_listed = self.edge.purge(isolate, &prefixes, now);
         let is_in_reach = |other| is_listed && (self.edge.has_bucket() || other == pop);
         let reach: [bool; POPS] = std::array::from_fn(is_in_reach);
         self.purged.add(what, isolate, reach, now);

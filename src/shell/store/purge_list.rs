@@ -7,9 +7,10 @@ use std::rc::Rc;
 use worker_sys::R2Bucket;
 
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
-use crate::cache::purge_list::{MAX_LIST_BYTES, PURGES_FRESH_SECS, Purges};
+use crate::cache::purge_list::{KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread};
 use crate::config::Config;
 use crate::shell::runtime::clock;
+use crate::shell::runtime::tasks::Failed;
 use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::pop;
 
@@ -20,54 +21,50 @@ const ATTEMPTS: usize = 10;
 const ATTEMPTS_SECS: u64 = 5;
 
 thread_local! {
-    /// The list, and when it was read, in seconds since the Unix epoch.
-    static KNOWN: RefCell<(Rc<Purges>, u64)> = RefCell::default();
+    static KNOWN: RefCell<KnownPurges> = RefCell::default();
 }
 
-/// The list, as old as it may be; or older, while the bucket can't be read: what has been heard once
-/// stays heard.
+/// Returns the list, as old as it may be; or older, while the bucket can't be read.
 pub(crate) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Purges> {
     let now = clock::now_unix_secs();
-    let (known, read_unix_secs) = KNOWN.with_borrow(Clone::clone);
-    if !config.can_purge() || is_fresh(read_unix_secs, now) {
+    let (known, is_fresh) = KNOWN.with_borrow(|known| (known.purges(), known.is_fresh(now)));
+    if !config.can_purge() || is_fresh {
         return known;
     }
-    let (here, read_here_unix_secs) = look_up(config).await;
-    learn(here, &[], now, config);
-    if let Some(bucket) = bucket.filter(|_| !is_fresh(read_here_unix_secs, now)) {
-        if let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await {
-            learn(parse(found.as_ref()), &[], now, config);
-        }
-        write_here(config, now).await;
+    let copy = look_up(config).await;
+    if update(|known| known.on_copy(copy, bucket.is_some(), now, config))
+        && let Some(bucket) = bucket
+    {
+        let read = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await;
+        let read = read.map(|found| parse(found.as_ref())).map_err(|Failed| Unread);
+        update(|known| known.on_bucket(read, now, config));
+        write_here(config).await;
     }
-    KNOWN.with_borrow_mut(|(known, read_unix_secs)| {
-        *read_unix_secs = now;
-        Rc::clone(known)
-    })
+    KNOWN.with_borrow(KnownPurges::purges)
 }
 
-fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
-    now_unix_secs.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS
-}
-
-/// Puts what is to go on the list: from then on nobody is served it. Says whether that went well.
+/// Puts what is to go on the list: from then on nobody is served it. Returns whether the list is
+/// where others read it.
 pub(crate) async fn list(
     config: &Config,
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
 ) -> bool {
     let now = clock::now_unix_secs();
-    let (here, _) = look_up(config).await;
-    learn(here, prefixes, now, config);
+    let copy = look_up(config).await;
+    update(|known| {
+        known.on_copy(copy, bucket.is_some(), now, config);
+        known.add(prefixes, now, config);
+    });
     let is_in_bucket = match bucket {
         Some(bucket) => Some(write_to_bucket(config, bucket, prefixes, now).await),
         None => None,
     };
-    let is_here = write_here(config, now).await;
+    let is_here = write_here(config).await;
     is_in_bucket.unwrap_or(is_here)
 }
 
-/// Writes the list for the world, with what others have put on it. Says whether that went well.
+/// Writes the list for the world, with what others have put on it. Returns whether that went well.
 async fn write_to_bucket(
     config: &Config,
     bucket: &R2Bucket,
@@ -78,7 +75,12 @@ async fn write_to_bucket(
         let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
             return false;
         };
-        let list = learn(parse(found.as_ref()), prefixes, now_unix_secs, config);
+        let list = update(|known| {
+            known.on_bucket(Ok(parse(found.as_ref())), now_unix_secs, config);
+            // Once more, so that of a full list others' purges are made one before these.
+            known.add(prefixes, now_unix_secs, config);
+            known.purges()
+        });
         let condition =
             found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
         let is_written =
@@ -90,37 +92,26 @@ async fn write_to_bucket(
     false
 }
 
-/// Keeps what is known for the other isolates here, and for when the bucket can't be read. Says
+/// Keeps what is known for the other isolates here, and for when the bucket can't be read. Returns
 /// whether that went well, as far as the platform tells.
-async fn write_here(config: &Config, now_unix_secs: u64) -> bool {
-    let list = KNOWN.with_borrow(|(known, _)| known.to_text());
-    let copy = format!("{now_unix_secs}\n{list}");
+async fn write_here(config: &Config) -> bool {
+    let copy = KNOWN.with_borrow(KnownPurges::copy).to_text();
     pop::put_text(config, &key(config), &copy, config.cache_seconds).await
 }
 
-/// The copy at this data centre, and when it was read: never, if there is none.
-async fn look_up(config: &Config) -> (Purges, u64) {
-    let found = async {
-        let copy = pop::look_up_text(config, &key(config), MAX_LIST_BYTES).await?;
-        let (read_at, list) = copy.split_once('\n')?;
-        Some((Purges::parse(list)?, read_at.parse().ok()?))
-    };
-    found.await.unwrap_or_default()
+/// Returns the copy at this data centre; `None` if there is none that can be read.
+async fn look_up(config: &Config) -> Option<PurgesCopy> {
+    PurgesCopy::parse(&pop::look_up_text(config, &key(config), MAX_LIST_BYTES).await?)
 }
 
-fn parse(found: Option<&(String, String)>) -> Purges {
-    found.and_then(|(text, _)| Purges::parse(text)).unwrap_or_default()
+/// Returns the list in a text of the bucket's; `None` for one of another version.
+fn parse(found: Option<&(String, String)>) -> Option<Purges> {
+    found.and_then(|(text, _)| Purges::parse(text))
 }
 
-/// Adds to what this isolate knows, on one turn: another purge may be under way.
-fn learn(other: Purges, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) -> Rc<Purges> {
-    KNOWN.with_borrow_mut(|(known, _)| {
-        let mut list = (**known).clone();
-        list.merge(other);
-        list.add(prefixes.to_vec(), now_unix_secs, config);
-        *known = Rc::new(list);
-        Rc::clone(known)
-    })
+/// Changes what this isolate knows, on one turn: another purge may be under way.
+fn update<T>(change: impl FnOnce(&mut KnownPurges) -> T) -> T {
+    KNOWN.with_borrow_mut(change)
 }
 
 fn key(config: &Config) -> CacheKey {
