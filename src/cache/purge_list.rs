@@ -110,7 +110,8 @@ impl Purges {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgesCopy {
     purges: Purges,
-    /// When the list was read from the bucket last, in seconds since the Unix epoch.
+    /// When the list was read from the bucket last, in seconds since the Unix epoch. A copy that is
+    /// written after the bucket could not be read is as old as the one before it.
     read_unix_secs: u64,
 }
 
@@ -178,8 +179,8 @@ impl KnownPurges {
         config: &Config,
     ) {
         self.checked_unix_secs = now_unix_secs;
-        self.read_unix_secs = now_unix_secs;
         if let Ok(list) = read {
+            self.read_unix_secs = now_unix_secs;
             self.merge(list.unwrap_or_default(), now_unix_secs, config);
         }
     }
@@ -205,9 +206,10 @@ impl KnownPurges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread;
 
-/// Whether what was read then is young enough.
+/// Whether what was read then is young enough. What was read in the future was read by a clock that
+/// is not to be relied on.
 fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
-    now_unix_secs.saturating_sub(read_unix_secs) < PURGES_FRESH_SECS
+    now_unix_secs.checked_sub(read_unix_secs).is_some_and(|age_secs| age_secs < PURGES_FRESH_SECS)
 }
 
 #[cfg(test)]
@@ -352,6 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_from_the_future_is_not_young() {
+        let mut known = known();
+        assert!(known.on_copy(
+            copy_of(Purges::default(), NOW + 1),
+            true,
+            NOW,
+            &config(&[]).unwrap()
+        ));
+    }
+
+    #[test]
     fn without_a_bucket_the_copy_is_all_there_is() {
         let config = config(&[]).unwrap();
         for copy in [None, copy_of(purged(everything()), NOW - 3600)] {
@@ -359,6 +372,18 @@ mod tests {
             assert!(!known.on_copy(copy, false, NOW, &config));
             assert!(known.is_fresh(NOW + 29) && !known.is_fresh(NOW + 30));
         }
+    }
+
+    #[test]
+    fn a_copy_is_as_old_as_the_last_read_of_the_bucket_that_went_well() {
+        let config = config(&[]).unwrap();
+        let mut known = known();
+        known.on_bucket(Ok(None), NOW, &config);
+        known.on_bucket(Err(Unread), NOW + 40, &config);
+        assert_eq!(known.copy(), copy_of(Purges::default(), NOW).unwrap());
+        assert!(known.is_fresh(NOW + 41), "the next look is due as after any other");
+        let mut beside = self::known();
+        assert!(beside.on_copy(Some(known.copy()), true, NOW + 41, &config));
     }
 
     #[test]

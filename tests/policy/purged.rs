@@ -14,6 +14,10 @@ use crate::homeserver::Media;
 /// may be is made of one that was as old as it may be.
 const HEARD_AFTER_MS: u64 = 2 * PURGES_FRESH_SECS * 1000;
 
+/// Within this time after the list could not be read everybody looks again, and takes no copy that was
+/// written in the meantime for a new one.
+const LOOKED_AFTER_MS: u64 = PURGES_FRESH_SECS * 1000;
+
 /// What an admin wants gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
@@ -105,8 +109,8 @@ impl Purged {
         assert!(isolate < ISOLATES, "an isolate");
         let pop = pop_of(isolate);
         for (index, purge) in self.purges.iter().enumerate() {
-            let since_ms = purge.at_ms.max(self.deaf_ms[pop]);
-            if purge.reach[pop] && since_ms + HEARD_AFTER_MS <= now_ms {
+            let heard_ms = (purge.at_ms + HEARD_AFTER_MS).max(self.deaf_ms[pop] + LOOKED_AFTER_MS);
+            if purge.reach[pop] && heard_ms <= now_ms {
                 self.heard.insert((isolate, index));
             }
         }

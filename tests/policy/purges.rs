@@ -139,3 +139,25 @@ fn an_object_that_could_not_be_removed_is_not_used() {
     let mut world = purged(world, What::Media(0));
     assert!(!is_stored(&mut world, HERE, &ask()));
 }
+
+#[test]
+fn a_failed_read_of_the_list_makes_no_copy_young() {
+    let mut world = world_with_bucket(ADMIN);
+    let start_ms = world.now_ms;
+    let other = Ask { media: 1, ..ask() };
+    let ask_at = |world: &mut World, secs: u64, isolate, ask: &Ask| {
+        world.now_ms = start_ms + 1000 * secs;
+        is_stored(world, isolate, ask)
+    };
+    for isolate in [HERE, HERE, BESIDE, ELSEWHERE, ELSEWHERE] {
+        ask_at(&mut world, 0, isolate, &ask());
+    }
+    ask_at(&mut world, 30, HERE, &other);
+    world.now_ms = start_ms + 31_000;
+    world.purge(ELSEWHERE, What::Media(0));
+    world.fail(Place::Bucket, Fault::LookUp);
+    ask_at(&mut world, 60, HERE, &other);
+    world.fail(Place::Bucket, Fault::None);
+    ask_at(&mut world, 89, BESIDE, &other);
+    assert!(!ask_at(&mut world, 92, BESIDE, &ask()), "a minute after the purge");
+}
