@@ -6,7 +6,7 @@ MAX_DEPLOYED_GZIP_BYTES = 400000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench profile simulation fuzz mutants
+.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench profile simulation capture fuzz mutants
 .NOTPARALLEL:
 
 help:
@@ -94,3 +94,6 @@ mutants: ## Change the core in every way that a test should notice, for hours (S
 
 simulation: ## Play a day at fifty data centres, and write what came of it into docs/
 	cargo run --locked --profile bench --package simulation -- 1 docs
+
+capture: build ## Record some 300 exchanges with the built Worker into FILE= (default target/capture.txt), to compare before and after a change
+	cargo run --locked --package capture -- $(or $(FILE),target/capture.txt)
