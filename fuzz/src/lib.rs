@@ -8,7 +8,6 @@
 mod exchange;
 mod input;
 mod json;
-mod random;
 
 mod cache_control;
 mod conditional;
@@ -31,32 +30,6 @@ mod stored;
 mod thumbnail;
 mod upload;
 mod well_known;
-
-/// The model of the whole, which the tests of the policy play too. They draw what happens from
-/// seeds; here the input says it (see [`random`]).
-#[path = "../../tests/policy"]
-#[expect(dead_code, reason = "the examples of tests/policy use more of it")]
-mod policy {
-    pub(crate) mod ask;
-    pub(crate) mod draw;
-    pub(crate) mod edge;
-    pub(crate) mod flight;
-    pub(crate) mod homeserver;
-    pub(crate) mod lease_store;
-    pub(crate) mod oracle;
-    pub(crate) mod probes;
-    pub(crate) mod proxy;
-    pub(crate) mod purged;
-    pub(crate) mod record;
-    pub(crate) mod scenario;
-    pub(crate) mod store;
-    pub(crate) mod world;
-}
-
-use policy::{
-    ask, draw, edge, flight, homeserver, lease_store, oracle, probes, proxy, purged, record,
-    scenario, store, world,
-};
 
 /// Reads any bytes; panics where a claim doesn't hold.
 pub type Target = fn(&[u8]);

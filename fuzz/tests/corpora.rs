@@ -6,11 +6,7 @@ use std::path::Path;
 use std::{fs, thread};
 
 use fuzz::{TARGETS, Target};
-
-use crate::random::Random;
-
-#[path = "../../tests/policy/random.rs"]
-mod random;
+use model::random::Random;
 
 /// How many inputs are made for each target.
 const FRESH: u64 = 3_000;

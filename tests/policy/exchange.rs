@@ -5,11 +5,11 @@ use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Credential, What};
-use crate::homeserver::{Cdn, Habits, Quirk, Validators};
 use crate::scene::{
     ALICE, BOB, LEASED, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, head, legacy, server, world,
 };
+use model::ask::{Ask, Credential, What};
+use model::homeserver::{Cdn, Habits, Quirk, Validators};
 
 #[test]
 fn a_miss_is_fetched_whole_and_stored() {

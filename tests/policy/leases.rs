@@ -2,11 +2,11 @@
 
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Credential, Extra};
-use crate::homeserver::{Habits, Health, Validators};
 use crate::scene::{
     ALICE, BOB, LEASED, NO_QUESTION, STALE, STRICT, SYNAPSE, THUMBNAIL, ask, bytes, world,
 };
+use model::ask::{Ask, Credential, Extra};
+use model::homeserver::{Habits, Health, Validators};
 
 #[test]
 fn a_lease_spares_the_question() {

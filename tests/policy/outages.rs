@@ -2,11 +2,11 @@
 
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Credential};
-use crate::flight::Answered;
-use crate::homeserver::Health;
 use crate::scene::{ALICE, BOB, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, legacy, server, world};
-use crate::world::World;
+use model::ask::{Ask, Credential};
+use model::flight::Answered;
+use model::homeserver::Health;
+use model::world::World;
 
 const OUTAGE_SECS: u64 = 600;
 

@@ -64,9 +64,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
-use crate::random::Random;
-use crate::record::Record;
-use crate::scenario::Scenario;
+use model::random::Random;
+use model::record::Record;
+use model::scenario::Scenario;
 
 /// How many random sequences a run plays, unless `POLICY_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 100_000;

@@ -3,13 +3,13 @@
 
 use matrix_media_edge::cache::tier::Tier;
 
-use crate::ask::Ask;
-use crate::edge::Place;
-use crate::homeserver::{Media, SERVER_NAME};
-use crate::purged::What;
 use crate::scene::{SYNAPSE, THUMBNAIL, ask, server, video, world, world_with_bucket};
-use crate::store::Fault;
-use crate::world::World;
+use model::ask::Ask;
+use model::edge::Place;
+use model::homeserver::{Media, SERVER_NAME};
+use model::purged::What;
+use model::store::Fault;
+use model::world::World;
 
 const ADMIN: &[(&str, &str)] = &[("ADMIN_TOKEN", "a-token-of-the-admin")];
 

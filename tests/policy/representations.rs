@@ -2,9 +2,9 @@
 
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE};
 
-use crate::ask::{Ask, Span, Validator, What};
-use crate::homeserver::Habits;
 use crate::scene::{STRICT, SYNAPSE, THUMBNAIL, ask, by_name, bytes, head, ranged, server, world};
+use model::ask::{Ask, Span, Validator, What};
+use model::homeserver::Habits;
 
 #[test]
 fn head_stores_nothing_and_tells_the_length() {

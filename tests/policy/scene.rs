@@ -1,14 +1,12 @@
 //! Where the examples play: a homeserver that does as Synapse does, two users, two videos.
 
 use http::Method;
-use http::header::AsHeaderName;
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Credential, Span, What};
-use crate::flight::Answered;
-use crate::homeserver::{HOMESERVER, Habits, Media, SERVER_NAME, Validators};
-use crate::scenario::tokens;
-use crate::world::World;
+use model::ask::{Ask, Credential, Span, What};
+use model::homeserver::{Habits, Media, SERVER_NAME, Validators};
+use model::scenario::tokens;
+use model::world::World;
 
 pub(crate) const SYNAPSE: Habits = Habits {
     validators: Validators::One,
@@ -88,25 +86,4 @@ pub(crate) fn ranged(range: Span) -> Ask {
 
 pub(crate) fn head(ask: Ask) -> Ask {
     Ask { method: Method::HEAD, ..ask }
-}
-
-impl Answered {
-    pub(crate) fn status(&self) -> u16 {
-        self.reply.status
-    }
-
-    pub(crate) fn header(&self, name: impl AsHeaderName) -> &str {
-        self.reply.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
-    }
-
-    /// How the origin answered each question; 0 where it didn't.
-    pub(crate) fn heard(&self) -> Vec<u16> {
-        self.flight.talk.iter().map(|told| told.answer.status().unwrap_or(0)).collect()
-    }
-
-    /// What was asked, with the server it was asked of left out if that is the homeserver.
-    pub(crate) fn questions(&self) -> Vec<String> {
-        let text = |url: &str| url.trim_start_matches(HOMESERVER).to_owned();
-        self.flight.talk.iter().map(|told| text(&told.wire.url)).collect()
-    }
 }

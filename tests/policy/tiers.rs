@@ -4,16 +4,16 @@
 use matrix_media_edge::cache::tier::{MAX_MEMORY_BODY_BYTES, Tier};
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Span};
-use crate::edge::Place;
-use crate::flight::Answered;
-use crate::homeserver::{Quirk, Validators};
 use crate::scene::{
     BOB, LEASED, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, head, ranged, server, world,
     world_with_bucket,
 };
-use crate::store::{Fault, Spoil};
-use crate::world::World;
+use model::ask::{Ask, Span};
+use model::edge::Place;
+use model::flight::Answered;
+use model::homeserver::{Quirk, Validators};
+use model::store::{Fault, Spoil};
+use model::world::World;
 
 /// Two isolates of one data centre, and one of another.
 const HERE: usize = 0;

@@ -3,13 +3,13 @@
 
 use matrix_media_edge::matrix::media::Door;
 
-use crate::ask::{Ask, Credential, Guise};
-use crate::homeserver::{Habits, Health, Validators};
-use crate::proxy::{Page, Trigger, Wall};
 use crate::scene::{
     ALICE, LEASED, NO_QUESTION, STALE, STRICT, SYNAPSE, THUMBNAIL, ask, bytes, legacy, world,
 };
-use crate::world::World;
+use model::ask::{Ask, Credential, Guise};
+use model::homeserver::{Habits, Health, Validators};
+use model::proxy::{Page, Trigger, Wall};
+use model::world::World;
 
 const PAGES: [Page; 4] = [Page::Html, Page::HtmlWithTag, Page::Json, Page::Text];
 

@@ -7,7 +7,7 @@ use crate::{files, read};
 const DOCUMENTS: [&str; 2] = ["docs/security.md", "docs/reliability.md"];
 
 /// Where tests are.
-const FOLDERS: [&str; 3] = ["src", "tests", "load"];
+const FOLDERS: [&str; 3] = ["src", "tests", "tools"];
 
 /// The names of all tests.
 fn tests() -> BTreeSet<String> {

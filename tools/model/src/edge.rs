@@ -1,0 +1,318 @@
+//! The tiers in their order, as the shell has them: memory in each isolate, a cache at each data
+//! centre, one bucket for all; looked up from the nearest on, filled towards the reader.
+
+use std::rc::Rc;
+
+use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
+use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
+use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::cache::purge_list::{KnownPurges, Purges, PurgesCopy, Unread};
+use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
+use matrix_media_edge::config::Config;
+use matrix_media_edge::lease::memory::LeaseMemory;
+
+use crate::lease_store::LeaseStore;
+use crate::store::{Body, Condition, Entry, Fault, Store};
+
+pub const POPS: usize = 2;
+
+/// Two isolates at each data centre.
+pub const ISOLATES: usize = 2 * POPS;
+
+pub const fn pop_of(isolate: usize) -> usize {
+    isolate / 2
+}
+
+pub struct Edge {
+    isolates: [Isolate; ISOLATES],
+    pops: [Store; POPS],
+    bucket: Option<Store>,
+}
+
+struct Isolate {
+    bodies: Lru<(Rc<StoredMeta>, Body)>,
+    leases: LeaseMemory,
+    purges: KnownPurges,
+}
+
+/// One of the stores beyond the isolates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Pop(usize),
+    Bucket,
+}
+
+/// By what an operation goes.
+#[derive(Clone, Copy)]
+pub struct Now<'a> {
+    pub config: &'a Config,
+    pub ms: u64,
+    /// The edge's own clock.
+    pub unix_secs: u64,
+}
+
+/// A stored response.
+#[derive(Clone)]
+pub struct Stored {
+    pub meta: Rc<StoredMeta>,
+    pub body: Body,
+    pub tier: Tier,
+}
+
+impl Stored {
+    /// Its body ends before its end.
+    pub fn is_broken(&self) -> bool {
+        self.body.bytes.len() as u64 != self.meta.length_bytes()
+    }
+}
+
+impl Isolate {
+    fn new(config: &Config) -> Self {
+        Self {
+            bodies: Lru::new(config.memory_cache_bytes),
+            leases: LeaseMemory::new(),
+            purges: KnownPurges::default(),
+        }
+    }
+
+    fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>, body: &Body) {
+        let weight = memory_weight(meta);
+        self.bodies.insert(key.clone(), (Rc::clone(meta), body.clone()), weight);
+    }
+}
+
+impl Edge {
+    pub fn new(config: &Config, has_bucket: bool) -> Self {
+        Self {
+            isolates: std::array::from_fn(|_| Isolate::new(config)),
+            pops: <[Store; POPS]>::default(),
+            bucket: has_bucket.then(Store::default),
+        }
+    }
+
+    pub fn restart(&mut self, isolate: usize, config: &Config) {
+        self.isolates[isolate] = Isolate::new(config);
+    }
+
+    pub const fn has_bucket(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    pub fn at(&mut self, place: Place) -> Option<&mut Store> {
+        match place {
+            Place::Pop(pop) => Some(&mut self.pops[pop]),
+            Place::Bucket => self.bucket.as_mut(),
+        }
+    }
+
+    /// Whether the list of purges can't be read where it lives.
+    pub fn is_deaf(&self, pop: usize) -> bool {
+        let home = self.bucket.as_ref().unwrap_or(&self.pops[pop]);
+        home.is_unreadable()
+    }
+
+    pub fn leases(&mut self, isolate: usize, now: Now<'_>) -> LeaseStore<'_> {
+        LeaseStore {
+            memory: &mut self.isolates[isolate].leases,
+            pop: &mut self.pops[pop_of(isolate)],
+            policy: now.config.lease,
+            now_ms: now.ms,
+            now_unix_secs: now.unix_secs,
+        }
+    }
+
+    pub fn look_up(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
+        self.look_up_memory(isolate, key, now)
+            .or_else(|| self.look_up_pop(isolate, key, now))
+            .or_else(|| self.look_up_bucket(isolate, key, now))
+    }
+
+    fn look_up_memory(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
+        let Isolate { bodies, purges, .. } = &mut self.isolates[isolate];
+        let (meta, body) = bodies.get(key).cloned()?;
+        if is_usable(&meta, key, &purges.purges(), now.config, now.unix_secs) {
+            return Some(Stored { meta, body, tier: Tier::Memory });
+        }
+        bodies.remove(key);
+        None
+    }
+
+    fn look_up_pop(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
+        let pop = &mut self.pops[pop_of(isolate)];
+        let entry = pop.find(key, now.ms)?;
+        let Some(stored) = self.isolates[isolate].read(entry, Tier::Pop, key, now) else {
+            pop.remove(key);
+            return None;
+        };
+        if is_small(stored.meta.length_bytes()) {
+            if stored.is_broken() {
+                pop.remove(key);
+                return None;
+            }
+            self.isolates[isolate].remember(key, &stored.meta, &stored.body);
+        }
+        Some(stored)
+    }
+
+    fn look_up_bucket(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
+        let bucket = self.bucket.as_mut()?;
+        let entry = bucket.find(key, now.ms)?;
+        // A size is told with the head, and a body that breaks as it is read has the right one.
+        let is_breaking = bucket.fault == Fault::Break;
+        let stored = self.isolates[isolate].read(entry, Tier::Bucket, key, now);
+        let Some(stored) = stored.filter(|stored| is_breaking || !stored.is_broken()) else {
+            bucket.remove(key);
+            return None;
+        };
+        if is_small(stored.meta.length_bytes()) {
+            if stored.is_broken() {
+                return None;
+            }
+            self.isolates[isolate].remember(key, &stored.meta, &stored.body);
+            self.fill_pop(isolate, key, &stored.meta, &stored.body, now);
+        }
+        Some(stored)
+    }
+
+    /// What becomes of the tiers when `stored` is served.
+    pub fn serve(&mut self, isolate: usize, key: &CacheKey, stored: &Stored, now: Now<'_>) {
+        if stored.tier == Tier::Bucket && !is_small(stored.meta.length_bytes()) {
+            self.fill_pop(isolate, key, &stored.meta, &stored.body, now);
+        }
+    }
+
+    /// Stores what the origin has sent.
+    pub fn store(
+        &mut self,
+        isolate: usize,
+        key: &CacheKey,
+        meta: &StoredMeta,
+        body: &Body,
+        replaces: bool,
+        now: Now<'_>,
+    ) {
+        let is_stored = self.fill_pop(isolate, key, meta, body, now);
+        if replaces {
+            self.isolates[isolate].bodies.remove(key);
+        }
+        let (Some(bucket), true) = (&mut self.bucket, is_stored) else { return };
+        let Some(Entry { body, .. }) = self.pops[pop_of(isolate)].find(key, now.ms) else { return };
+        let condition = if replaces { Condition::None } else { Condition::IsAbsent };
+        bucket.store(key, Entry { record: meta.to_text(), body, ends_ms: u64::MAX }, condition);
+    }
+
+    /// Says whether the whole of it is there: no store commits a body that breaks off.
+    fn fill_pop(
+        &mut self,
+        isolate: usize,
+        key: &CacheKey,
+        meta: &StoredMeta,
+        body: &Body,
+        now: Now<'_>,
+    ) -> bool {
+        if body.bytes.len() as u64 != meta.length_bytes() {
+            return false;
+        }
+        let head = meta.entry_head(now.config, now.unix_secs);
+        let control = head.headers["cache-control"].to_str().expect("ASCII");
+        let max_age = control.split_once("max-age=").expect("an age").1.parse::<u64>();
+        let ends_ms = now.ms + max_age.expect("seconds") * 1000;
+        let record = head.headers[STORED_META].to_str().expect("a record in ASCII").to_owned();
+        let pop = &mut self.pops[pop_of(isolate)];
+        let entry = Entry { record: record.clone(), body: body.clone(), ends_ms };
+        if !pop.store(key, entry, Condition::None) {
+            return false;
+        }
+        let is_there = pop.find(key, now.ms).is_some_and(|found| {
+            found.record == record && found.body.bytes.len() == body.bytes.len()
+        });
+        if !is_there {
+            pop.remove(key);
+        }
+        is_there
+    }
+
+    pub fn remove(&mut self, isolate: usize, key: &CacheKey) {
+        self.isolates[isolate].bodies.remove(key);
+        self.pops[pop_of(isolate)].remove(key);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.remove(key);
+        }
+    }
+
+    /// Reads the list of purges again, if the one that is known is old.
+    pub fn hear_of_purges(&mut self, isolate: usize, now: Now<'_>) {
+        let Now { config, unix_secs, .. } = now;
+        if !config.can_purge() || self.isolates[isolate].purges.is_fresh(unix_secs) {
+            return;
+        }
+        let copy = self.copy_at(pop_of(isolate), now);
+        let known = &mut self.isolates[isolate].purges;
+        if known.on_copy(copy, self.bucket.is_some(), unix_secs, config)
+            && let Some(bucket) = &self.bucket
+        {
+            known.on_bucket(read_list(bucket, now), unix_secs, config);
+            self.write_copy(isolate, now);
+        }
+    }
+
+    /// Whether an isolate knows that what was stored then is purged.
+    pub fn is_purged(&self, isolate: usize, key: &CacheKey, stored_unix_secs: u64) -> bool {
+        self.isolates[isolate].purges.purges().covers(key, stored_unix_secs)
+    }
+
+    /// Carries a purge out. Says whether it is on the list.
+    pub fn purge(&mut self, isolate: usize, prefixes: &[KeyPrefix], now: Now<'_>) -> bool {
+        let Now { config, unix_secs, .. } = now;
+        let is_doomed = |key: &CacheKey| prefixes.iter().any(|prefix| prefix.is_of(key));
+        let copy = self.copy_at(pop_of(isolate), now);
+        let known = &mut self.isolates[isolate].purges;
+        known.on_copy(copy, self.bucket.is_some(), unix_secs, config);
+        known.add(prefixes, unix_secs, config);
+        let is_in_bucket = self.bucket.as_mut().map(|bucket| {
+            let Ok(found) = read_list(bucket, now) else { return false };
+            let condition = if found.is_some() { Condition::None } else { Condition::IsAbsent };
+            known.on_bucket(Ok(found), unix_secs, config);
+            known.add(prefixes, unix_secs, config);
+            let list = Entry::text(known.purges().to_text(), u64::MAX);
+            bucket.store(&list_key(config), list, condition)
+        });
+        let is_here = self.write_copy(isolate, now);
+        self.isolates[isolate].bodies.remove_where(is_doomed);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.remove_where(is_doomed);
+        }
+        is_in_bucket.unwrap_or(is_here)
+    }
+
+    fn copy_at(&self, pop: usize, now: Now<'_>) -> Option<PurgesCopy> {
+        PurgesCopy::parse(&self.pops[pop].find_text(&list_key(now.config), now.ms)?)
+    }
+
+    fn write_copy(&mut self, isolate: usize, now: Now<'_>) -> bool {
+        let copy = self.isolates[isolate].purges.copy().to_text();
+        let entry = Entry::text(copy, now.ms + now.config.cache_seconds * 1000);
+        self.pops[pop_of(isolate)].store(&list_key(now.config), entry, Condition::None)
+    }
+}
+
+impl Isolate {
+    /// What a store has found, if it may be used.
+    fn read(&self, entry: Entry, tier: Tier, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
+        let meta = StoredMeta::parse(&entry.record, key)?;
+        is_usable(&meta, key, &self.purges.purges(), now.config, now.unix_secs).then(|| Stored {
+            meta: Rc::new(meta),
+            body: entry.body,
+            tier,
+        })
+    }
+}
+
+fn list_key(config: &Config) -> CacheKey {
+    CacheKey::new(&config.server_name, Subject::Purges)
+}
+
+fn read_list(bucket: &Store, now: Now<'_>) -> Result<Option<Purges>, Unread> {
+    let text = bucket.read_text(&list_key(now.config), now.ms)?;
+    Ok(text.and_then(|text| Purges::parse(&text)))
+}
