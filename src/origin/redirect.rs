@@ -6,8 +6,50 @@ use crate::config::base_url::BaseUrl;
 use crate::message::target::{Fidelity, Target};
 use crate::origin::OriginHead;
 
-/// The most hops followed.
-pub const MAX_REDIRECTS: u8 = 5;
+/// The most redirects that are followed for one question.
+const MAX_REDIRECTS: u8 = 5;
+
+/// A question that is followed to where its answers redirect, at most [`MAX_REDIRECTS`] times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirects {
+    url: String,
+    followed: u8,
+}
+
+/// Where an answer leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nowhere else: it is no redirect, or one that may not be followed (see [`target`]).
+    Stay,
+    /// To [`Redirects::url`], which is to be asked now.
+    Follow,
+    /// On, once more than is followed.
+    TooMany,
+}
+
+impl Redirects {
+    /// Begins at the URL that is asked first.
+    pub const fn begin(url: String) -> Self {
+        Self { url, followed: 0 }
+    }
+
+    /// Returns the absolute URL to ask.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Reads the answer of [`Self::url`], and goes where it leads.
+    pub fn next(&mut self, answer: &OriginHead) -> Next {
+        match target(&self.url, answer) {
+            None => Next::Stay,
+            Some(_) if self.followed >= MAX_REDIRECTS => Next::TooMany,
+            Some(url) => {
+                *self = Self { url, followed: self.followed + 1 };
+                Next::Follow
+            }
+        }
+    }
+}
 
 /// Where an answer redirects to, if it does and may be followed: to https; or, from http, to a host
 /// as near as configured ones may be. A target with dot segments or backslashes, encoded or not, is
@@ -167,5 +209,29 @@ mod tests {
         for status in [200, 300, 304, 404] {
             assert_eq!(redirected(status, "/x"), None);
         }
+    }
+
+    fn answer(status: u16, location: &'static str) -> OriginHead {
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+        OriginHead { status: StatusCode::from_u16(status).unwrap(), headers }
+    }
+
+    #[test]
+    fn five_redirects_are_followed_and_no_sixth() {
+        let mut redirects = Redirects::begin("https://example.com/a".to_owned());
+        for location in ["/b", "/c", "https://www.example.com/d", "/e", "/f"] {
+            assert_eq!(redirects.next(&answer(302, location)), Next::Follow, "{location}");
+        }
+        assert_eq!(redirects.url(), "https://www.example.com/f");
+        assert_eq!(redirects.next(&answer(302, "/g")), Next::TooMany);
+        assert_eq!(redirects.next(&answer(200, "/g")), Next::Stay);
+        assert_eq!(redirects.url(), "https://www.example.com/f");
+    }
+
+    #[test]
+    fn a_redirect_that_may_not_be_followed_leads_nowhere() {
+        let mut redirects = Redirects::begin("https://example.com/a".to_owned());
+        assert_eq!(redirects.next(&answer(302, "http://example.com/b")), Next::Stay);
+        assert_eq!(redirects.url(), "https://example.com/a");
     }
 }

@@ -23,7 +23,7 @@ use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
 use crate::origin::outage::{self, Evidence};
-use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::origin::redirect::{self, Next, Redirects};
 use crate::origin::{
     ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
@@ -70,11 +70,10 @@ pub(super) enum Aim {
 /// A redirect that is followed.
 #[derive(Debug)]
 pub(super) struct Redirected {
-    target: String,
+    redirects: Redirects,
     /// Where the homeserver itself redirected to (see [`redirect::place`]); `None` where somebody
     /// sends everyone to where media is asked for in another way, which permits nothing.
     place: Option<String>,
-    hops: u8,
 }
 
 /// The last step's answer.
@@ -147,7 +146,7 @@ impl Pending {
                 }
             }
             Aim::FetchRedirected(redirected) => {
-                url.clone_from(&redirected.target);
+                redirected.redirects.url().clone_into(&mut url);
                 is_for_homeserver = false;
                 // No credential, no client's address, no secret of the admin's.
                 set = loop_header(&exchange.config);
@@ -291,26 +290,26 @@ impl Pending {
         {
             return Verdict::Answer(response::confirmed(&exchange, stored, origin));
         }
-        let (hops, place) = match aim {
-            Aim::FetchRedirected(Redirected { place, hops, .. }) => (hops, Some(place)),
-            Aim::Fetch(_) | Aim::Validate | Aim::Confirm | Aim::WhoAmI => (0, None),
+        let (mut redirects, place) = match aim {
+            Aim::FetchRedirected(Redirected { redirects, place }) => (redirects, Some(place)),
+            Aim::Fetch(_) | Aim::Validate | Aim::Confirm | Aim::WhoAmI => {
+                (Redirects::begin(from.clone()), None)
+            }
         };
         // No homeserver sends readers back to where they came from, without their credential: that
         // is about the way, such as to https, and whoever stands in front of it says so.
-        let leads_on = |target: &String| {
-            hops < MAX_REDIRECTS && (hops > 0 || !redirect::is_same_path(&from, target))
-        };
-        match redirect::target(&from, origin).filter(leads_on) {
-            Some(target) => {
+        let is_first = place.is_none();
+        match redirects.next(origin) {
+            Next::Follow if !(is_first && redirect::is_same_path(&from, redirects.url())) => {
                 let place = place.unwrap_or_else(|| {
-                    let is_judged = !redirect::asks_for_media(&target);
-                    is_judged.then(|| redirect::place(&target).to_owned())
+                    let is_judged = !redirect::asks_for_media(redirects.url());
+                    is_judged.then(|| redirect::place(redirects.url()).to_owned())
                 });
-                let aim = Aim::FetchRedirected(Redirected { target, place, hops: hops + 1 });
+                let aim = Aim::FetchRedirected(Redirected { redirects, place });
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 Verdict::AskAgain(question)
             }
-            None => Verdict::Answer(response::rejected(
+            Next::Follow | Next::Stay | Next::TooMany => Verdict::Answer(response::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,

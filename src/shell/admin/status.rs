@@ -24,7 +24,7 @@ use crate::headers::add_cors;
 use crate::matrix::access_token::AccessToken;
 use crate::message::ReplyHead;
 use crate::message::target::form_pairs;
-use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::origin::redirect::{Next, Redirects};
 use crate::origin::{OriginError, OriginRequest};
 use crate::route::StatusForm;
 use crate::shell::body::streams;
@@ -184,15 +184,14 @@ async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Findi
 async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
     let began_ms = clock::now_unix_millis();
     let mut is_for_browsers = true;
-    let mut redirects = 0;
+    let mut redirects = Redirects::begin(request.url.clone());
     let (head, response) = loop {
         let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
         is_for_browsers &= head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
-        match redirect::target(&request.url, &head) {
-            Some(target) if probe.follows() && redirects < MAX_REDIRECTS => request.url = target,
-            _ => break (head, response),
+        if !probe.follows() || redirects.next(&head) != Next::Follow {
+            break (head, response);
         }
-        redirects += 1;
+        redirects.url().clone_into(&mut request.url);
         streams::release(&call.context, response.body().as_ref());
     };
     let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);

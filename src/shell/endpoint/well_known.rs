@@ -14,7 +14,7 @@ use crate::headers::cache_control::public_for;
 use crate::matrix::well_known::Document;
 use crate::message::ReplyHead;
 use crate::origin::OriginError;
-use crate::origin::redirect::{self, MAX_REDIRECTS};
+use crate::origin::redirect::{Next, Redirects};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
@@ -52,18 +52,25 @@ async fn fetch(
     call: &Call,
     document: Document,
 ) -> Result<(Fetched, Option<ReadableStream>), JsValue> {
-    let mut url = format!("{}{}", call.config.well_known, document.path());
-    for _ in 0..=MAX_REDIRECTS {
-        let request = well_known::request(url.clone(), &call.head, &call.config);
+    let first = format!("{}{}", call.config.well_known, document.path());
+    let mut redirects = Redirects::begin(first);
+    loop {
+        let request = well_known::request(redirects.url().to_owned(), &call.head, &call.config);
         let Answer { head, response } = match fetch::ask(call, &request).await {
             Ok(answer) => answer,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
         let body = response.body();
-        if let Some(target) = redirect::target(&url, &head) {
-            streams::release(&call.context, body.as_ref());
-            url = target;
-            continue;
+        match redirects.next(&head) {
+            Next::Stay => {}
+            Next::Follow => {
+                streams::release(&call.context, body.as_ref());
+                continue;
+            }
+            Next::TooMany => {
+                streams::release(&call.context, body.as_ref());
+                return Ok((Fetched::Failed(OriginError::Unreachable), None));
+            }
         }
         let Some(body) = body else { return Ok((Fetched::Whole(head, Vec::new()), None)) };
         if head.content_length().is_some_and(|length| length > MAX_DOCUMENT_BYTES as u64) {
@@ -77,7 +84,6 @@ async fn fetch(
         };
         return Ok((fetched, Some(untouched)));
     }
-    Ok((Fetched::Failed(OriginError::Unreachable), None))
 }
 
 fn respond(
