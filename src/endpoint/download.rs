@@ -82,25 +82,57 @@ pub struct Refresh {
 pub struct Outcome {
     /// The head for the client.
     pub head: ReplyHead,
-    /// The body for the client. Whatever stream is not named here is to be released unread.
-    pub body: Body,
-    /// What becomes of the cache entry.
-    pub entry: EntryChange,
+    /// What to do for the client and to the cache.
+    pub plan: ResponsePlan,
     /// What becomes of the leases.
     pub leases: LeaseChange,
 }
 
-/// Where the body for the client comes from.
+/// What to do for the client and to the cache. A variant's [`Cut`] is how much of the body the client
+/// gets; with `None` it gets the head alone. Whatever stream is not served or stored is to be
+/// released unread.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Body {
-    /// There is none.
-    Empty,
-    /// This text.
-    Text(String),
-    /// The origin's stream.
-    Origin(Cut),
-    /// The stored response's stream.
-    Stored(Cut),
+pub enum ResponsePlan {
+    /// Serve the stored response.
+    ServeStored(Option<Cut>),
+    /// Pass the origin's answer on.
+    Relay {
+        /// How much of its body.
+        cut: Option<Cut>,
+        /// Whether the stored response is removed: it is no longer what the homeserver has.
+        removes_stored: bool,
+    },
+    /// Store the origin's body, and serve it meanwhile.
+    FillCache {
+        /// The record to store it with.
+        meta: StoredMeta,
+        /// How much of it is served.
+        cut: Option<Cut>,
+    },
+    /// Send a text of the edge's own; with `None` the head alone.
+    Reply(Option<String>),
+}
+
+impl ResponsePlan {
+    /// Returns whether the client gets a body.
+    pub const fn has_body(&self) -> bool {
+        match self {
+            Self::ServeStored(cut) | Self::Relay { cut, .. } | Self::FillCache { cut, .. } => {
+                cut.is_some()
+            }
+            Self::Reply(text) => text.is_some(),
+        }
+    }
+
+    /// Returns what is left to do where nobody waits for the response.
+    pub fn without_body(self) -> Self {
+        match self {
+            Self::ServeStored(_) => Self::ServeStored(None),
+            Self::Relay { removes_stored, .. } => Self::Relay { cut: None, removes_stored },
+            Self::FillCache { meta, .. } => Self::FillCache { meta, cut: None },
+            Self::Reply(_) => Self::Reply(None),
+        }
+    }
 }
 
 /// How much of a stream the client gets, and how.
@@ -112,17 +144,6 @@ pub enum Cut {
     Part(ByteRange, u64),
     /// All of these many bytes, and the envelope's head in one piece (see [`crate::matrix::multipart`]).
     Multipart(u64),
-}
-
-/// What to do to the cache entry of the exchange's key.
-#[derive(Debug)]
-pub enum EntryChange {
-    /// Nothing.
-    Keep,
-    /// Remove it: it is no longer what the homeserver has.
-    Remove,
-    /// Store the origin's body with this record.
-    Store(StoredMeta),
 }
 
 impl Exchange {

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::{Body, Cut, EntryChange, Exchange, Outcome};
+use super::{Cut, Exchange, Outcome, ResponsePlan};
 use crate::cache::entity_tag::entity_tag;
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
@@ -108,8 +108,7 @@ fn from_stored(
 ) -> Outcome {
     let (length, validator) = (Some(stored.length_bytes()), stored.validator());
     let (head, cut) = complete(exchange, Served { headers, length, validator }, status);
-    let body = cut.map_or(Body::Empty, Body::Stored);
-    Outcome { head, body, entry: EntryChange::Keep, leases }
+    Outcome { head, plan: ResponsePlan::ServeStored(cut), leases }
 }
 
 /// How a 200 came about.
@@ -150,25 +149,15 @@ pub(super) fn fetched(
         let length = storable(exchange, &origin, &validator, &method)?;
         StoredMeta::new(&exchange.key, &origin, validator.clone(), length, asked_unix_secs)
     });
-    let entry = match meta {
-        Ok(meta) => {
-            status.is_stored = true;
-            EntryChange::Store(meta)
-        }
-        Err(reason) => {
-            status.detail = Some(reason.as_str());
-            EntryChange::Keep
-        }
-    };
+    let meta = meta.inspect_err(|reason| status.detail = Some(reason.as_str())).ok();
+    status.is_stored = meta.is_some();
     // The runtime decodes what it is asked to cut, and what is encoded has another length.
     let length = origin.content_length().filter(|_| !is_encoded(&origin));
     let mut headers = to_client(&origin.headers);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
     }
-    if let EntryChange::Store(meta) = &entry
-        && let Some(kept) = meta.disposition()
-    {
+    if let Some(kept) = meta.as_ref().and_then(StoredMeta::disposition) {
         // A name that is cut is cut for its first reader too.
         headers.insert(CONTENT_DISPOSITION, kept.clone());
     }
@@ -178,7 +167,11 @@ pub(super) fn fetched(
         // Nobody has granted it, so its reader may not know what is stored.
         head.headers.remove(CACHE_STATUS);
     }
-    Outcome { head, body: cut.map_or(Body::Empty, Body::Origin), entry, leases }
+    let plan = match meta {
+        Some(meta) => ResponsePlan::FillCache { meta, cut },
+        None => ResponsePlan::Relay { cut, removes_stored: false },
+    };
+    Outcome { head, plan, leases }
 }
 
 /// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
@@ -210,13 +203,11 @@ pub(super) fn relayed(
     forward: ForwardReason,
 ) -> Outcome {
     let origin = &answer.head;
-    let (entry, leases) = match refusal(answer) {
+    let (removes_stored, leases) = match refusal(answer) {
         // What is asked on terms of its own is refused on these terms.
-        Some(_) if exchange.request.terms == Terms::Special => {
-            (EntryChange::Keep, LeaseChange::Keep)
-        }
+        Some(_) if exchange.request.terms == Terms::Special => (false, LeaseChange::Keep),
         Some(refusal) => refused(exchange, refusal, forward),
-        None => (EntryChange::Keep, LeaseChange::Keep),
+        None => (false, LeaseChange::Keep),
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers));
     if exchange.request.door != Door::Federation {
@@ -226,30 +217,24 @@ pub(super) fn relayed(
     // Whatever its status is, nothing is granted by it.
     head.cache_status = Some(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
-    let body = if is_head { Body::Empty } else { Body::Origin(Cut::Whole) };
-    Outcome { head, body, entry, leases }
+    let cut = (!is_head).then_some(Cut::Whole);
+    Outcome { head, plan: ResponsePlan::Relay { cut, removes_stored }, leases }
 }
 
-/// What a refusal takes back: of the credential its own record, of the media the grants at this
+/// Returns whether the stored response goes, and what a refusal takes back: of the credential its own record, of the media the grants at this
 /// door. The entry goes where a refusal is meant for everyone: not at the legacy door, which is shut
 /// to most media that the client door has, and not where each token is asked about each media.
-fn refused(
-    exchange: &Exchange,
-    refusal: Refusal,
-    forward: ForwardReason,
-) -> (EntryChange, LeaseChange) {
+fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bool, LeaseChange) {
     let is_legacy = exchange.request.door == Door::Legacy;
     let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
     match refusal {
         // At the open door there is nobody to refuse but everyone.
-        Refusal::Credential if is_legacy => (EntryChange::Keep, LeaseChange::EndMedia),
-        Refusal::Credential => (EntryChange::Keep, LeaseChange::EndCredential),
-        Refusal::Media if is_legacy => (EntryChange::Keep, LeaseChange::EndMedia),
-        Refusal::Media if is_pair => (EntryChange::Keep, LeaseChange::EndCredential),
-        Refusal::Media if forward == ForwardReason::Stale => {
-            (EntryChange::Remove, LeaseChange::EndMedia)
-        }
-        Refusal::Media => (EntryChange::Keep, LeaseChange::EndMedia),
+        Refusal::Credential if is_legacy => (false, LeaseChange::EndMedia),
+        Refusal::Credential => (false, LeaseChange::EndCredential),
+        Refusal::Media if is_legacy => (false, LeaseChange::EndMedia),
+        Refusal::Media if is_pair => (false, LeaseChange::EndCredential),
+        Refusal::Media if forward == ForwardReason::Stale => (true, LeaseChange::EndMedia),
+        Refusal::Media => (false, LeaseChange::EndMedia),
     }
 }
 
@@ -275,8 +260,8 @@ pub(super) fn rejected(
     let (mut head, text) = rejection.reply();
     let status = forwarded(forward, origin_status);
     head.set_cache_status(status);
-    let body = if exchange.head.method == Method::HEAD { Body::Empty } else { Body::Text(text) };
-    Outcome { head, body, entry: EntryChange::Keep, leases: LeaseChange::Keep }
+    let text = (exchange.head.method != Method::HEAD).then_some(text);
+    Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Keep }
 }
 
 /// Whether and how long: storability, and what depends on how the answer could be used later.

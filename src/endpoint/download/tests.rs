@@ -136,8 +136,23 @@ fn asked_again(question: Question, status: u16, fields: &[(HeaderName, &'static 
     }
 }
 
+fn is_stored(outcome: &Outcome) -> bool {
+    matches!(outcome.plan, ResponsePlan::FillCache { .. })
+}
+
+fn is_removed(outcome: &Outcome) -> bool {
+    matches!(outcome.plan, ResponsePlan::Relay { removes_stored: true, .. })
+}
+
+/// The origin's body, or so much of it, and no change of what is stored.
+const fn relayed(cut: Cut) -> ResponsePlan {
+    ResponsePlan::Relay { cut: Some(cut), removes_stored: false }
+}
+
+const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(Cut::Whole));
+
 fn is_kept(outcome: &Outcome) -> bool {
-    matches!(outcome.entry, EntryChange::Keep)
+    !is_stored(outcome) && !is_removed(outcome)
 }
 
 fn confirmed(credential: u64, media: u64) -> Leases {
@@ -181,7 +196,7 @@ fn a_marked_200_is_stored_and_grants() {
             [missed(get(target, LEASED)), validating_in_kind(get(target, LEASED), fields)]
         {
             let told = heard(question, 200, fields);
-            assert!(matches!(told.entry, EntryChange::Store(_)), "{told:?}");
+            assert!(is_stored(&told), "{told:?}");
             let granted = LeaseChange::Grant { asked_unix_secs: NOW };
             let expected = if target == SERVER { LeaseChange::Keep } else { granted };
             assert_eq!(told.leases, expected);
@@ -204,15 +219,15 @@ fn a_200_without_a_mark_is_for_its_reader_alone() {
             {
                 let told = heard(question, 200, fields);
                 assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-                assert_eq!((told.head.status, told.body), (StatusCode::OK, whole(target)));
+                assert_eq!((told.head.status, told.plan), (StatusCode::OK, whole(target)));
             }
         }
     }
 }
 
 /// A body of the origin's, as a door gets it.
-fn whole(target: &str) -> Body {
-    Body::Origin(if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole })
+fn whole(target: &str) -> ResponsePlan {
+    relayed(if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole })
 }
 
 #[test]
@@ -221,7 +236,7 @@ fn a_refusal_of_a_head_is_asked_for_by_get_where_a_lease_may_end() {
         let question = asked_again(missed(begin(Method::HEAD, CLIENT, LEASED)), status, &[]);
         assert_eq!(question.request.method, Method::GET, "{status}");
         let told = refused(question, 401, "M_UNKNOWN_TOKEN");
-        assert_eq!((told.leases, told.body), (LeaseChange::EndCredential, Body::Empty));
+        assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::EndCredential, false));
     }
     for (target, vars) in [(CLIENT, STRICT), (SERVER, LEASED)] {
         let told = heard(missed(begin(Method::HEAD, target, vars)), 401, &[]);
@@ -263,7 +278,7 @@ fn a_head_confirms_what_is_stored_without_validators() {
 fn an_answer_without_a_body_removes_nothing() {
     let head = begin(Method::HEAD, SERVER, STRICT);
     let told = heard(validating(head, Leases::default()), 200, &[LENGTH, TAG, ENVELOPE]);
-    assert!(matches!(told.entry, EntryChange::Keep), "{told:?}");
+    assert!(is_kept(&told), "{told:?}");
 }
 
 #[test]
@@ -296,8 +311,7 @@ fn a_refusal_of_media_removes_the_entry_where_it_is_meant_for_all() {
         for status in [404, 410, 451] {
             let question = validating(get(target, vars), Leases::default());
             let told = refused(question, status, "M_NOT_FOUND");
-            let is_removed = matches!(told.entry, EntryChange::Remove);
-            assert_eq!(is_removed, expected, "{target} {vars:?} {status}");
+            assert_eq!(is_removed(&told), expected, "{target} {vars:?} {status}");
         }
     }
 }
@@ -385,7 +399,7 @@ fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
 fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
     let signed = (LOCATION, "https://cdn.example.com/abc?signature=2");
     let told = heard(confirming(get(CLIENT, LEASED), Leases::default()), 307, &[signed]);
-    assert_eq!((told.body, told.leases), (Body::Stored(Cut::Whole), LeaseChange::Keep));
+    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Keep));
 }
 
 #[test]
@@ -399,7 +413,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         assert_eq!(question.request.url, "https://login.example.com/abc");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
         assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-        assert_eq!(told.body, Body::Origin(Cut::Whole));
+        assert_eq!(told.plan, relayed(Cut::Whole));
     }
 }
 
@@ -418,7 +432,7 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
     assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-    assert_eq!(told.body, Body::Origin(Cut::Whole));
+    assert_eq!(told.plan, relayed(Cut::Whole));
 }
 
 #[test]
@@ -428,7 +442,7 @@ fn what_a_redirect_led_to_brings_no_policy() {
     let told = heard(question, 200, &[LENGTH, PNG, TAG, weak]);
     let policy = told.head.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");
     assert!(policy.starts_with("sandbox;"), "{policy}");
-    let EntryChange::Store(meta) = told.entry else { panic!("{:?}", told.entry) };
+    let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
     assert!(!meta.headers().contains_key(CONTENT_SECURITY_POLICY));
 }
 
@@ -452,7 +466,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
         let told = suspected(answer.clone()).on_probe(false, lately, NOW);
         assert_eq!(told.head.status.as_u16(), status);
         let told = suspected(answer).on_probe(true, lately, NOW);
-        assert_eq!(told.body, Body::Stored(Cut::Whole));
+        assert_eq!(told.plan, SERVED);
     }
     let late = suspected(failed(500)).on_probe(true, lately, NOW + 600);
     assert_eq!(late.head.status.as_u16(), 500, "the window has ended meanwhile");
@@ -510,8 +524,7 @@ fn without_validators_only_what_a_lease_can_serve_is_stored() {
         (on_behalf.as_str(), LEASED, false),
     ] {
         let told = heard(missed(get(target, vars)), 200, &[LENGTH, PNG, INLINE]);
-        let is_stored = matches!(told.entry, EntryChange::Store(_));
-        assert_eq!(is_stored, expected, "{target} {vars:?}");
+        assert_eq!(is_stored(&told), expected, "{target} {vars:?}");
     }
 }
 
@@ -555,7 +568,7 @@ fn a_page_in_place_of_whoami_tells_nothing() {
     let text = Some(r#"{"user_id":"@a:example.com"}"#.to_owned());
     let told = answered(asking(), OriginAnswer { head: origin(200, &[]), text });
     assert_eq!(told.leases, LeaseChange::GrantCredential { asked_unix_secs: NOW });
-    assert_eq!(told.body, Body::Stored(Cut::Whole));
+    assert_eq!(told.plan, SERVED);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
-    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
+    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
 };
 use crate::endpoint::upload;
 use crate::error::Rejection;
@@ -142,7 +142,7 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
 /// Renews a lease for a client who is served already.
 async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
     let Ok((outcome, body)) = ask(call, question).await else { return };
-    let silent = Outcome { body: Body::Empty, ..outcome };
+    let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
     // The response goes nowhere; what is stored and granted on the way is what counts.
     let _ = respond(call, keys, silent, sources).await;
@@ -165,44 +165,60 @@ async fn respond(
     sources: Sources,
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases);
-    let Outcome { mut head, body, entry, .. } = outcome;
+    let Outcome { mut head, plan, .. } = outcome;
     let Sources { origin, stored, is_stored, fill } = sources;
-    if let (Body::Stored(_), Some(found)) = (&body, &stored) {
+    if let (ResponsePlan::ServeStored(Some(_)), Some(found)) = (&plan, &stored) {
         call.recorder.served_from(found.tier);
     }
-    call.told(&mut head, !matches!(body, Body::Empty));
-    if let Body::Stored(cut) = body {
-        streams::release(&call.context, origin.as_ref());
-        return match stored {
-            Some(found) => respond_stored(call, keys, head, cut, found, fill).await,
-            None => call.reject(&Rejection::Internal),
-        };
+    call.told(&mut head, plan.has_body());
+    match plan {
+        ResponsePlan::ServeStored(cut) => {
+            streams::release(&call.context, origin.as_ref());
+            match (cut, stored) {
+                (Some(cut), Some(found)) => {
+                    respond_stored(call, keys, head, cut, found, fill).await
+                }
+                (Some(_), None) => call.reject(&Rejection::Internal),
+                (None, stored) => {
+                    release_stored(call, stored);
+                    heads::response(&head, None)
+                }
+            }
+        }
+        ResponsePlan::Relay { cut, removes_stored } => {
+            release_stored(call, stored);
+            if removes_stored {
+                tiers::remove(call, &keys.entry);
+            }
+            if let Some(cut) = cut {
+                return respond_cut(call, &head, origin, cut);
+            }
+            streams::release(&call.context, origin.as_ref());
+            heads::response(&head, None)
+        }
+        ResponsePlan::FillCache { meta, cut } => {
+            release_stored(call, stored);
+            let source = Source::Origin { replaces: is_stored };
+            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
+            filling.respond(&head, cut, origin)
+        }
+        ResponsePlan::Reply(text) => {
+            release_stored(call, stored);
+            streams::release(&call.context, origin.as_ref());
+            match text {
+                Some(text) => heads::text_response(&head, &text),
+                None => heads::response(&head, None),
+            }
+        }
     }
+}
+
+/// Lets go of a stored response that is not served.
+fn release_stored(call: &Call, stored: Option<Found>) {
     if let Some(StoredBody::Pop(stream) | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
     {
         streams::release(&call.context, Some(&stream));
-    }
-    match entry {
-        EntryChange::Store(meta) => {
-            let cut = if let Body::Origin(cut) = body { Some(cut) } else { None };
-            let source = Source::Origin { replaces: is_stored };
-            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
-            return filling.respond(&head, cut, origin);
-        }
-        EntryChange::Remove => tiers::remove(call, &keys.entry),
-        EntryChange::Keep => {}
-    }
-    match body {
-        Body::Origin(cut) => respond_cut(call, &head, origin, cut),
-        Body::Text(text) => {
-            streams::release(&call.context, origin.as_ref());
-            heads::text_response(&head, &text)
-        }
-        Body::Empty | Body::Stored(_) => {
-            streams::release(&call.context, origin.as_ref());
-            heads::response(&head, None)
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Decision, EntryChange, Exchange, Outcome, Verdict,
+    Begin, Decision, Exchange, Outcome, ResponsePlan, Verdict,
 };
 use matrix_media_edge::lease::Leases;
 use matrix_media_edge::matrix::media::MediaRequest;
@@ -103,8 +103,8 @@ fn ask(
 
 /// The record of a 200.
 fn stored(head: &Rc<RequestHead>, config: &Rc<Config>) -> Rc<StoredMeta> {
-    match ask(head, config, None, StatusCode::OK).entry {
-        EntryChange::Store(meta) => Rc::new(meta),
+    match ask(head, config, None, StatusCode::OK).plan {
+        ResponsePlan::FillCache { meta, .. } => Rc::new(meta),
         _ => unreachable!("it is storable"),
     }
 }

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Body, Cut, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
+    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
 };
 use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
@@ -444,10 +444,9 @@ impl World {
         let (config, isolate) = (Rc::clone(&self.config), flight.isolate);
         let now = self.now(&config, isolate);
         self.edge.leases(isolate, now).apply(lease_keys.as_ref(), outcome.leases);
-        match &outcome.entry {
-            EntryChange::Keep => {}
-            EntryChange::Remove => self.edge.remove(isolate, &key),
-            EntryChange::Store(meta) => {
+        match &outcome.plan {
+            ResponsePlan::Relay { removes_stored: true, .. } => self.edge.remove(isolate, &key),
+            ResponsePlan::FillCache { meta, .. } => {
                 let (answer, asked) = origin.as_ref().expect("an answer to store");
                 let bytes = Rc::from(&answer.body[..]);
                 let body = Bytes { bytes, asked: *asked };
@@ -457,28 +456,35 @@ impl World {
                     self.edge.store(isolate, &key, meta, &body, replaces, now);
                 }
             }
+            ResponsePlan::ServeStored(_)
+            | ResponsePlan::Relay { removes_stored: false, .. }
+            | ResponsePlan::Reply(_) => {}
         }
         let change = Change {
-            is_stored: matches!(outcome.entry, EntryChange::Store(_)),
-            is_removed: matches!(outcome.entry, EntryChange::Remove),
+            is_stored: matches!(outcome.plan, ResponsePlan::FillCache { .. }),
+            is_removed: matches!(outcome.plan, ResponsePlan::Relay { removes_stored: true, .. }),
             leases: if lease_keys.is_some() { outcome.leases } else { LeaseChange::Keep },
         };
         let mut reply = reply(&outcome.head, Vec::new(), false);
-        match outcome.body {
-            Body::Empty => reply.is_stored = is_of_stored(&flight, &reply),
-            Body::Text(text) => reply.body = text.into_bytes(),
-            Body::Origin(cut) => {
-                let (answer, _) = origin.expect("an answer to serve");
-                (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
-            }
-            Body::Stored(_) if flight.is_behind() => {}
-            Body::Stored(cut) => {
+        match outcome.plan {
+            ResponsePlan::ServeStored(Some(_)) if flight.is_behind() => {}
+            ResponsePlan::ServeStored(Some(cut)) => {
                 let stored = flight.found.stored.as_ref().expect("something stored to serve");
                 self.edge.serve(isolate, &key, stored, now);
                 (reply.body, reply.is_broken) =
                     (cut_out(&stored.body.bytes, cut), stored.is_broken());
                 reply.is_stored = true;
             }
+            ResponsePlan::Relay { cut: Some(cut), .. }
+            | ResponsePlan::FillCache { cut: Some(cut), .. } => {
+                let (answer, _) = origin.expect("an answer to serve");
+                (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
+            }
+            ResponsePlan::Reply(Some(text)) => reply.body = text.into_bytes(),
+            ResponsePlan::ServeStored(None)
+            | ResponsePlan::Relay { cut: None, .. }
+            | ResponsePlan::FillCache { cut: None, .. }
+            | ResponsePlan::Reply(None) => reply.is_stored = is_of_stored(&flight, &reply),
         }
         let answered = Answered { flight, reply, change };
         self.keep_tag(&answered);

@@ -12,7 +12,7 @@ use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::cache::tier::{Tier, is_usable};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Body, Decision, EntryChange, Exchange, Outcome, Question, Refresh, Verdict,
+    Begin, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
 };
 use matrix_media_edge::lease::LeaseKeys;
 use matrix_media_edge::matrix::media::MediaRequest;
@@ -80,7 +80,8 @@ impl<'a> Edge<'a> {
                 self.apply(request, &keys, outcome, tier);
                 if let Some(Refresh { question, .. }) = refresh {
                     let outcome = self.ask(request, question);
-                    self.apply(request, &keys, Outcome { body: Body::Empty, ..outcome }, None);
+                    let plan = outcome.plan.without_body();
+                    self.apply(request, &keys, Outcome { plan, ..outcome }, None);
                 }
             }
             Decision::Ask(question) => {
@@ -139,29 +140,30 @@ impl<'a> Edge<'a> {
     fn apply(&mut self, request: &Request, keys: &Keys, outcome: Outcome, found: Option<Tier>) {
         let (pop, isolate) = (&mut self.pops[request.pop], request.isolate);
         pop.apply_leases(isolate, keys.leases.as_ref(), outcome.leases);
-        match outcome.entry {
-            EntryChange::Keep => {}
-            EntryChange::Remove => {
-                pop.remove(isolate, &keys.entry);
-                if let Some(bucket) = &mut self.bucket {
-                    bucket.remove(&keys.entry);
+        let has_body = outcome.plan.has_body();
+        let source = match outcome.plan {
+            ResponsePlan::ServeStored(_) => found.map(Source::Tier),
+            ResponsePlan::Relay { removes_stored, .. } => {
+                if removes_stored {
+                    pop.remove(isolate, &keys.entry);
+                    if let Some(bucket) = &mut self.bucket {
+                        bucket.remove(&keys.entry);
+                    }
                 }
+                Some(Source::Origin)
             }
-            EntryChange::Store(meta) => {
+            ResponsePlan::FillCache { meta, .. } => {
                 let meta = Rc::new(meta);
                 pop.fill(&keys.entry, &meta);
                 if let Some(bucket) = &mut self.bucket {
                     self.tally.bucket_writes += 1;
                     bucket.entry(keys.entry.clone()).or_insert(meta);
                 }
+                Some(Source::Origin)
             }
-        }
-        let source = match (outcome.body, found) {
-            (Body::Stored(_), Some(tier)) => Source::Tier(tier),
-            (Body::Origin(_), _) => Source::Origin,
-            (Body::Text(_), _) => unreachable!("the edge has no errors of its own here"),
-            (Body::Empty | Body::Stored(_), _) => return,
+            ResponsePlan::Reply(_) => unreachable!("the edge has no errors of its own here"),
         };
+        let Some(source) = source.filter(|_| has_body) else { return };
         // The homeserver's refusals have bodies as well.
         if outcome.head.status.is_success() {
             self.tally.serve(self.workload, request, source);
