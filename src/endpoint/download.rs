@@ -13,6 +13,9 @@
 //! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
 //! one who asked, and changes nothing for others.
 
+use crate::endpoint::upload::first_download;
+use crate::matrix::ids::Mxc;
+
 mod origin_query;
 mod origin_target;
 mod response;
@@ -23,6 +26,7 @@ pub use origin_query::{Pending, Question, Suspicion, Verdict};
 
 use std::rc::Rc;
 
+use http::Method;
 use http::header::AUTHORIZATION;
 
 use self::origin_query::Aim;
@@ -73,6 +77,17 @@ pub enum Decision {
 pub struct Refresh {
     /// The record that is old: one question at a time is enough for it.
     pub key: CacheKey,
+    /// What to ask.
+    pub question: Question,
+}
+
+/// A download that nobody waits for: it stores new media before its first reader asks.
+#[derive(Debug)]
+pub struct Warming {
+    /// The name to store the media under.
+    pub key: CacheKey,
+    /// The lease records that the answer may grant.
+    pub lease_keys: Option<LeaseKeys>,
     /// What to ask.
     pub question: Question,
 }
@@ -183,6 +198,23 @@ impl Exchange {
                 LeaseKeys::new(&config.server_name, policy, door, digest.as_ref(), mxc, kind)
             });
         Begin::LookUp(Self { config, head, request, key, token, lease_keys })
+    }
+
+    /// Begins the download of new media that its uploader could make now. Returns `None` where the
+    /// upload shows no credential that the origin could be asked with.
+    pub fn for_warming(
+        config: Rc<Config>,
+        upload: &RequestHead,
+        mxc: Mxc,
+        now_unix_secs: u64,
+    ) -> Option<Warming> {
+        let (head, media) = first_download(upload, mxc)?;
+        let begun = Self::begin(Rc::clone(&config), Rc::new(head), media, config.digest_key());
+        let Begin::LookUp(exchange) = begun else { return None };
+        let (key, lease_keys) = (exchange.key.clone(), exchange.lease_keys.clone());
+        let aim = Aim::Fetch(Method::GET);
+        let question = Question::new(exchange, None, aim, Leases::default(), now_unix_secs);
+        Some(Warming { key, lease_keys, question })
     }
 
     /// The key to look up.

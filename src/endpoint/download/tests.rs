@@ -619,3 +619,25 @@ fn a_redirect_grants_nothing() {
     let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
     assert_eq!(told.leases, LeaseChange::Keep);
 }
+
+#[test]
+fn new_media_is_asked_for_as_its_uploader_would() {
+    let upload = |credential| RequestHead {
+        method: Method::POST,
+        scheme: "https".to_owned(),
+        authority: "media.example.com".to_owned(),
+        target: Target::new("/_matrix/media/v3/upload?filename=a"),
+        headers: headers(&[(AUTHORIZATION, credential), (CONTENT_LENGTH, "40")]),
+    };
+    let mxc = || Mxc::parse("mxc://example.com/abc").unwrap();
+    let config = || Rc::new(config(LEASED).expect("the variables are good"));
+    let warming = Exchange::for_warming(config(), &upload("Bearer syt_a"), mxc(), NOW).unwrap();
+    let usual = get(CLIENT, LEASED);
+    let media_lease = |keys: Option<&LeaseKeys>| keys.map(|keys| keys.media.clone());
+    assert_eq!(&warming.key, usual.key());
+    assert_eq!(media_lease(warming.lease_keys.as_ref()), media_lease(usual.lease_keys()));
+    let (request, usual) = (warming.question.request, missed(usual).request);
+    assert_eq!((&request.method, &request.url), (&Method::GET, &usual.url));
+    assert_eq!(request.set, usual.set, "nothing of the upload's but the credential");
+    assert!(Exchange::for_warming(config(), &upload("Basic YTpi"), mxc(), NOW).is_none());
+}

@@ -8,11 +8,10 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
-    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
+    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict, Warming,
 };
-use crate::endpoint::upload;
 use crate::error::Rejection;
-use crate::lease::{LeaseKeys, Leases};
+use crate::lease::LeaseKeys;
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::MediaRequest;
 use crate::message::ReplyHead;
@@ -110,17 +109,11 @@ async fn ask(
 
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
 pub(crate) fn warm(call: &Call, mxc: Mxc) {
-    let Some((head, media)) = upload::first_download(&call.head, mxc) else { return };
     let config = Rc::clone(&call.config);
-    let begun = Exchange::begin(config, Rc::new(head), media, call.config.digest_key());
-    let Begin::LookUp(exchange) = begun else { return };
-    let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
+    let warming = Exchange::for_warming(config, &call.head, mxc, clock::now_unix_secs());
+    let Some(Warming { key, lease_keys, question }) = warming else { return };
+    let keys = Keys { entry: key, leases: lease_keys };
     let fill = coalescing::begin(&call.context, Stage::Pop, &keys.entry);
-    let Decision::Ask(question) =
-        exchange.on_lookup(None, Leases::default(), false, clock::now_unix_secs())
-    else {
-        return;
-    };
     let call = call.behind();
     detach(&call.context.clone(), async move {
         let sources = Sources { fill: Some(fill), ..Sources::default() };
