@@ -2,6 +2,7 @@
 
 pub mod entity_tag;
 pub mod entry;
+pub mod in_flight;
 pub mod key;
 pub mod lru;
 pub mod purge_list;

@@ -72,6 +72,9 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         }
         Decision::Ask(question) => ask(call, question).await?,
     };
+    if let Some(fill) = &fill {
+        fill.touch();
+    }
     let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
     respond(call, &keys, outcome, sources).await
 }
@@ -123,12 +126,12 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
 
 /// Renews a lease that is about to end, unless that is being done.
 fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
-    let Some(refreshing) = leases::begin_refresh(key) else { return };
+    let Some(renewal) = leases::begin_renewal(key) else { return };
     let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: true, ..Sources::default() };
         renew(&call, &keys, question, sources).await;
-        drop(refreshing);
+        drop(renewal);
     });
 }
 

@@ -6,11 +6,13 @@
 //! other request, and each of the runtime's objects belongs to one: so those who wait look again
 //! from time to time, by timers of their own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use worker_sys::Context;
 
+use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
+use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{Hold, hold, sleep};
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
@@ -29,13 +31,8 @@ const FIRST_PAUSE_MILLIS: u32 = 4;
 const MAX_PAUSE_MILLIS: u32 = 64;
 
 thread_local! {
-    /// Few at any time, so a list will do.
-    static FILLS: RefCell<Vec<(Stage, CacheKey, Number)>> = const { RefCell::new(Vec::new()) };
-    static LAST: Cell<Number> = const { Cell::new(0) };
+    static FILLS: RefCell<InFlight<(Stage, CacheKey)>> = const { RefCell::new(InFlight::new()) };
 }
-
-/// Tells one fill from another of the same body.
-type Number = u64;
 
 /// What is being filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,22 +44,25 @@ pub(crate) enum Stage {
 }
 
 /// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
-/// client leaves, or it would never be dropped.
+/// client leaves, or it would be dropped late, if ever.
 pub(crate) struct Fill {
-    number: Number,
+    ticket: Ticket,
     _hold: Hold,
 }
 
 /// Announces a fill.
 pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
-    let number = LAST.get() + 1;
-    LAST.set(number);
-    FILLS.with_borrow_mut(|fills| {
-        // One who waited in vain fills in another's place.
-        fills.retain(|(other_stage, other, _)| (*other_stage, other) != (stage, key));
-        fills.push((stage, key.clone(), number));
-    });
-    Fill { number, _hold: hold(context) }
+    let now = clock::now_unix_millis();
+    let ticket = FILLS.with_borrow_mut(|fills| fills.begin((stage, key.clone()), now));
+    Fill { ticket, _hold: hold(context) }
+}
+
+impl Fill {
+    /// Tells those who wait that the fill goes on.
+    pub(crate) fn touch(&self) {
+        let now = clock::now_unix_millis();
+        FILLS.with_borrow_mut(|fills| fills.touch(self.ticket, now));
+    }
 }
 
 /// Waits for another request's fill of `key`. Says whether there was one that has ended.
@@ -72,12 +72,12 @@ pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
 
 /// The same, but for so long.
 pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
-    let Some(number) = under_way(stage, key) else { return false };
+    let Some(ticket) = under_way(stage, key) else { return false };
     let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
     while left_millis > 0 {
         let millis = pause_millis.min(left_millis);
         let _ = sleep(millis).await;
-        if under_way(stage, key) != Some(number) {
+        if under_way(stage, key) != Some(ticket) {
             return true;
         }
         left_millis -= millis;
@@ -86,16 +86,13 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
     false
 }
 
-fn under_way(stage: Stage, key: &CacheKey) -> Option<Number> {
-    FILLS.with_borrow(|fills| {
-        let mut fills = fills.iter();
-        let fill = fills.find(|(other_stage, other, _)| (*other_stage, other) == (stage, key));
-        fill.map(|(.., number)| *number)
-    })
+fn under_way(stage: Stage, key: &CacheKey) -> Option<Ticket> {
+    let now = clock::now_unix_millis();
+    FILLS.with_borrow(|fills| fills.find(&(stage, key.clone()), now))
 }
 
 impl Drop for Fill {
     fn drop(&mut self) {
-        FILLS.with_borrow_mut(|fills| fills.retain(|(.., number)| *number != self.number));
+        FILLS.with_borrow_mut(|fills| fills.end(self.ticket));
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use futures_util::future::join;
 
+use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
 use crate::lease::memory::LeaseMemory;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
@@ -16,26 +17,21 @@ const MAX_RECORD_BYTES: usize = 2 * 1024;
 
 thread_local! {
     static MEMORY: RefCell<LeaseMemory> = RefCell::new(LeaseMemory::new());
-    static REFRESHING: RefCell<Vec<CacheKey>> = const { RefCell::new(Vec::new()) };
+    static RENEWALS: RefCell<InFlight<CacheKey>> = const { RefCell::new(InFlight::new()) };
 }
 
 /// A record's renewal under way.
-pub(crate) struct Refreshing(CacheKey);
+pub(crate) struct Renewal(Ticket);
 
-/// Announces a renewal, unless one of the same record is under way in this isolate.
-pub(crate) fn begin_refresh(key: CacheKey) -> Option<Refreshing> {
-    REFRESHING.with_borrow_mut(|keys| {
-        let is_first = !keys.contains(&key);
-        is_first.then(|| {
-            keys.push(key.clone());
-            Refreshing(key)
-        })
-    })
+/// Announces a renewal, unless one of this record is under way in this isolate.
+pub(crate) fn begin_renewal(key: CacheKey) -> Option<Renewal> {
+    let now = clock::now_unix_millis();
+    RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now)).map(Renewal)
 }
 
-impl Drop for Refreshing {
+impl Drop for Renewal {
     fn drop(&mut self) {
-        REFRESHING.with_borrow_mut(|keys| keys.retain(|key| *key != self.0));
+        RENEWALS.with_borrow_mut(|renewals| renewals.end(self.0));
     }
 }
 

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
+use matrix_media_edge::cache::in_flight::InFlight;
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;
 use matrix_media_edge::cache::purge_list::{KnownPurges, Purges, PurgesCopy, Unread};
@@ -29,10 +30,11 @@ pub struct Edge {
     bucket: Option<Store>,
 }
 
-struct Isolate {
+pub struct Isolate {
     bodies: Lru<(Rc<StoredMeta>, Body)>,
     leases: LeaseMemory,
     purges: KnownPurges,
+    pub renewals: InFlight<CacheKey>,
 }
 
 /// One of the stores beyond the isolates.
@@ -72,6 +74,7 @@ impl Isolate {
             bodies: Lru::new(config.memory_cache_bytes),
             leases: LeaseMemory::new(),
             purges: KnownPurges::default(),
+            renewals: InFlight::new(),
         }
     }
 
@@ -92,6 +95,10 @@ impl Edge {
 
     pub fn restart(&mut self, isolate: usize, config: &Config) {
         self.isolates[isolate] = Isolate::new(config);
+    }
+
+    pub const fn isolate(&mut self, isolate: usize) -> &mut Isolate {
+        &mut self.isolates[isolate]
     }
 
     pub const fn has_bucket(&self) -> bool {

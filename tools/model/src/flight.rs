@@ -4,6 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use http::header::{AsHeaderName, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+use matrix_media_edge::cache::in_flight::Ticket;
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::endpoint::download::{Pending, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
@@ -25,8 +26,8 @@ pub struct Flight {
     /// Which isolate has it.
     pub isolate: usize,
     pub keys: Option<(CacheKey, Option<LeaseKeys>)>,
-    /// The lease that it renews behind the back of a client who has an answer already.
-    pub renews: Option<CacheKey>,
+    /// The renewal that it is, behind the back of a client who has an answer already.
+    pub renews: Option<Ticket>,
     /// When it came, by the edge's clock.
     pub came_ms: u64,
     /// How many words had been heard when it looked leases up.

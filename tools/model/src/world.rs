@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Method, StatusCode};
-use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
     Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
@@ -186,16 +185,16 @@ impl World {
         }
         match exchange.on_lookup(meta, leases, is_origin_down, now.unix_secs) {
             Decision::Serve(outcome, refresh) => {
-                let is_under_way = |key: &CacheKey| {
-                    self.flights.iter().any(|flight| flight.renews.as_ref() == Some(key))
-                };
-                if let Some(Refresh { key, question }) = refresh.filter(|r| !is_under_way(&r.key)) {
+                let renewals = &mut self.edge.isolate(isolate).renewals;
+                if let Some(Refresh { key, question }) = refresh
+                    && let Some(ticket) = renewals.begin_alone(key, moment.edge_ms)
+                {
                     let behind = Flight {
                         ask: flight.ask.clone(),
                         head: Rc::clone(&flight.head),
                         sent: flight.sent.clone(),
                         keys: flight.keys.clone(),
-                        renews: Some(key),
+                        renews: Some(ticket),
                         found: Found::default(),
                         stage: self.asking(isolate, question),
                         talk: Vec::new(),
@@ -444,6 +443,9 @@ impl World {
         let (config, isolate) = (Rc::clone(&self.config), flight.isolate);
         let now = self.now(&config, isolate);
         self.edge.leases(isolate, now).apply(lease_keys.as_ref(), outcome.leases);
+        if let Some(ticket) = flight.renews {
+            self.edge.isolate(isolate).renewals.end(ticket);
+        }
         match &outcome.plan {
             ResponsePlan::Relay { removes_stored: true, .. } => self.edge.remove(isolate, &key),
             ResponsePlan::FillCache { meta, .. } => {

@@ -1,0 +1,149 @@
+//! Work under way in an isolate, by name: fills that other requests wait for, and renewals of which
+//! one at a time is enough.
+//!
+//! The platform may cut a request off in the middle, and then no code of it runs any more: its work
+//! never says that it has ended. So work counts only for a while after its last sign of life.
+
+/// How long work counts after its last sign of life, in milliseconds: as long as the platform lets a
+/// request go on after its client has left.
+pub const MAX_SILENCE_MS: u64 = 30_000;
+
+/// The works under way. There are few at any time.
+#[derive(Debug)]
+pub struct InFlight<N> {
+    works: Vec<Work<N>>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Work<N> {
+    name: N,
+    ticket: Ticket,
+    alive_unix_ms: u64,
+}
+
+/// Tells one work from another of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+impl<N: PartialEq> InFlight<N> {
+    /// Returns a list of no works.
+    pub const fn new() -> Self {
+        Self { works: Vec::new(), last: 0 }
+    }
+
+    /// Begins a work. It takes the place of another of its name: whoever waited for that in vain works
+    /// in its stead.
+    pub fn begin(&mut self, name: N, now_unix_ms: u64) -> Ticket {
+        self.works.retain(|work| work.name != name && work.counts(now_unix_ms));
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.works.push(Work { name, ticket, alive_unix_ms: now_unix_ms });
+        ticket
+    }
+
+    /// Begins a work, unless one of its name is under way: then returns `None`.
+    pub fn begin_alone(&mut self, name: N, now_unix_ms: u64) -> Option<Ticket> {
+        match self.find(&name, now_unix_ms) {
+            Some(_) => None,
+            None => Some(self.begin(name, now_unix_ms)),
+        }
+    }
+
+    /// Returns the work of this name that is under way, if there is one.
+    pub fn find(&self, name: &N, now_unix_ms: u64) -> Option<Ticket> {
+        let mut works = self.works.iter().filter(|work| work.counts(now_unix_ms));
+        works.find(|work| work.name == *name).map(|work| work.ticket)
+    }
+
+    /// Records a sign of life of a work, unless another has taken its place.
+    pub fn touch(&mut self, ticket: Ticket, now_unix_ms: u64) {
+        if let Some(work) = self.works.iter_mut().find(|work| work.ticket == ticket) {
+            work.alive_unix_ms = now_unix_ms;
+        }
+    }
+
+    /// Ends a work.
+    pub fn end(&mut self, ticket: Ticket) {
+        self.works.retain(|work| work.ticket != ticket);
+    }
+}
+
+impl<N> Work<N> {
+    /// Whether its last sign of life is recent. One from the future is no more to be relied on than
+    /// one that is as long ago.
+    const fn counts(&self, now_unix_ms: u64) -> bool {
+        self.alive_unix_ms.abs_diff(now_unix_ms) < MAX_SILENCE_MS
+    }
+}
+
+impl<N: PartialEq> Default for InFlight<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+
+    #[test]
+    fn work_counts_until_it_ends() {
+        let mut works = InFlight::new();
+        let ticket = works.begin("a", NOW);
+        assert_eq!(works.find(&"a", NOW + 1), Some(ticket));
+        assert_eq!(works.find(&"b", NOW + 1), None);
+        works.end(ticket);
+        assert_eq!(works.find(&"a", NOW + 1), None);
+    }
+
+    #[test]
+    fn work_that_is_cut_off_counts_for_thirty_seconds() {
+        let mut works = InFlight::new();
+        works.begin("a", NOW);
+        assert!(works.find(&"a", NOW + 29_999).is_some());
+        assert_eq!(works.find(&"a", NOW + 30_000), None);
+        assert!(works.begin_alone("a", NOW + 30_000).is_some());
+    }
+
+    #[test]
+    fn a_sign_of_life_lengthens_the_time() {
+        let mut works = InFlight::new();
+        let ticket = works.begin("a", NOW);
+        works.touch(ticket, NOW + 29_000);
+        assert_eq!(works.find(&"a", NOW + 58_999), Some(ticket));
+        assert_eq!(works.find(&"a", NOW + 59_000), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_work_for_longer() {
+        let mut works = InFlight::new();
+        works.begin("a", NOW);
+        assert_eq!(works.find(&"a", NOW - 30_000), None);
+    }
+
+    #[test]
+    fn one_work_of_a_name_is_under_way_at_a_time() {
+        let mut works = InFlight::default();
+        let first = works.begin_alone("a", NOW).unwrap();
+        assert_eq!(works.begin_alone("a", NOW), None);
+        assert!(works.begin_alone("b", NOW).is_some());
+        let second = works.begin("a", NOW);
+        assert_ne!(first, second);
+        works.end(first);
+        assert_eq!(works.find(&"a", NOW), Some(second), "the first is gone, not the second");
+        works.touch(first, NOW + 20_000);
+        assert_eq!(works.find(&"a", NOW + 40_000), None, "nor does the first speak for it");
+    }
+
+    #[test]
+    fn work_that_no_longer_counts_takes_no_room() {
+        let mut works = InFlight::new();
+        for number in 0..1_000 {
+            works.begin(number, NOW + 1_000 * number);
+        }
+        assert!(works.works.len() <= 30, "{}", works.works.len());
+    }
+}
