@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LOCATION, RETRY_AFTER,
 };
-use matrix_media_edge::cache::entry::{StoredMeta, Validator};
+use matrix_media_edge::cache::entry::{FetchTimes, StoredMeta, Validator};
 use matrix_media_edge::cache::key::Subject;
 use matrix_media_edge::matrix::ids::Mxc;
 use matrix_media_edge::matrix::media::{Door, Representation};
@@ -70,7 +70,8 @@ fn stays_what_it_is(head: &OriginHead) {
             status: StatusCode::OK,
             headers: headers(&[(CONTENT_TYPE, b"image/png"), (CONTENT_DISPOSITION, b"inline")]),
         };
-        StoredMeta::new(&key, &png, validator, 5, NOW).expect("short headers")
+        let times = FetchTimes { asked_unix_secs: NOW, answered_unix_secs: NOW };
+        StoredMeta::new(&key, &png, validator, 5, times).expect("short headers")
     };
     let (tagged, redirected) = (
         stored(Validator::ETag("1".parse().expect("ASCII"))),

@@ -6,7 +6,7 @@ use http::header::{
     SET_COOKIE,
 };
 use matrix_media_edge::cache::entry::{
-    MAX_HEADER_BYTES, MAX_RECORD_BYTES, STORED_META, StoredMeta, Validator,
+    FetchTimes, MAX_HEADER_BYTES, MAX_RECORD_BYTES, STORED_META, StoredMeta, Validator,
 };
 use matrix_media_edge::cache::key::{CacheKey, Subject};
 use matrix_media_edge::cache::storability::storable_length;
@@ -40,7 +40,8 @@ pub(crate) fn target(input: &[u8]) {
     let Ok(length_bytes) = storable_length(&origin) else { return };
     assert!(length_bytes <= 512_000_000 && !origin.headers.contains_key(SET_COOKIE));
     let validator = Validator::of(&origin);
-    let Ok(meta) = StoredMeta::new(&key, &origin, validator.clone(), length_bytes, NOW) else {
+    let times = FetchTimes { asked_unix_secs: NOW, answered_unix_secs: NOW };
+    let Ok(meta) = StoredMeta::new(&key, &origin, validator.clone(), length_bytes, times) else {
         // A byte may become three.
         let lengths: Vec<_> = origin.headers.values().map(|value| value.len()).collect();
         let is_long = lengths.iter().any(|length| *length > MAX_HEADER_BYTES);

@@ -39,9 +39,12 @@ pub const MAX_RECORD_BYTES: usize = 7_000;
 /// The field that every record begins with.
 const VERSION_FIELD: &str = "version";
 
-/// How long an entry counts as new, in seconds since it was asked for: the origin may take 90 for
-/// its head (see [`crate::origin::ORIGIN_PATIENCE`]), and the store some more.
+/// How long an entry counts as new, in seconds since the head of the answer came: until its body has
+/// come too, at the least speed below, and the store has looked whether that is whole.
 const NEW_SECS: u64 = 100;
+
+/// The slowest that bodies are expected to come, in bytes a second.
+const SLOWEST_BYTES_PER_SEC: u64 = 100_000;
 
 /// The origin's headers that a stored response is served with.
 static KEPT: [HeaderName; 10] = [
@@ -65,11 +68,23 @@ pub struct StoredMeta {
     /// When the origin was asked for it, in seconds since the Unix epoch: a purge covers what is
     /// still on its way.
     stored_unix_secs: u64,
+    /// When the head of the answer that brought the body came, in seconds since the Unix epoch: by a
+    /// redirect or asked again, minutes after the origin was asked first.
+    answered_unix_secs: u64,
     /// Length of the body in bytes.
     length_bytes: u64,
     /// How the origin is asked about it.
     validator: Validator,
     headers: HeaderMap,
+}
+
+/// When a body was fetched, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchTimes {
+    /// When the origin was asked first: purges and leases count from then.
+    pub asked_unix_secs: u64,
+    /// When the head of the answer that brought the body came.
+    pub answered_unix_secs: u64,
 }
 
 /// How the origin is asked whether a client may have what is stored.
@@ -154,7 +169,7 @@ impl StoredMeta {
         head: &OriginHead,
         validator: Validator,
         length_bytes: u64,
-        asked_unix_secs: u64,
+        times: FetchTimes,
     ) -> Result<Self, NoStoreReason> {
         let mut headers: HeaderMap = KEPT
             .iter()
@@ -166,8 +181,9 @@ impl StoredMeta {
             *field = own_value(&with_short_name(field));
         }
         let key = key.to_string();
+        let FetchTimes { asked_unix_secs: stored_unix_secs, answered_unix_secs } = times;
         let meta =
-            Self { key, stored_unix_secs: asked_unix_secs, length_bytes, validator, headers };
+            Self { key, stored_unix_secs, answered_unix_secs, length_bytes, validator, headers };
         let is_long = |length: usize| length > MAX_HEADER_BYTES;
         if is_long(meta.validator.length_bytes())
             || meta.headers.values().any(|value| is_long(value.len()))
@@ -187,6 +203,7 @@ impl StoredMeta {
         let mut meta = Self {
             key: key.to_string(),
             stored_unix_secs: 0,
+            answered_unix_secs: 0,
             length_bytes: 0,
             validator: Validator::None,
             headers: HeaderMap::new(),
@@ -200,6 +217,7 @@ impl StoredMeta {
             match name {
                 "key" => is_of_key = bytes == meta.key.as_bytes(),
                 "stored" => meta.stored_unix_secs = number()?,
+                "answered" => meta.answered_unix_secs = number()?,
                 "length" => meta.length_bytes = number()?,
                 "if-none-match" => meta.validator = Validator::ETag(header()?),
                 "if-modified-since" => meta.validator = Validator::LastModified(header()?),
@@ -217,7 +235,9 @@ impl StoredMeta {
 
     /// The record as text, as forms are encoded: ASCII without white space.
     pub fn to_text(&self) -> String {
-        let (stored, length) = (self.stored_unix_secs.to_string(), self.length_bytes.to_string());
+        let [stored, answered, length] =
+            [self.stored_unix_secs, self.answered_unix_secs, self.length_bytes]
+                .map(|number| number.to_string());
         let mut text = format!("{VERSION_FIELD}={VERSION}");
         let mut field = |name: &str, value: &[u8]| {
             text.push('&');
@@ -227,6 +247,7 @@ impl StoredMeta {
         };
         field("key", self.key.as_bytes());
         field("stored", stored.as_bytes());
+        field("answered", answered.as_bytes());
         field("length", length.as_bytes());
         match &self.validator {
             Validator::ETag(tag) => field("if-none-match", tag.as_bytes()),
@@ -263,7 +284,8 @@ impl StoredMeta {
 
     /// Whether the store may still be finding out that the body broke off.
     pub fn is_new(&self, now_unix_secs: u64) -> bool {
-        now_unix_secs.saturating_sub(self.stored_unix_secs) < NEW_SECS
+        let body_secs = self.length_bytes / SLOWEST_BYTES_PER_SEC;
+        now_unix_secs.saturating_sub(self.answered_unix_secs) < NEW_SECS + body_secs
     }
 
     /// Whether it has been kept for longer than anything may be.
@@ -320,6 +342,9 @@ mod tests {
     use crate::matrix::media::Representation;
     use http::StatusCode;
 
+    const TIMES: FetchTimes =
+        FetchTimes { asked_unix_secs: 1_700_000_000, answered_unix_secs: 1_700_000_000 };
+
     fn key(media_id: &str) -> CacheKey {
         let mxc = Mxc {
             server_name: ServerName::parse("example.com").unwrap(),
@@ -336,14 +361,14 @@ mod tests {
             (http::header::SET_COOKIE, HeaderValue::from_static("secret")),
         ]);
         let head = OriginHead { status: StatusCode::OK, headers };
-        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, 1_700_000_000).unwrap()
+        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, TIMES).unwrap()
     }
 
     /// The record of an answer with this header besides.
     fn with(name: HeaderName, value: &str) -> Result<StoredMeta, NoStoreReason> {
         let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
         let head = OriginHead { status: StatusCode::OK, headers };
-        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, 1_700_000_000)
+        StoredMeta::new(&key("abc"), &head, Validator::of(&head), 5, TIMES)
     }
 
     #[test]
@@ -368,6 +393,23 @@ mod tests {
         let stored = meta().stored_unix_secs();
         assert!(meta().is_new(stored + 99));
         assert!(!meta().is_new(stored + 100));
+    }
+
+    #[test]
+    fn a_large_entry_is_new_for_as_long_as_its_body_may_take() {
+        let meta = StoredMeta { length_bytes: 50_000_000, ..meta() };
+        let answered = meta.answered_unix_secs;
+        assert!(meta.is_new(answered + 599) && !meta.is_new(answered + 600));
+    }
+
+    #[test]
+    fn an_entry_is_new_from_the_answer_that_brought_its_body() {
+        let times = FetchTimes { answered_unix_secs: 1_700_000_095, ..TIMES };
+        let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
+        let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, times).unwrap();
+        let read = StoredMeta::parse(&meta.to_text(), &key("abc")).unwrap();
+        assert_eq!(read.stored_unix_secs(), 1_700_000_000);
+        assert!(read.is_new(1_700_000_194) && !read.is_new(1_700_000_195));
     }
 
     #[test]
@@ -396,7 +438,7 @@ mod tests {
         let long = HeaderValue::from_str(&";".repeat(MAX_HEADER_BYTES)).unwrap();
         let headers = KEPT.iter().map(|name| (name.clone(), long.clone())).collect();
         let head = OriginHead { status: StatusCode::OK, headers };
-        let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, 1_700_000_000);
+        let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, TIMES);
         assert_eq!(meta, Err(NoStoreReason::HeaderTooLong));
     }
 

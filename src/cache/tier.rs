@@ -59,6 +59,7 @@ pub fn memory_weight(meta: &StoredMeta) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::entry::FetchTimes;
     use crate::cache::entry::Validator;
     use crate::cache::key::Subject;
     use crate::matrix::ids::Mxc;
@@ -79,7 +80,8 @@ mod tests {
         let key = CacheKey::new(&mxc.server_name, subject);
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
         let head = OriginHead { status: StatusCode::OK, headers };
-        StoredMeta::new(&key, &head, Validator::None, length_bytes, 0).unwrap()
+        let times = FetchTimes { asked_unix_secs: 0, answered_unix_secs: 0 };
+        StoredMeta::new(&key, &head, Validator::None, length_bytes, times).unwrap()
     }
 
     #[test]

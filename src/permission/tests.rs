@@ -2,6 +2,7 @@ use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::cache::entry::FetchTimes;
 use crate::cache::key::{CacheKey, Subject};
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::Representation;
@@ -27,7 +28,8 @@ fn stored_with(fields: &[(HeaderName, &'static str)], validator: Option<Validato
     let key = CacheKey::new(&mxc.server_name, subject);
     let head = head(200, fields);
     let validator = validator.unwrap_or_else(|| Validator::of(&head));
-    StoredMeta::new(&key, &head, validator, 5, 0).unwrap()
+    let times = FetchTimes { asked_unix_secs: 0, answered_unix_secs: 0 };
+    StoredMeta::new(&key, &head, validator, 5, times).unwrap()
 }
 
 fn stored(fields: &[(HeaderName, &'static str)]) -> StoredMeta {

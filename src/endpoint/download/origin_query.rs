@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use super::origin_target::Waiting;
 use super::response::{self, Fetched};
 use super::{Exchange, Outcome};
-use crate::cache::entry::{StoredMeta, Validator};
+use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::config::OriginRedirects;
 use crate::error::Rejection;
 use crate::headers::cache_status::ForwardReason;
@@ -231,9 +231,10 @@ impl Pending {
         };
         let forward = aim.forward_reason();
         let head = &origin.head;
+        let times = FetchTimes { asked_unix_secs, answered_unix_secs: now_unix_secs };
         let fetched = |exchange: &Exchange, validator| {
             let fetched = Fetched { stored: stored.as_deref(), validator, method, forward };
-            response::fetched(exchange, head, fetched, asked_unix_secs)
+            response::fetched(exchange, head, fetched, times)
         };
         Verdict::Answer(match (aim, status, &stored) {
             (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored))

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::{Cut, Exchange, Outcome, ResponsePlan};
 use crate::cache::entity_tag::entity_tag;
-use crate::cache::entry::{StoredMeta, Validator};
+use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::config::lease_policy::LeaseScope;
 use crate::error::Rejection;
@@ -125,7 +125,7 @@ pub(super) fn fetched(
     exchange: &Exchange,
     origin: &OriginHead,
     fetched: Fetched<'_>,
-    asked_unix_secs: u64,
+    times: FetchTimes,
 ) -> Outcome {
     let Fetched { stored, validator, method, forward } = fetched;
     let mut status = forwarded(forward, Some(origin.status));
@@ -142,12 +142,12 @@ pub(super) fn fetched(
     let is_accepted = accepted.is_ok();
     let leases = match accepted {
         // A redirect is a permission for now, and grants nothing for later.
-        Ok(()) if !is_redirected => exchange.granted(asked_unix_secs),
+        Ok(()) if !is_redirected => exchange.granted(times.asked_unix_secs),
         Ok(()) | Err(_) => LeaseChange::Keep,
     };
     let meta = accepted.and_then(|()| {
         let length = storable(exchange, &origin, &validator, &method)?;
-        StoredMeta::new(&exchange.key, &origin, validator.clone(), length, asked_unix_secs)
+        StoredMeta::new(&exchange.key, &origin, validator.clone(), length, times)
     });
     let meta = meta.inspect_err(|reason| status.detail = Some(reason.as_str())).ok();
     status.is_stored = meta.is_some();

@@ -8,6 +8,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::*;
+use crate::cache::entry::FetchTimes;
 use crate::config::tests::config;
 use crate::message::target::Target;
 use crate::origin::client_headers::Keep;
@@ -82,7 +83,8 @@ fn stored(exchange: &Exchange, fields: &[(HeaderName, &'static str)]) -> Rc<Stor
 }
 
 fn stored_as(exchange: &Exchange, head: &OriginHead, validator: Validator) -> Rc<StoredMeta> {
-    let meta = StoredMeta::new(&exchange.key, head, validator, BYTES, NOW - 60);
+    let times = FetchTimes { asked_unix_secs: NOW - 60, answered_unix_secs: NOW - 60 };
+    let meta = StoredMeta::new(&exchange.key, head, validator, BYTES, times);
     Rc::new(meta.expect("its headers are short"))
 }
 
@@ -640,4 +642,19 @@ fn new_media_is_asked_for_as_its_uploader_would() {
     assert_eq!((&request.method, &request.url), (&Method::GET, &usual.url));
     assert_eq!(request.set, usual.set, "nothing of the upload's but the credential");
     assert!(Exchange::for_warming(config(), &upload("Basic YTpi"), mxc(), NOW).is_none());
+}
+
+#[test]
+fn media_that_comes_by_a_late_redirect_counts_as_new_and_is_purged_from_its_first_question_on() {
+    let question = missed(get(CLIENT, STRICT));
+    let redirect = OriginAnswer::unread(origin(307, &[(LOCATION, FAR)]));
+    let Verdict::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
+        panic!("it is followed")
+    };
+    let media = OriginAnswer::unread(origin(200, &[LENGTH, PNG, TAG]));
+    let Verdict::Answer(told) = question.pending.on_origin(Ok(media), NOW + 160) else {
+        panic!("it is answered")
+    };
+    let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
+    assert_eq!((meta.stored_unix_secs(), meta.is_new(NOW + 200)), (NOW, true));
 }

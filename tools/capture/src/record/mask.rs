@@ -56,7 +56,7 @@ pub(crate) fn answer_field(name: &str, value: &str, is_body_masked: bool) -> Str
 /// Masks the value of a field of a stored response.
 pub(crate) fn stored_field(name: &str, value: &str) -> String {
     match name.to_ascii_lowercase().as_str() {
-        "x-edge-meta" | "record" => number_after("&stored=", value),
+        "x-edge-meta" | "record" => number_after("&answered=", &number_after("&stored=", value)),
         "cache-control" => number_after("max-age=", value),
         _ => answer_field(name, value, false),
     }
