@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, Response};
 
 use crate::config::Config;
-use crate::headers::is_named_by_connection;
+use crate::headers::{is_named_by_connection, lines};
 use crate::origin::client_headers::Keep;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
@@ -89,10 +89,10 @@ async fn send(
 ) -> Result<Answer, OriginError> {
     let client = client.filter(|_| request.keep != Keep::Nothing);
     let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
-    let mut set = heads::to_text(&request.set);
+    let mut set = lines::to_text(&request.set);
     if request.is_for_homeserver {
         for header in &config.origin_headers {
-            heads::push_header(&mut set, &header.name, &header.value);
+            lines::push(&mut set, &header.name, &header.value);
         }
     }
     let millis = match request.patience {
@@ -137,9 +137,9 @@ pub(crate) async fn read(
 /// The names of those of the client's headers that do not go along, on a line each.
 fn dropped(client: &Request, keep: Keep) -> String {
     let entries = heads::entries(&client.headers());
-    let connection = entries.iter().find(|(name, _)| name == CONNECTION.as_str());
+    let connection = lines::fields(&entries).find(|(name, _)| *name == CONNECTION.as_str());
     let connection = connection.map_or("", |(_, options)| options);
-    let names = entries.iter().map(|(name, _)| name.as_str());
+    let names = lines::fields(&entries).map(|(name, _)| name);
     let is_dropped = |name: &&str| !keep.admits(name) || is_named_by_connection(connection, name);
     names.filter(is_dropped).collect::<Vec<_>>().join("\n")
 }
