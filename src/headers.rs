@@ -85,7 +85,7 @@ pub fn is_settable(name: &str) -> bool {
 }
 
 /// Whether the client's `Connection` header names `name`, so that it ends here (RFC 9110 §7.6.1).
-pub fn is_named_by_connection(connection: &str, name: &str) -> bool {
+pub(crate) fn is_named_by_connection(connection: &str, name: &str) -> bool {
     // The runtime carries an upgrade over itself.
     name != "upgrade"
         && connection.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))

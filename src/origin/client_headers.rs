@@ -3,7 +3,9 @@
 //! A media endpoint is asked by an allow-list. What merely passes through is changed as little as RFC
 //! 9110 §7.6.1 allows.
 
-use crate::headers::{HOP_BY_HOP, LOOP};
+use http::header::CONNECTION;
+
+use crate::headers::{HOP_BY_HOP, LOOP, is_named_by_connection};
 
 /// Request headers that a media endpoint may read. No `Expect`: the runtime can't relay a 100.
 const MEDIA_REQUEST: [&str; 11] = [
@@ -39,8 +41,19 @@ pub enum Keep {
 }
 
 impl Keep {
-    /// Whether the client's header `name` (lower case) goes on to the origin.
-    pub fn admits(self, name: &str) -> bool {
+    /// Returns the names of those of the client's fields that are not sent on, what its `Connection`
+    /// names among them. `fields` is all that the client sent: names (lower case) and values.
+    pub fn dropped<'a>(self, fields: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+        let is_named = |name: &str| {
+            let mut connection = fields.iter().filter(|(field, _)| *field == CONNECTION.as_str());
+            connection.any(|(_, options)| is_named_by_connection(options, name))
+        };
+        let names = fields.iter().map(|(name, _)| *name);
+        names.filter(|name| !self.admits(name) || is_named(name)).collect()
+    }
+
+    /// Returns whether the client's header `name` (lower case) is sent on if no `Connection` names it.
+    fn admits(self, name: &str) -> bool {
         match self {
             Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
             // `Upgrade` too, for a WebSocket, though it is a hop's.
@@ -59,6 +72,14 @@ impl Keep {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SENT: [(&str, &str); 5] = [
+        ("accept", "*/*"),
+        ("authorization", "Bearer abc"),
+        ("connection", "close, Range"),
+        ("range", "bytes=0-"),
+        ("x-anything", "a"),
+    ];
 
     #[test]
     fn what_the_origin_answers_by_itself_hears_conditions_too() {
@@ -92,5 +113,38 @@ mod tests {
         ] {
             assert!(!Keep::Most.admits(name), "{name}");
         }
+    }
+
+    #[test]
+    fn headers_that_connection_names_are_dropped_too() {
+        for (keep, dropped) in [
+            (Keep::Endpoint, &["connection", "range", "x-anything"][..]),
+            (Keep::Most, &["connection", "range"]),
+            (Keep::Nothing, &["accept", "authorization", "connection", "range", "x-anything"]),
+        ] {
+            assert_eq!(keep.dropped(&SENT), dropped, "{keep:?}");
+        }
+    }
+
+    #[test]
+    fn without_connection_only_what_is_not_admitted_is_dropped() {
+        let sent = SENT.into_iter().filter(|(name, _)| *name != "connection").collect::<Vec<_>>();
+        assert_eq!(Keep::Endpoint.dropped(&sent), ["x-anything"]);
+        assert!(Keep::Most.dropped(&sent).is_empty());
+    }
+
+    #[test]
+    fn every_connection_field_counts_wherever_it_stands() {
+        let sent =
+            [("range", ""), ("connection", "a"), ("cookie", ""), ("connection", "cookie,range")];
+        let dropped = ["range", "connection", "cookie", "connection"];
+        assert_eq!(Keep::Most.dropped(&sent), dropped);
+    }
+
+    #[test]
+    fn an_upgrade_is_sent_on_though_connection_names_it() {
+        let sent = [("connection", "Upgrade"), ("upgrade", "websocket")];
+        assert_eq!(Keep::Most.dropped(&sent), ["connection"]);
+        assert_eq!(Keep::Endpoint.dropped(&sent), ["connection", "upgrade"]);
     }
 }

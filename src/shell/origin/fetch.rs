@@ -1,14 +1,13 @@
 //! `fetch` to the origin: no redirect followed, no cache of the platform's in between, a deadline
 //! on the head and none on the body.
 
-use ::http::header::CONNECTION;
 use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, Response};
 
 use crate::config::Config;
-use crate::headers::{is_named_by_connection, lines};
+use crate::headers::lines;
 use crate::origin::client_headers::Keep;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
@@ -134,12 +133,8 @@ pub(crate) async fn read(
     (OriginAnswer { head, text }, Some(unread))
 }
 
-/// The names of those of the client's headers that do not go along, on a line each.
+/// Returns the names of those of the client's headers that do not go along, on a line each.
 fn dropped(client: &Request, keep: Keep) -> String {
     let entries = heads::entries(&client.headers());
-    let connection = lines::fields(&entries).find(|(name, _)| *name == CONNECTION.as_str());
-    let connection = connection.map_or("", |(_, options)| options);
-    let names = lines::fields(&entries).map(|(name, _)| name);
-    let is_dropped = |name: &&str| !keep.admits(name) || is_named_by_connection(connection, name);
-    names.filter(is_dropped).collect::<Vec<_>>().join("\n")
+    keep.dropped(&lines::fields(&entries).collect::<Vec<_>>()).join("\n")
 }

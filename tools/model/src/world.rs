@@ -591,7 +591,10 @@ fn is_of_stored(flight: &Flight, reply: &Reply) -> bool {
 
 /// The request as the shell sends it: what is kept of the client's headers, and ours on top.
 fn wire(flight: &Flight, request: &OriginRequest) -> Wire {
-    let kept = flight.sent.iter().filter(|(name, _)| request.keep.admits(name.as_str()));
+    let sent = flight.sent.iter();
+    let sent = sent.map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
+    let dropped = request.keep.dropped(&sent.collect::<Vec<_>>());
+    let kept = flight.sent.iter().filter(|(name, _)| !dropped.contains(&name.as_str()));
     let mut headers: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     for (name, value) in &request.set {
         headers.insert(name.clone(), value.clone());
