@@ -1,4 +1,5 @@
-//! What is told of each request, and what is counted.
+//! What is told of each request, what is counted, and what of an error may be told.
 
 pub mod daily;
 pub mod event;
+pub mod redact;

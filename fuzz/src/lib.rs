@@ -23,6 +23,7 @@ mod permission;
 mod purge;
 mod quarantine;
 mod range;
+mod redact;
 mod redirect;
 mod route;
 mod status;
@@ -35,7 +36,7 @@ mod well_known;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("cache_control", cache_control::target),
     ("conditional", conditional::target),
     ("config", config::target),
@@ -51,6 +52,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("purge", purge::target),
     ("quarantine", quarantine::target),
     ("range", range::target),
+    ("redact", redact::target),
     ("redirect", redirect::target),
     ("route", route::target),
     ("status", status::target),
