@@ -1,4 +1,4 @@
-//! The operator's variables, parsed whole into a [`Config`] that cannot be wrong.
+//! The operator's variables, parsed whole into a `Config` that cannot be wrong.
 //!
 //! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
 //! bindings is the shell's work: the parser takes a function from name to text.

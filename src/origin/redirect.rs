@@ -7,7 +7,7 @@ use crate::message::target::{Fidelity, Target};
 use crate::origin::OriginHead;
 
 /// The most redirects that are followed for one question.
-const MAX_REDIRECTS: u8 = 5;
+pub const MAX_REDIRECTS: u8 = 5;
 
 /// A question that is followed to where its answers redirect, at most [`MAX_REDIRECTS`] times.
 #[derive(Clone, Debug, PartialEq, Eq)]
