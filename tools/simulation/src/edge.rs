@@ -139,7 +139,7 @@ impl<'a> Edge<'a> {
 
     fn apply(&mut self, request: &Request, keys: &Keys, outcome: Outcome, found: Option<Tier>) {
         let (pop, isolate) = (&mut self.pops[request.pop], request.isolate);
-        pop.apply_leases(isolate, keys.leases.as_ref(), outcome.leases);
+        pop.apply_leases(isolate, keys.leases.as_ref(), outcome.leases, unix_secs(request));
         let has_body = outcome.plan.has_body();
         let source = match outcome.plan {
             ResponsePlan::ServeStored(_) => found.map(Source::Tier),

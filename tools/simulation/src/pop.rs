@@ -8,7 +8,8 @@ use matrix_media_edge::cache::lru::Lru;
 use matrix_media_edge::cache::tier::{Tier, is_small, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::config::lease_policy::LeasePolicy;
-use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, MAX_RECORDS_BYTES, record_weight};
+use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, record_weight};
 
 use crate::model::Model;
 use crate::workload::Request;
@@ -23,14 +24,14 @@ pub(crate) struct Pop {
 
 struct Isolate {
     bodies: Lru<Rc<StoredMeta>>,
-    leases: Lru<u64>,
+    leases: LeaseMemory,
     /// How many have lived before it.
     generation: u64,
 }
 
 impl Isolate {
     fn new(memory_bytes: u64, generation: u64) -> Self {
-        Self { bodies: Lru::new(memory_bytes), leases: Lru::new(MAX_RECORDS_BYTES), generation }
+        Self { bodies: Lru::new(memory_bytes), leases: LeaseMemory::new(), generation }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>) {
@@ -111,13 +112,12 @@ impl Pop {
         let Some(LeaseKeys { credential, media }) = keys else { return Leases::default() };
         let memory = &mut self.isolates[isolate].leases;
         let mut look_up = |key: &CacheKey| {
-            let known = memory.get(key).filter(|at| policy.is_alive(**at, now_unix_secs));
-            if let Some(confirmed) = known {
-                return Some(*confirmed);
+            let living = memory.living(key, policy, now_unix_secs);
+            if living.is_some() {
+                return living;
             }
-            let confirmed = *self.leases.get(key)?;
-            memory.insert(key.clone(), confirmed, record_weight(key));
-            Some(confirmed)
+            let asked = *self.leases.get(key)?;
+            memory.record_grant(key, asked).then_some(asked)
         };
         Leases { credential: credential.as_ref().and_then(&mut look_up), media: look_up(media) }
     }
@@ -127,18 +127,19 @@ impl Pop {
         isolate: usize,
         keys: Option<&LeaseKeys>,
         change: LeaseChange,
+        now_unix_secs: u64,
     ) {
         let Some(keys) = keys else { return };
         let granted = keys.granted_by(change).into_iter();
+        let memory = &mut self.isolates[isolate].leases;
         for (key, at) in granted.flat_map(|(keys, at)| keys.into_iter().map(move |key| (key, at))) {
-            for records in [&mut self.leases, &mut self.isolates[isolate].leases] {
-                records.insert(key.clone(), at, record_weight(key));
+            if memory.record_grant(key, at) {
+                self.leases.insert(key.clone(), at, record_weight(key));
             }
         }
         for key in keys.revoked_by(change) {
-            for records in [&mut self.leases, &mut self.isolates[isolate].leases] {
-                records.remove(&key);
-            }
+            memory.record_refusal(&key, now_unix_secs);
+            self.leases.remove(&key);
         }
     }
 }
