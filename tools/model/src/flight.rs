@@ -115,6 +115,10 @@ pub struct Word {
     /// When the request came for which it was asked, and when it was said, by the edge's clock.
     pub came_ms: u64,
     pub said_ms: u64,
+    /// When it was heard, by the edge's clock.
+    pub heard_ms: u64,
+    /// Whether the isolate that heard it is the one of then.
+    pub is_remembered: bool,
     /// It was a refusal, the data centre kept its yes, and who heard it has forgotten.
     pub is_forgotten: bool,
     /// Whether what it ends could be removed at the data centre.

@@ -286,10 +286,8 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let is_about_media = |word: &&Word| word.media == Some(ask.media);
     // What is granted is one kind of a media; what is refused, both.
     let is_of_kind = |word: &Word| word.is_thumbnail == matches!(ask.what, What::Thumbnail(..));
-    let heard_here =
-        || words.iter().rev().filter(|w| w.door == ask.door && w.is_heard_by(flight.isolate));
     let is_open = ask.door == Door::Legacy;
-    let lasts = |word: &Word| {
+    let lasts_for = |word: &Word, window_secs: u64| {
         let (now_ms, window_ms) = (world.edge_ms(flight.isolate), window_secs * 1000);
         word.came_ms / 1000 <= now_ms / 1000 && now_ms < word.said_ms.max(word.came_ms) + window_ms
     };
@@ -298,14 +296,40 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     let refuses_media = |word: &Word| {
         is_gone(word) && (is_open || !is_pair) || is_open && matches!(word.status, 401 | 403)
     };
-    let token_is_good = heard_here()
-        .filter(is_about_token)
-        .take_while(|word| !refuses_token(word))
-        .any(|word| word.is_yes() && (!is_pair || is_of_kind(word)) && lasts(word));
-    let media_is_good = heard_here()
-        .filter(is_about_media)
-        .take_while(|word| !refuses_media(word))
-        .any(|word| word.is_yes() && is_of_kind(word) && lasts(word));
+    // Refusals that reached the data centre's cache are known to all of its isolates, but to those
+    // that remember a living lease.
+    let views: &[(bool, u64)] = match ground {
+        Ground::Stale => &[(true, window_secs), (false, policy.lease_seconds)],
+        Ground::Yes | Ground::Lease | Ground::Identity => &[(false, window_secs)],
+    };
+    let is_good = |is_about: &dyn Fn(&&Word) -> bool,
+                   refuses: &dyn Fn(&Word) -> bool,
+                   grants: &dyn Fn(&Word) -> bool| {
+        // A yes that was asked for before this isolate heard a no is no news.
+        let is_outdated = |word: &Word| {
+            let own = words.iter().filter(|no| no.isolate == flight.isolate && no.is_remembered);
+            own.filter(|no| no.door == ask.door && is_about(no) && refuses(no))
+                .any(|no| word.came_ms / 1000 <= no.heard_ms / 1000)
+        };
+        views.iter().any(|(is_shared, window_secs)| {
+            words
+                .iter()
+                .rev()
+                .filter(|word| word.door == ask.door)
+                .filter(|word| {
+                    word.is_heard_by(flight.isolate)
+                        || *is_shared && word.is_shared_with(flight.isolate)
+                })
+                .filter(is_about)
+                .take_while(|word| !refuses(word))
+                .any(|word| grants(word) && lasts_for(word, *window_secs) && !is_outdated(word))
+        })
+    };
+    let token_is_good = is_good(&is_about_token, &refuses_token, &|word| {
+        word.is_yes() && (!is_pair || is_of_kind(word))
+    });
+    let media_is_good =
+        is_good(&is_about_media, &refuses_media, &|word| word.is_yes() && is_of_kind(word));
     // `whoami` has just told.
     let token_is_good = token_is_good || ground == Ground::Identity;
     expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
@@ -541,6 +565,11 @@ impl Exchanged {
 impl Word {
     const fn is_yes(&self) -> bool {
         matches!(self.status, 200 | 304)
+    }
+
+    /// Whether it ended what its data centre's cache had.
+    fn is_shared_with(&self, isolate: usize) -> bool {
+        pop_of(self.isolate) == pop_of(isolate) && self.is_removable
     }
 
     /// A yes is known at its data centre. A refusal that another isolate heard is not known here,

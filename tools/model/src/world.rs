@@ -329,6 +329,8 @@ impl World {
             status,
             came_ms: flight.came_ms,
             said_ms: answered.edge_ms,
+            heard_ms: self.edge_ms(flight.isolate),
+            is_remembered: true,
             is_forgotten: false,
             is_removable,
         });
@@ -561,6 +563,7 @@ impl World {
         self.probes.forget(isolate);
         for word in self.words.iter_mut().filter(|word| word.isolate == isolate) {
             word.is_forgotten |= !word.is_removable;
+            word.is_remembered = false;
         }
     }
 
