@@ -12,6 +12,9 @@
 //! | a 401, a 403 doesn't end the credential's | 2095, 6212 |
 //! | a lease is alive on its last second; in the future | 33, 1993 |
 //! | a lease counts from the answer, not from the question | 41 |
+//! | a grant asked for before a refusal, in the second of one, revives the lease | 2506, 2506 |
+//! | a refusal is not remembered | 126 |
+//! | memory answers in the stale window | 8498 |
 //! | `token+media` shares a token's lease between media | 212 |
 //! | one reader's 404 removes the entry with `token+media`; at the legacy door | 220, 79 |
 //! | what is refused on terms of its own counts for all | 781 |
@@ -54,6 +57,8 @@
 //! | a purge of a media, of everything leaves what servers get | 43, 222 |
 //! | of two times of one purge the earlier counts | 406 |
 //! | a list of purges that is read teaches nothing new | 154 |
+//! | a list that can't be read makes what is known be forgotten | 154 |
+//! | a data centre's copy of the list, a known list counts as fresh for ever | 1142, 1142 |
 //! | a purge is forgotten after a second | 104 |
 //! | a list is read up to its first purge | 3750 |
 //! | a purge again keeps the old time | 406 |
