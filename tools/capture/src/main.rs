@@ -1,4 +1,4 @@
-//! Records some 200 exchanges with the built Worker in workerd: what is sent and answered, what the
+//! Records some 300 exchanges with the built Worker in workerd: what is sent and answered, what the
 //! origin is asked meanwhile, and what the Worker logs. Unchanged behaviour gives the same bytes in
 //! every run, so a `diff` of two records shows what a change has changed.
 //!
