@@ -1,10 +1,10 @@
 //! The life of a download, as decisions: consuming steps, so that none can be left out or taken
-//! twice. The shell does what each answer says and asks the next question; it never looks inside
-//! a header.
+//! twice. The shell does what each answer says before it takes the next step.
 //!
 //! ```text
 //! begin ─▶ LookUp ─▶ on_lookup ─▶ Ask ─▶ on_origin ─▶ Answer
-//!   └▶ Bypass            └▶ Serve          └▶ AskAgain ─▶ on_origin …
+//!   └▶ Bypass            └▶ Serve          ├▶ AskAgain ─▶ on_origin …
+//!                                          └▶ Suspect ──▶ on_probe
 //! ```
 //!
 //! Every answer stands on the homeserver's permission for this very credential at this very door
@@ -12,9 +12,6 @@
 //! §4.3): its 304 proves permission; the identity of the bytes is the key's. While a lease is alive
 //! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
 //! one who asked, and changes nothing for others.
-
-use crate::endpoint::upload::first_download;
-use crate::matrix::ids::Mxc;
 
 mod origin_query;
 mod origin_target;
@@ -34,10 +31,12 @@ use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
 use crate::config::lease_policy::LeaseScope;
+use crate::endpoint::upload::first_download;
 use crate::headers::range::ByteRange;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
 use crate::matrix::credential::Credential;
+use crate::matrix::ids::Mxc;
 use crate::matrix::media::{Door, MediaRequest, Terms};
 use crate::message::{ReplyHead, RequestHead};
 use crate::route::BypassReason;
