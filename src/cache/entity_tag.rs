@@ -6,12 +6,13 @@ use crate::cache::entry::Validator;
 use crate::headers::conditional::EntityTag;
 use crate::matrix::media::{MediaRequest, Representation};
 
-/// Returns the entity tag that clients get for a stored representation of `length_bytes`: strong, and valid where the origin's own may not be (Synapse
-/// sends an unquoted `1` for everything).
+/// Returns the entity tag that clients get for a stored representation of `length_bytes`. It is
+/// strong, and valid where the origin's own may not be (Synapse sends an unquoted `1` for
+/// everything).
 ///
 /// Media hardly ever changes under its mxc URI, so the URI's last part and the length name the
 /// bytes; and a digest of the origin's validator tells versions apart, where that is no constant.
-/// The same for everyone, at every PoP.
+/// The tag doesn't depend on the reader or the data centre.
 pub fn entity_tag(request: &MediaRequest, length_bytes: u64, validator: &Validator) -> EntityTag {
     let media_id = request.mxc.media_id.as_str();
     let version = validator.identity().map(version).unwrap_or_default();

@@ -96,8 +96,8 @@ pub enum Validator {
     ETag(HeaderValue),
     /// With `If-Modified-Since` and its own `Last-Modified`.
     LastModified(HeaderValue),
-    /// It redirected to these bytes: to this scheme, host and path (see [`crate::origin::redirect::place`]),
-    /// and to redirect there again is its permission.
+    /// It redirected to these bytes: to this scheme, host and path (see
+    /// [`crate::origin::redirect::place`]), and to redirect there again is its permission.
     Redirect(String),
     /// It gave nothing to ask with.
     None,

@@ -221,8 +221,8 @@ pub(super) fn relayed(
     Outcome { head, plan: ResponsePlan::Relay { cut, removes_stored }, leases }
 }
 
-/// Returns whether the stored response goes, and what a refusal takes back: of the credential its own record, of the media the grants at this
-/// door. The entry goes where a refusal is meant for everyone: not at the legacy door, which is shut
+/// Returns whether a refusal removes the stored response, and which leases it revokes: of the
+/// credential its own record, of the media the grants at this door. The entry goes where a refusal is meant for everyone: not at the legacy door, which is shut
 /// to most media that the client door has, and not where each token is asked about each media.
 fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bool, LeaseChange) {
     let is_legacy = exchange.request.door == Door::Legacy;
