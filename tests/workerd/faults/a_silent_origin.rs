@@ -1,6 +1,6 @@
 //! An origin that falls silent at any stage: the slowest part of the table of faults, 93 s long.
 //!
-//! Tests start in the order of their names, and this one had better be early.
+//! Tests start in the order of their names, and this one must not be among the last.
 
 use crate::faults;
 

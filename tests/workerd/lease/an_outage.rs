@@ -1,7 +1,7 @@
 //! An origin that is down for a while: whom `STALE_IF_ERROR_SECONDS` is for reads on without waiting
 //! for it, nobody else reads anything, and when it comes back it is not met by all of them at once.
 //!
-//! One test waits for a minute. Tests start in the order of their names, and it had better be early.
+//! One test waits for a minute. Tests start in the order of their names, and it must not be among the last.
 
 use std::sync::Barrier;
 use std::thread::{self, sleep};
