@@ -139,6 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn work_goes_on_when_work_of_another_name_begins() {
+        let mut works = InFlight::new();
+        let first = works.begin("a", NOW);
+        let second = works.begin("b", NOW);
+        assert_eq!([works.find(&"a", NOW), works.find(&"b", NOW)], [Some(first), Some(second)]);
+    }
+
+    #[test]
+    fn begun_again_work_is_found_by_its_new_ticket() {
+        let mut works = InFlight::new();
+        works.begin("a", NOW);
+        let second = works.begin("a", NOW);
+        assert_eq!(works.find(&"a", NOW), Some(second));
+    }
+
+    #[test]
     fn work_that_no_longer_counts_takes_no_room() {
         let mut works = InFlight::new();
         for number in 0..1_000 {
