@@ -22,7 +22,7 @@ const MAX_PURGES: usize = 500;
 
 /// The most that is read of a list, in bytes: as many purges as there may be, with names of
 /// the longest.
-pub const MAX_LIST_BYTES: usize = 300 * 1024;
+pub const MAX_LIST_BYTES: usize = 400 * 1024;
 
 /// The first line of a list.
 const VERSION: &str = "1";
@@ -291,6 +291,22 @@ mod tests {
         let line = |number| format!("\n{NOW} v2/example.com/media/{server}/{number}/");
         let lines: String = (0..MAX_PURGES).map(line).collect();
         Purges::parse(&format!("{VERSION}{lines}")).unwrap()
+    }
+
+    #[test]
+    fn a_full_list_of_the_longest_names_can_be_read() {
+        let label = "a".repeat(63);
+        let host = format!("{label}.{label}.{label}.{}", "a".repeat(63));
+        let edge = ServerName::parse(&format!("{host}:65535")).unwrap();
+        let prefixes = (0..MAX_PURGES).map(|number| {
+            let uri = format!("mxc://{host}/{number:0>255}");
+            KeyPrefix::media(&edge, &Mxc::parse(&uri).unwrap())
+        });
+        let mut known = known();
+        known.add(&prefixes.collect::<Vec<_>>(), NOW, &config(&[]).unwrap());
+        assert_eq!(known.purges().0.len(), MAX_PURGES);
+        let copy = known.copy().to_text();
+        assert!(copy.len() <= MAX_LIST_BYTES, "{} bytes", copy.len());
     }
 
     #[test]
