@@ -31,8 +31,10 @@ const FIRST_PAUSE_MILLIS: u32 = 4;
 const MAX_PAUSE_MILLIS: u32 = 64;
 
 thread_local! {
-    static FILLS: RefCell<InFlight<(Stage, CacheKey)>> = const { RefCell::new(InFlight::new()) };
+    static FILLS: RefCell<InFlight<Name>> = const { RefCell::new(InFlight::new()) };
 }
+
+type Name = (Stage, CacheKey);
 
 /// What is being filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,19 +67,20 @@ impl Fill {
     }
 }
 
-/// Waits for another request's fill of `key`. Says whether there was one that has ended.
+/// Waits for another request's fill of `key`. Returns whether there was one that has ended.
 pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
     wait_for(stage, key, MAX_WAIT_MILLIS).await
 }
 
-/// The same, but for so long.
+/// Waits as [`wait`] does, but for at most `max_millis`.
 pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
-    let Some(ticket) = under_way(stage, key) else { return false };
+    let name = (stage, key.clone());
+    let Some(ticket) = under_way(&name) else { return false };
     let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
     while left_millis > 0 {
         let millis = pause_millis.min(left_millis);
         let _ = sleep(millis).await;
-        if under_way(stage, key) != Some(ticket) {
+        if under_way(&name) != Some(ticket) {
             return true;
         }
         left_millis -= millis;
@@ -86,9 +89,9 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
     false
 }
 
-fn under_way(stage: Stage, key: &CacheKey) -> Option<Ticket> {
+fn under_way(name: &Name) -> Option<Ticket> {
     let now = clock::now_unix_millis();
-    FILLS.with_borrow(|fills| fills.find(&(stage, key.clone()), now))
+    FILLS.with_borrow(|fills| fills.find(name, now))
 }
 
 impl Drop for Fill {
