@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use self::client_headers::Keep;
+use crate::config::Config;
 use crate::headers::media_type;
 use crate::matrix::json;
 
@@ -19,6 +20,12 @@ use crate::matrix::json;
 /// and sends nothing of remote media before it has all of it. The platform itself gives up on a
 /// proxied origin at 100 s.
 pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
+
+/// Returns the URL at which the homeserver says whose token a request shows.
+/// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
+pub fn whoami_url(config: &Config) -> String {
+    format!("{}/_matrix/client/v3/account/whoami", config.homeserver)
+}
 
 /// A request to the origin. Its body, if any, is the client's own stream.
 #[derive(Debug)]

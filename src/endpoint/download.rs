@@ -23,7 +23,6 @@ pub use origin_query::{Pending, Question, Suspicion, Verdict};
 
 use std::rc::Rc;
 
-use http::Method;
 use http::header::AUTHORIZATION;
 
 use self::origin_query::Aim;
@@ -211,8 +210,7 @@ impl Exchange {
         let begun = Self::begin(Rc::clone(&config), Rc::new(head), media, config.digest_key());
         let Begin::LookUp(exchange) = begun else { return None };
         let (key, lease_keys) = (exchange.key.clone(), exchange.lease_keys.clone());
-        let aim = Aim::Fetch(Method::GET);
-        let question = Question::new(exchange, None, aim, Leases::default(), now_unix_secs);
+        let question = exchange.fetch(Leases::default(), now_unix_secs);
         Some(Warming { key, lease_keys, question })
     }
 
@@ -237,9 +235,7 @@ impl Exchange {
         now_unix_secs: u64,
     ) -> Decision {
         let Some(stored) = stored else {
-            // HEAD spares the origin the body.
-            let aim = Aim::Fetch(self.head.method.clone());
-            return Decision::Ask(Question::new(self, None, aim, leases, now_unix_secs));
+            return Decision::Ask(self.fetch(leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
@@ -262,6 +258,12 @@ impl Exchange {
                 Decision::Ask(Question::new(self, Some(stored), aim, leases, now_unix_secs))
             }
         }
+    }
+
+    /// Asks for the media where nothing is stored. HEAD spares the origin the body.
+    fn fetch(self, leases: Leases, now_unix_secs: u64) -> Question {
+        let aim = Aim::Fetch(self.head.method.clone());
+        Question::new(self, None, aim, leases, now_unix_secs)
     }
 
     /// Since when both records have been alive, if they are.

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::headers::CF_MITIGATED;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
-use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url};
 
 /// How long a probe counts as under way, and is waited for, in milliseconds.
 pub const PROBE_MILLIS: u32 = 5_000;
@@ -94,7 +94,7 @@ pub fn probe_request(config: &Config) -> OriginRequest {
     ask_for_identity(&mut set);
     OriginRequest {
         method: Method::GET,
-        url: format!("{}/_matrix/client/v3/account/whoami", config.homeserver),
+        url: whoami_url(config),
         keep: Keep::Nothing,
         set,
         is_for_homeserver: true,

@@ -25,7 +25,7 @@ use crate::origin::forwarding::{
 use crate::origin::outage::{self, Evidence};
 use crate::origin::redirect::{self, Next, Redirects};
 use crate::origin::{
-    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
 };
 use crate::permission::{self, Refusal};
 
@@ -140,7 +140,7 @@ impl Pending {
             }
             Aim::Confirm | Aim::Fetch(_) => {}
             Aim::WhoAmI => {
-                url = format!("{homeserver}/_matrix/client/v3/account/whoami");
+                url = whoami_url(&exchange.config);
                 if let Some(token) = &exchange.token {
                     set.insert(AUTHORIZATION, own_value(&token.to_header()));
                 }
