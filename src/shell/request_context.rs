@@ -29,12 +29,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The same, for what goes on behind the client's back and is no part of its story.
+    /// Returns a context for background work, which is not recorded with this request.
     pub(crate) fn behind(&self) -> Self {
         Self { recorder: self.recorder.another(), ..self.clone() }
     }
 
-    /// An answer of ours or of the origin's, with what is told of how it came about.
+    /// Makes a response of a head and a stream, and records it.
     pub(crate) fn reply(
         &self,
         mut head: ReplyHead,
@@ -44,19 +44,19 @@ impl Call {
         heads::response(&head, body)
     }
 
-    /// The same with a text for a body.
+    /// Makes a response of a head and a text, and records it.
     pub(crate) fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<Response, JsValue> {
         self.told(&mut head, true);
         heads::text_response(&head, text)
     }
 
-    /// What there is to say where the origin gave no answer to a media endpoint.
+    /// Makes the error that a media endpoint answers with where the origin gave no answer.
     pub(crate) fn fail(&self, endpoint: Endpoint, error: OriginError) -> Result<Response, JsValue> {
         let (head, text) = forward::media_failure(endpoint, error);
         self.reply_text(head, &text)
     }
 
-    /// An error of ours.
+    /// Makes a response of one of the edge's own errors, and records it.
     pub(crate) fn reject(&self, rejection: &Rejection) -> Result<Response, JsValue> {
         reject(&self.recorder, rejection)
     }
