@@ -5,6 +5,7 @@
 
 pub mod base_url;
 pub mod lease_policy;
+pub mod redirect_hosts;
 mod vars;
 
 use std::fmt;
@@ -14,8 +15,10 @@ use http::HeaderValue;
 use self::vars::{Vars, error};
 use crate::config::base_url::BaseUrl;
 use crate::config::lease_policy::{LeasePolicy, LeaseScope};
+use crate::config::redirect_hosts::RedirectHosts;
 use crate::matrix::access_token::AccessToken;
 use crate::matrix::ids::{ServerName, split_port};
+use crate::message::target::{SplitUrl, split_url};
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -68,6 +71,8 @@ pub struct Config {
     pub warm_uploads: bool,
     /// `ORIGIN_REDIRECTS`: what becomes of a redirect to where the bytes are.
     pub origin_redirects: OriginRedirects,
+    /// `ORIGIN_REDIRECT_HOSTS`: where redirects may lead besides the homeserver's own host.
+    pub origin_redirect_hosts: RedirectHosts,
     /// `MEMORY_CACHE_MIB`, in bytes: what an isolate keeps of small bodies. 0: nothing.
     pub memory_cache_bytes: u64,
     /// `ADMIN_TOKEN`: opens what is for the admin. Without one, nothing does.
@@ -185,6 +190,13 @@ impl Config {
                 "ORIGIN_REDIRECTS",
                 &[("follow", OriginRedirects::Follow), ("pass", OriginRedirects::Pass)],
             )?,
+            origin_redirect_hosts: RedirectHosts::parse(
+                &vars.text("ORIGIN_REDIRECT_HOSTS").unwrap_or_default(),
+            )
+            .map_err(|problem| {
+                let example = "such as cdn.example.com *.r2.cloudflarestorage.com";
+                error("ORIGIN_REDIRECT_HOSTS", format!("{problem}, {example}"))
+            })?,
             cache_seconds: vars.number(
                 "CACHE_SECONDS",
                 DEFAULT_CACHE_SECONDS,
@@ -219,6 +231,22 @@ impl Config {
     /// Whether there may be purges to hear of.
     pub fn can_purge(&self) -> bool {
         self.admin_token.is_some() || self.synapse_admin_token.is_some()
+    }
+
+    /// Returns whether a redirect of media to this absolute URL is followed: to the homeserver's own
+    /// host, or to one that the admin has named.
+    pub fn admits_redirect(&self, url: &str) -> bool {
+        let Some(SplitUrl { authority, .. }) = split_url(url) else { return false };
+        let (host, _) = split_port(authority);
+        let host = host.to_ascii_lowercase();
+        authority.eq_ignore_ascii_case(self.homeserver.authority())
+            || self.origin_redirect_hosts.contains(&host)
+    }
+
+    /// Returns whether an absolute URL is the homeserver's: of its scheme, host and port.
+    pub fn is_homeservers(&self, url: &str) -> bool {
+        let rest = url.strip_prefix(&self.homeserver.to_string());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
     }
 
     /// Whether `authority` is where the well-known documents are looked for: the host of the server

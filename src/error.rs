@@ -11,6 +11,7 @@ use crate::headers::{add_cors, add_media_security};
 use crate::matrix::json;
 use crate::message::ReplyHead;
 use crate::origin::OriginError;
+use crate::origin::intermediary::Intermediary;
 
 /// Why the edge refuses or can't answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub enum Rejection {
     Origin(OriginError),
     /// The origin's answer makes no sense for what it was asked.
     OriginNonsense,
+    /// The origin redirects media to a host that the admin has not named.
+    RedirectHost,
     /// There is no well-known document to be had, and none kept from before.
     WellKnownUnavailable,
     /// The runtime refused something that it should not have; the log has more.
@@ -65,8 +68,10 @@ impl Rejection {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Origin(OriginError::Intercepted(intermediary)) => intermediary.client_status(),
             Self::Origin(OriginError::Unreachable | OriginError::Malformed)
             | Self::OriginNonsense
+            | Self::RedirectHost
             | Self::WellKnownUnavailable => StatusCode::BAD_GATEWAY,
         }
     }
@@ -88,6 +93,8 @@ impl Rejection {
             Self::Origin(OriginError::Unreachable) => "origin-unreachable",
             Self::Origin(OriginError::TimedOut) => "origin-timed-out",
             Self::Origin(OriginError::Malformed) => "origin-malformed",
+            Self::Origin(OriginError::Intercepted(intermediary)) => intermediary.as_str(),
+            Self::RedirectHost => "redirect-host",
             Self::OriginNonsense => "origin-nonsense",
             Self::WellKnownUnavailable => "well-known-unavailable",
             Self::Internal => "internal",
@@ -103,13 +110,17 @@ impl Rejection {
             Self::Unrecognized | Self::WellKnownMethod | Self::PurgeMethod | Self::StatusMethod => {
                 "M_UNRECOGNIZED"
             }
-            Self::TooLarge { .. } => "M_TOO_LARGE",
+            Self::TooLarge { .. }
+            | Self::Origin(OriginError::Intercepted(Intermediary::Refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ))) => "M_TOO_LARGE",
             // As Synapse has it.
             Self::LengthRequired
             | Self::Misconfigured(_)
             | Self::Loop
             | Self::Origin(_)
             | Self::OriginNonsense
+            | Self::RedirectHost
             | Self::WellKnownUnavailable
             | Self::Internal => "M_UNKNOWN",
         }
@@ -148,6 +159,25 @@ impl Rejection {
             }
             Self::Origin(OriginError::TimedOut) => {
                 "The homeserver did not answer in time: try again later".to_owned()
+            }
+            Self::Origin(OriginError::Intercepted(Intermediary::Refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ))) => {
+                "A proxy in front of the homeserver takes no upload of this size: send a smaller \
+                 file"
+                    .to_owned()
+            }
+            Self::Origin(OriginError::Intercepted(Intermediary::Refused(_))) => {
+                "A proxy in front of the homeserver refused the request: send it in another form"
+                    .to_owned()
+            }
+            Self::Origin(OriginError::Intercepted(_)) => "Something in front of the homeserver \
+                 answered in its place: try again later"
+                .to_owned(),
+            Self::RedirectHost => {
+                "The homeserver redirects its media to a host that the media edge \
+                 may not follow: its admin must name that host in ORIGIN_REDIRECT_HOSTS"
+                    .to_owned()
             }
             Self::OriginNonsense | Self::Origin(OriginError::Malformed) => {
                 "The homeserver's answer does not fit the request: try again later".to_owned()
@@ -204,6 +234,11 @@ mod tests {
             Rejection::Origin(OriginError::Unreachable),
             Rejection::Origin(OriginError::TimedOut),
             Rejection::Origin(OriginError::Malformed),
+            Rejection::Origin(OriginError::Intercepted(Intermediary::Blocked)),
+            Rejection::Origin(OriginError::Intercepted(Intermediary::Refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+            ))),
+            Rejection::RedirectHost,
             Rejection::OriginNonsense,
             Rejection::WellKnownUnavailable,
             Rejection::Internal,

@@ -24,6 +24,9 @@ pub const CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip"
 /// Set where Cloudflare answers in a site's place, to keep bots out.
 pub const CF_MITIGATED: HeaderName = HeaderName::from_static("cf-mitigated");
 
+/// Types that a browser takes for a page, and runs.
+const HTML_TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
+
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// RFC 9110 §7.6.1, and what only makes sense between two neighbours.
@@ -134,6 +137,16 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
     is_one.then(|| essence.to_ascii_lowercase())
 }
 
+/// Returns whether the type is that of a page that a browser would show and run. Of several types in
+/// one field, browsers take one.
+pub fn is_html(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(CONTENT_TYPE).iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split(',')).any(|type_| {
+        let essence = type_.split(';').next().unwrap_or_default().trim();
+        HTML_TYPES.iter().any(|html| html.eq_ignore_ascii_case(essence))
+    })
+}
+
 /// A header value from text that we wrote ourselves: ASCII without control characters.
 ///
 /// Text that came from outside must be checked before; what slips through becomes empty rather
@@ -192,6 +205,15 @@ mod tests {
             .collect();
         remove_policies(&mut headers);
         assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    #[test]
+    fn a_page_is_known_by_any_of_its_types() {
+        let is_page = |value| {
+            is_html(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
+        assert!(is_page("Text/HTML; charset=utf-8") && is_page("image/png, application/xhtml+xml"));
+        assert!(!is_page("image/png") && !is_page("text/plain"));
     }
 
     #[test]

@@ -1,15 +1,19 @@
-//! The origin: what it is sent, what it answers, where it redirects to, and whether it is up.
+//! The origin: what it is sent, what it answers, who else answers in its place, where it redirects
+//! to, how it can be asked again, and whether it is up.
 
 pub mod client_headers;
 pub mod forwarding;
+pub mod intermediary;
 pub mod outage;
 pub mod redirect;
 pub mod response_headers;
+pub mod revalidation;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use self::client_headers::Keep;
+use self::intermediary::Intermediary;
 use crate::config::Config;
 use crate::headers::media_type;
 use crate::matrix::json;
@@ -120,4 +124,6 @@ pub enum OriginError {
     TimedOut,
     /// The answer has a status that HTTP doesn't know.
     Malformed,
+    /// Something between the edge and the origin answered.
+    Intercepted(Intermediary),
 }

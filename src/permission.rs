@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 
 use crate::cache::entry::{StoredMeta, Validator};
-use crate::headers::media_type;
+use crate::headers::{is_html, media_type};
 use crate::matrix::json;
 use crate::matrix::media::Door;
 use crate::origin::{OriginAnswer, OriginHead, redirect};
@@ -18,9 +18,6 @@ use crate::origin::{OriginAnswer, OriginHead, redirect};
 /// and says so by a `Content-Disposition`.
 const PAGE_TYPES: [&str; 4] =
     ["text/html", "application/xhtml+xml", "application/json", "text/plain"];
-
-/// Types that a browser takes for a page, and runs.
-const HTML_TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
 /// What a homeserver has refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +53,7 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
     let has_stored_type = found_type == stored.media_type();
     let is_redirected = matches!(validator, Validator::Redirect(_));
     validator.may_replace(stored.validator())
-        && (has_stored_type || !is_redirected && !is_html(head))
+        && (has_stored_type || !is_redirected && !is_html(&head.headers))
         && (head.headers.contains_key(CONTENT_DISPOSITION) || stored.disposition().is_none())
 }
 
@@ -69,7 +66,10 @@ pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
             Some(found) => found == date,
             None => !head.headers.contains_key(ETAG),
         },
-        Validator::Redirect(_) | Validator::None => false,
+        // Nobody told the guessed tag, so no stored copy of another answer has it; and who sends a
+        // 304 to it has taken the credential.
+        Validator::None => true,
+        Validator::Redirect(_) => false,
     }
 }
 
@@ -113,16 +113,6 @@ pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
 /// Returns whether an answer of this status may be a [`refusal`].
 pub fn may_refuse(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403 | 404 | 410 | 451)
-}
-
-/// Returns whether an answer is a page that a browser would show and run. Of several types in one
-/// field, browsers take one.
-pub fn is_html(head: &OriginHead) -> bool {
-    let fields = head.headers.get_all(CONTENT_TYPE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).any(|type_| {
-        let essence = type_.split(';').next().unwrap_or_default().trim();
-        HTML_TYPES.iter().any(|html| html.eq_ignore_ascii_case(essence))
-    })
 }
 
 /// Whether the type is that of federation media: parts between a boundary.

@@ -99,7 +99,7 @@ pub enum Validator {
     /// It redirected to these bytes: to this scheme, host and path (see
     /// [`crate::origin::redirect::place`]), and to redirect there again is its permission.
     Redirect(String),
-    /// It gave nothing to ask with.
+    /// It told nothing to ask with, or what it told was taken away: Synapse's tag is guessed.
     None,
 }
 
@@ -113,12 +113,21 @@ impl Validator {
             .unwrap_or(Self::None)
     }
 
-    /// The header of a conditional request.
+    /// Returns the field of a conditional request; `None` where the origin redirects.
     pub fn precondition(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::ETag(tag) => Some((IF_NONE_MATCH, tag.clone())),
             Self::LastModified(date) => Some((IF_MODIFIED_SINCE, date.clone())),
-            Self::Redirect(_) | Self::None => None,
+            Self::None => Some((IF_NONE_MATCH, HeaderValue::from_static(GUESSED_TAG))),
+            Self::Redirect(_) => None,
+        }
+    }
+
+    /// Returns whether the origin told it, with the body that is stored.
+    pub const fn is_told(&self) -> bool {
+        match self {
+            Self::ETag(_) | Self::LastModified(_) => true,
+            Self::Redirect(_) | Self::None => false,
         }
     }
 
@@ -154,6 +163,9 @@ impl Validator {
         }
     }
 }
+
+/// Synapse's `ETag` of all media, unquoted. It answers 304 to this whether or not its tag arrived.
+const GUESSED_TAG: &str = "1";
 
 /// What Synapse sends for everything, and what proxies make of it.
 const CONSTANT_TAGS: [&[u8]; 3] = [b"1", b"\"1\"", b"W/\"1\""];

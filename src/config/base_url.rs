@@ -37,6 +37,11 @@ impl BaseUrl {
             Some(_) => return Err(NO_HOST),
             None => None,
         };
+        if is_public_address(&host) {
+            return Err(
+                "must have a name for a host: Cloudflare fetches no IP address (error 1003)",
+            );
+        }
         if !is_https && !is_near(&host) {
             return Err("must be https (http is for loopback and private addresses only)");
         }
@@ -51,6 +56,11 @@ impl BaseUrl {
     /// The host, with its port unless that is the scheme's own: what a `Host` header carries.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Returns the host without its port, in lower case.
+    pub fn host(&self) -> &str {
+        split_port(&self.authority).0
     }
 
     /// The host with its port in every case, as MSC3859 and `m.server` have it.
@@ -122,6 +132,11 @@ fn is_near(host: &str) -> bool {
         Ok(IpAddr::V6(address)) => is_near_v6(address),
         Err(_) => false,
     }
+}
+
+/// Whether a host is an IP address that is not near: the platform refuses to fetch from it.
+fn is_public_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() && !is_near(host)
 }
 
 fn is_near_v4(address: Ipv4Addr) -> bool {

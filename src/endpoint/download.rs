@@ -38,6 +38,7 @@ use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::{Door, MediaRequest, Terms};
 use crate::message::{ReplyHead, RequestHead};
+use crate::origin::revalidation::{RevalidateBy, Revalidation};
 use crate::route::BypassReason;
 
 /// A request for media, from its arrival to the question to the origin.
@@ -49,6 +50,8 @@ pub struct Exchange {
     key: CacheKey,
     token: Option<AccessToken>,
     lease_keys: Option<LeaseKeys>,
+    /// The ways of asking that this origin is known to answer.
+    revalidation: Revalidation,
 }
 
 /// The first step's answer.
@@ -195,7 +198,8 @@ impl Exchange {
                 let (door, mxc, kind) = (request.door, &request.mxc, request.representation.kind());
                 LeaseKeys::new(&config.server_name, policy, door, digest.as_ref(), mxc, kind)
             });
-        Begin::LookUp(Self { config, head, request, key, token, lease_keys })
+        let revalidation = Revalidation::NEW;
+        Begin::LookUp(Self { config, head, request, key, token, lease_keys, revalidation })
     }
 
     /// Begins the download of new media that its uploader could make now. Returns `None` where the
@@ -204,14 +208,20 @@ impl Exchange {
         config: Rc<Config>,
         upload: &RequestHead,
         mxc: Mxc,
+        revalidation: Revalidation,
         now_unix_secs: u64,
     ) -> Option<Warming> {
         let (head, media) = first_download(upload, mxc)?;
         let begun = Self::begin(Rc::clone(&config), Rc::new(head), media, config.digest_key());
         let Begin::LookUp(exchange) = begun else { return None };
         let (key, lease_keys) = (exchange.key.clone(), exchange.lease_keys.clone());
-        let question = exchange.fetch(Leases::default(), now_unix_secs);
+        let question = exchange.knowing(revalidation).fetch(Leases::default(), now_unix_secs);
         Some(Warming { key, lease_keys, question })
+    }
+
+    /// Goes by what is known of how this origin can be asked about stored media.
+    pub fn knowing(self, revalidation: Revalidation) -> Self {
+        Self { revalidation, ..self }
     }
 
     /// The key to look up.
@@ -248,9 +258,10 @@ impl Exchange {
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
         match (self.aim_at(&stored, leases, now_unix_secs), stale_since) {
-            (Aim::Validate | Aim::Confirm | Aim::WhoAmI, Some(confirmed_unix_secs))
-                if is_origin_down =>
-            {
+            (
+                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI,
+                Some(confirmed_unix_secs),
+            ) if is_origin_down => {
                 let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
                 Decision::Serve(outcome, None)
             }
@@ -299,21 +310,32 @@ impl Exchange {
 
     /// How to ask about what is stored.
     fn aim_at(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
-        let policy = self.config.lease;
-        match stored.validator() {
-            Validator::ETag(_) | Validator::LastModified(_) => Aim::Validate,
-            Validator::Redirect(_) => Aim::Confirm,
-            // `whoami` tells of a token, not of what it may read.
-            Validator::None
-                if self.lease_keys.is_some()
-                    && self.token.is_some()
-                    && policy.scope == LeaseScope::Token
-                    && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
-            {
-                Aim::WhoAmI
-            }
-            Validator::None => Aim::Fetch(self.head.method.clone()),
+        let (policy, door) = (self.config.lease, self.request.door);
+        if let Validator::Redirect(_) = stored.validator() {
+            return Aim::Confirm;
         }
+        let is_told = stored.validator().is_told();
+        let way = self.revalidation.way(door, is_told, now_unix_secs);
+        let is_sure = is_told || way.is_some_and(|by| self.revalidation.is_known_to_work(door, by));
+        // `whoami` tells of a token, not of what it may read.
+        let is_media_granted = leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs));
+        let can_ask_whoami = self.lease_keys.is_some()
+            && self.token.is_some()
+            && policy.scope == LeaseScope::Token
+            && is_media_granted;
+        match way {
+            _ if can_ask_whoami && !is_sure => Aim::WhoAmI,
+            Some(RevalidateBy::ToldValidator | RevalidateBy::GuessedValidator) => Aim::Validate,
+            Some(RevalidateBy::Head) => Aim::ValidateByHead,
+            // The condition does no harm, and may work again.
+            None => Aim::Validate,
+        }
+    }
+
+    /// Whether what is stored without a validator could be asked about later, if only within a lease.
+    fn can_revalidate(&self, now_unix_secs: u64) -> bool {
+        let is_leased = self.config.lease.lease_seconds > 0 && self.lease_keys.is_some();
+        is_leased || self.revalidation.way(self.request.door, false, now_unix_secs).is_some()
     }
 
     /// Since when the homeserver's words count for a client of this door while it is down.

@@ -1,18 +1,22 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::config::Config;
 use crate::error::Rejection;
+use crate::headers::cache_control::add_no_transform;
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::headers::{add_cors, add_media_security};
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
+use crate::origin::intermediary::Intermediary;
 use crate::origin::response_headers::to_client;
-use crate::origin::{ORIGIN_PATIENCE, OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{
+    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+};
 use crate::route::{Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
@@ -32,9 +36,29 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     }
 }
 
-/// The head of the origin's answer, for the client.
-pub fn media_reply(endpoint: Endpoint, origin: &OriginHead) -> ReplyHead {
+/// Returns whether the decision needs the body of an answer with this head: of a Matrix error.
+pub fn reads_body(origin: &OriginHead) -> bool {
+    let is_error = origin.status.is_client_error() || origin.status.is_server_error();
+    is_error && origin.is_small_json()
+}
+
+/// Returns the head of the origin's answer to a request of this method, for the client.
+///
+/// # Errors
+/// Something else answered in the origin's place.
+pub fn media_reply(
+    endpoint: Endpoint,
+    method: &Method,
+    answer: &OriginAnswer,
+) -> Result<ReplyHead, OriginError> {
+    if let Some(intermediary) = Intermediary::of(answer, method) {
+        return Err(OriginError::Intercepted(intermediary));
+    }
+    let origin = &answer.head;
     let mut headers = to_client(&origin.headers);
+    if endpoint.door != Door::Other && origin.status.is_success() {
+        add_no_transform(&mut headers);
+    }
     // Servers don't read these, and what they get is to be what the origin sent.
     if endpoint.door != Door::Federation {
         add_cors(&mut headers);
@@ -42,7 +66,7 @@ pub fn media_reply(endpoint: Endpoint, origin: &OriginHead) -> ReplyHead {
     }
     let mut reply = ReplyHead::new(origin.status, headers);
     reply.set_cache_status(cache_status(endpoint, Some(origin.status)));
-    reply
+    Ok(reply)
 }
 
 /// What the client gets where the origin gave no answer: a head and a JSON body.
@@ -86,7 +110,7 @@ mod tests {
     use crate::config::tests::config;
     use crate::message::target::Target;
     use crate::route::BypassReason;
-    use http::{HeaderMap, Method};
+    use http::HeaderMap;
 
     const CLIENT: Endpoint = Endpoint { door: Door::Client, reason: BypassReason::Unusual };
 
@@ -132,19 +156,42 @@ mod tests {
     #[test]
     fn clients_get_what_browsers_need_and_servers_what_was_sent() {
         let reply = |door, status| {
-            let origin = OriginHead { status, headers: HeaderMap::new() };
-            media_reply(Endpoint { door, ..CLIENT }, &origin).headers
+            let head = OriginHead { status, headers: HeaderMap::new() };
+            let text = Some(r#"{"errcode":"M_NOT_FOUND","error":""}"#.to_owned());
+            let answer = OriginAnswer { head, text };
+            media_reply(Endpoint { door, ..CLIENT }, &Method::GET, &answer).unwrap().headers
         };
         let has = |headers: &HeaderMap| {
             ["access-control-allow-origin", "content-security-policy"]
                 .map(|name| headers.contains_key(name))
         };
         let (ok, gone) = (StatusCode::OK, StatusCode::NOT_FOUND);
-        // A page in the homeserver's place is one on the media's host, whatever its status.
+        // What is shown on the media's host is bound by its policy, whatever its status.
         for (door, status) in [(Door::Client, ok), (Door::Client, gone), (Door::Other, ok)] {
             assert_eq!(has(&reply(door, status)), [true, true]);
         }
         assert_eq!(has(&reply(Door::Federation, ok)), [false, false]);
+    }
+
+    #[test]
+    fn a_page_in_the_homeservers_place_is_an_error() {
+        let head = OriginHead { status: StatusCode::FORBIDDEN, headers: HeaderMap::new() };
+        let error = media_reply(CLIENT, &Method::GET, &OriginAnswer::unread(head)).unwrap_err();
+        assert_eq!(error, OriginError::Intercepted(Intermediary::Blocked));
+    }
+
+    #[test]
+    fn only_media_is_kept_from_being_transformed() {
+        let control = |door| {
+            let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
+            let answer = OriginAnswer::unread(head);
+            let reply = media_reply(Endpoint { door, ..CLIENT }, &Method::GET, &answer).unwrap();
+            reply.headers.get("cache-control").cloned()
+        };
+        for door in [Door::Client, Door::Legacy, Door::Federation] {
+            assert_eq!(control(door).unwrap(), "no-transform");
+        }
+        assert_eq!(control(Door::Other), None);
     }
 
     #[test]

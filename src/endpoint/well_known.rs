@@ -15,7 +15,7 @@ use crate::config::base_url::BaseUrl;
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_seconds};
-use crate::headers::{add_cors, own_value};
+use crate::headers::{CF_MITIGATED, add_cors, own_value};
 use crate::matrix::json;
 use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
 use crate::message::{ReplyHead, RequestHead};
@@ -175,8 +175,12 @@ pub fn decide(
     let untouched = || WellKnownReply::Untouched(untouched_head(document, head));
     // We sent no such precondition, and no range.
     let is_nonsense = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
-    if head.status.is_server_error() || is_nonsense {
-        let reply = last_good_reply(document, kept, config).unwrap_or_else(untouched);
+    // Who is refused, challenged or failed has not heard what the document is.
+    let is_intercepted = head.headers.contains_key(CF_MITIGATED)
+        || matches!(head.status.as_u16(), 401 | 403 | 407 | 429 | 500..);
+    if is_intercepted || is_nonsense {
+        let reply = last_good_reply(document, kept, config)
+            .unwrap_or(WellKnownReply::Rejected(Rejection::WellKnownUnavailable));
         return (reply, CopyChange::Keep);
     }
     if head.status == StatusCode::NOT_FOUND {
@@ -186,8 +190,10 @@ pub fn decide(
             .flatten();
         return (generated.unwrap_or_else(untouched), CopyChange::Remove);
     }
+    // Only a document takes the place of the last good one.
+    let other = || last_good_reply(document, kept, config).unwrap_or_else(untouched);
     if head.status != StatusCode::OK {
-        return (untouched(), CopyChange::Keep);
+        return (other(), CopyChange::Keep);
     }
     let cache_control = head.header(&CACHE_CONTROL);
     let text = body.and_then(|body| std::str::from_utf8(body).ok());
@@ -202,7 +208,7 @@ pub fn decide(
             };
             (reply, CopyChange::Store(kept))
         }
-        None => (untouched(), CopyChange::Keep),
+        None => (other(), CopyChange::Keep),
     }
 }
 

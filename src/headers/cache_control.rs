@@ -2,9 +2,11 @@
 //!
 //! Reading never fails: what can't be read is left out, and every use is safe without it.
 
-use http::HeaderValue;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 
 use crate::headers::own_value;
+
+const NO_TRANSFORM: &str = "no-transform";
 
 /// The field of what any cache may keep for so many seconds.
 pub fn public_for(seconds: u64) -> HeaderValue {
@@ -22,6 +24,23 @@ pub fn max_age_seconds(field: &str) -> Option<u64> {
         .filter(|(directive, _)| directive.eq_ignore_ascii_case("max-age"))
         .filter_map(|(_, argument)| argument.trim_matches('"').parse().ok())
         .min()
+}
+
+/// Forbids whoever carries an answer to change its coding (RFC 9111 §5.2.2.6). Cloudflare compresses
+/// text and `multipart/mixed` for whoever accepts that, and their length is lost.
+pub fn add_no_transform(headers: &mut HeaderMap) {
+    let fields = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+    let mut directives =
+        fields.filter(|field| !field.is_empty()).collect::<Vec<_>>().join(&b", "[..]);
+    if std::str::from_utf8(&directives).is_ok_and(|field| has_directive(field, NO_TRANSFORM)) {
+        return;
+    }
+    if !directives.is_empty() {
+        directives.extend(b", ");
+    }
+    directives.extend(NO_TRANSFORM.as_bytes());
+    let value = HeaderValue::from_bytes(&directives);
+    headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static(NO_TRANSFORM)));
 }
 
 /// Directives and arguments. A comma within quotes splits too, which can only add directives that
@@ -51,5 +70,21 @@ mod tests {
         assert_eq!(max_age_seconds("max-age=\"60\", max-age=30"), Some(30));
         assert_eq!(max_age_seconds("s-maxage=5"), None);
         assert_eq!(max_age_seconds("max-age=-1, max-age=x"), None);
+    }
+
+    #[test]
+    fn what_carries_an_answer_may_not_change_its_coding() {
+        let found = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(value));
+            }
+            add_no_transform(&mut headers);
+            assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
+            headers["cache-control"].to_str().unwrap().to_owned()
+        };
+        assert_eq!(found(&[]), "no-transform");
+        assert_eq!(found(&["private", "max-age=5"]), "private, max-age=5, no-transform");
+        assert_eq!(found(&["private, No-Transform"]), "private, No-Transform");
     }
 }

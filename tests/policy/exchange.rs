@@ -103,9 +103,12 @@ fn what_may_not_be_stored_is_passed_on() {
 
 const REDIRECTING: Habits = Habits { validators: Validators::Redirect, ..SYNAPSE };
 
+/// The admin has named the host of the media.
+const FOLLOWED: &[(&str, &str)] = &[("ORIGIN_REDIRECT_HOSTS", "cdn.example.com 127.0.0.1")];
+
 #[test]
 fn a_redirect_is_followed_without_the_credential_and_the_bytes_are_stored() {
-    let mut world = world(STRICT, REDIRECTING);
+    let mut world = world(FOLLOWED, REDIRECTING);
     let miss = world.answer(&ask());
     assert_eq!((miss.status(), miss.heard()), (200, vec![307, 200]));
     assert_eq!(miss.reply.body, bytes());
@@ -116,8 +119,16 @@ fn a_redirect_is_followed_without_the_credential_and_the_bytes_are_stored() {
 }
 
 #[test]
+fn a_redirect_to_a_host_that_nobody_has_named_is_not_followed() {
+    let mut world = world(STRICT, REDIRECTING);
+    let refused = world.answer(&ask());
+    assert_eq!((refused.status(), refused.heard()), (502, vec![307]));
+    assert!(String::from_utf8_lossy(&refused.reply.body).contains("ORIGIN_REDIRECT_HOSTS"));
+}
+
+#[test]
 fn a_redirect_grants_no_lease() {
-    let mut world = world(LEASED, REDIRECTING);
+    let mut world = world(&[&[("LEASE_SECONDS", "60")], FOLLOWED].concat(), REDIRECTING);
     world.answer(&ask());
     assert_eq!(world.answer(&ask()).heard(), [307]);
 }
@@ -135,7 +146,7 @@ fn a_redirect_that_leads_nowhere_is_an_error_of_the_way() {
     for (cdn, questions) in
         [(Cdn::Loops, 6), (Cdn::Downgrades, 2), (Cdn::Expired, 2), (Cdn::Down, 2)]
     {
-        let mut world = world(STRICT, REDIRECTING);
+        let mut world = world(FOLLOWED, REDIRECTING);
         world.homeserver.cdn = cdn;
         let answered = world.answer(&ask());
         assert_eq!((answered.status(), answered.heard().len()), (502, questions), "{cdn:?}");

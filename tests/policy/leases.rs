@@ -133,11 +133,37 @@ fn a_request_on_behalf_of_another_has_no_lease() {
 }
 
 #[test]
-fn without_validators_and_leases_nothing_is_stored() {
+fn a_tag_that_is_taken_away_is_guessed() {
+    let habits = Habits { validators: Validators::Eaten, ..SYNAPSE };
+    let mut world = world(STRICT, habits);
+    world.answer(&ask());
+    let hit = world.answer(&ask());
+    assert_eq!((hit.heard(), hit.reply.body), (vec![304], bytes()));
+}
+
+#[test]
+fn without_validators_a_head_confirms_what_is_stored() {
     let habits = Habits { validators: Validators::Nothing, ..SYNAPSE };
     let mut world = world(STRICT, habits);
     world.answer(&ask());
-    assert_eq!(world.answer(&ask()).heard(), [200]);
+    assert_eq!(world.answer(&ask()).heard(), [200], "the guess brings the body");
+    for _ in 0..3 {
+        let hit = world.answer(&ask());
+        assert_eq!((hit.heard(), hit.reply.body.clone()), (vec![200], bytes()));
+        assert_eq!(hit.flight.talk[0].wire.method, http::Method::HEAD);
+        assert!(hit.reply.is_stored);
+    }
+    assert_eq!(world.answer(&Ask::new(Door::Client, 0, Credential::Header(3))).status(), 401);
+}
+
+#[test]
+fn without_validators_and_head_nothing_is_stored_that_no_lease_could_use() {
+    let habits = Habits { validators: Validators::Nothing, knows_head: false, ..SYNAPSE };
+    let mut world = world(STRICT, habits);
+    let heard: Vec<_> = (0..5).map(|_| world.answer(&ask()).heard()).collect();
+    assert_eq!(heard, [vec![200], vec![200], vec![405, 200], vec![200], vec![200]]);
+    let last = world.answer(&Ask { media: 1, ..ask() });
+    assert!(last.header("cache-status").ends_with("detail=no-validator"));
 }
 
 #[test]

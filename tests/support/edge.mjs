@@ -8,12 +8,14 @@
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
 // there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
-// whoever wants to can look into its isolates, one at a time (see held.mjs).
+// whoever wants to can look into its isolates, one at a time (see held.mjs). In the `profile`
+// "cloudflare" stand-ins of what Cloudflare's network does stand around the Worker (see cloudflare/).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
-// `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
+// `stores` to what they have stored: nothing at first; `proxy` stands before the origin, and takes
+// rules; `inspector` is where they can be looked into.
 // Ends on SIGTERM or at the end of its standard input.
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
@@ -21,12 +23,13 @@ import { fileURLToPath } from 'node:url';
 
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
+import { startProxy } from './cloudflare/proxy.mjs';
 import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected } = layout;
+const { collectsGarbage, isInspected, profile } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
@@ -40,6 +43,9 @@ const METRICS = {
   told: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: false } } } },
   fails: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: true } } } },
 };
+const proxy = profile === 'cloudflare' ? await startProxy() : undefined;
+// HttpOptions_Style.PROXY of workerd's configuration: whole URLs in request lines.
+const outbound = proxy && { outboundService: { external: { address: proxy.address, http: { style: 1 } } } };
 const support = (file) => resolve(dirname(fileURLToPath(import.meta.url)), file);
 const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
 const worker = (name, bindings) => ({
@@ -56,6 +62,7 @@ const worker = (name, bindings) => ({
   cache,
   ...BINDING[bucket],
   ...METRICS[metrics],
+  ...outbound,
   ...directSocket,
 });
 const numbered = (name, length) => Array.from({ length }, (_, number) => `${name}${number}`);
@@ -92,6 +99,7 @@ async function end() {
   if (isEnding) return;
   isEnding = true;
   await edge.dispose();
+  proxy?.close();
 }
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();
@@ -103,6 +111,7 @@ console.log(`READY ${JSON.stringify({
   isolates: await Promise.all(names.isolates.map(direct)),
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
+  proxy: proxy?.address,
   inspector: isInspected && (await edge.getInspectorURL()).host,
 })}`);
 if (collectsGarbage) {

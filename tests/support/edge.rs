@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::ROOT;
 use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
+use crate::profile::Profile;
+use crate::proxy::Proxy;
 use crate::script::told_by;
 use crate::stores::Stores;
 use crate::time::wait_for;
@@ -101,6 +103,8 @@ pub struct Edge {
     pub pop_addresses: Vec<String>,
     /// What it has stored.
     pub stores: Stores,
+    /// What stands before its origin.
+    pub proxy: Proxy,
     inspector_address: String,
     server: Server,
 }
@@ -153,6 +157,7 @@ impl Edge {
             neighbor_address: at("/isolates/1"),
             pop_addresses: (0..layout.pops).map(|pop| at(&format!("/pops/{pop}"))).collect(),
             stores: Stores::at(&at("/stores")),
+            proxy: Proxy::at(&at("/proxy")),
             inspector_address: at("/inspector"),
             server,
         }
@@ -235,6 +240,7 @@ impl Layout {
             "tlsPort": self.tls_port,
             "collectsGarbage": self.collects_garbage,
             "isInspected": self.is_inspected,
+            "profile": Profile::current().name(),
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
-//! they end. [`edge`] is the built Worker in workerd, [`stores`] what it has stored, [`synapse`] a
+//! they end. [`edge`] is the built Worker in workerd, in the network that [`profile`] says,
+//! [`stores`] what it has stored, [`proxy`] what Cloudflare has before the origin, [`synapse`] a
 //! real homeserver, [`nginx`] what may stand before that.
 
 pub mod assertions;
@@ -11,6 +12,8 @@ pub mod http;
 pub mod nginx;
 pub mod noise;
 pub mod process;
+pub mod profile;
+pub mod proxy;
 pub mod script;
 pub mod stores;
 pub mod synapse;

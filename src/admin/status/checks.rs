@@ -1,6 +1,6 @@
 //! What the answers to the probes mean.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::probes::{Answer, Heard, Probe};
 use super::{Check, Finding};
@@ -8,7 +8,8 @@ use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
 use crate::matrix::json;
 use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
-use crate::origin::OriginError;
+use crate::origin::intermediary::Intermediary;
+use crate::origin::{OriginAnswer, OriginError};
 
 /// From which version on the specification has authenticated media: v1.11.
 const AUTHENTICATED_MEDIA_SINCE: u32 = 11;
@@ -101,6 +102,7 @@ fn bot_wall(answer: &Answer) -> Finding {
         Ok(heard) if is_challenged(heard) => {
             Finding::bad(check, "The edge's own requests are challenged.", WALL)
         }
+        Ok(heard) if intermediary(heard).is_some() => Finding::bad(check, what(answer), WALL),
         Ok(_) => Finding::good(check, "The edge's requests are let through."),
         Err(_) => Finding::unsure(check, "The homeserver gave no answer.", REACH),
     }
@@ -224,6 +226,12 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
     }
 }
 
+/// Who answered in the homeserver's place.
+fn intermediary(heard: &Heard) -> Option<Intermediary> {
+    let answer = OriginAnswer { head: heard.head.clone(), text: Some(heard.body.clone()) };
+    Intermediary::of(&answer, &Method::GET)
+}
+
 /// Cloudflare says so where it asks for proof of a human.
 fn is_challenged(heard: &Heard) -> bool {
     heard.head.headers.contains_key(&CF_MITIGATED)
@@ -238,11 +246,33 @@ fn what(answer: &Answer) -> String {
     match answer {
         Err(OriginError::TimedOut) => "There was no answer in time.".to_owned(),
         Err(OriginError::Unreachable) => "It could not be reached.".to_owned(),
+        Err(OriginError::Intercepted(intermediary)) => intercepted(*intermediary),
         Err(OriginError::Malformed) => "The answer has a status that HTTP doesn't know.".to_owned(),
+        Ok(heard) if intermediary(heard).is_some() => {
+            intermediary(heard).map(intercepted).unwrap_or_default()
+        }
         Ok(heard) if heard.head.status == StatusCode::OK => {
             "The answer is not a JSON object.".to_owned()
         }
         Ok(heard) => format!("The answer was {}.", heard.head.status.as_u16()),
+    }
+}
+
+/// What an intermediary did.
+fn intercepted(intermediary: Intermediary) -> String {
+    match intermediary {
+        Intermediary::Blocked => {
+            "A firewall in front of the homeserver blocks the edge.".to_owned()
+        }
+        Intermediary::Challenged => "The edge's own requests are challenged.".to_owned(),
+        Intermediary::RateLimited => {
+            "A rate limit in front of the homeserver holds the edge up.".to_owned()
+        }
+        Intermediary::Login => "A login (Cloudflare Access) answered instead.".to_owned(),
+        Intermediary::Page => "A page came instead of the homeserver's answer.".to_owned(),
+        Intermediary::Refused(status) | Intermediary::Failed(status) => {
+            format!("A proxy answered {} in the homeserver's place.", status.as_u16())
+        }
     }
 }
 

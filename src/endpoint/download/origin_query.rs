@@ -18,12 +18,15 @@ use crate::headers::cache_status::ForwardReason;
 use crate::headers::own_value;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::media::Door;
+use crate::message::target::split_url;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
+use crate::origin::intermediary::Intermediary;
 use crate::origin::outage::{self, Evidence};
 use crate::origin::redirect::{self, Next, Redirects};
+use crate::origin::revalidation::{Lesson, RevalidateBy};
 use crate::origin::{
     ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
 };
@@ -50,12 +53,16 @@ pub struct Pending {
     aim: Aim,
     leases: Leases,
     asked_unix_secs: u64,
+    /// Whether a HEAD about this media was refused just now.
+    is_head_refused: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Aim {
     /// A conditional request about what is stored.
     Validate,
+    /// A HEAD about it: conditions have brought the body from this origin.
+    ValidateByHead,
     /// An unconditional one: this origin redirects to the bytes, and to redirect to where it did
     /// before is its permission.
     Confirm,
@@ -104,7 +111,8 @@ impl Question {
         leases: Leases,
         asked_unix_secs: u64,
     ) -> Self {
-        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs };
+        let is_head_refused = false;
+        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs, is_head_refused };
         Self { request: pending.request(), pending }
     }
 }
@@ -118,6 +126,7 @@ impl Pending {
                 exchange.head.method.clone()
             }
             Aim::Fetch(method) => method.clone(),
+            Aim::ValidateByHead => Method::HEAD,
             // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
             Aim::Validate | Aim::Confirm | Aim::WhoAmI | Aim::FetchRedirected(_) => Method::GET,
         }
@@ -138,7 +147,7 @@ impl Pending {
                     set.insert(name, value);
                 }
             }
-            Aim::Confirm | Aim::Fetch(_) => {}
+            Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_) => {}
             Aim::WhoAmI => {
                 url = whoami_url(&exchange.config);
                 if let Some(token) = &exchange.token {
@@ -147,7 +156,7 @@ impl Pending {
             }
             Aim::FetchRedirected(redirected) => {
                 redirected.redirects.url().clone_into(&mut url);
-                is_for_homeserver = false;
+                is_for_homeserver = exchange.config.is_homeservers(&url);
                 // No credential, no client's address, no secret of the admin's.
                 set = loop_header(&exchange.config);
                 add_own_agent(&mut set);
@@ -182,6 +191,58 @@ impl Pending {
         head.is_small_json() && (is_error || matches!(self.aim, Aim::WhoAmI))
     }
 
+    /// Returns the host that an answer redirects media to, and that the admin would have to name in
+    /// `ORIGIN_REDIRECT_HOSTS` first; `None` for any other answer.
+    pub fn refused_redirect_host(
+        &self,
+        answer: &Result<OriginAnswer, OriginError>,
+    ) -> Option<String> {
+        let answer = answer.as_ref().ok()?;
+        let is_followed = self.exchange.follows(&answer.head)
+            && !matches!(self.aim, Aim::WhoAmI)
+            && Intermediary::of(answer, &self.method()).is_none();
+        let target = redirect::target(&self.request().url, &answer.head)?;
+        let is_refused = is_followed && !self.exchange.config.admits_redirect(&target);
+        is_refused.then(|| split_url(&target).map(|url| url.authority.to_owned()))?
+    }
+
+    /// Returns what an answer tells of how this origin can be asked about stored media.
+    pub fn lesson(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<Lesson> {
+        let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
+            return None;
+        };
+        let door = self.exchange.request.door;
+        let lesson = |by, works| Some(Lesson { door, by, works });
+        let is_told = stored.validator().is_told();
+        let condition =
+            if is_told { RevalidateBy::ToldValidator } else { RevalidateBy::GuessedValidator };
+        match (&self.aim, head.status) {
+            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+                permission::confirms_by_condition(head, stored).then_some(())?;
+                lesson(condition, true)
+            }
+            // What is stored was sent again.
+            (Aim::Validate, StatusCode::OK)
+                if permission::has_mark(head, door)
+                    && (!is_told || Validator::of(head) == *stored.validator())
+                    && head.content_length().is_none_or(|found| found == stored.length_bytes()) =>
+            {
+                lesson(condition, false)
+            }
+            (Aim::ValidateByHead, StatusCode::OK) if head.content_length().is_none() => {
+                lesson(RevalidateBy::Head, false)
+            }
+            (Aim::ValidateByHead, StatusCode::OK) => {
+                permission::confirms_by_head(head, stored, door).then_some(())?;
+                lesson(RevalidateBy::Head, true)
+            }
+            (Aim::Fetch(Method::GET), StatusCode::OK) if self.is_head_refused => {
+                lesson(RevalidateBy::Head, false)
+            }
+            _ => None,
+        }
+    }
+
     /// Returns what an answer tells of whether the homeserver is up.
     pub fn evidence(&self, answer: &Result<OriginAnswer, OriginError>) -> Evidence {
         match (&self.aim, answer) {
@@ -201,9 +262,10 @@ impl Pending {
                 stored.is_some_and(|stored| permission::confirms_by_condition(&answer.head, stored))
             }
             (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
-            (Aim::Validate | Aim::Confirm | Aim::Fetch(_), StatusCode::OK) => {
-                permission::has_mark(&answer.head, door)
-            }
+            (
+                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_),
+                StatusCode::OK,
+            ) => permission::has_mark(&answer.head, door),
             _ => false,
         }
     }
@@ -214,16 +276,23 @@ impl Pending {
         answer: Result<OriginAnswer, OriginError>,
         now_unix_secs: u64,
     ) -> Verdict {
+        let method = self.method();
+        let answer = answer.and_then(|origin| match Intermediary::of(&origin, &method) {
+            Some(intermediary) => Err(OriginError::Intercepted(intermediary)),
+            None => Ok(origin),
+        });
         let origin = match answer {
-            Ok(origin) if !outage::is_failure(&origin.head) => origin,
+            Ok(origin) if !origin.head.status.is_server_error() => origin,
             failed => return self.on_failure(failed, now_unix_secs),
         };
+        if matches!(self.aim, Aim::ValidateByHead) {
+            return self.on_head(&origin.head);
+        }
         // `whoami` is no media, wherever it is.
         if self.exchange.follows(&origin.head) && !matches!(self.aim, Aim::WhoAmI) {
-            return self.on_redirect(&origin.head);
+            return self.on_redirect(&origin);
         }
-        let method = self.method();
-        let Self { exchange, stored, aim, leases, asked_unix_secs } = self;
+        let Self { exchange, stored, aim, leases, asked_unix_secs, .. } = self;
         let status = origin.head.status;
         let policy = exchange.config.lease;
         let nonsense = |exchange: &Exchange, forward| {
@@ -282,9 +351,26 @@ impl Pending {
         })
     }
 
-    fn on_redirect(self, origin: &OriginHead) -> Verdict {
+    /// Reads the answer to a HEAD about what is stored. Whatever does not fit that is asked again as
+    /// the client would: a refusal of HEAD has no body to be known by as the homeserver's.
+    fn on_head(self, origin: &OriginHead) -> Verdict {
+        let Self { exchange, stored, leases, asked_unix_secs, .. } = self;
+        if let Some(stored) = &stored
+            && permission::confirms_by_head(origin, stored, exchange.request.door)
+        {
+            let granted = exchange.granted(asked_unix_secs);
+            return Verdict::Answer(response::validated(&exchange, stored, origin, granted));
+        }
+        let aim = Aim::Fetch(exchange.head.method.clone());
+        let mut question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
+        question.pending.is_head_refused = origin.status != StatusCode::OK;
+        Verdict::AskAgain(question)
+    }
+
+    fn on_redirect(self, answer: &OriginAnswer) -> Verdict {
+        let origin = &answer.head;
         let from = self.request().url;
-        let Self { exchange, stored, aim, leases, asked_unix_secs } = self;
+        let Self { exchange, stored, aim, leases, asked_unix_secs, .. } = self;
         let forward = aim.forward_reason();
         if let (Aim::Confirm, Some(stored)) = (&aim, &stored)
             && permission::confirms_by_redirect(&from, origin, stored)
@@ -293,7 +379,7 @@ impl Pending {
         }
         let (mut redirects, place) = match aim {
             Aim::FetchRedirected(Redirected { redirects, place }) => (redirects, Some(place)),
-            Aim::Fetch(_) | Aim::Validate | Aim::Confirm | Aim::WhoAmI => {
+            Aim::Fetch(_) | Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI => {
                 (Redirects::begin(from.clone()), None)
             }
         };
@@ -301,6 +387,14 @@ impl Pending {
         // is about the way, such as to https, and whoever stands in front of it says so.
         let is_first = place.is_none();
         match redirects.next(origin) {
+            Next::Follow if !exchange.config.admits_redirect(redirects.url()) => {
+                Verdict::Answer(if exchange.wants_redirects() {
+                    response::relayed(&exchange, answer, forward)
+                } else {
+                    let rejection = Rejection::RedirectHost;
+                    response::rejected(&exchange, &rejection, forward, Some(origin.status))
+                })
+            }
             Next::Follow if !(is_first && redirect::is_same_path(&from, redirects.url())) => {
                 let place = place.unwrap_or_else(|| {
                     let is_judged = !redirect::asks_for_media(redirects.url());
@@ -326,15 +420,15 @@ impl Pending {
         let forward = aim.forward_reason();
         let stale_since = exchange.stale_since(leases, now_unix_secs);
         Verdict::Answer(match (aim, failed, stored, stale_since) {
-            (Aim::Validate | Aim::Confirm | Aim::WhoAmI, failed, Some(stored), Some(_)) => {
-                return Verdict::Suspect(Suspicion { exchange, stored, failed });
+            (
+                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI,
+                failed,
+                Some(stored),
+                Some(_),
+            ) => return Verdict::Suspect(Suspicion { exchange, stored, failed }),
+            (Aim::FetchRedirected(_), Ok(_) | Err(OriginError::Intercepted(_)), ..) => {
+                response::rejected(&exchange, &Rejection::OriginNonsense, forward, None)
             }
-            (Aim::FetchRedirected(_), Ok(origin), ..) => response::rejected(
-                &exchange,
-                &Rejection::OriginNonsense,
-                forward,
-                Some(origin.head.status),
-            ),
             (_, failed, ..) => response::failed(&exchange, failed, forward),
         })
     }
@@ -363,7 +457,9 @@ impl Suspicion {
 impl Aim {
     const fn forward_reason(&self) -> ForwardReason {
         match self {
-            Self::Validate | Self::Confirm | Self::WhoAmI => ForwardReason::Stale,
+            Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => {
+                ForwardReason::Stale
+            }
             Self::Fetch(_) | Self::FetchRedirected(_) => ForwardReason::UriMiss,
         }
     }

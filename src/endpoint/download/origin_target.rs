@@ -63,6 +63,12 @@ impl Exchange {
         self.config.origin_redirects == OriginRedirects::Pass
             && self.head.target.query().pairs().any(|(name, _)| is_redirect_parameter(&name))
     }
+
+    /// Whether the client can follow a redirect itself, and says so.
+    pub(super) fn wants_redirects(&self) -> bool {
+        let mut pairs = self.head.target.query().pairs();
+        pairs.any(|(name, value)| is_redirect_parameter(&name) && value == "true")
+    }
 }
 
 fn is_number(value: &str) -> bool {

@@ -12,17 +12,18 @@ use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::config::lease_policy::LeaseScope;
 use crate::error::Rejection;
+use crate::headers::cache_control::add_no_transform;
 use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::headers::conditional::{is_current, is_range_wanted};
 use crate::headers::content_disposition::with_file_name;
 use crate::headers::range::{RangeRequest, unsatisfied_content_range};
-use crate::headers::{add_cors, add_media_security, own_value, remove_policies};
+use crate::headers::{add_cors, add_media_security, is_html, own_value, remove_policies};
 use crate::lease::LeaseChange;
 use crate::matrix::media::{Door, Terms};
 use crate::message::ReplyHead;
 use crate::origin::response_headers::to_client;
 use crate::origin::{OriginAnswer, OriginError, OriginHead};
-use crate::permission::{Refusal, has_mark, is_html, may_replace, refusal};
+use crate::permission::{Refusal, has_mark, may_replace, refusal};
 
 /// Served on a living lease.
 pub(super) fn leased(
@@ -146,7 +147,7 @@ pub(super) fn fetched(
         Ok(()) | Err(_) => LeaseChange::Keep,
     };
     let meta = accepted.and_then(|()| {
-        let length = storable(exchange, &origin, &validator, &method)?;
+        let length = storable(exchange, &origin, &validator, &method, times)?;
         StoredMeta::new(&exchange.key, &origin, validator.clone(), length, times)
     });
     let meta = meta.inspect_err(|reason| status.detail = Some(reason.as_str())).ok();
@@ -184,7 +185,7 @@ fn accept(
 ) -> Result<(), NoStoreReason> {
     match validator {
         Validator::Redirect(place) if place.is_empty() => return Err(NoStoreReason::SamePath),
-        Validator::Redirect(_) if is_html(origin) => return Err(NoStoreReason::Page),
+        Validator::Redirect(_) if is_html(&origin.headers) => return Err(NoStoreReason::Page),
         _ => {}
     }
     if !has_mark(origin, exchange.request.door) {
@@ -270,6 +271,7 @@ fn storable(
     origin: &OriginHead,
     validator: &Validator,
     method: &Method,
+    times: FetchTimes,
 ) -> Result<u64, NoStoreReason> {
     if *method == Method::HEAD {
         return Err(NoStoreReason::NoBody);
@@ -280,11 +282,7 @@ fn storable(
     let length = storable_length(origin)?;
     match validator {
         Validator::ETag(_) | Validator::LastModified(_) | Validator::Redirect(_) => Ok(length),
-        Validator::None
-            if exchange.config.lease.lease_seconds > 0 && exchange.lease_keys.is_some() =>
-        {
-            Ok(length)
-        }
+        Validator::None if exchange.can_revalidate(times.answered_unix_secs) => Ok(length),
         Validator::None => Err(NoStoreReason::NoValidator),
     }
 }
@@ -304,6 +302,7 @@ fn complete(
     status: CacheStatus,
 ) -> (ReplyHead, Option<Cut>) {
     let is_head = exchange.head.method == Method::HEAD;
+    add_no_transform(&mut headers);
     if exchange.request.door == Door::Federation {
         let cut = length.map_or(Cut::Whole, Cut::Multipart);
         let mut head = ReplyHead::new(StatusCode::OK, headers);

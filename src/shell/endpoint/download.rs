@@ -21,7 +21,7 @@ use crate::shell::body::streams;
 use crate::shell::endpoint::cache_fill::{Filling, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
-use crate::shell::origin::outage;
+use crate::shell::origin::{known, outage};
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::runtime::{clock, heads};
@@ -41,7 +41,7 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     let door = media.door;
     let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
     let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
-        Begin::LookUp(exchange) => exchange,
+        Begin::LookUp(exchange) => exchange.knowing(known::revalidation()),
         Begin::Bypass(reason) => return forward::answer(call, Endpoint { door, reason }).await,
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
@@ -95,6 +95,12 @@ async fn ask(
             Err(error) => (Err(error), None),
         };
         outage::hear(call, pending.evidence(&answer));
+        if let Some(lesson) = pending.lesson(&answer) {
+            known::learn(lesson);
+        }
+        if let Some(host) = pending.refused_redirect_host(&answer) {
+            known::refuse_redirect(host);
+        }
         match pending.on_origin(answer, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
             Verdict::Suspect(suspicion) => {
@@ -113,7 +119,8 @@ async fn ask(
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
 pub(crate) fn warm(call: &Call, mxc: Mxc) {
     let config = Rc::clone(&call.config);
-    let warming = Exchange::for_warming(config, &call.head, mxc, clock::now_unix_secs());
+    let now = clock::now_unix_secs();
+    let warming = Exchange::for_warming(config, &call.head, mxc, known::revalidation(), now);
     let Some(Warming { key, lease_keys, question }) = warming else { return };
     let keys = Keys { entry: key, leases: lease_keys };
     let fill = coalescing::begin(&call.context, Stage::Pop, &keys.entry);

@@ -1,23 +1,53 @@
 //! Sends on what the origin answers each time.
 
 use wasm_bindgen::JsValue;
-use web_sys::Response;
+use web_sys::{ReadableStream, Response};
 
 use crate::endpoint::forward;
 use crate::error::Rejection;
+use crate::message::ReplyHead;
+use crate::origin::{OriginError, OriginHead};
 use crate::route::{Endpoint, Upstream};
-use crate::shell::origin::fetch;
+use crate::shell::body::streams;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
 
 /// A media endpoint that the origin answers each time.
 pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, JsValue> {
     let request = forward::media_request(&call.head, &call.config);
-    match fetch::ask_with_body(call, request).await {
-        Ok(answer) => {
-            let head = forward::media_reply(endpoint, &answer.head);
-            call.reply(head, answer.response.body().as_ref())
-        }
+    match relay(call, endpoint, fetch::ask_with_body(call, request).await).await {
+        Ok(Relayed { head, body, .. }) => call.reply(head, body.as_ref()),
         Err(error) => call.fail(endpoint, error),
+    }
+}
+
+/// The origin's answer, on its way to the client.
+pub(crate) struct Relayed {
+    /// The head for the client.
+    pub(crate) head: ReplyHead,
+    /// The head as the origin sent it.
+    pub(crate) origin: OriginHead,
+    /// The body, unread.
+    pub(crate) body: Option<ReadableStream>,
+}
+
+/// Reads as much of an answer as shows whose it is.
+///
+/// # Errors
+/// There was none, or something else answered in the origin's place.
+pub(crate) async fn relay(
+    call: &Call,
+    endpoint: Endpoint,
+    answer: Result<Answer, OriginError>,
+) -> Result<Relayed, OriginError> {
+    let Answer { head, response } = answer?;
+    let (answer, body) = fetch::read(head, response.body(), forward::reads_body).await;
+    match forward::media_reply(endpoint, &call.head.method, &answer) {
+        Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
+        Err(error) => {
+            streams::release(&call.context, body.as_ref());
+            Err(error)
+        }
     }
 }
 

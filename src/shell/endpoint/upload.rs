@@ -13,7 +13,8 @@ use crate::origin::OriginHead;
 use crate::route::{BypassReason, Endpoint, UploadTo};
 use crate::shell::body::streams;
 use crate::shell::endpoint::download;
-use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::endpoint::forward::{Relayed, relay};
+use crate::shell::origin::fetch;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
@@ -30,12 +31,11 @@ pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
     }
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
     let request = forward::media_request(&call.head, &call.config);
-    let Answer { head: origin, response } = match fetch::ask_with_body(call, request).await {
-        Ok(answer) => answer,
+    let answer = fetch::ask_with_body(call, request).await;
+    let Relayed { head, origin, mut body } = match relay(call, endpoint, answer).await {
+        Ok(relayed) => relayed,
         Err(error) => return call.fail(endpoint, error),
     };
-    let head = forward::media_reply(endpoint, &origin);
-    let mut body = response.body();
     if upload::is_worth_warming(&call.head, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
@@ -75,12 +75,12 @@ fn warm(
 pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
-    let Answer { head: origin, response } = match fetch::ask(call, &request).await {
-        Ok(answer) => answer,
+    let answer = fetch::ask(call, &request).await;
+    let Relayed { mut head, origin, body } = match relay(call, endpoint, answer).await {
+        Ok(relayed) => relayed,
         Err(error) => return call.fail(endpoint, error),
     };
-    let mut head = forward::media_reply(endpoint, &origin);
-    let body = match response.body() {
+    let body = match body {
         Some(body) if upload::is_readable(&origin) => body,
         body => return call.reply(head, body.as_ref()),
     };

@@ -151,6 +151,11 @@ impl Ask {
         !(credential_is_plain && self.is_on_plain_terms())
     }
 
+    /// Whether the client can follow redirects, and says so.
+    pub fn wants_redirects(&self) -> bool {
+        self.extra == Some(Extra::AllowRedirect)
+    }
+
     /// Whether nothing is asked besides that could be a reason to refuse.
     pub fn is_on_plain_terms(&self) -> bool {
         match self.extra {

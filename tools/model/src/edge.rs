@@ -11,6 +11,7 @@ use matrix_media_edge::cache::purge_list::{KnownPurges, Purges, PurgesCopy, Unre
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::origin::revalidation::Revalidation;
 
 use crate::lease_store::LeaseStore;
 use crate::store::{Body, Condition, Entry, Fault, Store};
@@ -35,6 +36,8 @@ pub struct Isolate {
     leases: LeaseMemory,
     purges: KnownPurges,
     pub renewals: InFlight<CacheKey>,
+    /// How the origin can be asked about stored media.
+    pub revalidation: Revalidation,
 }
 
 /// One of the stores beyond the isolates.
@@ -75,6 +78,7 @@ impl Isolate {
             leases: LeaseMemory::new(),
             purges: KnownPurges::default(),
             renewals: InFlight::new(),
+            revalidation: Revalidation::NEW,
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::rc::Rc;
 
-use http::header::{AsHeaderName, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
+use http::header::{
+    AsHeaderName, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use matrix_media_edge::cache::in_flight::Ticket;
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::endpoint::download::{Pending, Suspicion};
@@ -197,6 +199,12 @@ impl Answered {
         let answer = &self.flight.talk.last()?.answer;
         let head = answer.head.as_ref().ok().filter(|_| answer.by == By::Homeserver)?;
         head.headers.get(ETAG).or_else(|| head.headers.get(LAST_MODIFIED)).map(text)
+    }
+}
+
+impl Exchanged {
+    pub fn is_conditional(&self) -> bool {
+        [IF_NONE_MATCH, IF_MODIFIED_SINCE].iter().any(|name| self.wire.headers.contains_key(name))
     }
 }
 

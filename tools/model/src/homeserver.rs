@@ -76,6 +76,8 @@ pub enum Validators {
     Both,
     /// A date.
     Date,
+    /// Synapse's, which something in between takes away.
+    Eaten,
     Nothing,
     /// It redirects to where the bytes are.
     Redirect,
@@ -188,7 +190,7 @@ impl Answer {
     pub const fn failure_status(&self) -> u16 {
         match self.head {
             Err(OriginError::TimedOut) => 504,
-            Ok(_) | Err(OriginError::Unreachable | OriginError::Malformed) => 502,
+            Ok(_) | Err(_) => 502,
         }
     }
 }
@@ -375,8 +377,12 @@ impl Homeserver {
         }
         let mut headers = self.validators(item, &what);
         headers.insert(CACHE_CONTROL, value("public,max-age=86400,s-maxage=0,proxy-revalidate"));
+        let is_eaten = self.habits.validators == Validators::Eaten;
+        let is_ones = |name: &HeaderName| wire.headers.get(name).is_some_and(|tag| tag == "1");
         let holds = |name: HeaderName, validator: HeaderName| {
-            headers.contains_key(&validator) && wire.headers.get(name) == headers.get(&validator)
+            is_eaten && is_ones(&name)
+                || headers.contains_key(&validator)
+                    && wire.headers.get(name) == headers.get(&validator)
         };
         if holds(IF_NONE_MATCH, ETAG)
             || !wire.headers.contains_key(IF_NONE_MATCH) && holds(IF_MODIFIED_SINCE, LAST_MODIFIED)
@@ -412,7 +418,7 @@ impl Homeserver {
                 headers.insert(LAST_MODIFIED, value(Media::date()));
             }
             Validators::Date => drop(headers.insert(LAST_MODIFIED, value(Media::date()))),
-            Validators::Nothing | Validators::Redirect => {}
+            Validators::Eaten | Validators::Nothing | Validators::Redirect => {}
         }
         headers
     }

@@ -17,10 +17,8 @@ use http::header::{
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
     HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
-use matrix_media_edge::cache::entry::Validator;
 use matrix_media_edge::config::OriginRedirects;
 use matrix_media_edge::config::lease_policy::LeaseScope;
-use matrix_media_edge::headers::CF_MITIGATED;
 use matrix_media_edge::lease::LeaseChange;
 use matrix_media_edge::matrix::media::Door;
 use percent_encoding::percent_decode_str;
@@ -82,17 +80,18 @@ pub fn check(world: &World, answered: &Answered) -> Verdict {
             (By::Homeserver | By::Cdn, Some(200)) => Ground::Yes,
             (By::Homeserver, Some(304)) => Ground::Yes,
             (By::Homeserver, Some(307)) if follows(world, flight.ask.door) => Ground::Yes,
-            (By::Proxy | By::Login, Some(200)) => return page(last, answered),
+            (By::Proxy | By::Login, Some(200)) if !is_html(last) => return page(last, answered),
+            (By::Proxy, Some(301 | 302)) if !follows(world, flight.ask.door) => {
+                return relayed_redirect(last, answered);
+            }
+            // Who wants redirects gets those that the edge may not follow.
+            (By::Proxy, Some(302)) if flight.ask.wants_redirects() => {
+                return relayed_redirect(last, answered);
+            }
+            // Neither it nor where it leads is for clients.
+            (By::Proxy | By::Login, Some(_)) => return own_error(502, reply),
             _ if last.is_redirected() => return own_error(502, reply),
-            // Where it leads is not asked.
-            (By::Proxy, Some(301 | 302)) if follows(world, flight.ask.door) => {
-                return own_error(502, reply);
-            }
-            (_, Some(301 | 302 | 307)) => {
-                let location = last.answer.head.as_ref().ok().map(|head| &head.headers[LOCATION]);
-                expect(reply.headers.get(LOCATION) == location, || "another Location".into())?;
-                return relayed(last, answered);
-            }
+            (_, Some(301 | 302 | 307)) => return relayed_redirect(last, answered),
             _ => return relayed(last, answered),
         },
     };
@@ -179,6 +178,13 @@ fn relayed(last: &Exchanged, Answered { flight, reply, .. }: &Answered) -> Verdi
     expect(!reply.is_stored, || "stored bytes in place of the origin's words".into())?;
     let is_head = flight.ask.method == Method::HEAD;
     match &last.answer.head {
+        // What others say in the homeserver's place is not for clients.
+        Ok(head)
+            if last.answer.by == By::Proxy
+                && (head.status.as_u16() >= 400 || is_html(last) && head.status.is_success()) =>
+        {
+            own_error(502, reply)
+        }
         Ok(head) => {
             expect(reply.status == head.status.as_u16(), || {
                 format!("{} of the origin became {}", head.status, reply.status)
@@ -192,6 +198,22 @@ fn relayed(last: &Exchanged, Answered { flight, reply, .. }: &Answered) -> Verdi
         }
         Err(_) => own_error(last.answer.failure_status(), reply),
     }
+}
+
+fn relayed_redirect(last: &Exchanged, answered: &Answered) -> Verdict {
+    let location = last.answer.head.as_ref().ok().map(|head| &head.headers[LOCATION]);
+    let found = answered.reply.headers.get(LOCATION);
+    expect(found == location, || "another Location".into())?;
+    relayed(last, answered)
+}
+
+fn is_html(told: &Exchanged) -> bool {
+    let head = told.answer.head.as_ref();
+    head.is_ok_and(|head| {
+        head.headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|found| found.as_bytes().starts_with(b"text/html"))
+    })
 }
 
 /// A page in the homeserver's place, for the one who asked: all of it, or what they wanted of it.
@@ -239,8 +261,7 @@ fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
     let may_be_stale = is_in_window(found.leases.media)
-        && (flight.ask.door == Door::Legacy || is_in_window(found.leases.credential))
-        && *stored.validator() != Validator::None;
+        && (flight.ask.door == Door::Legacy || is_in_window(found.leases.credential));
     expect(!(may_be_stale && found.is_down_known) || talk.is_empty(), || {
         "a question to a homeserver that is known to be down".into()
     })?;
@@ -250,7 +271,10 @@ fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
             expect(is_all, || format!("a 304 at {place} of {} questions", talk.len()))?;
         }
     }
-    let (Some((name, _)), Some(first)) = (stored.validator().precondition(), talk.first()) else {
+    // A HEAD and `whoami` need no condition.
+    let (Some((name, _)), Some(first)) =
+        (stored.validator().precondition(), talk.iter().find(|told| told.is_conditional()))
+    else {
         return Ok(());
     };
     let sent = first.wire.headers.get(&name).and_then(|value| value.to_str().ok());
@@ -353,7 +377,7 @@ fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdic
 /// A refusal, or a page, is no sign of an outage.
 fn suspicion(flight: &Flight) -> Verdict {
     let has_failed = flight.talk.last().is_none_or(|last| match &last.answer.head {
-        Ok(head) => head.status.as_u16() >= 500 || head.headers.contains_key(CF_MITIGATED),
+        Ok(head) => head.status.as_u16() >= 500 || last.answer.by != By::Homeserver,
         Err(_) => true,
     });
     expect(has_failed || !flight.has_suspected, || "an answer that was taken for an outage".into())

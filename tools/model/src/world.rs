@@ -156,7 +156,7 @@ impl World {
         let door = media.door;
         let config = Rc::clone(&self.config);
         let exchange = match Exchange::begin(config, head, media, self.config.digest_key()) {
-            Begin::LookUp(exchange) => exchange,
+            Begin::LookUp(exchange) => exchange.knowing(self.edge.isolate(isolate).revalidation),
             Begin::Bypass(reason) => return self.forward(flight, Endpoint { door, reason }),
         };
         let keys = (exchange.key().clone(), exchange.lease_keys().cloned());
@@ -265,6 +265,11 @@ impl World {
                     Next::Pending(pending) => {
                         let read = answer.read(|head| pending.reads_body(head));
                         self.hear_of_outage(&flight, &answer, pending.evidence(&read));
+                        if let Some(lesson) = pending.lesson(&read) {
+                            let now_unix_secs = self.edge_secs(flight.isolate);
+                            let isolate = self.edge.isolate(flight.isolate);
+                            isolate.revalidation.learn(lesson, now_unix_secs);
+                        }
                         match pending.on_origin(read, self.edge_secs(flight.isolate)) {
                             Verdict::Answer(outcome) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
@@ -422,13 +427,12 @@ impl World {
     }
 
     fn relay(flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
-        let reply = match &answer.head {
-            Ok(origin) => {
-                let head = forward::media_reply(endpoint, origin);
-                reply(&head, answer.body, answer.is_broken)
-            }
+        let read = answer.read(forward::reads_body);
+        let head = read.and_then(|read| forward::media_reply(endpoint, &flight.head.method, &read));
+        let reply = match head {
+            Ok(head) => reply(&head, answer.body, answer.is_broken),
             Err(error) => {
-                let (head, text) = forward::media_failure(endpoint, *error);
+                let (head, text) = forward::media_failure(endpoint, error);
                 reply(&head, text.into_bytes(), false)
             }
         };

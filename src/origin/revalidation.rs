@@ -1,0 +1,231 @@
+//! How this homeserver can be asked whether a client may have what is stored, as learned from its
+//! answers.
+//!
+//! What a homeserver told with the body may not reach the edge: Cloudflare removes an `ETag` without
+//! quotes, which Synapse's is, and proxies drop conditions. Some homeservers tell none at all. So
+//! where no validator was told, Synapse's is *guessed* (a 304 to the edge's own condition is the
+//! homeserver's permission whatever the condition was); and where a condition brings the body all
+//! the same, a HEAD is asked for instead.
+
+use crate::matrix::media::Door;
+
+/// How long a way that has failed is not tried again, in seconds: the homeserver may be another by
+/// then, or stand behind another proxy.
+const RETRY_SECS: u64 = 600;
+
+/// What is known of one door, per way of asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct AtDoor {
+    /// A condition that the homeserver told.
+    told: Experience,
+    /// A condition that is guessed.
+    guess: Experience,
+    /// A HEAD.
+    head: Experience,
+}
+
+/// What came of a way of asking, the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Experience {
+    #[default]
+    Untried,
+    Works,
+    /// It failed at this second since the Unix epoch.
+    Failed(u64),
+}
+
+/// What is known of a homeserver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Revalidation {
+    client: AtDoor,
+    legacy: AtDoor,
+    federation: AtDoor,
+}
+
+/// A way of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevalidateBy {
+    /// A conditional request with a validator that the homeserver told.
+    ToldValidator,
+    /// A conditional request with a guessed one.
+    GuessedValidator,
+    /// A HEAD, whose answer must fit what is stored.
+    Head,
+}
+
+/// What an answer tells of a way of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// Where it was asked.
+    pub door: Door,
+    /// How it was asked.
+    pub by: RevalidateBy,
+    /// Whether the question was answered without a body.
+    pub works: bool,
+}
+
+impl Experience {
+    const fn may_work(self, now_unix_secs: u64) -> bool {
+        match self {
+            Self::Untried | Self::Works => true,
+            // A clock that has stepped back ends it.
+            Self::Failed(at) => match now_unix_secs.checked_sub(at) {
+                Some(age) => age >= RETRY_SECS,
+                None => true,
+            },
+        }
+    }
+}
+
+impl Revalidation {
+    /// Nothing is known.
+    pub const NEW: Self =
+        Self { client: AtDoor::NEW, legacy: AtDoor::NEW, federation: AtDoor::NEW };
+
+    /// Returns how to ask about a stored response at this door: by the condition that was told with
+    /// it (`is_told`) or a guessed one; by HEAD where that has brought the body; `None` where both
+    /// have, so that asking again means fetching again. Servers sign their method, so there is no
+    /// HEAD at the federation door.
+    pub const fn way(&self, door: Door, is_told: bool, now_unix_secs: u64) -> Option<RevalidateBy> {
+        let known = self.at(door);
+        let (condition, experience) = if is_told {
+            (RevalidateBy::ToldValidator, known.told)
+        } else {
+            (RevalidateBy::GuessedValidator, known.guess)
+        };
+        if experience.may_work(now_unix_secs) {
+            return Some(condition);
+        }
+        match door {
+            Door::Client | Door::Legacy if known.head.may_work(now_unix_secs) => {
+                Some(RevalidateBy::Head)
+            }
+            Door::Client | Door::Legacy | Door::Federation | Door::Other => None,
+        }
+    }
+
+    /// Returns whether this way of asking is known to work at this door.
+    pub fn is_known_to_work(&self, door: Door, by: RevalidateBy) -> bool {
+        let known = self.at(door);
+        let experience = match by {
+            RevalidateBy::ToldValidator => known.told,
+            RevalidateBy::GuessedValidator => known.guess,
+            RevalidateBy::Head => known.head,
+        };
+        experience == Experience::Works
+    }
+
+    /// Takes a lesson in.
+    pub const fn learn(&mut self, lesson: Lesson, now_unix_secs: u64) {
+        let known = match lesson.door {
+            Door::Client => &mut self.client,
+            Door::Legacy => &mut self.legacy,
+            Door::Federation => &mut self.federation,
+            Door::Other => return,
+        };
+        let experience = match lesson.by {
+            RevalidateBy::ToldValidator => &mut known.told,
+            RevalidateBy::GuessedValidator => &mut known.guess,
+            RevalidateBy::Head => &mut known.head,
+        };
+        *experience =
+            if lesson.works { Experience::Works } else { Experience::Failed(now_unix_secs) };
+    }
+
+    const fn at(&self, door: Door) -> AtDoor {
+        match door {
+            Door::Client => self.client,
+            Door::Legacy => self.legacy,
+            Door::Federation => self.federation,
+            Door::Other => AtDoor::NEW,
+        }
+    }
+}
+
+impl AtDoor {
+    const NEW: Self =
+        Self { told: Experience::Untried, guess: Experience::Untried, head: Experience::Untried };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn after(lessons: &[(RevalidateBy, bool)], door: Door) -> Revalidation {
+        let mut known = Revalidation::NEW;
+        for &(by, works) in lessons {
+            known.learn(Lesson { door, by, works }, NOW);
+        }
+        known
+    }
+
+    #[test]
+    fn a_condition_is_tried_first() {
+        let known = Revalidation::NEW;
+        for door in [Door::Client, Door::Legacy, Door::Federation] {
+            assert_eq!(known.way(door, true, NOW), Some(RevalidateBy::ToldValidator));
+            assert_eq!(known.way(door, false, NOW), Some(RevalidateBy::GuessedValidator));
+        }
+    }
+
+    #[test]
+    fn a_head_follows_a_condition_that_brought_the_body() {
+        let known = after(&[(RevalidateBy::GuessedValidator, false)], Door::Client);
+        assert_eq!(known.way(Door::Client, false, NOW), Some(RevalidateBy::Head));
+        assert_eq!(
+            known.way(Door::Client, true, NOW),
+            Some(RevalidateBy::ToldValidator),
+            "another condition"
+        );
+        assert_eq!(
+            known.way(Door::Legacy, false, NOW),
+            Some(RevalidateBy::GuessedValidator),
+            "another door"
+        );
+    }
+
+    #[test]
+    fn a_signed_method_is_not_changed() {
+        let known = after(&[(RevalidateBy::GuessedValidator, false)], Door::Federation);
+        assert_eq!(known.way(Door::Federation, false, NOW), None);
+    }
+
+    #[test]
+    fn nothing_is_left_where_head_fails_too() {
+        let known = after(
+            &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, false)],
+            Door::Client,
+        );
+        assert_eq!(known.way(Door::Client, false, NOW), None);
+    }
+
+    #[test]
+    fn what_has_failed_is_tried_again_later() {
+        let known = after(
+            &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, false)],
+            Door::Client,
+        );
+        assert_eq!(known.way(Door::Client, false, NOW + RETRY_SECS - 1), None);
+        assert_eq!(
+            known.way(Door::Client, false, NOW + RETRY_SECS),
+            Some(RevalidateBy::GuessedValidator)
+        );
+        assert_eq!(
+            known.way(Door::Client, false, NOW - 1),
+            Some(RevalidateBy::GuessedValidator),
+            "its clock"
+        );
+    }
+
+    #[test]
+    fn the_last_lesson_counts() {
+        let known = after(
+            &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::GuessedValidator, true)],
+            Door::Legacy,
+        );
+        assert!(known.is_known_to_work(Door::Legacy, RevalidateBy::GuessedValidator));
+        assert!(!known.is_known_to_work(Door::Client, RevalidateBy::GuessedValidator));
+    }
+}
