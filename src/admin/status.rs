@@ -5,7 +5,7 @@
 mod checks;
 mod probes;
 
-pub use checks::{judge_probe, judge_tiers};
+pub use checks::{judge_probe, judge_redirects, judge_tiers};
 pub use probes::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
 
 use crate::config::Config;
@@ -34,6 +34,8 @@ pub enum Check {
     AuthenticatedMedia,
     /// Whether it refuses media to strangers.
     AnonymousReads,
+    /// Whether it redirects media to where that is not followed.
+    Redirects,
     /// Whether other servers can read its keys.
     Federation,
     /// Whether clients are told of the media domain.
@@ -59,6 +61,7 @@ impl Check {
             Self::BotWall => "Bot protection",
             Self::AuthenticatedMedia => "Authenticated media",
             Self::AnonymousReads => "Anonymous reads",
+            Self::Redirects => "Redirects of media",
             Self::Federation => "Federation keys",
             Self::WellKnownClient => "Well-known for clients",
             Self::WellKnownServer => "Well-known for servers",

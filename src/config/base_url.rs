@@ -215,11 +215,18 @@ mod tests {
         for (text, authority) in [
             ("https://media.example.com:0443", "media.example.com"),
             ("https://media.example.com:08443", "media.example.com:8443"),
-            ("https://[2001:DB8:0:0:0:0:0:1]", "[2001:db8::1]"),
+            ("https://[FD00:DB8:0:0:0:0:0:1]", "[fd00:db8::1]"),
             ("https://[0:0:0:0:0:0:0:1]:443", "[::1]"),
             ("https://[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
         ] {
             assert_eq!(BaseUrl::parse(text).unwrap().authority(), authority, "{text}");
+        }
+    }
+
+    #[test]
+    fn public_addresses_are_refused() {
+        for url in ["https://8.8.8.8", "https://[2001:db8::1]:8448", "http://1.1.1.1"] {
+            assert!(BaseUrl::parse(url).is_err_and(|problem| problem.contains("1003")), "{url}");
         }
     }
 

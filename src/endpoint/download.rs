@@ -23,6 +23,7 @@ pub use origin_query::{Pending, Question, Suspicion, Verdict};
 
 use std::rc::Rc;
 
+use http::Method;
 use http::header::AUTHORIZATION;
 
 use self::origin_query::Aim;
@@ -325,6 +326,8 @@ impl Exchange {
             && is_media_granted;
         match way {
             _ if can_ask_whoami && !is_sure => Aim::WhoAmI,
+            // The client's own HEAD costs no body, whatever a guess would.
+            _ if !is_sure && self.head.method == Method::HEAD => Aim::Fetch(Method::HEAD),
             Some(RevalidateBy::ToldValidator | RevalidateBy::GuessedValidator) => Aim::Validate,
             Some(RevalidateBy::Head) => Aim::ValidateByHead,
             // The condition does no harm, and may work again.

@@ -13,6 +13,10 @@ use crate::matrix::media::Door;
 /// then, or stand behind another proxy.
 const RETRY_SECS: u64 = 600;
 
+/// How often in a row a way fails that has worked, before it counts as failed: one media may have been
+/// replaced, or be served by another part of the homeserver.
+const MAX_FAILURES: u8 = 3;
+
 /// What is known of one door, per way of asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct AtDoor {
@@ -24,14 +28,14 @@ struct AtDoor {
     head: Experience,
 }
 
-/// What came of a way of asking, the last time.
+/// What came of a way of asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Experience {
-    #[default]
-    Untried,
-    Works,
-    /// It failed at this second since the Unix epoch.
-    Failed(u64),
+struct Experience {
+    has_worked: bool,
+    /// How often it has failed since it worked last.
+    failures: u8,
+    /// When it failed last, in seconds since the Unix epoch.
+    failed_unix_secs: u64,
 }
 
 /// What is known of a homeserver.
@@ -65,15 +69,30 @@ pub struct Lesson {
 }
 
 impl Experience {
+    const UNTRIED: Self = Self { has_worked: false, failures: 0, failed_unix_secs: 0 };
+
     const fn may_work(self, now_unix_secs: u64) -> bool {
-        match self {
-            Self::Untried | Self::Works => true,
-            // A clock that has stepped back ends it.
-            Self::Failed(at) => match now_unix_secs.checked_sub(at) {
-                Some(age) => age >= RETRY_SECS,
-                None => true,
-            },
+        let allowed = if self.has_worked { MAX_FAILURES } else { 1 };
+        if self.failures < allowed {
+            return true;
         }
+        // A clock that has stepped back ends it.
+        match now_unix_secs.checked_sub(self.failed_unix_secs) {
+            Some(age) => age >= RETRY_SECS,
+            None => true,
+        }
+    }
+
+    const fn is_known_to_work(self) -> bool {
+        self.has_worked && self.failures < MAX_FAILURES
+    }
+
+    const fn after(self, works: bool, now_unix_secs: u64) -> Self {
+        if works {
+            return Self { has_worked: true, ..Self::UNTRIED };
+        }
+        let failures = self.failures.saturating_add(1);
+        Self { failures, failed_unix_secs: now_unix_secs, ..self }
     }
 }
 
@@ -112,7 +131,7 @@ impl Revalidation {
             RevalidateBy::GuessedValidator => known.guess,
             RevalidateBy::Head => known.head,
         };
-        experience == Experience::Works
+        experience.is_known_to_work()
     }
 
     /// Takes a lesson in.
@@ -128,8 +147,7 @@ impl Revalidation {
             RevalidateBy::GuessedValidator => &mut known.guess,
             RevalidateBy::Head => &mut known.head,
         };
-        *experience =
-            if lesson.works { Experience::Works } else { Experience::Failed(now_unix_secs) };
+        *experience = experience.after(lesson.works, now_unix_secs);
     }
 
     const fn at(&self, door: Door) -> AtDoor {
@@ -144,7 +162,7 @@ impl Revalidation {
 
 impl AtDoor {
     const NEW: Self =
-        Self { told: Experience::Untried, guess: Experience::Untried, head: Experience::Untried };
+        Self { told: Experience::UNTRIED, guess: Experience::UNTRIED, head: Experience::UNTRIED };
 }
 
 #[cfg(test)]
@@ -217,6 +235,16 @@ mod tests {
             Some(RevalidateBy::GuessedValidator),
             "its clock"
         );
+    }
+
+    #[test]
+    fn a_way_that_has_worked_may_fail_twice() {
+        let works = (RevalidateBy::GuessedValidator, true);
+        let fails = (RevalidateBy::GuessedValidator, false);
+        let way = |lessons: &[_]| after(lessons, Door::Client).way(Door::Client, false, NOW);
+        assert_eq!(way(&[works, fails, fails]), Some(RevalidateBy::GuessedValidator));
+        assert_eq!(way(&[works, fails, fails, fails]), Some(RevalidateBy::Head));
+        assert_eq!(way(&[fails, works, fails]), Some(RevalidateBy::GuessedValidator));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Layout {
     pub bucket: BucketKind,
     /// What takes data points.
     pub metrics: Metrics,
+    /// The network around it, if not the one that all tests run in.
+    pub profile: Option<Profile>,
     /// Whether nothing stays in a cache.
     pub is_without_cache: bool,
     /// Where the front speaks TLS, with a certificate that nobody trusts.
@@ -240,7 +242,7 @@ impl Layout {
             "tlsPort": self.tls_port,
             "collectsGarbage": self.collects_garbage,
             "isInspected": self.is_inspected,
-            "profile": Profile::current().name(),
+            "profile": self.profile.unwrap_or_else(Profile::current).name(),
         })
     }
 }

@@ -5,7 +5,7 @@
 mod a_silent_origin;
 mod a_slow_origin;
 mod document;
-mod gzip;
+pub(crate) mod gzip;
 mod origin;
 mod situation;
 mod store_table;

@@ -52,6 +52,20 @@ pub fn judge_probe(
     }
 }
 
+/// What this isolate has seen of redirects: `refused` is the host that media was redirected to last
+/// and that `ORIGIN_REDIRECT_HOSTS` doesn't name.
+pub fn judge_redirects(refused: Option<&str>) -> Finding {
+    match refused {
+        None => Finding::good(Check::Redirects, "None was refused."),
+        Some(host) => Finding::bad(
+            Check::Redirects,
+            format!("The homeserver redirects media to {host}, which is not followed."),
+            "Add this host to ORIGIN_REDIRECT_HOSTS if your homeserver keeps media there; if not, \
+             see what stands in front of it.",
+        ),
+    }
+}
+
 /// What the tiers have shown: whether the data centre's cache gave back what was put in, and the
 /// bucket took what was written.
 pub fn judge_tiers(config: &Config, pop: bool, bucket: Option<bool>) -> Vec<Finding> {

@@ -277,10 +277,15 @@ impl Pending {
         now_unix_secs: u64,
     ) -> Verdict {
         let method = self.method();
-        let answer = answer.and_then(|origin| match Intermediary::of(&origin, &method) {
-            Some(intermediary) => Err(OriginError::Intercepted(intermediary)),
-            None => Ok(origin),
-        });
+        let answer = match answer {
+            Ok(origin) => match Intermediary::of(&origin, &method) {
+                Some(intermediary) if !self.can_ask_otherwise(&origin.head) => {
+                    Err(OriginError::Intercepted(intermediary))
+                }
+                Some(_) | None => Ok(origin),
+            },
+            Err(error) => Err(error),
+        };
         let origin = match answer {
             Ok(origin) if !origin.head.status.is_server_error() => origin,
             failed => return self.on_failure(failed, now_unix_secs),
@@ -332,7 +337,7 @@ impl Pending {
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
-            (Aim::Fetch(Method::HEAD), status, _) if exchange.asks_again_by_get(status) => {
+            (Aim::Fetch(Method::HEAD), ..) if exchange.asks_again_by_get(head) => {
                 let aim = Aim::Fetch(Method::GET);
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
@@ -349,6 +354,18 @@ impl Pending {
             }
             _ => response::relayed(&exchange, &origin, forward),
         })
+    }
+
+    /// Whether a question that may have met an intermediary is asked in another way, rather than be
+    /// answered by an error: `whoami` may not be let through where media is, and what answers a HEAD
+    /// has no body to be known by.
+    fn can_ask_otherwise(&self, origin: &OriginHead) -> bool {
+        !outage::is_failure(origin)
+            && match self.aim {
+                Aim::WhoAmI | Aim::ValidateByHead => true,
+                Aim::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
+                _ => false,
+            }
     }
 
     /// Reads the answer to a HEAD about what is stored. Whatever does not fit that is asked again as
@@ -476,11 +493,13 @@ impl Exchange {
 
     /// Whether a HEAD that was answered so is asked again as a GET. Not every homeserver knows HEAD; the
     /// edge does (MSC4120). And a refusal of HEAD has no body to be known by as the homeserver's,
-    /// though a lease may end by it. Servers sign their method.
-    fn asks_again_by_get(&self, status: StatusCode) -> bool {
-        let is_unknown = status == StatusCode::METHOD_NOT_ALLOWED;
-        let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(status);
-        self.request.door != Door::Federation && (is_unknown || may_end_lease)
+    /// though a lease may end by it, or an intermediary have sent it. Servers sign their method.
+    fn asks_again_by_get(&self, origin: &OriginHead) -> bool {
+        let is_unknown = origin.status == StatusCode::METHOD_NOT_ALLOWED;
+        let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(origin.status);
+        let answer = OriginAnswer::unread(origin.clone());
+        let may_be_page = Intermediary::of(&answer, &Method::HEAD).is_some();
+        self.request.door != Door::Federation && (is_unknown || may_end_lease || may_be_page)
     }
 
     /// What becomes of the leases where the homeserver grants this request.

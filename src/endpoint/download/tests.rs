@@ -13,6 +13,7 @@ use crate::config::tests::config;
 use crate::message::target::Target;
 use crate::origin::client_headers::Keep;
 use crate::origin::outage::Evidence;
+use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidation};
 use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
 use crate::route::{Route, admit};
 
@@ -52,7 +53,9 @@ fn begin(method: Method, target: &str, vars: &[(&'static str, &str)]) -> Exchang
     };
     let fields = [(AUTHORIZATION, credential)];
     let shown = if target.starts_with(LEGACY) { &[] } else { fields.as_slice() };
-    let config = config(vars).expect("the variables are good");
+    let named = ("ORIGIN_REDIRECT_HOSTS", "cdn.example.com mirror.example.com");
+    let vars: Vec<_> = vars.iter().copied().chain([named]).collect();
+    let config = config(&vars).expect("the variables are good");
     let head = RequestHead {
         method,
         scheme: "https".to_owned(),
@@ -215,7 +218,7 @@ fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)])
 #[test]
 fn a_200_without_a_mark_is_for_its_reader_alone() {
     for target in [CLIENT, LEGACY, SERVER] {
-        for fields in [&[LENGTH, PAGE, TAG][..], &[LENGTH, PNG], &[LENGTH, TAG]] {
+        for fields in [&[LENGTH, PNG][..], &[LENGTH, TAG]] {
             for question in
                 [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
             {
@@ -223,6 +226,22 @@ fn a_200_without_a_mark_is_for_its_reader_alone() {
                 assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
                 assert_eq!((told.head.status, told.plan), (StatusCode::OK, whole(target)));
             }
+        }
+    }
+}
+
+#[test]
+fn a_page_is_for_nobody() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        for question in
+            [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
+        {
+            let told = heard(question, 200, &[LENGTH, PAGE, TAG]);
+            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+            assert_eq!(
+                (told.head.status, told.head.rejection),
+                (StatusCode::BAD_GATEWAY, Some("page"))
+            );
         }
     }
 }
@@ -240,10 +259,20 @@ fn a_refusal_of_a_head_is_asked_for_by_get_where_a_lease_may_end() {
         let told = refused(question, 401, "M_UNKNOWN_TOKEN");
         assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::EndCredential, false));
     }
+    let json = (CONTENT_TYPE, "application/json");
     for (target, vars) in [(CLIENT, STRICT), (SERVER, LEASED)] {
-        let told = heard(missed(begin(Method::HEAD, target, vars)), 401, &[]);
+        let question = missed(begin(Method::HEAD, target, vars));
+        let told = heard(question, 401, std::slice::from_ref(&json));
         assert_eq!(told.head.status, StatusCode::UNAUTHORIZED, "{target}");
     }
+}
+
+#[test]
+fn a_head_that_may_have_met_a_page_is_asked_for_by_get() {
+    let question = asked_again(missed(begin(Method::HEAD, CLIENT, STRICT)), 404, &[PAGE]);
+    assert_eq!(question.request.method, Method::GET);
+    let told = heard(missed(begin(Method::HEAD, SERVER, STRICT)), 404, &[PAGE]);
+    assert_eq!(told.head.rejection, Some("page"), "its method is signed");
 }
 
 #[test]
@@ -406,13 +435,13 @@ fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
 
 #[test]
 fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
-    let login = (LOCATION, "https://login.example.com/abc");
+    let login = (LOCATION, "https://cdn.example.com/login");
     for question in [
         confirming(get(CLIENT, LEASED), Leases::default()),
         validating(get(CLIENT, LEASED), Leases::default()),
     ] {
         let question = asked_again(question, 302, std::slice::from_ref(&login));
-        assert_eq!(question.request.url, "https://login.example.com/abc");
+        assert_eq!(question.request.url, "https://cdn.example.com/login");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
         assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
         assert_eq!(told.plan, relayed(Cut::Whole));
@@ -460,8 +489,8 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
     };
     let failed = |status| Ok(OriginAnswer::unread(origin(status, &[])));
     for (answer, status) in [
-        (failed(500), 500),
-        (failed(503), 503),
+        (failed(500), 502),
+        (failed(504), 504),
         (Err(OriginError::Unreachable), 502),
         (Err(OriginError::TimedOut), 504),
     ] {
@@ -471,9 +500,9 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
         assert_eq!(told.plan, SERVED);
     }
     let late = suspected(failed(500)).on_probe(true, lately, NOW + 600);
-    assert_eq!(late.head.status.as_u16(), 500, "the window has ended meanwhile");
+    assert_eq!(late.head.status.as_u16(), 502, "the window has ended meanwhile");
     let refused = suspected(failed(500)).on_probe(true, Leases::default(), NOW);
-    assert_eq!(refused.head.status.as_u16(), 500, "a refusal has come meanwhile");
+    assert_eq!(refused.head.status.as_u16(), 502, "a refusal has come meanwhile");
 }
 
 #[test]
@@ -510,14 +539,14 @@ fn the_refused_learn_nothing_of_what_is_stored() {
 #[test]
 fn only_clients_need_cors() {
     for (target, expected) in [(CLIENT, true), (LEGACY, true), (SERVER, false)] {
-        let told = heard(missed(get(target, STRICT)), 404, &[]);
+        let told = refused(missed(get(target, STRICT)), 404, "M_NOT_FOUND");
         let has_cors = told.head.headers.contains_key("access-control-allow-origin");
         assert_eq!(has_cors, expected, "{target}");
     }
 }
 
 #[test]
-fn without_validators_only_what_a_lease_can_serve_is_stored() {
+fn where_no_way_of_asking_works_only_what_a_lease_can_serve_is_stored() {
     let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
     for (target, vars, expected) in [
         (CLIENT, LEASED, true),
@@ -525,7 +554,9 @@ fn without_validators_only_what_a_lease_can_serve_is_stored() {
         (CLIENT, STALE, false),
         (on_behalf.as_str(), LEASED, false),
     ] {
-        let told = heard(missed(get(target, vars)), 200, &[LENGTH, PNG, INLINE]);
+        let known = knowing(Door::Client, &[GUESS_FAILS, HEAD_FAILS]);
+        let question = missed(get(target, vars).knowing(known));
+        let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
         assert_eq!(is_stored(&told), expected, "{target} {vars:?}");
     }
 }
@@ -633,7 +664,9 @@ fn new_media_is_asked_for_as_its_uploader_would() {
     };
     let mxc = || Mxc::parse("mxc://example.com/abc").unwrap();
     let config = || Rc::new(config(LEASED).expect("the variables are good"));
-    let warming = Exchange::for_warming(config(), &upload("Bearer syt_a"), mxc(), NOW).unwrap();
+    let warming =
+        Exchange::for_warming(config(), &upload("Bearer syt_a"), mxc(), Revalidation::NEW, NOW)
+            .unwrap();
     let usual = get(CLIENT, LEASED);
     let media_lease = |keys: Option<&LeaseKeys>| keys.map(|keys| keys.media.clone());
     assert_eq!(&warming.key, usual.key());
@@ -641,7 +674,10 @@ fn new_media_is_asked_for_as_its_uploader_would() {
     let (request, usual) = (warming.question.request, missed(usual).request);
     assert_eq!((&request.method, &request.url), (&Method::GET, &usual.url));
     assert_eq!(request.set, usual.set, "nothing of the upload's but the credential");
-    assert!(Exchange::for_warming(config(), &upload("Basic YTpi"), mxc(), NOW).is_none());
+    assert!(
+        Exchange::for_warming(config(), &upload("Basic YTpi"), mxc(), Revalidation::NEW, NOW)
+            .is_none()
+    );
 }
 
 #[test]
@@ -657,4 +693,144 @@ fn media_that_comes_by_a_late_redirect_counts_as_new_and_is_purged_from_its_firs
     };
     let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
     assert_eq!((meta.stored_unix_secs(), meta.is_new(NOW + 200)), (NOW, true));
+}
+
+/// What is known after these answers at a door.
+fn knowing(door: Door, lessons: &[(RevalidateBy, bool)]) -> Revalidation {
+    let mut known = Revalidation::NEW;
+    for &(by, works) in lessons {
+        known.learn(Lesson { door, by, works }, NOW);
+    }
+    known
+}
+
+/// Asks about what is stored without a validator.
+fn asked_untold(exchange: Exchange, leases: Leases) -> Question {
+    let stored = stored(&exchange, &[PNG, INLINE]);
+    asked(exchange.on_lookup(Some(stored), leases, false, NOW))
+}
+
+fn lesson(
+    question: &Question,
+    status: u16,
+    fields: &[(HeaderName, &'static str)],
+) -> Option<Lesson> {
+    question.pending.lesson(&Ok(OriginAnswer::unread(origin(status, fields))))
+}
+
+const GUESS_FAILS: (RevalidateBy, bool) = (RevalidateBy::GuessedValidator, false);
+const HEAD_FAILS: (RevalidateBy, bool) = (RevalidateBy::Head, false);
+
+#[test]
+fn synapses_tag_is_guessed_where_none_was_told() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        let question = asked_untold(get(target, STRICT), Leases::default());
+        assert_eq!(question.request.set["if-none-match"], "1", "{target}");
+        let told = heard(question, 304, &[]);
+        assert!(told.plan.has_body(), "{target}");
+    }
+}
+
+#[test]
+fn what_a_guess_comes_to_is_learned() {
+    let question = || asked_untold(get(CLIENT, STRICT), Leases::default());
+    let by = RevalidateBy::GuessedValidator;
+    let found = |works| Some(Lesson { door: Door::Client, by, works });
+    assert_eq!(lesson(&question(), 304, &[]), found(true));
+    assert_eq!(lesson(&question(), 200, &[LENGTH, PNG, INLINE]), found(false));
+    assert_eq!(lesson(&question(), 200, &[PNG, INLINE]), found(false), "no length");
+    assert_eq!(lesson(&question(), 200, &[LENGTH, PAGE]), None, "a page");
+    assert_eq!(lesson(&question(), 200, &[(CONTENT_LENGTH, "41"), PNG, INLINE]), None, "another");
+    assert_eq!(lesson(&question(), 401, &[]), None);
+}
+
+#[test]
+fn a_told_tag_fails_only_where_the_stored_bytes_come_again() {
+    let question = || validating(get(CLIENT, STRICT), Leases::default());
+    let by = RevalidateBy::ToldValidator;
+    let fails = Some(Lesson { door: Door::Client, by, works: false });
+    assert_eq!(lesson(&question(), 200, &[LENGTH, PNG, INLINE, TAG]), fails);
+    assert_eq!(lesson(&question(), 200, &[LENGTH, PNG, INLINE, (ETAG, "2")]), None, "new bytes");
+}
+
+#[test]
+fn a_head_that_fits_what_is_stored_serves_and_grants() {
+    let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+    let question = asked_untold(exchange, Leases::default());
+    assert_eq!(question.request.method, Method::HEAD);
+    let fields = [LENGTH, PNG, INLINE];
+    let works = Lesson { door: Door::Client, by: RevalidateBy::Head, works: true };
+    assert_eq!(lesson(&question, 200, &fields), Some(works));
+    let told = heard(question, 200, &fields);
+    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Grant { asked_unix_secs: NOW }));
+}
+
+#[test]
+fn whatever_a_head_brings_else_is_asked_again_as_the_client_would() {
+    for (status, fields) in [
+        (200, &[(CONTENT_LENGTH, "41"), PNG, INLINE][..]),
+        (200, &[LENGTH, (CONTENT_TYPE, "image/gif"), INLINE]),
+        (200, &[LENGTH, PNG]),
+        (200, &[PNG, INLINE]),
+        (404, &[(CONTENT_TYPE, "application/json")]),
+        (302, &[(LOCATION, FAR)]),
+    ] {
+        let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+        let question = asked_untold(exchange, Leases::default());
+        let again = asked_again(question, status, fields);
+        assert_eq!(again.request.method, Method::GET, "{status}");
+        assert!(!again.request.set.contains_key("if-none-match"), "{status}");
+    }
+}
+
+#[test]
+fn a_head_that_was_refused_though_a_get_is_granted_fails() {
+    let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+    let question = asked_untold(exchange, Leases::default());
+    let again = asked_again(question, 405, &[(CONTENT_TYPE, "application/json")]);
+    let fails = Lesson { door: Door::Client, by: RevalidateBy::Head, works: false };
+    assert_eq!(lesson(&again, 200, &[LENGTH, PNG, INLINE]), Some(fails));
+    assert_eq!(lesson(&again, 404, &[]), None);
+}
+
+#[test]
+fn nothing_is_stored_that_could_only_be_fetched_again() {
+    let known = knowing(Door::Client, &[GUESS_FAILS, HEAD_FAILS]);
+    let fields = [LENGTH, PNG, INLINE];
+    let told = heard(missed(get(CLIENT, STRICT).knowing(known)), 200, &fields);
+    assert!(!is_stored(&told));
+    let another_door = get(LEGACY, STRICT).knowing(known);
+    assert!(is_stored(&heard(missed(another_door), 200, &fields)));
+}
+
+#[test]
+fn a_guess_that_is_known_to_work_is_asked_before_whoami() {
+    let leases = confirmed(NOW - 90, NOW - 5);
+    let question = asked_untold(get(CLIENT, LEASED), leases);
+    assert!(question.request.url.ends_with("/whoami"));
+    let known = knowing(Door::Client, &[(RevalidateBy::GuessedValidator, true)]);
+    let question = asked_untold(get(CLIENT, LEASED).knowing(known), leases);
+    assert_eq!(question.request.set["if-none-match"], "1");
+}
+
+#[test]
+fn a_redirect_on_the_homeservers_own_host_carries_its_headers_and_no_credential() {
+    let own = "https://origin.example.com/elsewhere";
+    let again = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, own)]);
+    assert!(again.request.is_for_homeserver);
+    assert!(!again.request.set.contains_key(AUTHORIZATION));
+}
+
+#[test]
+fn a_redirect_to_a_host_that_nobody_named_is_told_to_the_admin() {
+    let question = missed(get(CLIENT, STRICT));
+    let host = |fields: &[(HeaderName, &'static str)]| {
+        question.pending.refused_redirect_host(&Ok(OriginAnswer::unread(origin(307, fields))))
+    };
+    let far = "https://cdn.example.org/abc";
+    assert_eq!(host(&[(LOCATION, far)]).as_deref(), Some("cdn.example.org"));
+    assert_eq!(host(&[(LOCATION, FAR)]), None);
+    assert_eq!(host(&[(LOCATION, "/elsewhere")]), None);
+    assert_eq!(host(&[(LOCATION, "https://a.cloudflareaccess.com/")]), None);
+    assert_eq!(host(&[]), None);
 }

@@ -86,15 +86,15 @@ fn the_admin_chooses_the_names() {
 }
 
 #[test]
-fn what_is_no_json_object_passes_untouched() {
+fn what_is_no_json_object_hides_no_copy_and_passes_untouched_without_one() {
+    let last_good = kept();
     for body in ["", "<html>", "[]", "null", "{\"a\":1", "{} x", "{\"a\":\u{0}}", "\u{feff}{}"] {
-        let (reply, change) = decide(
-            Document::Client,
-            &answer(200, &[], body),
-            Some(&kept()),
-            &config(&[]).unwrap(),
-            NOW,
-        );
+        let config = config(&[]).unwrap();
+        let decide = |kept| decide(Document::Client, &answer(200, &[], body), kept, &config, NOW);
+        let (reply, change) = decide(Some(&last_good));
+        assert!(matches!(reply, WellKnownReply::Document(..)), "{body:?}: {reply:?}");
+        assert_eq!(change, CopyChange::Keep);
+        let (reply, change) = decide(None);
         assert!(matches!(reply, WellKnownReply::Untouched(_)), "{body:?}: {reply:?}");
         assert_eq!(change, CopyChange::Keep);
     }
@@ -156,9 +156,11 @@ fn a_failing_host_without_a_copy_is_an_error() {
     let (reply, _) =
         decide(Document::Client, &Fetched::Failed(OriginError::TimedOut), None, &config, NOW);
     assert!(matches!(reply, WellKnownReply::Rejected(Rejection::WellKnownUnavailable)));
-    let (reply, _) = decide(Document::Client, &answer(503, &[], ""), None, &config, NOW);
-    let WellKnownReply::Untouched(head) = reply else { panic!("{reply:?}") };
-    assert_eq!(head.status, 503);
+    for status in [401, 403, 429, 503, 522] {
+        let (reply, _) = decide(Document::Client, &answer(status, &[], ""), None, &config, NOW);
+        let expected = Rejection::WellKnownUnavailable;
+        assert!(matches!(reply, WellKnownReply::Rejected(found) if found == expected), "{status}");
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::origin::{OriginError, OriginRequest};
 use crate::route::StatusForm;
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::origin::known;
 use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
@@ -165,6 +166,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
 
 async fn check(call: &Call) -> Vec<Finding> {
     let mut findings = check_tiers(call).await;
+    findings.push(status::judge_redirects(known::refused_redirect().as_deref()));
     let [a, b, c, d, e] = status::probes(&call.config);
     let (a, b, c, d, e) =
         join5(ask(call, a), ask(call, b), ask(call, c), ask(call, d), ask(call, e)).await;

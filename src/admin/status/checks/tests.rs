@@ -153,7 +153,13 @@ fn what_came_instead_is_told() {
     };
     for (answer, expected) in [
         (heard(200, "<html>", &[]), "The answer is not a JSON object."),
-        (heard(502, "{}", &[]), "The answer was 502."),
+        (heard(502, "{}", &[]), "A proxy answered 502 in the homeserver's place."),
+        (heard(502, r#"{"errcode":"M_UNKNOWN"}"#, &[]), "The answer was 502."),
+        (
+            heard(403, "error code: 1010", &[]),
+            "A firewall in front of the homeserver blocks the edge.",
+        ),
+        (heard(429, "<html>", &[]), "A rate limit in front of the homeserver holds the edge up."),
         (Err(OriginError::TimedOut), "There was no answer in time."),
         (Err(OriginError::Unreachable), "It could not be reached."),
     ] {
