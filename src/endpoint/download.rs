@@ -259,10 +259,7 @@ impl Exchange {
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
         match (self.aim_at(&stored, leases, now_unix_secs), stale_since) {
-            (
-                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI,
-                Some(confirmed_unix_secs),
-            ) if is_origin_down => {
+            (aim, Some(confirmed_unix_secs)) if is_origin_down && aim.is_about_stored() => {
                 let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
                 Decision::Serve(outcome, None)
             }
@@ -317,19 +314,26 @@ impl Exchange {
         }
         let is_told = stored.validator().is_told();
         let way = self.revalidation.way(door, is_told, now_unix_secs);
-        let is_sure = is_told || way.is_some_and(|by| self.revalidation.is_known_to_work(door, by));
         // `whoami` tells of a token, not of what it may read.
         let is_media_granted = leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs));
-        let can_ask_whoami = self.lease_keys.is_some()
+        let can_ask_whoami = !is_told
+            && self.lease_keys.is_some()
             && self.token.is_some()
             && policy.scope == LeaseScope::Token
             && is_media_granted;
         match way {
-            _ if can_ask_whoami && !is_sure => Aim::WhoAmI,
+            Some(RevalidateBy::ToldValidator) => Aim::Validate,
             // The client's own HEAD costs no body, whatever a guess would.
-            _ if !is_sure && self.head.method == Method::HEAD => Aim::Fetch(Method::HEAD),
-            Some(RevalidateBy::ToldValidator | RevalidateBy::GuessedValidator) => Aim::Validate,
+            Some(by @ RevalidateBy::GuessedValidator)
+                if self.head.method == Method::HEAD
+                    && !self.revalidation.is_known_to_work(door, by) =>
+            {
+                Aim::Fetch(Method::HEAD)
+            }
+            Some(RevalidateBy::GuessedValidator) => Aim::Validate,
+            Some(RevalidateBy::Head) | None if can_ask_whoami => Aim::WhoAmI,
             Some(RevalidateBy::Head) => Aim::ValidateByHead,
+            None if !is_told && self.head.method == Method::HEAD => Aim::Fetch(Method::HEAD),
             // The condition does no harm, and may work again.
             None => Aim::Validate,
         }

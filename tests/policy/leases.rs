@@ -7,6 +7,7 @@ use crate::scene::{
 };
 use model::ask::{Ask, Credential, Extra};
 use model::homeserver::{Habits, Health, Validators};
+use model::world::World;
 
 #[test]
 fn a_lease_spares_the_question() {
@@ -166,10 +167,18 @@ fn without_validators_and_head_nothing_is_stored_that_no_lease_could_use() {
     assert!(last.header("cache-status").ends_with("detail=no-validator"));
 }
 
+/// Media that is leased at a homeserver whose validators can't be guessed, as the edge has learned.
+fn unguessable(habits: Habits) -> World {
+    let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..habits });
+    world.answer(&ask());
+    let guess = world.answer(&Ask::new(Door::Client, 0, Credential::Header(0)));
+    assert_eq!(guess.heard(), [200]);
+    world
+}
+
 #[test]
 fn without_validators_whoami_tells_of_the_token() {
-    let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..SYNAPSE });
-    world.answer(&ask());
+    let mut world = unguessable(SYNAPSE);
     let hit = world.answer(&Ask::new(Door::Client, 0, BOB));
     assert_eq!(hit.questions(), ["/_matrix/client/v3/account/whoami"]);
     assert_eq!(hit.reply.body, bytes());
@@ -178,8 +187,7 @@ fn without_validators_whoami_tells_of_the_token() {
 
 #[test]
 fn whoami_counts_while_the_media_is_leased_only() {
-    let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..SYNAPSE });
-    world.answer(&ask());
+    let mut world = unguessable(SYNAPSE);
     world.now_ms += 59_000;
     world.begin(&Ask::new(Door::Client, 0, BOB), 0);
     world.advance(0);
@@ -191,9 +199,7 @@ fn whoami_counts_while_the_media_is_leased_only() {
 
 #[test]
 fn without_whoami_the_media_is_asked_for() {
-    let habits = Habits { validators: Validators::Nothing, knows_whoami: false, ..SYNAPSE };
-    let mut world = world(LEASED, habits);
-    world.answer(&ask());
+    let mut world = unguessable(Habits { knows_whoami: false, ..SYNAPSE });
     assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).heard(), [404, 200]);
 }
 

@@ -164,7 +164,7 @@ impl Pending {
         }
         ask_for_identity(&mut set);
         if self.stored.is_some()
-            && !matches!(self.aim, Aim::Fetch(_) | Aim::FetchRedirected(_))
+            && self.aim.is_about_stored()
             && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
         {
             patience = STALE_PATIENCE;
@@ -437,12 +437,9 @@ impl Pending {
         let forward = aim.forward_reason();
         let stale_since = exchange.stale_since(leases, now_unix_secs);
         Verdict::Answer(match (aim, failed, stored, stale_since) {
-            (
-                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI,
-                failed,
-                Some(stored),
-                Some(_),
-            ) => return Verdict::Suspect(Suspicion { exchange, stored, failed }),
+            (aim, failed, Some(stored), Some(_)) if aim.is_about_stored() => {
+                return Verdict::Suspect(Suspicion { exchange, stored, failed });
+            }
             (Aim::FetchRedirected(_), Ok(_) | Err(OriginError::Intercepted(_)), ..) => {
                 response::rejected(&exchange, &Rejection::OriginNonsense, forward, None)
             }
@@ -472,6 +469,15 @@ impl Suspicion {
 }
 
 impl Aim {
+    /// Whether the answer can be that what is stored may be served.
+    pub(super) const fn is_about_stored(&self) -> bool {
+        match self {
+            Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => true,
+            Self::Fetch(method) => matches!(*method, Method::HEAD),
+            Self::FetchRedirected(_) => false,
+        }
+    }
+
     const fn forward_reason(&self) -> ForwardReason {
         match self {
             Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => {

@@ -583,7 +583,7 @@ fn the_origin_has_less_time_where_something_else_can_be_served() {
 #[test]
 fn a_page_in_place_of_whoami_tells_nothing() {
     let asking = || {
-        let exchange = get(CLIENT, LEASED);
+        let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[PNG, INLINE]);
         let leases = Leases { credential: None, media: Some(NOW - 10) };
         asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW))
@@ -607,7 +607,7 @@ fn a_page_in_place_of_whoami_tells_nothing() {
 #[test]
 fn whoamis_refusal_is_the_last_word() {
     for status in [401, 403] {
-        let exchange = get(CLIENT, LEASED);
+        let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[]);
         let leases = Leases { credential: None, media: Some(NOW - 10) };
         let question = asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW));
@@ -629,7 +629,7 @@ fn an_answer_to_what_was_not_asked_is_nonsense() {
 fn the_record_that_is_old_is_renewed() {
     let (old, young) = (NOW - 50, NOW - 5);
     let renewed = |leases: Leases| {
-        let exchange = get(CLIENT, LEASED);
+        let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let keys = exchange.lease_keys.clone().expect("it may be leased");
         let stored = stored(&exchange, &[TAG]);
         match exchange.on_lookup(Some(stored), leases, false, NOW) {
@@ -804,13 +804,13 @@ fn nothing_is_stored_that_could_only_be_fetched_again() {
 }
 
 #[test]
-fn a_guess_that_is_known_to_work_is_asked_before_whoami() {
+fn whoami_is_asked_where_a_guess_has_brought_the_body() {
     let leases = confirmed(NOW - 90, NOW - 5);
     let question = asked_untold(get(CLIENT, LEASED), leases);
-    assert!(question.request.url.ends_with("/whoami"));
-    let known = knowing(Door::Client, &[(RevalidateBy::GuessedValidator, true)]);
-    let question = asked_untold(get(CLIENT, LEASED).knowing(known), leases);
     assert_eq!(question.request.set["if-none-match"], "1");
+    let known = knowing(Door::Client, &[GUESS_FAILS]);
+    let question = asked_untold(get(CLIENT, LEASED).knowing(known), leases);
+    assert!(question.request.url.ends_with("/whoami"));
 }
 
 #[test]

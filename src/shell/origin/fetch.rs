@@ -50,10 +50,15 @@ pub(crate) async fn ask_alone(
 }
 
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
-/// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+/// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind
+/// Cloudflare's proxy that is a page of status 520.
 pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
     match send_for(call, request, None).await {
         Err(OriginError::Unreachable) => send_for(call, request, None).await,
+        Ok(Answer { head, response }) if head.status.as_u16() == 520 => {
+            streams::release(&call.context, response.body().as_ref());
+            send_for(call, request, None).await
+        }
         answer => answer,
     }
 }

@@ -196,7 +196,8 @@ fn one_server_or_everything_is_purged() {
     world.origin.on(path, |call| {
         let is_known = call.head.headers.get("if-none-match") == Some("1");
         let reply = crate::support::origin::Reply::new(if is_known { 304 } else { 200 });
-        call.reply(&reply.header("ETag", "1").header("Content-Type", "image/png").body(BODY))
+        let reply = reply.header("ETag", "1").header("Content-Disposition", "inline");
+        call.reply(&reply.header("Content-Type", "image/png").body(BODY))
     });
     let theirs = same_host("GET", path).bearer(&token);
     let at = &world.edge.direct_address;

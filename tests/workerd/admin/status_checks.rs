@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use test_support::edge::{BucketKind, Layout};
 use test_support::http::Request;
+use test_support::profile::Profile;
 
 use crate::admin::status::ADMIN_TOKEN;
 use crate::support::origin::{Reply, SERVER_NAME};
@@ -111,19 +112,20 @@ fn all_is_green_before_a_homeserver_as_it_should_be() {
         assert_eq!((&finding["level"], &finding["cure"]), (&json!("good"), &Value::Null));
     }
     assert_eq!(status["ok"], true);
-    assert_eq!(status["checks"].as_array().map(Vec::len), Some(12), "{status}");
+    assert_eq!(status["checks"].as_array().map(Vec::len), Some(13), "{status}");
 }
 
 #[test]
 fn a_homeserver_that_answers_nonsense_is_found() {
-    let examined = Examined::start(4);
+    let examined = Examined::start(5);
     let found = |reply, what| {
         let cure = "See that HOMESERVER_URL is right";
         examined.assert_found(VERSIONS, reply, ["Homeserver", "bad", what, cure]);
     };
     found(Reply::new(200).body("<html>"), "The answer is not a JSON object.");
     found(Reply::new(200).body([0xff, 0xfe, 0]), "The answer is not a JSON object.");
-    found(Reply::new(502).body("{}"), "The answer was 502.");
+    found(Reply::new(502).body("{}"), "A proxy answered 502 in the homeserver's place.");
+    found(Reply::error(502, "M_UNKNOWN", "No"), "The answer was 502.");
     let huge = format!("{{\"versions\":[],\"more\":\"{}\"}}", "x".repeat(10_000_000));
     found(Reply::new(200).body(huge).chunked(), "The answer is not a JSON object.");
 }
@@ -142,7 +144,11 @@ fn a_homeserver_that_is_gone_or_silent_is_found() {
     assert_finding(&examined.examine(), ["Homeserver", "bad", silent, cure]);
     examined.world.origin.stop();
     let status = examined.examine();
-    assert_finding(&status, ["Homeserver", "bad", "It could not be reached.", cure]);
+    let found = match Profile::current() {
+        Profile::Plain => "It could not be reached.",
+        Profile::Cloudflare => "A proxy answered 521 in the homeserver's place.",
+    };
+    assert_finding(&status, ["Homeserver", "bad", found, cure]);
 }
 
 #[test]
@@ -173,7 +179,8 @@ fn keys_that_are_not_there_are_found() {
     let found = "The homeserver has no keys at HOMESERVER_URL.";
     let expected = ["Federation keys", "unsure", found, "Right if it doesn't federate"];
     examined.assert_found(KEYS, Reply::error(404, "M_UNRECOGNIZED", "No"), expected);
-    let expected = ["Federation keys", "bad", "The answer was 503.", "See that HOMESERVER_URL"];
+    let found = "A proxy answered 503 in the homeserver's place.";
+    let expected = ["Federation keys", "bad", found, "See that HOMESERVER_URL"];
     examined.assert_found(KEYS, Reply::new(503), expected);
 }
 
@@ -214,7 +221,8 @@ fn a_document_that_would_keep_clients_out_is_found() {
     let cure = "Clients take this for a failure of login";
     let found = "The answer is not a JSON object.";
     examined.assert_found(CLIENT, Reply::new(200).body("<html>"), [check, "bad", found, cure]);
-    let expected = [check, "bad", "The answer was 500.", cure];
+    let found = "A proxy answered 500 in the homeserver's place.";
+    let expected = [check, "bad", found, cure];
     examined.assert_found(CLIENT, Reply::new(500), expected);
     let found = "Web clients are not allowed to read it.";
     let without_cors = examined.client_document().without("Access-Control-Allow-Origin");

@@ -1,5 +1,7 @@
 //! Which headers cross the edge.
 
+use test_support::profile::Profile;
+
 use crate::support::origin::{MEDIA_HEADERS, Reply};
 use crate::support::world::{
     BODY, World, download, download_path, media_domain, same_host, shared,
@@ -41,7 +43,9 @@ fn the_origin_is_told_the_connecting_address_and_nothing_forged() {
         request.header("CF-Connecting-IP", CONNECTING).send(&world.edge.address);
         let asked = world.origin.asked_once(path);
         let told: Vec<_> = asked.head.headers.all("x-forwarded-for").collect();
-        assert_eq!(told, [CONNECTING], "{path}");
+        // Cloudflare's proxy adds an address of its own behind it.
+        let first = told.first().and_then(|told| told.split(", ").next());
+        assert_eq!((told.len(), first), (1, Some(CONNECTING)), "{path}");
         for (name, value) in FORGED {
             let is_ours = ["X-Forwarded-For", "CDN-Loop"].contains(&name);
             assert!(is_ours || asked.header(name) != Some(value), "{path}: {name}");
@@ -66,7 +70,12 @@ fn a_media_request_is_for_the_bytes_as_they_are() {
         let request = download(&id, &token).header("Accept-Encoding", "br, zstd");
         request.header("Range", "bytes=1-2").send(&world.edge.address);
         let asked = world.origin.asked_once(&download_path(&id));
-        assert_eq!(asked.header("accept-encoding"), Some("identity"));
+        let expected = match Profile::current() {
+            Profile::Plain => "identity",
+            // Cloudflare asks for what it can decode itself.
+            Profile::Cloudflare => "br, gzip",
+        };
+        assert_eq!(asked.header("accept-encoding"), Some(expected));
         assert_eq!(asked.header("range"), None);
     }
 }
@@ -123,7 +132,8 @@ fn security_headers_of_the_origin_are_kept() {
     for _ in 0..2 {
         let answer = download(&id, &world.token()).send(&world.edge.address);
         for (name, value) in &MEDIA_HEADERS[4..9] {
-            assert_eq!(answer.header(name), Some(*value), "{name}");
+            let added = if *name == "Cache-Control" { ", no-transform" } else { "" };
+            assert_eq!(answer.header(name), Some(format!("{value}{added}").as_str()), "{name}");
         }
         assert_eq!(answer.headers.all("content-security-policy").count(), 1);
         assert_eq!(
@@ -138,7 +148,7 @@ fn security_headers_of_the_origin_are_kept() {
 fn security_headers_that_the_origin_forgets_are_added() {
     let world = shared();
     let id = "bare";
-    let reply = Reply::new(200).header("ETag", "\"x\"").header("Content-Type", "text/html");
+    let reply = Reply::new(200).header("ETag", "\"x\"").header("Content-Type", "text/plain");
     world.origin.reply(&download_path(id), reply.body(BODY));
     let answer = download(id, &world.token()).send(&world.edge.address);
     let csp = answer.header("content-security-policy").expect("a policy");
@@ -196,13 +206,13 @@ fn nothing_of_the_edges_own_records_reaches_a_client() {
 }
 
 #[test]
-fn the_origins_cache_control_is_the_clients() {
+fn the_origins_cache_control_is_the_clients_with_no_transform() {
     let world = shared();
     let id = world.media();
     for _ in 0..3 {
         let answer = media_domain("GET", download_path(&id)).bearer(&world.token());
         let answer = answer.send(&world.edge.address);
-        let expected = "public,max-age=86400,s-maxage=0,proxy-revalidate";
+        let expected = "public,max-age=86400,s-maxage=0,proxy-revalidate, no-transform";
         assert_eq!(answer.header("cache-control"), Some(expected));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use test_support::assertions::assert_cache_status;
+use test_support::profile::Profile;
 use test_support::wire::from_latin1;
 
 use crate::support::origin::{MEDIA_HEADERS, Media, Reply, Then};
@@ -15,6 +16,7 @@ use crate::support::world::{BODY, PATIENCE, World, download, download_path, medi
 /// A download as Synapse answers it.
 fn media_reply() -> Reply {
     let reply = Reply::new(200).header("Content-Type", "image/png").body(BODY);
+    let reply = reply.header("Content-Disposition", "inline");
     MEDIA_HEADERS.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
 }
 
@@ -100,9 +102,8 @@ fn another_body_under_the_same_name_replaces_the_stored_one() {
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
     world.origin.on(&path, |call| {
-        let reply = media_reply().without("ETag").header("ETag", "2").body("new");
-        let reply = reply.header("Content-Disposition", "inline");
-        let is_known = call.head.headers.get("if-none-match") == Some("2");
+        let reply = media_reply().without("ETag").header("ETag", "\"2\"").body("new");
+        let is_known = call.head.headers.get("if-none-match") == Some("\"2\"");
         call.reply(&if is_known { Reply::new(304) } else { reply })
     });
     let answer = download(&id, &token).send(&world.edge.address);
@@ -116,7 +117,7 @@ fn another_body_under_the_same_name_replaces_the_stored_one() {
     });
     let answer = download(&id, &token).send(&world.edge.address);
     assert_eq!(answer.text(), "new");
-    assert_eq!(world.origin.asked_once(&path).header("if-none-match"), Some("2"));
+    assert_eq!(world.origin.asked_once(&path).header("if-none-match"), Some("\"2\""));
 }
 
 #[test]
@@ -134,6 +135,11 @@ fn validators_of_any_shape_go_back_as_they_came() {
                 call.reply(&if is_known { Reply::new(304) } else { reply })
             }
         });
+        // What Cloudflare takes away can't go back.
+        let is_quoted = tag.ends_with('"');
+        if Profile::current() == Profile::Cloudflare && !is_quoted {
+            continue;
+        }
         let token = world.token();
         world.store_by(&path, || download(&id, &token).send(&world.edge.address));
         download(&id, &token).send(&world.edge.address);

@@ -1,7 +1,7 @@
 //! Validators on both sides: clients get tags that are valid and their own, the origin gets back
 //! what it sent, and one that sends nothing is asked in other ways.
 
-use test_support::assertions::{assert_cache_status, assert_matrix_error};
+use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
 
 use crate::support::origin::{MEDIA_HEADERS, Reply};
@@ -199,25 +199,39 @@ fn a_clients_date_counts_where_it_is_the_origins_own() {
 }
 
 #[test]
-fn without_validators_and_leases_nothing_is_stored() {
-    let world = shared();
+fn without_validators_what_is_stored_is_confirmed_by_head() {
+    let world = World::start();
     let (id, token) = ("unvalidated", world.token());
-    validate_by(world, &download_path(id), &[]);
-    for _ in 0..3 {
-        let (answer, asked) = world.assert_asked(&download_path(id), &download(id, &token));
+    let path = download_path(id);
+    validate_by(&world, &path, &[]);
+    let bodies = (0..3).map(|_| {
+        let (answer, asked) = world.assert_asked(&path, &download(id, &token));
         assert_whole(&answer);
-        assert_cache_status(&answer, "fwd=uri-miss; fwd-status=200; detail=no-validator");
-        assert_eq!(asked.answered_bytes, BODY.len());
-    }
+        asked.answered_bytes
+    });
+    assert_eq!(bodies.collect::<Vec<_>>(), [BODY.len(), BODY.len(), 0]);
+    assert_eq!(download(id, "syt_nobody").send(&world.edge.address).status, 401);
+}
+
+/// Has the edge store media of a homeserver that tells no validators, and learn that none can be
+/// guessed. Returns a world with leases, and a token that has one.
+fn unguessable(id: &str) -> (World, String) {
+    let world = World::start_with(&[("LEASE_SECONDS", "600")]);
+    let path = download_path(id);
+    validate_by(&world, &path, &[]);
+    download(id, &world.token()).send(&world.edge.address);
+    // Whose guess brings the body.
+    download(id, &world.token()).send(&world.edge.address);
+    let token = world.token();
+    world.store_by(&path, || download(id, &token).send(&world.edge.address));
+    (world, token)
 }
 
 #[test]
 fn without_validators_a_token_is_asked_about_by_whoami() {
-    let world = leased();
-    let (id, token) = ("whoamiMedia", world.token());
+    let id = "whoamiMedia";
+    let (world, token) = unguessable(id);
     let path = download_path(id);
-    validate_by(world, &path, &[]);
-    world.store_by(&path, || download(id, &token).send(&world.edge.address));
     assert_whole(&world.assert_unasked(&path, &download(id, &token)));
 
     let other = world.token();
@@ -236,19 +250,17 @@ fn without_validators_a_token_is_asked_about_by_whoami() {
 }
 
 #[test]
-fn a_request_that_whoami_says_nothing_of_fetches_the_media() {
-    let world = leased();
-    let (id, token) = ("whoamiSpecial", world.token());
+fn a_request_that_whoami_says_nothing_of_is_asked_about_by_head() {
+    let id = "whoamiSpecial";
+    let (world, token) = unguessable(id);
     let path = download_path(id);
-    validate_by(world, &path, &[]);
-    world.store_by(&path, || download(id, &token).send(&world.edge.address));
     let special = media_domain("GET", format!("{path}?user_id=@b:example.com")).bearer(&token);
     let (answer, asked) = world.assert_asked(&path, &special);
     assert_whole(&answer);
-    assert_eq!(asked.answered_bytes, BODY.len());
+    assert_eq!((asked.head.method.as_str(), asked.answered_bytes), ("HEAD", 0));
 
     // The media's lease is of the client door.
-    validate_by(world, &legacy_path(id), &[]);
+    validate_by(&world, &legacy_path(id), &[]);
     let (answer, asked) = world.assert_asked(&legacy_path(id), &legacy_download(id));
     assert_whole(&answer);
     assert_eq!(asked.answered_bytes, BODY.len());
@@ -256,12 +268,10 @@ fn a_request_that_whoami_says_nothing_of_fetches_the_media() {
 
 #[test]
 fn an_origin_without_whoami_is_asked_for_the_media() {
-    let world = World::start_with(&[("LEASE_SECONDS", "600")]);
-    let (id, token) = ("noWhoami", world.token());
+    let id = "noWhoami";
+    let (world, _) = unguessable(id);
     let path = download_path(id);
     world.origin.reply(WHOAMI, Reply::error(404, "M_UNRECOGNIZED", "Unrecognized request"));
-    validate_by(&world, &path, &[]);
-    world.store_by(&path, || download(id, &token).send(&world.edge.address));
     let (answer, asked) = world.assert_asked(&path, &download(id, &world.token()));
     assert_whole(&answer);
     assert_eq!(asked.answered_bytes, BODY.len());

@@ -133,6 +133,7 @@ impl World {
 /// Whether the edge took the answer out of its store, asked or unasked.
 fn is_from_store(answer: &Answer) -> bool {
     is_hit(answer)
+        || !tier(answer).is_empty()
         || answer.header("cache-status").is_some_and(|field| field.contains("fwd-status=304"))
 }
 
@@ -181,6 +182,8 @@ pub(crate) fn with_required(
         ("SERVER_NAME", SERVER_NAME),
         ("MEDIA_URL", media_url.as_str()),
         ("WELL_KNOWN_URL", origin),
+        // Where stand-ins of buckets and of other hosts are.
+        ("ORIGIN_REDIRECT_HOSTS", "127.0.0.1"),
     ];
     let is_set = |name: &str| vars.iter().any(|(n, _)| *n == name);
     let required = required.iter().filter(|(name, _)| !is_set(name));
