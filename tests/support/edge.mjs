@@ -15,7 +15,8 @@
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
 // `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
 // Ends on SIGTERM or at the end of its standard input.
-import { dirname, resolve } from 'node:path';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, extname, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
@@ -23,40 +24,51 @@ import { Log, LogLevel, Miniflare } from 'miniflare';
 
 import { collectGarbage } from './garbage.mjs';
 
-const [directory, ...texts] = process.argv.slice(2);
-const [variables, layout] = texts.map((text) => JSON.parse(text));
+const [directory, ...objects] = process.argv.slice(2);
+const [variables, layout] = objects.map((text) => JSON.parse(text));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
 const { collectsGarbage, isInspected } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
-const COMPATIBILITY_DATE = '2026-04-20';
 const BUCKET_ID = 'media';
 const BINDING = {
-  r2: { r2Buckets: { MEDIA_BUCKET: BUCKET_ID } },
-  faulty: { serviceBindings: { MEDIA_BUCKET: { name: 'stores', entrypoint: 'Bucket' } } },
-};
-const METRICS = {
-  told: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: false } } } },
-  fails: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: true } } } },
+  r2: { MEDIA_BUCKET: { type: 'r2', name: BUCKET_ID } },
+  faulty: { MEDIA_BUCKET: { type: 'worker', worker: 'stores', exportName: 'Bucket' } },
 };
 const support = (file) => resolve(dirname(fileURLToPath(import.meta.url)), file);
+const dataset = (options) => ({
+  METRICS: {
+    type: 'unsafe:metrics',
+    dev: { plugin: { package: support('metrics.mjs'), name: 'metrics' }, options },
+  },
+});
+const METRICS = { told: dataset({ fails: false }), fails: dataset({ fails: true }) };
+const shipped = readFileSync(support('../../wrangler.toml'), 'utf8');
+const [, compatibilityDate] = shipped.match(/^compatibility_date = "(.*)"$/m);
 const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
-const worker = (name, bindings) => ({
-  name,
-  modules: true,
-  modulesRoot: resolve(directory),
-  scriptPath: resolve(directory, 'index.js'),
-  modulesRules: [
-    { type: 'ESModule', include: ['**/*.js'] },
-    { type: 'CompiledWasm', include: ['**/*.wasm'] },
-  ],
-  compatibilityDate: COMPATIBILITY_DATE,
-  bindings,
-  cache,
-  ...BINDING[bucket],
-  ...METRICS[metrics],
-  ...directSocket,
+
+/** The modules in a folder, or those of them that are named. */
+function manifest(folder, mainModule, names = readdirSync(folder)) {
+  const type = (name) => ({ '.js': 'esm', '.mjs': 'esm', '.wasm': 'wasm' })[extname(name)];
+  const read = (name) =>
+    readFileSync(resolve(folder, name), type(name) === 'esm' ? 'utf8' : undefined);
+  const module = (name) => [name, { type: type(name), contents: read(name) }];
+  const modules = Object.fromEntries(names.filter(type).map(module));
+  return { mainModule, modulesRoot: resolve(folder), modules };
+}
+
+const built = manifest(directory, 'index.js');
+const texts = (variables) =>
+  Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { type: 'text', value }]));
+const worker = (name, variables) => ({
+  config: {
+    name,
+    compatibilityDate,
+    manifest: built,
+    env: { ...texts(variables), ...BINDING[bucket], ...METRICS[metrics] },
+  },
+  dev: { cacheAPI: cache, ...directSocket },
 });
 const numbered = (name, length) => Array.from({ length }, (_, number) => `${name}${number}`);
 const names = { isolates: numbered('isolate', 1 + neighbors), pops: numbered('pop', pops) };
@@ -65,14 +77,14 @@ const workers = [
   ...names.isolates.map((name) => worker(name, variables)),
   ...names.pops.map((name) => worker(name, { ...variables, MEDIA_URL: elsewhere(name) })),
   {
-    name: 'stores',
-    modules: true,
-    scriptPath: support('stores.mjs'),
-    compatibilityDate: COMPATIBILITY_DATE,
-    r2Buckets: { BUCKET: BUCKET_ID },
-    ...directSocket,
+    config: {
+      name: 'stores',
+      compatibilityDate,
+      manifest: manifest(support('.'), 'stores.mjs', ['stores.mjs']),
+      env: { BUCKET: { type: 'r2', name: BUCKET_ID } },
+    },
+    dev: directSocket,
   },
-  { name: 'metrics', modules: true, scriptPath: support('metrics.mjs') },
 ];
 const edge = new Miniflare({
   workers,
@@ -80,6 +92,8 @@ const edge = new Miniflare({
   port: tlsPort ?? 0,
   https: Boolean(tlsPort),
   cf: false,
+  enableDevRegistry: false,
+  telemetry: { enabled: false },
   inspectorPort: collectsGarbage || isInspected ? 0 : undefined,
   unsafeTriggerHandlers: true,
   // What is logged is the Worker's alone.
