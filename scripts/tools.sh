@@ -49,8 +49,8 @@ has_node() {
   ((major > ${NODE_NEEDED%.*} || major == ${NODE_NEEDED%.*} && minor >= ${NODE_NEEDED#*.}))
 }
 
-# Makes this shell's node one that is new enough: the system's, or else the one that the npm packages
-# bring for Linux.
+# Makes this shell's node one that is new enough: the system's, or else the one that the npm
+# packages bring for Linux.
 use_node() {
   local folder
   has_node && return

@@ -25,7 +25,7 @@ import { Log, LogLevel, Miniflare } from 'miniflare';
 import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...objects] = process.argv.slice(2);
-const [variables, layout] = objects.map((text) => JSON.parse(text));
+const [variables, layout] = objects.map((json) => JSON.parse(json));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
 const { collectsGarbage, isInspected } = layout;
 
@@ -59,8 +59,8 @@ function manifest(folder, mainModule, names = readdirSync(folder)) {
 }
 
 const built = manifest(directory, 'index.js');
-const texts = (variables) =>
-  Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, { type: 'text', value }]));
+const text = ([name, value]) => [name, { type: 'text', value }];
+const texts = (variables) => Object.fromEntries(Object.entries(variables).map(text));
 const worker = (name, variables) => ({
   config: {
     name,

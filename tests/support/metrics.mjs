@@ -1,5 +1,5 @@
-// A plugin of Miniflare's: bindings of the type `unsafe:metrics` are datasets as in dataset.mjs, which
-// runs in the Worker's own isolate, as the real one does.
+// A plugin of Miniflare's: bindings of the type `unsafe:metrics` are datasets as in dataset.mjs,
+// which runs in the Worker's own isolate, as the real one does.
 import { readFileSync } from 'node:fs';
 
 const MODULE = 'metrics:dataset';

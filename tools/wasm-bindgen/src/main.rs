@@ -1,5 +1,5 @@
-//! `wasm-bindgen`, the command-line tool. Its own lock file names webpki-roots 1.0.11, which is not on
-//! crates.io: what it is built of is locked here instead.
+//! `wasm-bindgen`, the command-line tool. The lock file that its crate ships can't be relied on (see
+//! `docs/decisions.md`): what it is built of is locked here instead.
 
 use std::env::args_os;
 use std::process::ExitCode;
