@@ -66,7 +66,9 @@ fn node_is_of_one_version_for_all_processors() {
 #[test]
 fn the_tool_of_wasm_bindgen_is_of_the_crates_version() {
     let the_crates = locked_version("Cargo.lock", "wasm-bindgen");
-    assert_eq!(locked_version("tools/wasm-bindgen/Cargo.lock", "wasm-bindgen-cli"), the_crates);
+    for name in ["wasm-bindgen-cli", "wasm-bindgen-locked"] {
+        assert_eq!(locked_version("tools/wasm-bindgen/Cargo.lock", name), the_crates);
+    }
     let manifest = read("tools/wasm-bindgen/Cargo.toml");
     assert!(manifest.contains(&format!("version = \"={the_crates}\"")), "{manifest}");
 }
