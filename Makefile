@@ -36,6 +36,7 @@ test: setup format lint docs build size dry-run configure-test cargo-test ## Che
 format: ## Check the format of the code
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path tests/clients/matrix-sdk/Cargo.toml
+	cargo fmt --check --manifest-path tools/wasm-bindgen/Cargo.toml
 
 lint: ## Run clippy on what runs natively, then on what runs in the Worker
 	@scripts/setup wasm
@@ -53,10 +54,10 @@ size: build ## Check the size of all that is deployed against its budget
 		test $$size -le $(MAX_DEPLOYED_GZIP_BYTES)
 
 dry-run: build ## Check that wrangler would deploy the Worker
-	npx wrangler deploy --dry-run
+	scripts/node node_modules/.bin/wrangler deploy --dry-run
 
 configure-test: build ## Run the tests of what an admin runs
-	node --test tests/configure/*.test.mjs
+	scripts/node --test tests/configure/*.test.mjs
 
 # Most tests wait for a process or a clock: more of them at once than there are cores.
 cargo-test: export RUST_TEST_THREADS = 6

@@ -35,8 +35,30 @@ BROWSERS="chromium chromium-browser google-chrome"
 # compares with it.
 NGINX=/usr/sbin/nginx
 
+# The oldest Node.js that package.json admits: wrangler's.
+NODE_NEEDED=$(sed -n 's/^ *"node": ">=\([0-9.]*\)",\{0,1\}$/\1/p' "$ROOT/package.json")
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$@"; exit 1; }
+
+# Whether `node` in PATH is new enough.
+has_node() {
+  local version major minor
+  version=$(node --version 2>/dev/null) || return
+  IFS=. read -r major minor _ <<<"${version#v}"
+  ((major > ${NODE_NEEDED%.*} || major == ${NODE_NEEDED%.*} && minor >= ${NODE_NEEDED#*.}))
+}
+
+# Makes this shell's node one that is new enough: the system's, or else the one that the npm
+# packages bring for Linux.
+use_node() {
+  local folder
+  has_node && return
+  for folder in "$ROOT"/node_modules/node-linux-*/bin; do
+    [ ! -x "$folder/node" ] || export PATH=$folder:$PATH
+  done
+  has_node || fail "Node.js $NODE_NEEDED or newer is missing: run scripts/setup, or see https://nodejs.org"
+}
 
 # Two ways to compile for wasm32. rustup's target is the usual one; where it can't be had, Debian's
 # Rust builds the standard library from its source. WASM_TOOLCHAIN=rustup or =debian insists on one.

@@ -11,8 +11,9 @@ export async function readWranglerToml(path, env) {
   const all = [...(routes ?? []), ...(route === undefined ? [] : [route])];
   return {
     name,
-    vars,
-    routes: all.map((entry) => (typeof entry === 'string' ? { pattern: entry } : entry)),
+    vars: { ...vars },
+    // The reader's own objects have no prototype.
+    routes: all.map((entry) => (typeof entry === 'string' ? { pattern: entry } : { ...entry })),
   };
 }
 

@@ -11,7 +11,8 @@ export async function wrangler(argv, { env, reads }) {
   const stdio = ['inherit', reads ? 'pipe' : 'inherit', 'inherit'];
   // What is read must not be silenced by the level that somebody set for what is shown.
   const level = reads ? { WRANGLER_LOG: 'log' } : {};
-  const program = spawn(WRANGLER, argv, { stdio, env: { ...process.env, ...env, ...level } });
+  const environment = { ...process.env, ...env, ...level };
+  const program = spawn(process.execPath, [WRANGLER, ...argv], { stdio, env: environment });
   const closed = once(program, 'close');
   const output = reads ? (await program.stdout.toArray()).join('') : undefined;
   const [code] = await closed;

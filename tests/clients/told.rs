@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::Value;
 use test_support::ROOT;
-use test_support::script::told_by;
+use test_support::script::{node, told_by};
 
 use crate::world::{SETTINGS, world};
 
@@ -59,7 +59,7 @@ fn play() -> Vec<(&'static str, Value)> {
 }
 
 fn js_sdk() -> Command {
-    let mut command = Command::new("node");
+    let mut command = node();
     command.arg("tests/clients/js-sdk/play.mjs");
     command
 }

@@ -44,8 +44,12 @@ function answer(method, path, deployments) {
   if (path.includes('/services/')) {
     return { default_environment: { script: { last_deployed_from: 'wrangler', tag: 'tag' } } };
   }
+  if (path.startsWith('/workers/workers/'))
+    return { subdomain: { enabled: false, previews_enabled: false } };
+  if (path.endsWith('/domains/changeset'))
+    return { added: [], removed: [], updated: [], conflicting: [] };
   if (path === '/zones') return [{ id: 'zone' }];
-  if (path.endsWith('/workers/routes')) return [];
+  if (path.endsWith('/workers/routes') || path.endsWith('/secrets')) return [];
   return {};
 }
 

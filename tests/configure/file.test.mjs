@@ -236,11 +236,9 @@ test('wrangler would deploy what was written', async (t) => {
     WRANGLER_SEND_METRICS: 'false',
     CLOUDFLARE_CF_FETCH_ENABLED: 'false',
   };
-  const argv = ['deploy', '--dry-run', '--config', file];
-  const { status, stdout, stderr } = spawnSync(`${ROOT}/node_modules/.bin/wrangler`, argv, {
-    env,
-    encoding: 'utf8',
-  });
+  const wrangler = `${ROOT}/node_modules/.bin/wrangler`;
+  const argv = [wrangler, 'deploy', '--dry-run', '--config', file];
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, encoding: 'utf8' });
   assert.equal(status, 0, stderr);
   assert.match(stdout, /env\.MEDIA_URL \("https:\/\/media\.example\.org"\)/);
   assert.doesNotMatch(`${stdout}${stderr}`, /unexpected|deprecated/i);

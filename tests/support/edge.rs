@@ -1,7 +1,6 @@
 //! The built Worker in real workerd.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -11,7 +10,7 @@ use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
 use crate::profile::Profile;
 use crate::proxy::Proxy;
-use crate::script::told_by;
+use crate::script::{node, told_by};
 use crate::stores::Stores;
 use crate::time::wait_for;
 
@@ -145,7 +144,7 @@ impl Edge {
         }
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), Value::from(*value));
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
-        let mut command = Command::new("node");
+        let mut command = node();
         command.current_dir(ROOT).args(["tests/support/edge.mjs", folder]);
         command.args([vars.to_string(), layout.to_json().to_string()]);
         let (server, ready) = Server::start_watched(command, START_PATIENCE, tells_nobodys_secret);
@@ -170,7 +169,7 @@ impl Edge {
     /// # Panics
     /// When the Worker fails.
     pub fn run_scheduled(&self) {
-        let trigger = Request::new("GET", "/cdn-cgi/handler/scheduled");
+        let trigger = Request::new("GET", "/cdn-cgi/local/scheduled");
         let trigger = trigger.header("Host", &self.address);
         let answer = trigger.send(&self.address);
         assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
@@ -201,7 +200,7 @@ impl Edge {
     /// # Panics
     /// In any other layout.
     pub fn held(&self) -> Held {
-        let mut command = Command::new("node");
+        let mut command = node();
         command.args(["tests/support/held.mjs", &self.inspector_address, &self.direct_address]);
         let told = told_by("held.mjs", command);
         let bytes = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name}: {told}"));
@@ -233,6 +232,8 @@ impl Layout {
             Metrics::Told => Some("told"),
             Metrics::Failing => Some("fails"),
         };
+        let profile = self.profile.unwrap_or_else(Profile::current);
+        let is_on_cloudflare = profile == Profile::Cloudflare;
         json!({
             "metrics": metrics,
             "neighbors": self.neighbors,
@@ -242,7 +243,10 @@ impl Layout {
             "tlsPort": self.tls_port,
             "collectsGarbage": self.collects_garbage,
             "isInspected": self.is_inspected,
-            "profile": self.profile.unwrap_or_else(Profile::current).name(),
+            "cloudflareProxy": is_on_cloudflare,
+            "cloudflareCache": is_on_cloudflare,
+            "cloudflareBucket": is_on_cloudflare,
+            "cutsBackgroundMs": self.cuts_background_ms,
         })
     }
 }

@@ -1,17 +1,23 @@
 //! Scripts that drive a browser and print what they saw.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::ROOT;
 
+/// Returns Node.js as the project uses it, to which a script and its arguments are to be added.
+pub fn node() -> Command {
+    Command::new(Path::new(ROOT).join("scripts/node"))
+}
+
 /// Runs a script of `tests/browser`, which prints JSON.
 ///
 /// # Panics
 /// When it fails, or prints something else.
 pub fn tell(script: &str, arguments: &[&str]) -> Value {
-    let mut command = Command::new("node");
+    let mut command = node();
     command.arg(format!("tests/browser/{script}")).args(arguments);
     told_by(script, command)
 }

@@ -70,6 +70,14 @@ fn modules(worker: &Path) -> Vec<String> {
     modules
 }
 
+/// The line of `wrangler.toml`, so that a contender runs as what is deployed.
+fn compatibility_date() -> String {
+    let path = Path::new(ROOT).join("wrangler.toml");
+    let text = fs::read_to_string(path).expect("wrangler.toml is missing");
+    let date = text.lines().find_map(|line| line.strip_prefix("compatibility_date = "));
+    date.expect("wrangler.toml has no compatibility date").to_owned()
+}
+
 fn configure(modules: &[String], vars: &[(&str, &str)], cache: &str) -> String {
     let module = |name: &String| {
         let kind = if name.ends_with(".wasm") { "wasm" } else { "esModule" };
@@ -78,6 +86,7 @@ fn configure(modules: &[String], vars: &[(&str, &str)], cache: &str) -> String {
     let modules = modules.iter().map(module).collect::<Vec<_>>().join(",\n    ");
     let bindings = vars.iter().map(|(name, value)| format!("(name = {name:?}, text = {value:?})"));
     let bindings = bindings.collect::<Vec<_>>().join(",\n    ");
+    let date = compatibility_date();
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 
@@ -97,7 +106,7 @@ const worker :Workerd.Worker = (
   bindings = [
     {bindings}
   ],
-  compatibilityDate = "2026-04-20",
+  compatibilityDate = {date},
   cacheApiOutbound = "cache",
 );
 "#
