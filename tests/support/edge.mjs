@@ -6,27 +6,30 @@
 // data centre do, and how many other data centres (`pops`): the same with a MEDIA_URL of their own,
 // under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
-// metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
-// there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
+// metrics.mjs). With `cache: false` nothing stays in a cache. With `cloudflareCache` the Cache API is
+// answered as Cloudflare does it, with `cloudflareBucket` R2 is (see the folder cloudflare). With a
+// `tlsPort` the front speaks TLS there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
 // whoever wants to can look into its isolates, one at a time (see held.mjs).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
-// `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
+// `stores` to what they have stored: nothing at first; `cache` and `bucket` are where the stand-ins of
+// Cloudflare's are told what to do; `inspector` is where they can be looked into.
 // Ends on SIGTERM or at the end of its standard input.
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
+import { Log, LogLevel, Miniflare, PLUGINS } from 'miniflare';
 
+import { startCache } from './cloudflare/cache.mjs';
 import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected } = layout;
+const { collectsGarbage, isInspected, cloudflareCache, cloudflareBucket } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
@@ -73,7 +76,17 @@ const workers = [
     ...directSocket,
   },
   { name: 'metrics', modules: true, scriptPath: support('metrics.mjs') },
+  {
+    name: 'limits',
+    modules: true,
+    scriptPath: support('cloudflare/bucket.mjs'),
+    compatibilityDate: COMPATIBILITY_DATE,
+    r2Buckets: { R2: BUCKET_ID },
+    ...directSocket,
+  },
 ];
+const cloudflare = cloudflareCache ? await standInForCache() : undefined;
+if (cloudflareBucket) standInForBucket();
 const edge = new Miniflare({
   workers,
   host: '127.0.0.1',
@@ -92,6 +105,7 @@ async function end() {
   if (isEnding) return;
   isEnding = true;
   await edge.dispose();
+  cloudflare?.close();
 }
 process.on('SIGTERM', end);
 process.stdin.on('close', end).resume();
@@ -103,8 +117,40 @@ console.log(`READY ${JSON.stringify({
   isolates: await Promise.all(names.isolates.map(direct)),
   pops: await Promise.all(names.pops.map(direct)),
   stores: await direct('stores'),
+  cache: cloudflare?.address,
+  bucket: await direct('limits'),
   inspector: isInspected && (await edge.getInspectorURL()).host,
 })}`);
+
+/** Has each Worker's calls of the Cache API go to the cache of its zone at its data centre. */
+async function standInForCache() {
+  const popOf = (host) => names.pops.find((name) => host.startsWith(`${name}.`)) ?? 'here';
+  const standIn = await startCache(cache ? {} : { offBy: 'access' }, popOf);
+  const spaceOf = ({ name }) => {
+    if (names.isolates.includes(name)) return 'here';
+    return names.pops.find((pop) => pop === name);
+  };
+  PLUGINS.cache.getServices = async ({ workerIndex }) => [
+    { name: `cache:${workerIndex}`, ...standIn.service(spaceOf(workers[workerIndex])) },
+  ];
+  return standIn;
+}
+
+/** Has each binding of the bucket go through what R2 limits, but for those of the stores' own. */
+function standInForBucket() {
+  const { getBindings } = PLUGINS.r2;
+  PLUGINS.r2.getBindings = async (...context) => {
+    const bindings = (await getBindings.apply(PLUGINS.r2, context)) ?? [];
+    return bindings.map(({ name, r2Bucket }) => {
+      switch (name) {
+        case 'R2': return { name, service: r2Bucket };
+        case 'BUCKET': return { name, r2Bucket };
+        default: return { name, r2Bucket: { name: 'core:user:limits', entrypoint: 'Limits' } };
+      }
+    });
+  };
+}
+
 if (collectsGarbage) {
   // Those that end meanwhile have none.
   const collect = () => collectGarbage(edge).catch((error) => isEnding || console.error(error));

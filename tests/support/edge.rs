@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::ROOT;
+use crate::cloudflare::StandIn;
 use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
+use crate::profile::{PROFILE, Profile};
 use crate::script::told_by;
 use crate::stores::Stores;
 use crate::time::wait_for;
@@ -36,6 +38,8 @@ pub struct Layout {
     pub metrics: Metrics,
     /// Whether nothing stays in a cache.
     pub is_without_cache: bool,
+    /// Whether the Cache API and R2 are Cloudflare's stand-ins, also where the profile is another.
+    pub is_on_cloudflare: bool,
     /// Where the front speaks TLS, with a certificate that nobody trusts.
     pub tls_port: Option<u16>,
     /// Whether garbage is collected from time to time, so that the process is as large as what it
@@ -52,7 +56,7 @@ pub enum BucketKind {
     /// Nothing.
     #[default]
     None,
-    /// The runtime's own.
+    /// R2: the runtime's own, within the limits of Cloudflare's if that is the profile.
     R2,
     /// One that counts what it does, and fails as it is told.
     Faulty,
@@ -101,6 +105,10 @@ pub struct Edge {
     pub pop_addresses: Vec<String>,
     /// What it has stored.
     pub stores: Stores,
+    /// The stand-in of Cloudflare's cache, in a layout or profile that has it.
+    pub cache: StandIn,
+    /// The stand-in of what R2 limits, likewise.
+    pub bucket: StandIn,
     inspector_address: String,
     server: Server,
 }
@@ -153,6 +161,8 @@ impl Edge {
             neighbor_address: at("/isolates/1"),
             pop_addresses: (0..layout.pops).map(|pop| at(&format!("/pops/{pop}"))).collect(),
             stores: Stores::at(&at("/stores")),
+            cache: StandIn::at(&at("/cache")),
+            bucket: StandIn::at(&at("/bucket")),
             inspector_address: at("/inspector"),
             server,
         }
@@ -226,7 +236,10 @@ impl Layout {
             Metrics::Told => Some("told"),
             Metrics::Failing => Some("fails"),
         };
+        let is_on_cloudflare = self.is_on_cloudflare || *PROFILE == Profile::Cloudflare;
         json!({
+            "cloudflareCache": is_on_cloudflare,
+            "cloudflareBucket": is_on_cloudflare,
             "metrics": metrics,
             "neighbors": self.neighbors,
             "pops": self.pops,

@@ -2,15 +2,18 @@
 //!
 //! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
-//! they end. [`edge`] is the built Worker in workerd, [`stores`] what it has stored, [`synapse`] a
-//! real homeserver, [`nginx`] what may stand before that.
+//! they end. [`edge`] is the built Worker in workerd, [`stores`] what it has stored, [`cloudflare`]
+//! what stands there for the platform where [`profile`] says so. [`synapse`] is a real homeserver,
+//! [`nginx`] what may stand before that.
 
 pub mod assertions;
+pub mod cloudflare;
 pub mod edge;
 pub mod http;
 pub mod nginx;
 pub mod noise;
 pub mod process;
+pub mod profile;
 pub mod script;
 pub mod stores;
 pub mod synapse;
