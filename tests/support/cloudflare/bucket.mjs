@@ -33,7 +33,8 @@ export class Limits extends WorkerEntrypoint {
     const refusal = asked.method === 'put' ? refusalOf(asked) : undefined;
     if (refusal === undefined) return this.env.R2.fetch(passed);
     count('refused');
-    await passed.body?.cancel();
+    // Or the binding would hear of a lost connection instead.
+    await passed.body?.pipeTo(new WritableStream());
     return refusal;
   }
 }

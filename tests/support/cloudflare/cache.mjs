@@ -12,7 +12,7 @@
 // - deletes are rate limited, may take effect late, and end what was put before and shows up later;
 // - entries are evicted, at random or when nobody has read them for a while;
 // - a zone at a data centre has a cache of its own: its Workers share that, others don't;
-// - `Cache-Tag` is for the platform, and gone when an entry is read;
+// - `Cache-Tag` is for the platform, and gone when a Worker of the zone reads an entry;
 // - the whole of it is off where Access, Development Mode or a cache rule has it off. Rules, and only
 //   those, give way to `cf.cacheEverything`.
 import { once } from 'node:events';
@@ -48,7 +48,7 @@ const DEFAULTS = {
 };
 
 const NO_COUNTS = { match: 0, put: 0, delete: 0, hit: 0, committed: 0, refused: 0, evicted: 0 };
-const HOP_BY_HOP = ['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'cache-tag'];
+const HOP_BY_HOP = ['content-length', 'transfer-encoding', 'connection', 'keep-alive'];
 const MISS = { 'CF-Cache-Status': 'MISS' };
 
 /**
@@ -125,7 +125,7 @@ class Cache {
         const found = isOff ? undefined : this.#find(key);
         if (found === undefined) return send(response, 504, MISS);
         this.#counts.hit += 1;
-        return sendEntry(response, found, headers.range);
+        return sendEntry(response, found, headers.range, headers[SPACE] === ALL);
       }
     }
   }
@@ -255,8 +255,10 @@ function parse(bytes, isAnyLength) {
 const isStorable = ({ fields, isPrivate, seconds }) =>
   !isPrivate && seconds > 0 && !fields.some(([name]) => name === 'set-cookie');
 
-function sendEntry(response, { status, fields, body, hasLength }, range) {
-  const headers = { ...Object.fromEntries(fields), 'CF-Cache-Status': 'HIT' };
+function sendEntry(response, { status, fields, body, hasLength }, range, isTold) {
+  // A Worker of the zone is not told the tags.
+  const told = isTold ? fields : fields.filter(([name]) => name !== 'cache-tag');
+  const headers = { ...Object.fromEntries(told), 'CF-Cache-Status': 'HIT' };
   const part = range === undefined || !hasLength ? undefined : partOf(range, body.length);
   if (part === undefined) return send(response, status, headers, body);
   if (part === null) {

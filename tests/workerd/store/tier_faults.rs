@@ -17,7 +17,8 @@ const LARGE_BYTES: usize = 1 << 20;
 #[test]
 fn a_cache_that_keeps_nothing_is_a_miss_each_time() {
     let layout = Layout { is_without_cache: true, ..Layout::default() };
-    let world = World::start_as(layout, &[("LEASE_SECONDS", "600")]);
+    let vars = [("LEASE_SECONDS", "600"), ("MEMORY_CACHE_MIB", "0")];
+    let world = World::start_as(layout, &vars);
     for length in [BODY.len(), LARGE_BYTES] {
         let id = world.origin.homeserver().add(Media::new("image/png", bytes(length)));
         let request = get(&id, &world.token());

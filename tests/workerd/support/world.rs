@@ -154,6 +154,18 @@ pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Ans
     })
 }
 
+/// Waits until it comes from any tier.
+pub(crate) fn wait_until_stored(request: &Request, address: &str) -> Answer {
+    wait_for(&format!("{request} from a store"), PATIENCE, || {
+        Some(request.send(address)).filter(|answer| !tier(answer).is_empty())
+    })
+}
+
+/// Waits until the data centre whose media domain is `host` has an entry under `key`.
+pub(crate) fn wait_for_entry(edge: &Edge, host: &str, key: &str) -> Answer {
+    wait_for(&format!("{key} at {host}"), PATIENCE, || edge.stores.entry(&entry_name(host, key)))
+}
+
 /// The key of stored media.
 pub(crate) fn content_key(id: &str) -> String {
     format!("v2/{SERVER_NAME}/media/{SERVER_NAME}/{id}/{SERVER_NAME}/content")
