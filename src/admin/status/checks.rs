@@ -55,10 +55,9 @@ pub fn judge_probe(
 const SLOW_POP_MS: u64 = 1_000;
 
 /// What switches the Cache API off.
-const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Access before the Worker \
-    (its host's policy must let everyone in, or it may not stand there at all), Development Mode of \
-    the zone, a Cache Rule that bypasses the cache for the media domain, or a Worker on workers.dev \
-    instead of a custom domain or a route.";
+const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Access before the Worker, \
+    Development Mode of the zone, a Cache Rule that bypasses the cache for the media domain, or a \
+    Worker on workers.dev instead of a custom domain or a route.";
 
 /// Judges what the tiers have shown: after how many milliseconds the data centre's cache gave back
 /// what was put in, and whether the bucket took what was written.
