@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, Response};
 
 use crate::cache::entry::StoredMeta;
@@ -95,13 +93,12 @@ impl Filling<'_> {
     fn fill_all(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
         let Self { call, key, meta, fill, .. } = self;
         let (call, key) = (call.clone(), key.clone());
-        let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let buffer = Buffer::new(meta.length_bytes());
-        let reading = heads::response(&head, body)?.array_buffer()?;
+        // It is at most 1 MiB.
+        let length = u32::try_from(meta.length_bytes()).unwrap_or(u32::MAX);
+        let reading = streams::read_whole(body, length);
         detach(&call.context.clone(), async move {
-            let Ok(bytes) = JsFuture::from(reading).await else { return };
-            let bytes = Uint8Array::new(&bytes);
-            if u64::from(bytes.length()) == meta.length_bytes() {
+            if let Some(bytes) = reading.await {
                 tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, fill).await;
             }
             drop(buffer);

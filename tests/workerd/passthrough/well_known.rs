@@ -286,9 +286,7 @@ fn a_data_centre_without_a_copy_is_bridged_with_the_last_good_one_of_another() {
         world.origin.reply(path, document(&text).header("Cache-Control", "max-age=0"));
         assert_eq!(get(&world, path).status, 200);
         wait_for("it is in the bucket", PATIENCE, || in_bucket(&world, name));
-        let failures: [fn(&Origin, &str); 2] = [fail_with_reset, |origin, path| {
-            origin.reply(path, Reply::new(502).body("Bad Gateway"))
-        }];
+        let failures: [fn(&Origin, &str); 2] = [fail_with_reset, fail_with_a_page];
         for fail in failures {
             fail(&world.origin, path);
             let answer = same_host("GET", path).send(&world.edge.pop_addresses[0]);
@@ -328,6 +326,10 @@ fn what_is_kept_for_other_data_centres_changes_and_goes_with_the_document() {
     world.origin.reply(CLIENT, Reply::error(404, "M_NOT_FOUND", "No"));
     assert_eq!(get(&world, CLIENT).status, 404);
     wait_for("it is gone", PATIENCE, || in_bucket(&world, "client").is_none().then_some(()));
+}
+
+fn fail_with_a_page(origin: &Origin, path: &str) {
+    origin.reply(path, Reply::new(502).body("Bad Gateway"));
 }
 
 fn fail_with_reset(origin: &Origin, path: &str) {

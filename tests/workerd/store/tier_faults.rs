@@ -9,7 +9,7 @@ use crate::store::bucket::{bytes, get};
 use crate::support::origin::Media;
 use crate::support::world::{
     BODY, MEDIA_HOST, PATIENCE, World, content_key, download, download_path, entry_name, shared,
-    tier, wait_for_tier,
+    tier, wait_for_entry, wait_for_tier,
 };
 
 const LARGE_BYTES: usize = 1 << 20;
@@ -65,8 +65,7 @@ fn an_entry_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
     let world = shared();
     let token = world.token();
     let record_of = |id: &str| {
-        let name = entry_name(MEDIA_HOST, &content_key(id));
-        let entry = world.edge.stores.entry(&name).expect("it is stored");
+        let entry = wait_for_entry(&world.edge, MEDIA_HOST, &content_key(id));
         entry.header("record").expect("it has a record").to_owned()
     };
     let (first, second) = (world.stored_media(), world.stored_media());

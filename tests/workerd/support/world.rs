@@ -1,6 +1,7 @@
 //! A stand-in and an edge before it, and requests as clients send them.
 
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use test_support::edge::{Edge, Layout};
@@ -152,6 +153,12 @@ pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Ans
     wait_for(&format!("{request} from {name}"), PATIENCE, || {
         Some(request.send(address)).filter(|answer| tier(answer) == name)
     })
+}
+
+/// Waits for as long as a cache takes to show what has just been put, where that has no name to look
+/// for. It takes a tenth of this.
+pub(crate) fn wait_until_shown() {
+    thread::sleep(Duration::from_millis(300));
 }
 
 /// Waits until it comes from any tier.
