@@ -2,6 +2,7 @@
 
 pub mod entity_tag;
 pub mod entry;
+pub mod filling;
 pub mod in_flight;
 pub mod key;
 pub mod lru;

@@ -138,8 +138,8 @@ impl Rejection {
                     .to_owned()
             }
             Self::NotAdmin => "Show the ADMIN_TOKEN of this edge as a bearer token".to_owned(),
-            Self::PurgeWhat => "Send a JSON object with one of: \"mxc\" (an mxc URI), \
-                 \"server_name\", or \"everything\": true"
+            Self::PurgeWhat => "Send a JSON object with one of: \"mxc\" (an mxc URI, or an array \
+                 of up to 1000), \"server_name\", or \"everything\": true"
                 .to_owned(),
             Self::PurgeMethod => "Use POST to purge".to_owned(),
             Self::StatusMethod => "Use GET or HEAD for the status".to_owned(),

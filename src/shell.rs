@@ -31,7 +31,6 @@ use self::request_context::{Call, reject};
 use self::runtime::bindings::{self, Setup};
 use self::runtime::panic::{self, Guarded, Panicked};
 use self::runtime::{heads, log};
-use self::store::purge_list;
 use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
 use crate::route::{Route, admit};
@@ -99,9 +98,8 @@ async fn answer(
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
     let bucket = setup.bucket.clone();
-    let purges = purge_list::current(&config, bucket.as_ref()).await;
     let (context, recorder) = (Rc::new(context), recorder.clone());
-    let call = Call { request, head, config, context, bucket, purges, recorder };
+    let call = Call { request, head, config, context, bucket, recorder };
     let (head, config) = (&*call.head, &*call.config);
     let route = match admit(head, config) {
         Ok(route) => route,

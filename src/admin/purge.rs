@@ -1,13 +1,16 @@
 //! The admin's request to purge, and what it has come to.
 
 use crate::cache::key::KeyPrefix;
-use crate::cache::purge_list::PURGES_FRESH_SECS;
+use crate::cache::purge_list::PURGES_HEARD_SECS;
 use crate::config::Config;
 use crate::matrix::ids::{Mxc, ServerName};
 use crate::matrix::json;
 
 /// The most that is read of a request to purge, in bytes.
-pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
+pub const MAX_REQUEST_BYTES: usize = 256 * 1024;
+
+/// The most media that one request names.
+const MAX_MEDIA: usize = 1000;
 
 /// What to purge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +24,21 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Reads a request: a JSON object with one of `mxc`, `server_name` and `everything` (`true`).
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Parses a request: a JSON object with one of `mxc` (one, or an array of at most 1000),
+    /// `server_name` and `everything` (`true`); `None` if it is anything else.
+    pub fn parse_all(text: &str) -> Option<Vec<Self>> {
         let members = json::members(text)?;
         let [(name, value)] = members.as_slice() else { return None };
+        let media = |value: &str| Some(Self::Media(Mxc::parse(&json::string(value)?)?));
         match name.as_ref() {
-            "mxc" => Some(Self::Media(Mxc::parse(&json::string(value)?)?)),
-            "server_name" => Some(Self::Server(ServerName::parse(&json::string(value)?)?)),
-            "everything" if *value == "true" => Some(Self::Everything),
+            "mxc" if value.starts_with('[') => {
+                let values = json::elements(value)?;
+                (1..=MAX_MEDIA).contains(&values.len()).then_some(())?;
+                values.into_iter().map(media).collect()
+            }
+            "mxc" => Some(vec![media(value)?]),
+            "server_name" => Some(vec![Self::Server(ServerName::parse(&json::string(value)?)?)]),
+            "everything" if *value == "true" => Some(vec![Self::Everything]),
             _ => None,
         }
     }
@@ -75,7 +85,7 @@ impl Report {
             Some(_) => "everywhere",
             None => "this data centre",
         };
-        let (heard_seconds, kept_seconds) = (2 * PURGES_FRESH_SECS, config.cache_seconds);
+        let (heard_seconds, kept_seconds) = (PURGES_HEARD_SECS, config.cache_seconds);
         format!(
             concat!(
                 r#"{{"listed":{},"memory":{{"removed":{}}},"bucket":{},"#,
@@ -115,7 +125,9 @@ mod tests {
     fn purged(request: &str) -> Purges {
         let config = config(&[]).unwrap();
         let mut purges = Purges::default();
-        purges.add(Scope::parse(request).unwrap().prefixes(&config), NOW, &config);
+        for scope in Scope::parse_all(request).unwrap() {
+            purges.add(scope.prefixes(&config), NOW, &config);
+        }
         purges
     }
 
@@ -187,9 +199,31 @@ mod tests {
             r#"{"server_name":"a/b"}"#,
             r#"{"mxc":"mxc://a/b","everything":true}"#,
             r#"{"all":true}"#,
+            r#"{"mxc":[]}"#,
+            r#"{"mxc":["mxc://a/b","a"]}"#,
+            r#"{"mxc":["mxc://a/b",["mxc://a/c"]]}"#,
+            r#"{"mxc":["mxc://a/b",null]}"#,
+            r#"{"mxc":["mxc://a/b",]}"#,
+            r#"{"server_name":["example.org"]}"#,
         ] {
-            assert_eq!(Scope::parse(request), None, "{request}");
+            assert_eq!(Scope::parse_all(request), None, "{request}");
         }
+    }
+
+    fn list(count: usize) -> String {
+        let uris: Vec<_> = (0..count).map(|number| format!(r#""mxc://a/{number}""#)).collect();
+        format!(r#"{{"mxc": [{}]}}"#, uris.join(", "))
+    }
+
+    #[test]
+    fn a_request_names_up_to_a_thousand_media_each_of_which_goes() {
+        let purges = purged(r#"{"mxc":["mxc://example.org/a","mxc://example.com/b"]}"#);
+        assert!(purges.covers(&content("mxc://example.org/a"), NOW));
+        assert!(purges.covers(&content("mxc://example.com/b"), NOW));
+        assert!(purges.covers(&federated("b"), NOW));
+        assert!(!purges.covers(&content("mxc://example.com/a"), NOW));
+        let counts = [1, 1000, 1001].map(|count| Scope::parse_all(&list(count)).map(|s| s.len()));
+        assert_eq!(counts, [Some(1), Some(1000), None]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! from a credential, so that no two things share a name and nothing secret is in one. The server
 //! name stands in every key: two deployments that share a bucket or a zone share nothing in it.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use crate::config::base_url::BaseUrl;
@@ -90,6 +91,11 @@ impl CacheKey {
         self.0.len() as u64
     }
 
+    /// Returns all that may be a [`KeyPrefix`] of the key, the shortest first.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').filter_map(|(slash, _)| self.0.get(..=slash))
+    }
+
     /// Returns the key of the lease about the other kind of this media: of its thumbnails for its
     /// content, and the other way round. `None` for a lease that is not about one kind.
     pub fn of_other_kind(&self) -> Option<Self> {
@@ -99,8 +105,8 @@ impl CacheKey {
     }
 }
 
-/// What the keys of several stored responses begin with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the keys of several stored responses begin with: whole segments, so it ends with a slash.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
@@ -147,9 +153,20 @@ impl KeyPrefix {
         is_of_responses.then(|| Self(text.to_owned()))
     }
 
+    /// Returns the length of the prefix in bytes.
+    pub fn length_bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether `key` begins so.
     pub fn is_of(&self, key: &CacheKey) -> bool {
         key.0.starts_with(&self.0)
+    }
+}
+
+impl Borrow<str> for KeyPrefix {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

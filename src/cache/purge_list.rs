@@ -4,105 +4,118 @@
 //! a list that every look-up is held against: what begins like this and was stored no later than
 //! then is a miss. What can be reached is deleted besides.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::config::Config;
 
-/// How old a copy of the list may be before it is read again, in seconds: within twice this, since
-/// a data centre keeps a copy as well, every isolate in the world has heard of a purge.
+/// Until what age the list is used without a look for a newer one, in seconds.
 pub const PURGES_FRESH_SECS: u64 = 30;
+
+/// Until what age the list is used while it is refreshed, in seconds: within this, every isolate in
+/// the world has heard of a purge.
+pub const PURGES_HEARD_SECS: u64 = 60;
+
+/// How long after a failed look the list is used as it is, and looked for behind the reader alone, in
+/// seconds: or each of them would wait for a bucket that does not answer.
+const RETRY_SECS: u64 = 10;
 
 /// How long after a purge what is stored is still covered, in seconds: the clock of the data centre
 /// that stored it may be ahead of the one that purged.
 pub const CLOCK_MARGIN_SECS: u64 = 5;
 
-/// The most purges in a list. With more, the oldest become one of everything before them.
-const MAX_PURGES: usize = 500;
+/// The most purges in a list: two requests of the largest about media of the edge's own server. With
+/// more, the oldest become one of everything before them.
+const MAX_PURGES: usize = 4_000;
 
-/// The most that is read of a list, in bytes: as many purges as there may be, with names of
-/// the longest.
+/// The most that is read of a list, in bytes.
 pub const MAX_LIST_BYTES: usize = 400 * 1024;
+
+/// What a copy of the list has beside it, in bytes.
+const COPY_HEAD_BYTES: usize = 32;
 
 /// The first line of a list.
 const VERSION: &str = "1";
 
-/// The purges that may still cover something.
+/// The purges that may still cover something: the last second of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Purges(Vec<Purge>);
-
-/// One line of the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Purge {
-    prefix: KeyPrefix,
-    at_unix_secs: u64,
-}
+pub struct Purges(BTreeMap<KeyPrefix, u64>);
 
 impl Purges {
     /// Whether what was stored under `key` at that time is to be gone.
     pub fn covers(&self, key: &CacheKey, stored_unix_secs: u64) -> bool {
-        self.0.iter().any(|purge| {
-            stored_unix_secs <= purge.at_unix_secs.saturating_add(CLOCK_MARGIN_SECS)
-                && purge.prefix.is_of(key)
+        if self.0.is_empty() {
+            return false;
+        }
+        key.prefixes().any(|prefix| {
+            let at_unix_secs = self.0.get(prefix);
+            at_unix_secs.is_some_and(|at| stored_unix_secs <= at.saturating_add(CLOCK_MARGIN_SECS))
         })
     }
 
     /// Adds a purge.
     pub fn add(&mut self, prefixes: Vec<KeyPrefix>, now_unix_secs: u64, config: &Config) {
-        self.0.retain(|purge| !prefixes.contains(&purge.prefix));
-        let new = |prefix| Purge { prefix, at_unix_secs: now_unix_secs };
-        self.0.extend(prefixes.into_iter().map(new));
+        self.extend(prefixes.into_iter().map(|prefix| (prefix, now_unix_secs)));
         self.forget(now_unix_secs, config);
     }
 
     /// Forgets those that cover nothing any more, since nothing is kept for longer than
     /// `CACHE_SECONDS`, and makes one of the oldest where there are too many.
     pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
-        self.0.retain(|purge| {
-            let end = purge.at_unix_secs.saturating_add(config.cache_seconds);
+        self.0.retain(|_, at_unix_secs| {
+            let end = at_unix_secs.saturating_add(config.cache_seconds);
             now_unix_secs <= end.saturating_add(CLOCK_MARGIN_SECS)
         });
-        while self.0.len() > MAX_PURGES {
-            let oldest: Vec<_> = self.0.drain(..MAX_PURGES / 2).collect();
-            let at_unix_secs = oldest.iter().map(|purge| purge.at_unix_secs).max().unwrap_or(0);
+        while self.0.len() > MAX_PURGES || self.length_bytes() > MAX_LIST_BYTES - COPY_HEAD_BYTES {
+            let mut seconds: Vec<u64> = self.0.values().copied().collect();
+            seconds.sort_unstable();
+            let Some(oldest) = seconds.get(seconds.len() / 2).copied() else { return };
+            self.0.retain(|_, at_unix_secs| *at_unix_secs > oldest);
             let everything = KeyPrefix::everything(&config.server_name).into_iter();
-            self.0.splice(0..0, everything.map(|prefix| Purge { prefix, at_unix_secs }));
+            self.extend(everything.map(|prefix| (prefix, oldest)));
         }
     }
 
     /// Adds what another list has.
     pub fn merge(&mut self, other: Self) {
-        for purge in other.0 {
-            match self.0.iter_mut().find(|known| known.prefix == purge.prefix) {
-                Some(known) => known.at_unix_secs = known.at_unix_secs.max(purge.at_unix_secs),
-                None => self.0.push(purge),
-            }
+        self.extend(other.0);
+    }
+
+    fn extend(&mut self, purges: impl IntoIterator<Item = (KeyPrefix, u64)>) {
+        for (prefix, at_unix_secs) in purges {
+            let known = self.0.entry(prefix).or_default();
+            *known = at_unix_secs.max(*known);
         }
     }
 
-    /// The list as text: a version, then on each line a second and a prefix.
+    /// Returns the length of the list as text, with the longest seconds.
+    fn length_bytes(&self) -> usize {
+        let line = |prefix: &KeyPrefix| "\n 18446744073709551615".len() + prefix.length_bytes();
+        VERSION.len() + self.0.keys().map(line).sum::<usize>()
+    }
+
+    /// Returns the list as text: a version, then on each line a second and a prefix.
     pub fn to_text(&self) -> String {
         let mut text = VERSION.to_owned();
-        for Purge { prefix, at_unix_secs } in &self.0 {
+        for (prefix, at_unix_secs) in &self.0 {
             text.push_str(&format!("\n{at_unix_secs} {prefix}"));
         }
         text
     }
 
-    /// Reads a list, or says nothing if it is of another version or broken.
+    /// Parses a list; `None` if it is of another version or broken.
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.split('\n');
         if lines.next() != Some(VERSION) {
             return None;
         }
-        let purge = |line: &str| {
+        let mut purges = Self::default();
+        for line in lines {
             let (at_unix_secs, prefix) = line.split_once(' ')?;
-            Some(Purge {
-                prefix: KeyPrefix::parse(prefix)?,
-                at_unix_secs: at_unix_secs.parse().ok()?,
-            })
-        };
-        lines.map(purge).collect::<Option<_>>().map(Self)
+            purges.extend([(KeyPrefix::parse(prefix)?, at_unix_secs.parse().ok()?)]);
+        }
+        Some(purges)
     }
 }
 
@@ -132,10 +145,22 @@ impl PurgesCopy {
 #[derive(Clone, Debug, Default)]
 pub struct KnownPurges {
     purges: Rc<Purges>,
-    /// When the list was read from the bucket last, by whichever isolate of the data centre.
+    /// When the list was read last where it lives, by whichever isolate of the data centre: in the
+    /// bucket, or at the data centre if there is none.
     read_unix_secs: u64,
-    /// When this isolate looked for a newer one last, with or without success.
-    checked_unix_secs: u64,
+    /// When it could not be read last.
+    failed_unix_secs: u64,
+}
+
+/// What may be done with the list as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It may be used.
+    Fresh,
+    /// It may be used, and is to be refreshed behind the reader.
+    Aging,
+    /// It may be used once a look for a newer one has ended.
+    Old,
 }
 
 impl KnownPurges {
@@ -144,13 +169,21 @@ impl KnownPurges {
         Rc::clone(&self.purges)
     }
 
-    /// Returns whether the list may be used as it is, without a look for a newer one.
-    pub fn is_fresh(&self, now_unix_secs: u64) -> bool {
-        is_fresh(self.checked_unix_secs, now_unix_secs)
+    /// Returns what may be done with the list as it is.
+    pub fn freshness(&self, now_unix_secs: u64) -> Freshness {
+        if is_younger(self.read_unix_secs, now_unix_secs, PURGES_FRESH_SECS) {
+            Freshness::Fresh
+        } else if is_younger(self.read_unix_secs, now_unix_secs, PURGES_HEARD_SECS)
+            || is_younger(self.failed_unix_secs, now_unix_secs, RETRY_SECS)
+        {
+            Freshness::Aging
+        } else {
+            Freshness::Old
+        }
     }
 
     /// Merges the copy of the data centre. Returns whether the bucket has to be read too: where there
-    /// is one, and the copy is missing or old.
+    /// is one, and the copy is missing or no longer fresh.
     pub fn on_copy(
         &mut self,
         copy: Option<PurgesCopy>,
@@ -161,27 +194,29 @@ impl KnownPurges {
         let read_unix_secs = copy.as_ref().map_or(0, |copy| copy.read_unix_secs);
         if let Some(copy) = copy {
             self.merge(copy.purges, now_unix_secs, config);
+        }
+        if !has_bucket {
+            self.read_unix_secs = now_unix_secs;
+        } else if read_unix_secs <= now_unix_secs {
             self.read_unix_secs = self.read_unix_secs.max(read_unix_secs);
         }
-        let is_enough = !has_bucket || is_fresh(read_unix_secs, now_unix_secs);
-        if is_enough {
-            self.checked_unix_secs = now_unix_secs;
-        }
-        !is_enough
+        has_bucket && !is_younger(read_unix_secs, now_unix_secs, PURGES_FRESH_SECS)
     }
 
     /// Merges what was read from the bucket; `Err` where it could not be read, and `None` in it where
-    /// there is no list. Either way the next look is due as after any other.
+    /// there is no list.
     pub fn on_bucket(
         &mut self,
         read: Result<Option<Purges>, Unread>,
         now_unix_secs: u64,
         config: &Config,
     ) {
-        self.checked_unix_secs = now_unix_secs;
-        if let Ok(list) = read {
-            self.read_unix_secs = now_unix_secs;
-            self.merge(list.unwrap_or_default(), now_unix_secs, config);
+        match read {
+            Ok(list) => {
+                self.read_unix_secs = now_unix_secs;
+                self.merge(list.unwrap_or_default(), now_unix_secs, config);
+            }
+            Err(Unread) => self.failed_unix_secs = now_unix_secs,
         }
     }
 
@@ -202,14 +237,14 @@ impl KnownPurges {
     }
 }
 
-/// The bucket could not be read.
+/// The list could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread;
 
-/// Whether what was read then is young enough. What was read in the future was read by a clock that
-/// is not to be relied on.
-fn is_fresh(read_unix_secs: u64, now_unix_secs: u64) -> bool {
-    now_unix_secs.checked_sub(read_unix_secs).is_some_and(|age_secs| age_secs < PURGES_FRESH_SECS)
+/// Whether what was done then is younger than this. What was done in the future was done by a clock
+/// that is not to be relied on.
+fn is_younger(at_unix_secs: u64, now_unix_secs: u64, age_secs: u64) -> bool {
+    now_unix_secs.checked_sub(at_unix_secs).is_some_and(|age| age < age_secs)
 }
 
 #[cfg(test)]
@@ -274,15 +309,15 @@ mod tests {
     fn a_full_list_purges_more_rather_than_less() {
         let config = config(&[]).unwrap();
         let mut purges = Purges::default();
-        for number in 0..3 * MAX_PURGES as u64 {
+        for number in 0..MAX_PURGES as u64 + 100 {
             let prefixes = vec![media(&format!("mxc://example.org/{number}"))];
             purges.add(prefixes, NOW + number, &config);
         }
         assert!(purges.0.len() <= MAX_PURGES);
-        for number in 0..3 * MAX_PURGES as u64 {
+        for number in 0..MAX_PURGES as u64 + 100 {
             assert!(purges.covers(&content(&format!("mxc://example.org/{number}")), NOW + number));
         }
-        let last = NOW + 3 * MAX_PURGES as u64 + CLOCK_MARGIN_SECS;
+        let last = NOW + MAX_PURGES as u64 + 100 + CLOCK_MARGIN_SECS;
         assert!(!purges.covers(&content("mxc://example.org/x"), last));
     }
 
@@ -293,20 +328,23 @@ mod tests {
         Purges::parse(&format!("{VERSION}{lines}")).unwrap()
     }
 
+    fn mxc_of(host: &str, number: usize) -> Mxc {
+        Mxc::parse(&format!("mxc://{host}/{number:0>255}")).unwrap()
+    }
+
     #[test]
     fn a_full_list_of_the_longest_names_can_be_read() {
         let label = "a".repeat(63);
         let host = format!("{label}.{label}.{label}.{}", "a".repeat(63));
         let edge = ServerName::parse(&format!("{host}:65535")).unwrap();
-        let prefixes = (0..MAX_PURGES).map(|number| {
-            let uri = format!("mxc://{host}/{number:0>255}");
-            KeyPrefix::media(&edge, &Mxc::parse(&uri).unwrap())
-        });
+        let prefixes = (0..500).map(|number| KeyPrefix::media(&edge, &mxc_of(&host, number)));
         let mut known = known();
         known.add(&prefixes.collect::<Vec<_>>(), NOW, &config(&[]).unwrap());
-        assert_eq!(known.purges().0.len(), MAX_PURGES);
         let copy = known.copy().to_text();
         assert!(copy.len() <= MAX_LIST_BYTES, "{} bytes", copy.len());
+        let all =
+            CacheKey::new(&edge, Subject::Media(&mxc_of(&host, 499), Representation::Content));
+        assert!(known.purges().covers(&all, NOW));
     }
 
     #[test]
@@ -358,26 +396,42 @@ mod tests {
     }
 
     #[test]
-    fn a_young_copy_is_enough_and_an_old_one_is_not() {
+    fn a_list_is_used_for_half_a_minute_then_refreshed_and_then_waited_for() {
         let config = config(&[]).unwrap();
-        for (age_secs, is_enough) in [(0, true), (29, true), (30, false), (3600, false)] {
+        for (age_secs, is_enough, freshness) in [
+            (0, true, Freshness::Fresh),
+            (29, true, Freshness::Fresh),
+            (30, false, Freshness::Aging),
+            (59, false, Freshness::Aging),
+            (60, false, Freshness::Old),
+            (3600, false, Freshness::Old),
+        ] {
             let mut known = known();
             let copy = copy_of(purged(everything()), NOW - age_secs);
             assert_eq!(known.on_copy(copy, true, NOW, &config), !is_enough, "{age_secs}");
-            assert_eq!(known.is_fresh(NOW), is_enough, "{age_secs}");
+            assert_eq!(known.freshness(NOW), freshness, "{age_secs}");
             assert!(known.purges().covers(&federated("abc"), NOW), "{age_secs}");
         }
+        assert_eq!(known().freshness(NOW), Freshness::Old, "there is none");
+    }
+
+    #[test]
+    fn after_a_failed_look_nobody_waits_for_another_for_some_seconds() {
+        let config = config(&[]).unwrap();
+        let mut known = known();
+        known.on_bucket(Err(Unread), NOW, &config);
+        assert_eq!(known.freshness(NOW + 9), Freshness::Aging);
+        assert_eq!(known.freshness(NOW + 10), Freshness::Old);
+        known.on_bucket(Ok(None), NOW + 10, &config);
+        assert_eq!(known.freshness(NOW + 39), Freshness::Fresh);
     }
 
     #[test]
     fn a_copy_from_the_future_is_not_young() {
         let mut known = known();
-        assert!(known.on_copy(
-            copy_of(Purges::default(), NOW + 1),
-            true,
-            NOW,
-            &config(&[]).unwrap()
-        ));
+        let copy = copy_of(Purges::default(), NOW + 1);
+        assert!(known.on_copy(copy, true, NOW, &config(&[]).unwrap()));
+        assert_eq!(known.freshness(NOW), Freshness::Old);
     }
 
     #[test]
@@ -386,7 +440,8 @@ mod tests {
         for copy in [None, copy_of(purged(everything()), NOW - 3600)] {
             let mut known = known();
             assert!(!known.on_copy(copy, false, NOW, &config));
-            assert!(known.is_fresh(NOW + 29) && !known.is_fresh(NOW + 30));
+            let ages = [29, 30, 60].map(|age_secs| known.freshness(NOW + age_secs));
+            assert_eq!(ages, [Freshness::Fresh, Freshness::Aging, Freshness::Old]);
         }
     }
 
@@ -397,7 +452,7 @@ mod tests {
         known.on_bucket(Ok(None), NOW, &config);
         known.on_bucket(Err(Unread), NOW + 40, &config);
         assert_eq!(known.copy(), copy_of(Purges::default(), NOW).unwrap());
-        assert!(known.is_fresh(NOW + 41), "the next look is due as after any other");
+        assert_eq!(known.freshness(NOW + 41), Freshness::Aging, "as before");
         let mut beside = self::known();
         assert!(beside.on_copy(Some(known.copy()), true, NOW + 41, &config));
     }

@@ -82,6 +82,27 @@ impl KeptDocument {
     }
 }
 
+/// The most that [`KeptDocument::to_text`] returns, in bytes.
+pub const MAX_KEPT_BYTES: usize = MAX_DOCUMENT_BYTES + 16 * 1024;
+
+impl KeptDocument {
+    /// Returns the record and the text as one, for the bucket: the record's line, then the text.
+    pub fn to_text(&self) -> String {
+        format!("{}\n{}", String::from_utf8_lossy(self.meta().as_bytes()), self.text)
+    }
+
+    /// Parses what [`KeptDocument::to_text`] returned; `None` if it is of another version.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (meta, text) = text.split_once('\n')?;
+        Self::parse(meta, text.into())
+    }
+
+    /// Whether the document's host has said something else than in `other`.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        (&self.text, &self.cache_control) != (&other.text, &other.cache_control)
+    }
+}
+
 /// What came of asking the document's host.
 #[derive(Debug)]
 pub enum Fetched {

@@ -6,7 +6,6 @@ use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Request, Response};
 use worker_sys::{Context, R2Bucket};
 
-use crate::cache::purge_list::Purges;
 use crate::config::Config;
 use crate::endpoint::forward;
 use crate::error::Rejection;
@@ -24,7 +23,6 @@ pub(crate) struct Call {
     pub(crate) config: Rc<Config>,
     pub(crate) context: Rc<Context>,
     pub(crate) bucket: Option<R2Bucket>,
-    pub(crate) purges: Rc<Purges>,
     pub(crate) recorder: Recorder,
 }
 

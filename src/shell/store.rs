@@ -2,6 +2,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod coalescing;
+pub(crate) mod fills;
 pub(crate) mod leases;
 pub(crate) mod memory;
 pub(crate) mod pop;

@@ -87,7 +87,7 @@ fn what_comes_after_a_purge_is_kept() {
     world.now_ms += 5_000;
     world.answer_at(HERE, &ask());
     world.now_ms += 60_000;
-    for (isolate, tier) in [(HERE, Tier::Pop), (ELSEWHERE, Tier::Bucket)] {
+    for (isolate, tier) in [(HERE, Tier::Memory), (ELSEWHERE, Tier::Bucket)] {
         let found = world.answer_at(isolate, &ask()).flight.found.stored;
         assert_eq!(found.map(|stored| stored.tier), Some(tier));
     }

@@ -37,7 +37,6 @@ fn the_nearest_tier_that_has_it_serves() {
     let mut world = world_with_bucket(STRICT);
     for (isolate, found, heard) in [
         (HERE, None, 200),
-        (HERE, Some(Tier::Pop), 304),
         (HERE, Some(Tier::Memory), 304),
         (BESIDE, Some(Tier::Pop), 304),
         (BESIDE, Some(Tier::Memory), 304),
@@ -219,7 +218,7 @@ const BAD: [Spoil; 5] =
 #[test]
 fn a_bad_entry_is_a_miss_and_not_an_error() {
     for spoil in BAD {
-        let mut world = world(STRICT, SYNAPSE);
+        let mut world = world(&[("MEMORY_CACHE_MIB", "0")], SYNAPSE);
         world.answer(&ask());
         world.store(POP).spoil(0, spoil);
         let miss = world.answer(&ask());

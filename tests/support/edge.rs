@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::ROOT;
+use crate::cloudflare::StandIn;
 use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
 use crate::profile::Profile;
@@ -55,7 +56,7 @@ pub enum BucketKind {
     /// Nothing.
     #[default]
     None,
-    /// The runtime's own.
+    /// R2: the runtime's own, within the limits of Cloudflare's if that is the profile.
     R2,
     /// One that counts what it does, and fails as it is told.
     Faulty,
@@ -106,6 +107,10 @@ pub struct Edge {
     pub stores: Stores,
     /// What stands before its origin.
     pub proxy: Proxy,
+    /// The stand-in of Cloudflare's cache, in a layout or profile that has it.
+    pub cache: StandIn,
+    /// The stand-in of what R2 limits, likewise.
+    pub bucket: StandIn,
     inspector_address: String,
     server: Server,
 }
@@ -159,6 +164,8 @@ impl Edge {
             pop_addresses: (0..layout.pops).map(|pop| at(&format!("/pops/{pop}"))).collect(),
             stores: Stores::at(&at("/stores")),
             proxy: Proxy::at(&at("/proxy")),
+            cache: StandIn::at(&at("/cache")),
+            bucket: StandIn::at(&at("/bucket")),
             inspector_address: at("/inspector"),
             server,
         }

@@ -3,10 +3,11 @@
 //! [`http`] is a client over plain sockets: it sends a request byte for byte as the test wrote it,
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
 //! they end. [`edge`] is the built Worker in workerd, in the network that [`profile`] says,
-//! [`stores`] what it has stored, [`proxy`] what Cloudflare has before the origin, [`synapse`] a
-//! real homeserver, [`nginx`] what may stand before that.
+//! [`stores`] what it has stored, [`proxy`] and [`cloudflare`] what stands there for the platform,
+//! [`synapse`] a real homeserver, [`nginx`] what may stand before that.
 
 pub mod assertions;
+pub mod cloudflare;
 pub mod edge;
 pub mod http;
 pub mod nginx;

@@ -8,4 +8,5 @@ mod memory;
 mod memory_bound;
 mod memory_tier;
 mod purge_list;
+mod slow_cache;
 mod tier_faults;

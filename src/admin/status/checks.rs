@@ -66,9 +66,17 @@ pub fn judge_redirects(refused: Option<&str>) -> Finding {
     }
 }
 
-/// What the tiers have shown: whether the data centre's cache gave back what was put in, and the
-/// bucket took what was written.
-pub fn judge_tiers(config: &Config, pop: bool, bucket: Option<bool>) -> Vec<Finding> {
+/// After how long a cache that gives back what is stored is said to be slow, in milliseconds.
+const SLOW_POP_MS: u64 = 1_000;
+
+/// What switches the Cache API off.
+const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Access before the Worker, \
+    Development Mode of the zone, a Cache Rule that bypasses the cache for the media domain, or a \
+    Worker on workers.dev instead of a custom domain or a route.";
+
+/// Judges what the tiers have shown: after how many milliseconds the data centre's cache gave back
+/// what was put in, and whether the bucket took what was written.
+pub fn judge_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> Vec<Finding> {
     let mib = config.memory_cache_bytes / (1024 * 1024);
     vec![
         Finding::good(Check::Configuration, "All variables can be used."),
@@ -76,14 +84,15 @@ pub fn judge_tiers(config: &Config, pop: bool, bucket: Option<bool>) -> Vec<Find
             0 => Finding::good(Check::Memory, "It is turned off."),
             mib => Finding::good(Check::Memory, format!("It holds up to {mib} MiB an isolate.")),
         },
-        if pop {
-            Finding::good(Check::Pop, "It gives back what is stored.")
-        } else {
-            Finding::bad(
+        match pop {
+            Some(ms) if ms < SLOW_POP_MS => {
+                Finding::good(Check::Pop, "It gives back what is stored.")
+            }
+            Some(ms) => Finding::good(
                 Check::Pop,
-                "It gave nothing back.",
-                "Run the Worker on a custom domain or a route: on workers.dev there is no cache.",
-            )
+                format!("It gives back what is stored, after {ms} ms: what is new may come twice."),
+            ),
+            None => Finding::bad(Check::Pop, "It gave nothing back.", NO_CACHE),
         },
         match bucket {
             None => Finding::good(Check::Bucket, "None is bound, which is all right."),

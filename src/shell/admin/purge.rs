@@ -1,6 +1,9 @@
 //! Carries a purge out.
 
+use std::cell::Cell;
+
 use ::http::StatusCode;
+use futures_util::future::join5;
 use wasm_bindgen::JsValue;
 use web_sys::Response;
 use worker_sys::R2Bucket;
@@ -12,7 +15,15 @@ use crate::error::Rejection;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
+use crate::shell::runtime::clock;
 use crate::shell::store::{bucket, memory, purge_list};
+
+/// For how long objects are deleted, in milliseconds: an admin waits for the answer.
+const DELETING_MILLIS: u64 = 10_000;
+
+/// After how many deletions that failed no more are tried: the plan's subrequests are used up, or the
+/// bucket does not work.
+const MAX_FAILURES: usize = 3;
 
 /// Answers the admin's request to purge.
 pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
@@ -20,10 +31,10 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
         Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
         None => None,
     };
-    let scope = text.and_then(|text| Scope::parse(std::str::from_utf8(&text).ok()?));
-    let Some(scope) = scope else { return call.reject(&Rejection::PurgeWhat) };
+    let scopes = text.and_then(|text| Scope::parse_all(std::str::from_utf8(&text).ok()?));
+    let Some(scopes) = scopes else { return call.reject(&Rejection::PurgeWhat) };
     let (config, bucket) = (&call.config, call.bucket.as_ref());
-    let doomed = prefixes(config, &[scope]);
+    let doomed = prefixes(config, &scopes);
     let is_listed = purge_list::list(config, bucket, &doomed).await;
     let (memory, bucket) = delete(bucket, &doomed).await;
     let report = Report { memory, bucket, is_listed };
@@ -37,19 +48,26 @@ pub(crate) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
     scopes.iter().flat_map(|scope| scope.prefixes(config)).collect()
 }
 
-/// Deletes what can be reached of it. Says how much that was in memory and in the bucket, and
-/// whether it was all in there.
+/// Deletes what can be reached of it in time: it is on the list in any case. Returns how much that was
+/// in memory and in the bucket, and whether it was all in there.
 pub(crate) async fn delete(
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
 ) -> (usize, Option<(usize, bool)>) {
     let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
     let Some(bucket) = bucket else { return (in_memory, None) };
-    let (mut removed, mut is_all) = (0, true);
-    for prefix in prefixes {
-        let (count, was_all) = bucket::remove_all(bucket, prefix).await;
-        removed += count;
-        is_all &= was_all;
-    }
-    (in_memory, Some((removed, is_all)))
+    let end_unix_ms = clock::now_unix_millis() + DELETING_MILLIS;
+    let (next, removed, failures) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let work = async || {
+        while failures.get() < MAX_FAILURES && clock::now_unix_millis() < end_unix_ms {
+            let Some(prefix) = prefixes.get(next.replace(next.get() + 1)) else { return true };
+            let (count, was_all) = bucket::remove_all(bucket, prefix).await;
+            removed.set(removed.get() + count);
+            failures.set(failures.get() + usize::from(!was_all));
+        }
+        false
+    };
+    let ended: [bool; 5] = join5(work(), work(), work(), work(), work()).await.into();
+    let is_all = failures.get() == 0 && ended.iter().all(|ended| *ended);
+    (in_memory, Some((removed.get(), is_all)))
 }

@@ -11,7 +11,8 @@ use crate::shell::admin::purge;
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::runtime::log::{complain, note};
-use crate::shell::store::bucket::{self, Condition};
+use crate::shell::runtime::tasks::sleep;
+use crate::shell::store::bucket::{self, Condition, Written};
 use crate::shell::store::purge_list;
 
 /// The most that a position takes, in bytes.
@@ -40,9 +41,7 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         }
         // Only now: what fails before is read again the next time. And no later, since deleting a
         // full page takes more operations than some plans grant, and the list holds without it.
-        if page.next != position
-            && !bucket::write_text(bucket, &key, &page.next.to_string(), &Condition::None).await
-        {
+        if page.next != position && !write_position(bucket, &key, page.next).await {
             return;
         }
         if !doomed.is_empty() {
@@ -52,6 +51,21 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         position = page.next;
         if !page.has_changes {
             return;
+        }
+    }
+}
+
+/// Writes how far the list has been read. Returns whether that has happened.
+async fn write_position(bucket: &R2Bucket, key: &CacheKey, position: u64) -> bool {
+    let text = position.to_string();
+    loop {
+        match bucket::write_text(bucket, key, &text, &Condition::None).await {
+            Written::Yes => return true,
+            Written::Unmet | Written::Failed => return false,
+            // A page before has been written within this second.
+            Written::Busy => {
+                let _ = sleep(bucket::busy_pause_millis()).await;
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::admin::status::{
     Status,
 };
 use crate::admin::{Viewer, viewer};
+use crate::cache::filling::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
 use crate::cache::key::{CacheKey, Subject};
 use crate::error::Rejection;
 use crate::headers::add_cors;
@@ -33,8 +34,8 @@ use crate::shell::origin::known;
 use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{detach, in_time};
-use crate::shell::store::bucket::{self, Condition};
+use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::store::bucket::{self, Condition, Written};
 use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
 
@@ -206,17 +207,35 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
     Ok(Heard { head, is_for_browsers, body, waited_ms, date_unix_secs })
 }
 
+/// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
+/// it is there.
+async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
+    let began_ms = clock::now_unix_millis();
+    pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
+    let put_ms = clock::now_unix_millis();
+    for pause_ms in FIRST_PAUSES_MS.into_iter().chain(LATER_PAUSES_MS) {
+        let _ = sleep(pause_ms).await;
+        let found = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await;
+        // What another has put since shows it as well.
+        if found.and_then(|text| text.parse::<u64>().ok()).is_some_and(|at| at >= began_ms) {
+            return Some(clock::now_unix_millis().saturating_sub(put_ms));
+        }
+    }
+    None
+}
+
 /// Whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    pop::put_text(&call.config, &key, "probe", KEPT_SECS).await;
-    let pop = pop::look_up_text(&call.config, &key, MAX_KEPT_BYTES).await;
+    let pop = in_time(PATIENCE_MILLIS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
-            Some(in_time(PATIENCE_MILLIS, written).await.unwrap_or(false))
+            // Whoever else has written it within this second was able to.
+            let written = in_time(PATIENCE_MILLIS, written).await;
+            Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }
         None => None,
     };
-    status::judge_tiers(&call.config, pop.is_some(), bucket)
+    status::judge_tiers(&call.config, pop, bucket)
 }

@@ -1,4 +1,4 @@
-// Small documents, read whole: one crossing instead of one for each chunk.
+// Small bodies, read whole: one crossing instead of one for each chunk.
 
 /** The bytes of a stream; nothing, if there are more than `limit`. */
 export async function readBounded(stream, limit) {
@@ -10,4 +10,24 @@ export async function readBounded(stream, limit) {
     chunks.push(chunk);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+/**
+ * The bytes of a stream as they come; nothing, unless they are so many. `arrayBuffer` would ask for all
+ * of them at once, and the other branch of a tee would get none before.
+ */
+export async function readWhole(stream, length) {
+  const reader = stream.getReader({ mode: "byob" });
+  // One more, for a stream that is longer.
+  let buffer = new ArrayBuffer(length + 1);
+  for (let read = 0; ; ) {
+    const { done, value } = await reader.read(new Uint8Array(buffer, read));
+    if (done) return read === length ? new Uint8Array(value?.buffer ?? buffer, 0, length) : undefined;
+    buffer = value.buffer;
+    read += value.length;
+    if (read > length) {
+      await reader.cancel();
+      return undefined;
+    }
+  }
 }

@@ -14,6 +14,9 @@ use crate::shell::runtime::tasks::forget;
 extern "C" {
     #[wasm_bindgen(js_name = readBounded)]
     fn read_bounded_promise(stream: &ReadableStream, limit: usize) -> Promise;
+
+    #[wasm_bindgen(js_name = readWhole)]
+    fn read_whole_promise(stream: &ReadableStream, length: u32) -> Promise;
 }
 
 /// Splits a stream in two that the runtime feeds from one buffer.
@@ -61,6 +64,22 @@ pub(crate) fn release(context: &Context, stream: Option<&ReadableStream>) {
     if let Some(stream) = stream {
         // A stream that is broken already can't be cancelled, which is just as well.
         forget(context, stream.cancel());
+    }
+}
+
+/// Starts to read a small body of known length, as it comes: other branches of its stream don't wait
+/// for it. Returns its bytes, or `None` where it has another length or breaks.
+pub(crate) fn read_whole(
+    stream: Option<&ReadableStream>,
+    length: u32,
+) -> impl Future<Output = Option<Uint8Array>> + 'static {
+    let reading = stream.map(|stream| read_whole_promise(stream, length));
+    async move {
+        let Some(reading) = reading else {
+            return (length == 0).then(|| Uint8Array::new(&0.into()));
+        };
+        let bytes = JsFuture::from(reading).await.ok()?;
+        (!bytes.is_undefined()).then(|| bytes.unchecked_into())
     }
 }
 

@@ -6,6 +6,7 @@ use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
 use crate::cache::entry::StoredMeta;
+use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::Cut;
 use crate::message::ReplyHead;
@@ -15,7 +16,8 @@ use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{Fill, MAX_AWAITED_BYTES};
-use crate::shell::store::{memory, pop, tiers};
+use crate::shell::store::fills::{self, Buffer};
+use crate::shell::store::{bucket, memory, pop, tiers};
 
 /// Where the body comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,23 +73,74 @@ impl Filling<'_> {
 
     /// Stores the body.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
-        let Self { call, key, meta, source, fill } = self;
+        let length = self.meta.length_bytes();
+        if let Source::Origin { replaces: true } = self.source {
+            memory::remove(self.key);
+        }
+        match (self.source, fills::way(self.key, length, self.call.bucket.is_some())) {
+            (Source::Origin { replaces }, Way::Buffer) => self.fill_all(body, replaces),
+            (Source::Origin { replaces }, Way::BucketAlone) => self.fill_bucket(body, replaces),
+            // The cache shows nothing: it would be read for nobody.
+            (Source::Bucket, Way::BucketAlone) => {
+                streams::release(&self.call.context, body);
+                Ok(())
+            }
+            (source, _) => self.fill_pop(body, source),
+        }
+    }
+
+    /// Reads a small body into a buffer, and fills every tier from that.
+    fn fill_all(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
+        let Self { call, key, meta, fill, .. } = self;
+        let (call, key) = (call.clone(), key.clone());
+        let buffer = Buffer::new(meta.length_bytes());
+        // It is at most 1 MiB.
+        let length = u32::try_from(meta.length_bytes()).unwrap_or(u32::MAX);
+        let reading = streams::read_whole(body, length);
+        detach(&call.context.clone(), async move {
+            if let Some(bytes) = reading.await {
+                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, fill).await;
+            }
+            drop(buffer);
+        });
+        Ok(())
+    }
+
+    /// Stores a large body in the bucket, where the data centre's cache shows nothing.
+    fn fill_bucket(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
+        let Self { call, key, meta, .. } = self;
+        let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return Ok(()) };
+        let (key, body) = (key.clone(), body.clone());
+        let whole = streams::guard(&call.context, &body, meta.length_bytes());
+        detach(&call.context, async move {
+            bucket::store(&bucket, &key, &meta, &whole, replaces).await;
+        });
+        Ok(())
+    }
+
+    /// Stores a body at the data centre. What the origin has sent is copied to the bucket from there.
+    fn fill_pop(self, body: Option<&ReadableStream>, source: Source) -> Result<(), JsValue> {
+        let Self { call, key, meta, fill, .. } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
-        let stored = pop::store(&call.context, &call.config, key, &entry, length);
-        if let Source::Origin { replaces: true } = source {
-            memory::remove(key);
-        }
+        let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
-            let is_stored = stored.await;
+            put.await;
+            let (context, config, record) = (&call.context, &call.config, meta.to_text());
+            let mut commit = fills::look_first(context, config, &key, &record, length).await;
             drop(fill);
-            if let Source::Origin { replaces } = source
-                && is_stored
-            {
+            let Source::Origin { replaces } = source else { return };
+            if call.bucket.is_none() {
+                return;
+            }
+            if commit == Commit::Unknown {
+                commit = fills::look_on(context, config, &key, &record, length).await;
+            }
+            if commit == Commit::Whole {
                 tiers::copy_to_bucket(&call, &key, replaces).await;
             }
         });

@@ -26,6 +26,7 @@ use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::fills;
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, StoredBody};
 
@@ -190,6 +191,10 @@ async fn respond(
         }
         ResponsePlan::Relay { cut, removes_stored } => {
             release_stored(call, stored);
+            // It may not be stored, and those who wait would each wait for the next in vain.
+            if fill.is_some() && head.status.is_success() {
+                fills::record_fruitless(&keys.entry);
+            }
             if removes_stored {
                 tiers::remove(call, &keys.entry);
             }

@@ -1,4 +1,5 @@
-//! Fetches well-known documents, and keeps the last good copy of each in the PoP cache.
+//! Fetches well-known documents, and keeps the last good copy of each in the PoP cache, and in the
+//! bucket for data centres that have none when its host is down.
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use ::http::{Method, StatusCode};
@@ -8,7 +9,8 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::STORED_META;
 use crate::cache::key::{CacheKey, Subject};
 use crate::endpoint::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, PATIENCE_MILLIS, WellKnownReply,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS,
+    WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
 use crate::matrix::well_known::Document;
@@ -18,8 +20,9 @@ use crate::origin::redirect::{Next, Redirects};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::in_time;
+use crate::shell::runtime::tasks::{detach, in_time};
 use crate::shell::runtime::{clock, heads};
+use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::pop;
 
 /// Answers a request for a document.
@@ -36,12 +39,30 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };
-    let (reply, change) =
-        well_known::decide(document, &fetched, kept.as_ref(), &call.config, clock::now_unix_secs());
+    let decide = |kept: Option<&KeptDocument>| {
+        well_known::decide(document, &fetched, kept, &call.config, clock::now_unix_secs())
+    };
+    let (mut reply, change) = decide(kept.as_ref());
     match change {
+        CopyChange::Keep if kept.is_none() => {
+            // Its host has said nothing good: another data centre may have heard better.
+            if let Some(kept) = look_up_in_bucket(call, &key).await {
+                (reply, _) = decide(Some(&kept));
+            }
+        }
         CopyChange::Keep => {}
-        CopyChange::Remove => pop::remove(&call.context, &call.config, &key),
-        CopyChange::Store(kept) => store(call, &key, &kept)?,
+        CopyChange::Remove => {
+            pop::remove(&call.context, &call.config, &key);
+            if kept.is_some() {
+                remove_from_bucket(call, &key);
+            }
+        }
+        CopyChange::Store(new) => {
+            store(call, &key, &new)?;
+            if kept.is_none_or(|kept| new.differs_from(&kept)) {
+                store_in_bucket(call, &key, new);
+            }
+        }
     }
     respond(call, reply, body)
 }
@@ -115,6 +136,29 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
     KeptDocument::parse(&meta, text)
+}
+
+async fn look_up_in_bucket(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
+    let found = bucket::read_text(call.bucket.as_ref()?, key, MAX_KEPT_BYTES).await.ok()?;
+    KeptDocument::from_text(&found?.0)
+}
+
+/// Stores a document in the bucket, behind the reader, unless it is there already.
+fn store_in_bucket(call: &Call, key: &CacheKey, new: KeptDocument) {
+    let Some(bucket) = call.bucket.clone() else { return };
+    let (call, key) = (call.clone(), key.clone());
+    detach(&call.context.clone(), async move {
+        let stored = look_up_in_bucket(&call, &key).await;
+        if stored.is_none_or(|stored| new.differs_from(&stored)) {
+            bucket::write_text(&bucket, &key, &new.to_text(), &Condition::None).await;
+        }
+    });
+}
+
+fn remove_from_bucket(call: &Call, key: &CacheKey) {
+    let Some(bucket) = call.bucket.clone() else { return };
+    let key = key.clone();
+    detach(&call.context, async move { bucket::remove(&bucket, &key).await });
 }
 
 fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {

@@ -79,7 +79,8 @@ fn send(call: &Call, begun: Probe) {
         };
         let answer =
             in_time(PROBE_ANSWER_MILLIS, asked).await.unwrap_or(Err(OriginError::TimedOut));
-        update(|outage| outage.end_probe(begun, &answer, clock::now_unix_millis(), random()));
+        let random = clock::random_below(u32::MAX);
+        update(|outage| outage.end_probe(begun, &answer, clock::now_unix_millis(), random));
     });
 }
 
@@ -88,10 +89,4 @@ fn update<T>(change: impl FnOnce(&mut Outage) -> T) -> T {
     let result = change(&mut outage);
     OUTAGE.set(outage);
     result
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one door to chance")]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is below 2^32")]
-fn random() -> u32 {
-    (js_sys::Math::random() * f64::from(u32::MAX)) as u32
 }

@@ -1,4 +1,4 @@
-//! The only reader of the clock, and of dates.
+//! The only reader of the clock, of dates, and of chance.
 
 /// Seconds since the Unix epoch.
 pub(crate) fn now_unix_secs() -> u64 {
@@ -18,4 +18,15 @@ pub(crate) fn now_unix_millis() -> u64 {
 pub(crate) fn parse_date(text: Option<&str>) -> Option<u64> {
     let millis = js_sys::Date::parse(text?);
     (millis >= 0.0).then_some((millis / 1000.0) as u64)
+}
+
+/// Returns a number below `bound` by chance, for pauses that differ.
+#[expect(clippy::disallowed_methods, reason = "this is the one door to chance")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is below the bound"
+)]
+pub(crate) fn random_below(bound: u32) -> u32 {
+    (js_sys::Math::random() * f64::from(bound)) as u32
 }

@@ -12,8 +12,9 @@ use crate::cache::entry::StoredMeta;
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
-use crate::shell::runtime::log::tell;
-use crate::shell::runtime::tasks::{Failed, settle};
+use crate::shell::runtime::clock::random_below;
+use crate::shell::runtime::log::{tell, warn};
+use crate::shell::runtime::tasks::{Failed, settle, within};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
@@ -24,6 +25,14 @@ const PATIENCE_MILLIS: u32 = 2_000;
 
 /// How long it may take for all else: as long as the platform lets a Worker go on after its answer.
 const LONG_PATIENCE_MILLIS: u32 = 30_000;
+
+/// The code with which R2 refuses a second write of a key within a second, at the end of its message:
+/// <https://developers.cloudflare.com/r2/api/error-codes/>.
+const BUSY_CODE: &str = "(10058)";
+
+/// The pause after that, in milliseconds, and by how much it differs.
+const MIN_BUSY_PAUSE_MILLIS: u32 = 1_000;
+const BUSY_JITTER_MILLIS: u32 = 1_000;
 
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
@@ -55,18 +64,19 @@ pub(crate) async fn look_up_part(
     part.body().ok()
 }
 
-/// Stores a body of known length, unless there is one: of data centres that race, one writes.
+/// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
+/// one writes. Returns what has come of it.
 pub(crate) async fn store(
     bucket: &R2Bucket,
     key: &CacheKey,
     meta: &StoredMeta,
-    body: &ReadableStream,
+    body: &JsValue,
     replaces: bool,
-) {
+) -> Written {
     let metadata = object(&[(RECORD, meta.to_text().into())]);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
     let options = vec![("customMetadata", metadata)];
-    put(bucket, key, body.into(), LONG_PATIENCE_MILLIS, &condition, options).await;
+    put(bucket, key, body.clone(), LONG_PATIENCE_MILLIS, &condition, options).await
 }
 
 /// Removes a stored response.
@@ -131,14 +141,33 @@ pub(crate) async fn read_text(
     text.map(Some).ok_or(Failed)
 }
 
-/// Writes a small text of our own. Says whether that has happened.
+/// Writes a small text of our own. Returns what has come of it.
 pub(crate) async fn write_text(
     bucket: &R2Bucket,
     key: &CacheKey,
     text: &str,
     condition: &Condition,
-) -> bool {
+) -> Written {
     put(bucket, key, text.into(), PATIENCE_MILLIS, condition, Vec::new()).await
+}
+
+/// What has come of a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The object is there now as it was to be written.
+    Yes,
+    /// The condition was not met.
+    Unmet,
+    /// The key has been written within this second, which R2 allows once.
+    Busy,
+    /// Nothing is known to have been written.
+    Failed,
+}
+
+/// Returns how long to wait before what was refused as [`Written::Busy`] is written again, in
+/// milliseconds: not as long as anyone else who was refused with it.
+pub(crate) fn busy_pause_millis() -> u32 {
+    MIN_BUSY_PAUSE_MILLIS + random_below(BUSY_JITTER_MILLIS)
 }
 
 /// What must be true of the object before, for a write to happen.
@@ -164,7 +193,6 @@ impl Condition {
     }
 }
 
-/// Says whether the object is there now as it was to be written.
 async fn put(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -172,11 +200,23 @@ async fn put(
     patience_millis: u32,
     condition: &Condition,
     mut options: Vec<(&str, JsValue)>,
-) -> bool {
+) -> Written {
     options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
-    let operation = bucket.put(key.to_string(), value, object(&options));
-    let written = settle("bucket: put failed", patience_millis, operation).await;
-    written.is_ok_and(|written| !written.is_null())
+    let outcome = match bucket.put(key.to_string(), value, object(&options)) {
+        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(written) if written.is_null() => Written::Unmet,
+        Ok(_) => Written::Yes,
+        Err(error) => {
+            warn("bucket: put failed", &error);
+            let message = error.dyn_ref::<js_sys::Error>().map(|error| error.message());
+            let is_busy = message.and_then(|text| text.as_string());
+            let is_busy = is_busy.is_some_and(|text| text.contains(BUSY_CODE));
+            if is_busy { Written::Busy } else { Written::Failed }
+        }
+    }
 }
 
 async fn get(

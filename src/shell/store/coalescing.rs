@@ -14,6 +14,7 @@ use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{Hold, hold, sleep};
+use crate::shell::store::fills;
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
 pub(crate) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
@@ -67,13 +68,17 @@ impl Fill {
     }
 }
 
-/// Waits for another request's fill of `key`. Returns whether there was one that has ended.
+/// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether
+/// there was one that has ended.
 pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
     wait_for(stage, key, MAX_WAIT_MILLIS).await
 }
 
 /// Waits as [`wait`] does, but for at most `max_millis`.
 pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
+    if fills::is_fruitless(key) {
+        return false;
+    }
     let name = (stage, key.clone());
     let Some(ticket) = under_way(&name) else { return false };
     let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
@@ -87,6 +92,11 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
         pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
     }
     false
+}
+
+/// Whether a fill of `key` is under way in this isolate.
+pub(crate) fn is_under_way(stage: Stage, key: &CacheKey) -> bool {
+    under_way(&(stage, key.clone())).is_some()
 }
 
 fn under_way(name: &Name) -> Option<Ticket> {

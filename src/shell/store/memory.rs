@@ -8,7 +8,7 @@ use js_sys::Uint8Array;
 use crate::cache::entry::StoredMeta;
 use crate::cache::key::CacheKey;
 use crate::cache::lru::Lru;
-use crate::cache::tier::memory_weight;
+use crate::cache::tier::{is_small, memory_weight};
 use crate::config::Config;
 
 /// A stored response, whole.
@@ -28,16 +28,17 @@ pub(crate) fn look_up(key: &CacheKey) -> Option<Entry> {
     ENTRIES.with_borrow_mut(|entries| entries.as_mut()?.get(key).cloned())
 }
 
-/// Stores a response.
-pub(crate) fn store(config: &Config, key: &CacheKey, entry: &Entry) {
+/// Stores a response. Returns whether it is kept.
+pub(crate) fn store(config: &Config, key: &CacheKey, entry: &Entry) -> bool {
+    if !is_small(entry.meta.length_bytes()) {
+        return false;
+    }
     let weight = memory_weight(&entry.meta);
     ENTRIES.with_borrow_mut(|entries| {
-        entries.get_or_insert_with(|| Lru::new(config.memory_cache_bytes)).insert(
-            key.clone(),
-            entry.clone(),
-            weight,
-        );
-    });
+        let entries = entries.get_or_insert_with(|| Lru::new(config.memory_cache_bytes));
+        entries.insert(key.clone(), entry.clone(), weight);
+        entries.get(key).is_some()
+    })
 }
 
 /// Removes a stored response.

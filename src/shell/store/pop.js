@@ -1,4 +1,14 @@
-// Questions to the cache that are more than a URL.
+// Calls of the cache. Cache Rules of the zone that would bypass it, and Development Mode, give way to
+// what a Worker says: https://developers.cloudflare.com/cache/interaction-cloudflare-products/workers-cache-rules/
 
-/** What is stored under a URL, of which a part is wanted. */
-export const matchPart = (cache, url, range) => cache.match(new Request(url, { headers: { range } }));
+const cf = { cacheEverything: true };
+
+/** What is stored under a URL, or the part of it that `range` names. */
+export const match = (cache, url, range) =>
+  cache.match(new Request(url, range === undefined ? { cf } : { cf, headers: { range } }));
+
+/** Stores a response under a URL. */
+export const put = (cache, url, response) => cache.put(new Request(url, { cf }), response);
+
+/** Removes what is stored under a URL. */
+export const remove = (cache, url) => cache.delete(new Request(url, { cf }));

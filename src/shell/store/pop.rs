@@ -4,7 +4,6 @@
 //! serve an entry to anyone who asks for its URL where no route of ours covers it.
 
 use std::cell::{OnceCell, RefCell};
-use std::rc::Rc;
 
 use ::http::StatusCode;
 use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap};
@@ -16,8 +15,8 @@ use web_sys::{Cache, ReadableStream, Response};
 use worker_sys::Context;
 
 use crate::cache::entry::STORED_META;
+use crate::cache::filling::Look;
 use crate::cache::key::CacheKey;
-use crate::cache::tier::is_small;
 use crate::config::Config;
 use crate::headers::cache_control::public_for;
 use crate::headers::range::ByteRange;
@@ -25,7 +24,7 @@ use crate::message::ReplyHead;
 use crate::shell::body::streams;
 use crate::shell::runtime::heads;
 use crate::shell::runtime::log::warn;
-use crate::shell::runtime::tasks::{detach, settle, sleep};
+use crate::shell::runtime::tasks::{detach, settle};
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
@@ -33,17 +32,19 @@ const NAME: &str = "matrix-media-edge";
 /// How long a look-up may take, before the origin is the nearer one.
 const PATIENCE_MILLIS: u32 = 2_000;
 
-/// How often a new entry is looked for, and how long apart: each pause is twice the one before.
-const COMMIT_LOOKS: u32 = 4;
-const FIRST_PAUSE_MILLIS: u32 = 30;
-
 /// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
 
 #[wasm_bindgen(module = "/src/shell/store/pop.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = matchPart)]
-    fn match_part(cache: &Cache, url: &str, range: &str) -> Promise;
+    #[wasm_bindgen(js_name = match)]
+    fn match_url(cache: &Cache, url: &str, range: Option<&str>) -> Promise;
+
+    #[wasm_bindgen(js_name = put)]
+    fn put_url(cache: &Cache, url: &str, response: &Response) -> Promise;
+
+    #[wasm_bindgen(js_name = remove)]
+    fn remove_url(cache: &Cache, url: &str) -> Promise;
 }
 
 #[wasm_bindgen]
@@ -63,10 +64,10 @@ thread_local! {
 /// The stored response, its body open.
 pub(crate) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
     let cache = open().await?;
-    find(cache.match_with_str(&key.url(&config.media))).await?.dyn_into().ok()
+    find(match_url(&cache, &key.url(&config.media), None)).await?.dyn_into().ok()
 }
 
-/// A part of a stored body, sliced by the platform; nothing, unless it is exactly the part.
+/// Returns a part of a stored body, sliced by the platform; `None` unless it is exactly the part.
 pub(crate) async fn look_up_part(
     config: &Config,
     key: &CacheKey,
@@ -80,55 +81,38 @@ pub(crate) async fn look_up_part(
         .flatten()
 }
 
-/// Stores a response whose body is `length` bytes long. The body starts to be read now, so that a
-/// branch of the same stream that is returned on this turn shares one buffer with it; the client
-/// need not stay for the end.
-///
-/// Cloudflare commits no body that broke off. The local cache does, a moment after it says that it
-/// is done: so the last byte of this very entry is looked for, and the entry goes if it is not
-/// there.
-///
-/// Says whether it is there, as far as the platform tells.
-pub(crate) fn store(
-    context: &Rc<Context>,
-    config: &Rc<Config>,
+/// Looks for the last byte of a new entry, by the record that was stored with it. Cloudflare commits
+/// no body that broke off; the local cache does, a moment after it says that it is done.
+pub(crate) async fn look_for_end(
+    context: &Context,
+    config: &Config,
     key: &CacheKey,
-    response: &Response,
+    record: &str,
     length: u64,
-) -> impl Future<Output = bool> + 'static {
-    let record = record_of(response);
-    let put = put(config, key, response);
-    let (context, config, key) = (Rc::clone(context), Rc::clone(config), key.clone());
-    async move {
-        // The local cache commits what came of a put that failed, too.
-        let is_put = put.await;
-        let Some(last) = length.checked_sub(1) else { return is_put };
-        let mut pause_millis = FIRST_PAUSE_MILLIS;
-        for look in 0..COMMIT_LOOKS {
-            match match_range(&config, &key, ByteRange { first: last, last }).await {
-                Some(found) => {
-                    let is_there = has_bytes(&found).await;
-                    // Otherwise the one before it is still there, or another has come since.
-                    if record_of(&found) == record {
-                        if is_there {
-                            // Small ones are read whole in any case.
-                            record.filter(|_| !is_small(length)).into_iter().for_each(see_whole);
-                            return true;
-                        }
-                        remove(&context, &config, &key);
-                    }
-                }
-                None if look > 0 => remove(&context, &config, &key),
-                None => {}
-            }
-            let _ = sleep(pause_millis).await;
-            pause_millis *= 2;
-        }
-        false
+) -> Look {
+    // An empty body has no end that could be missing.
+    let Some(last) = length.checked_sub(1) else { return Look::Whole };
+    let Some(found) = match_range(config, key, ByteRange { first: last, last }).await else {
+        return Look::Absent;
+    };
+    if found.status() == 416 {
+        // Whichever entry this is, it has fewer bytes, and no record beside that answer.
+        let Some(entry) = look_up(config, key).await else { return Look::Absent };
+        streams::release(context, entry.body().as_ref());
+        return if record_of(&entry).as_deref() == Some(record) {
+            Look::Short
+        } else {
+            Look::Other
+        };
+    }
+    let is_there = has_bytes(&found).await;
+    match record_of(&found).as_deref() == Some(record) {
+        true if is_there => Look::Whole,
+        true => Look::Short,
+        false => Look::Other,
     }
 }
 
-/// An empty body has a last byte too, to hear the local cache.
 async fn has_bytes(found: &Response) -> bool {
     let Some(body) = found.body() else { return false };
     let read = streams::read_bounded(&body, 1).await;
@@ -145,12 +129,13 @@ pub(crate) fn is_seen_whole(record: &str) -> bool {
     SEEN_WHOLE.with_borrow(|seen| seen.iter().any(|whole| whole == record))
 }
 
-fn see_whole(record: String) {
+/// Records that the entry with this record is whole.
+pub(crate) fn see_whole(record: &str) {
     SEEN_WHOLE.with_borrow_mut(|seen| {
         if seen.len() >= MAX_SEEN_WHOLE {
             seen.clear();
         }
-        seen.push(record);
+        seen.push(record.to_owned());
     });
 }
 
@@ -198,13 +183,14 @@ fn text_entry(text: &str, seconds: u64) -> Result<Response, JsValue> {
     heads::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
 }
 
-/// Starts to put at once. Says whether that went well, as far as the platform tells.
-fn put(
+/// Starts to put at once, so that a branch of the same stream that is returned on this turn shares
+/// one buffer with it. Returns whether that went well, as far as the platform tells.
+pub(crate) fn put(
     config: &Config,
     key: &CacheKey,
     response: &Response,
 ) -> impl Future<Output = bool> + 'static {
-    let put = opened().map(|cache| cache.put_with_str(&key.url(&config.media), response));
+    let put = opened().map(|cache| put_url(&cache, &key.url(&config.media), response));
     async {
         let Some(put) = put else { return false };
         match JsFuture::from(put).await {
@@ -218,16 +204,15 @@ fn put(
 }
 
 async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Option<Response> {
-    let found = match_part(&opened()?, &key.url(&config.media), &range.request_header());
-    let found = find(found).await?;
-    let response: Response = found.dyn_into().ok()?;
-    (response.status() != 416).then_some(response)
+    let range = range.request_header();
+    let found = match_url(&opened()?, &key.url(&config.media), Some(&range));
+    find(found).await?.dyn_into().ok()
 }
 
 /// Removes a stored response from this PoP.
 pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let Some(cache) = opened() else { return };
-    let delete = cache.delete_with_str(&key.url(&config.media));
+    let delete = remove_url(&cache, &key.url(&config.media));
     detach(context, async {
         if let Err(error) = JsFuture::from(delete).await {
             warn("cache: delete failed", &error);

@@ -1,46 +1,118 @@
 //! Where the list of purges lives: in the bucket for the world, at the data centre, and in each
 //! isolate.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use worker_sys::R2Bucket;
 
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
-use crate::cache::purge_list::{KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread};
+use crate::cache::purge_list::{
+    Freshness, KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread,
+};
 use crate::config::Config;
+use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::Failed;
-use crate::shell::store::bucket::{self, Condition};
+use crate::shell::runtime::tasks::{Failed, detach, in_time, sleep};
+use crate::shell::store::bucket::{self, Condition, Written};
+use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
 
-/// How often a list that another has written meanwhile is read again.
-const ATTEMPTS: usize = 10;
+/// How long a reader waits for the list at most, in milliseconds.
+const PATIENCE_MILLIS: u32 = 2_000;
 
-/// How long that may go on, in seconds: an admin waits for the answer.
-const ATTEMPTS_SECS: u64 = 5;
+/// For how long a purge is tried to be written, in milliseconds: an admin waits for the answer.
+const WRITING_MILLIS: u64 = 6_000;
+
+/// How long purges that come together are waited for, and how long between looks whether another has
+/// written them, in milliseconds.
+const GATHERING_MILLIS: u32 = 20;
+const LOOK_MILLIS: u32 = 50;
 
 thread_local! {
     static KNOWN: RefCell<KnownPurges> = RefCell::default();
+    static WRITING: Cell<Writing> = const { Cell::new(Writing::NONE) };
 }
 
-/// Returns the list, as old as it may be; or older, while the bucket can't be read.
-pub(crate) async fn current(config: &Config, bucket: Option<&R2Bucket>) -> Rc<Purges> {
-    let now = clock::now_unix_secs();
-    let (known, is_fresh) = KNOWN.with_borrow(|known| (known.purges(), known.is_fresh(now)));
-    if !config.can_purge() || is_fresh {
-        return known;
+/// The purges of this isolate by number, and how they get written: the one who writes the list writes
+/// those of all who wait meanwhile.
+#[derive(Clone, Copy)]
+struct Writing {
+    /// The last that was added to the list.
+    added: u64,
+    /// The last that is written, with all before it.
+    written: u64,
+    /// Until when somebody else writes, in milliseconds since the Unix epoch.
+    busy_until_unix_ms: u64,
+}
+
+impl Writing {
+    const NONE: Self = Self { added: 0, written: 0, busy_until_unix_ms: 0 };
+}
+
+/// Returns the list, not older than it may be; or older, if it can't be read in time.
+pub(crate) async fn current(call: &Call) -> Rc<Purges> {
+    if call.config.can_purge() {
+        match freshness() {
+            Freshness::Fresh => {}
+            Freshness::Aging => refresh_behind(call),
+            Freshness::Old => {
+                if in_time(PATIENCE_MILLIS, refresh_together(call)).await.is_none() {
+                    fail(&call.config);
+                }
+            }
+        }
     }
+    KNOWN.with_borrow(KnownPurges::purges)
+}
+
+fn freshness() -> Freshness {
+    KNOWN.with_borrow(|known| known.freshness(clock::now_unix_secs()))
+}
+
+/// Refreshes the list behind the reader, unless that is being done.
+fn refresh_behind(call: &Call) {
+    let key = key(&call.config);
+    if coalescing::is_under_way(Stage::Pop, &key) {
+        return;
+    }
+    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    let call = call.clone();
+    detach(&call.context.clone(), async move {
+        refresh(&call.config, call.bucket.as_ref()).await;
+        drop(fill);
+    });
+}
+
+/// Refreshes the list; of many who need it at once, one does.
+async fn refresh_together(call: &Call) {
+    let key = key(&call.config);
+    if coalescing::wait(Stage::Pop, &key).await && freshness() != Freshness::Old {
+        return;
+    }
+    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    refresh(&call.config, call.bucket.as_ref()).await;
+    drop(fill);
+}
+
+async fn refresh(config: &Config, bucket: Option<&R2Bucket>) {
+    let now = clock::now_unix_secs();
     let copy = look_up(config).await;
     if update(|known| known.on_copy(copy, bucket.is_some(), now, config))
         && let Some(bucket) = bucket
     {
         let read = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await;
         let read = read.map(|found| parse(found.as_ref())).map_err(|Failed| Unread);
+        let is_read = read.is_ok();
         update(|known| known.on_bucket(read, now, config));
-        write_here(config).await;
+        if is_read {
+            write_here(config).await;
+        }
     }
-    KNOWN.with_borrow(KnownPurges::purges)
+}
+
+fn fail(config: &Config) {
+    update(|known| known.on_bucket(Err(Unread), clock::now_unix_secs(), config));
 }
 
 /// Puts what is to go on the list: from then on nobody is served it. Returns whether the list is
@@ -51,45 +123,72 @@ pub(crate) async fn list(
     prefixes: &[KeyPrefix],
 ) -> bool {
     let now = clock::now_unix_secs();
-    let copy = look_up(config).await;
-    update(|known| {
-        known.on_copy(copy, bucket.is_some(), now, config);
-        known.add(prefixes, now, config);
+    update(|known| known.add(prefixes, now, config));
+    let number = change(|writing| {
+        writing.added += 1;
+        writing.added
     });
-    let is_in_bucket = match bucket {
-        Some(bucket) => Some(write_to_bucket(config, bucket, prefixes, now).await),
-        None => None,
-    };
-    let is_here = write_here(config).await;
-    is_in_bucket.unwrap_or(is_here)
-}
-
-/// Writes the list for the world, with what others have put on it. Returns whether that went well.
-async fn write_to_bucket(
-    config: &Config,
-    bucket: &R2Bucket,
-    prefixes: &[KeyPrefix],
-    now_unix_secs: u64,
-) -> bool {
-    for _ in 0..ATTEMPTS {
-        let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
+    let end_unix_ms = clock::now_unix_millis() + WRITING_MILLIS;
+    // Those that come on the same turn, or a moment later, are written with it.
+    let mut pause_millis = GATHERING_MILLIS;
+    loop {
+        let _ = sleep(pause_millis).await;
+        let now_unix_ms = clock::now_unix_millis();
+        let writing = WRITING.get();
+        if writing.written >= number {
+            return true;
+        }
+        if now_unix_ms >= end_unix_ms {
             return false;
-        };
-        let list = update(|known| {
-            known.on_bucket(Ok(parse(found.as_ref())), now_unix_secs, config);
-            // Once more, so that of a full list others' purges are made one before these.
-            known.add(prefixes, now_unix_secs, config);
-            known.purges()
-        });
-        let condition =
-            found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
-        let is_written =
-            bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await;
-        if is_written || clock::now_unix_secs() > now_unix_secs + ATTEMPTS_SECS {
-            return is_written;
+        }
+        if now_unix_ms < writing.busy_until_unix_ms {
+            pause_millis = LOOK_MILLIS;
+            continue;
+        }
+        change(|writing| writing.busy_until_unix_ms = end_unix_ms);
+        let written = write(config, bucket).await;
+        change(|writing| writing.busy_until_unix_ms = 0);
+        match written {
+            Written::Yes => {}
+            // Whoever else has written it did so within this second.
+            Written::Unmet | Written::Busy => pause_millis = bucket::busy_pause_millis(),
+            Written::Failed => return false,
+        }
+        if written == Written::Yes {
+            return true;
         }
     }
-    false
+}
+
+/// Writes all that is known where others read it.
+async fn write(config: &Config, bucket: Option<&R2Bucket>) -> Written {
+    let now = clock::now_unix_secs();
+    let copy = look_up(config).await;
+    update(|known| known.on_copy(copy, bucket.is_some(), now, config));
+    let (written, last) = match bucket {
+        Some(bucket) => write_to_bucket(config, bucket).await,
+        None => (Written::Yes, WRITING.get().added),
+    };
+    let is_here = write_here(config).await;
+    let written = if bucket.is_none() && !is_here { Written::Failed } else { written };
+    if written == Written::Yes {
+        change(|writing| writing.written = writing.written.max(last));
+    }
+    written
+}
+
+/// Writes the list for the world, with what others have put on it. Returns what has come of it, and
+/// the number of the last purge in it.
+async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
+    let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
+        return (Written::Failed, 0);
+    };
+    let (list, last) = update(|known| {
+        known.on_bucket(Ok(parse(found.as_ref())), clock::now_unix_secs(), config);
+        (known.purges(), WRITING.get().added)
+    });
+    let condition = found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
+    (bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await, last)
 }
 
 /// Keeps what is known for the other isolates here, and for when the bucket can't be read. Returns
@@ -112,6 +211,13 @@ fn parse(found: Option<&(String, String)>) -> Option<Purges> {
 /// Changes what this isolate knows, on one turn: another purge may be under way.
 fn update<T>(change: impl FnOnce(&mut KnownPurges) -> T) -> T {
     KNOWN.with_borrow_mut(change)
+}
+
+fn change<T>(change: impl FnOnce(&mut Writing) -> T) -> T {
+    let mut writing = WRITING.get();
+    let result = change(&mut writing);
+    WRITING.set(writing);
+    result
 }
 
 fn key(config: &Config) -> CacheKey {

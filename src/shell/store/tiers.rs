@@ -2,24 +2,31 @@
 
 use std::rc::Rc;
 
+use futures_util::future::join;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response};
 
 use crate::cache::entry::StoredMeta;
 use crate::cache::key::CacheKey;
+use crate::cache::purge_list::Purges;
 use crate::cache::tier::{self, Tier, is_small};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::log::{tell, warn};
-use crate::shell::runtime::tasks::{detach, within};
+use crate::shell::runtime::tasks::{detach, sleep, within};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{self, Stage};
-use crate::shell::store::{bucket, memory, pop};
+use crate::shell::store::bucket::Written;
+use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
 /// How long a small body may take, before the origin is the nearer one.
 const PATIENCE_MILLIS: u32 = 2_000;
+
+/// How often a body is written to the bucket whose key has been written within this second: by another
+/// data centre, or before it was purged, or another body.
+const BUCKET_ATTEMPTS: usize = 3;
 
 /// A stored response.
 pub(crate) struct Found {
@@ -47,15 +54,17 @@ pub(crate) enum StoredBody {
 /// Looks a stored response up in the isolate and at this data centre.
 pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     if let Some(entry) = memory::look_up(key) {
-        if is_usable(call, key, &entry.meta) {
+        let purges = purge_list::current(call).await;
+        if is_usable(call, key, &entry.meta, &purges) {
             return Some(Found::small(entry, Tier::Memory));
         }
         memory::remove(key);
     }
-    let response = pop::look_up(&call.config, key).await?;
+    let (response, purges) = join(pop::look_up(&call.config, key), purge_list::current(call)).await;
+    let response = response?;
     let body = response.body();
     let record = pop::record_of(&response).unwrap_or_default();
-    let meta = StoredMeta::parse(&record, key).filter(|meta| is_usable(call, key, meta));
+    let meta = StoredMeta::parse(&record, key).filter(|meta| is_usable(call, key, meta, &purges));
     let Some(meta) = meta.map(Rc::new) else {
         streams::release(&call.context, body.as_ref());
         pop::remove(&call.context, &call.config, key);
@@ -65,7 +74,7 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
         return read_small(call, key, meta, response).await;
     }
     let body = body?;
-    // A new one may yet turn out to be short (see `pop::store`). The pipe that breaks then costs a
+    // A new one may yet turn out to be short (see `fills::look_first`). The pipe that breaks then costs a
     // quarter of the throughput.
     let is_whole = !meta.is_new(clock::now_unix_secs()) || pop::is_seen_whole(&record);
     let body =
@@ -76,8 +85,9 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
 /// Looks a stored response up in the bucket, for which the data centre had none.
 pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
     let bucket = call.bucket.as_ref()?;
-    let (meta, body) = bucket::look_up(bucket, key).await?;
-    let Some(meta) = meta.filter(|meta| is_usable(call, key, meta)).map(Rc::new) else {
+    let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
+    let (meta, body) = found?;
+    let Some(meta) = meta.filter(|meta| is_usable(call, key, meta, &purges)).map(Rc::new) else {
         // It holds the place of one that is of use.
         streams::release(&call.context, Some(&body));
         remove_from_bucket(call, key);
@@ -89,12 +99,9 @@ pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
     }
     let head = meta.entry_head(&call.config, clock::now_unix_secs());
     let response = heads::response(&head, Some(&body)).ok()?;
-    let bytes = read_whole(&response, &meta).await?;
+    let bytes = read_whole(&response, &meta).await.ok()?;
     let entry = heads::bytes_response(&head, &bytes).ok()?;
-    let stored = pop::store(&call.context, &call.config, key, &entry, meta.length_bytes());
-    detach(&call.context, async {
-        stored.await;
-    });
+    pop::store_entry(&call.context, &call.config, key, &entry);
     let small = memory::Entry { meta, bytes };
     memory::store(&call.config, key, &small);
     Some(Found::small(small, Tier::Bucket))
@@ -119,16 +126,57 @@ pub(crate) async fn look_up_part(
     }
 }
 
+/// Fills every tier with a small body. None of them depends on another, and whoever waits for `fill`
+/// goes on as soon as one of those has it that they look in.
+pub(crate) async fn fill(
+    call: &Call,
+    key: &CacheKey,
+    small: memory::Entry,
+    replaces: bool,
+    fill: Option<Fill>,
+) {
+    let memory::Entry { meta, bytes } = &small;
+    let (config, length) = (&call.config, meta.length_bytes());
+    let fill = fill.filter(|_| !memory::store(config, key, &small));
+    let entry = heads::bytes_response(&meta.entry_head(config, clock::now_unix_secs()), bytes);
+    let at_pop = async {
+        if let Ok(entry) = entry {
+            pop::put(config, key, &entry).await;
+        }
+        if fill.is_some() {
+            fills::look_first(&call.context, config, key, &meta.to_text(), length).await;
+        }
+        drop(fill);
+    };
+    let in_bucket = async {
+        let Some(bucket) = &call.bucket else { return };
+        for _ in 0..BUCKET_ATTEMPTS {
+            let written = bucket::store(bucket, key, meta, bytes, replaces).await;
+            if written != Written::Busy {
+                return;
+            }
+            let _ = sleep(bucket::busy_pause_millis()).await;
+        }
+    };
+    join(at_pop, in_bucket).await;
+}
+
 /// Copies what is stored at this data centre to the bucket. `replaces` says that the origin has sent
 /// something else than what was stored before.
 pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) {
     let Some(bucket) = &call.bucket else { return };
-    let Some(entry) = pop::look_up(&call.config, key).await else { return };
-    // Another may have stored something since: these bytes go with their own record.
-    let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
-    let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
-    let whole = streams::guard(&call.context, &body, meta.length_bytes());
-    bucket::store(bucket, key, &meta, &whole, replaces).await;
+    for _ in 0..BUCKET_ATTEMPTS {
+        let Some(entry) = pop::look_up(&call.config, key).await else { return };
+        // Another may have stored something since: these bytes go with their own record.
+        let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
+        let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
+        let whole = streams::guard(&call.context, &body, meta.length_bytes());
+        let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
+        if written != Written::Busy {
+            return;
+        }
+        let _ = sleep(bucket::busy_pause_millis()).await;
+    }
 }
 
 /// Removes a stored response wherever that is possible.
@@ -145,8 +193,8 @@ fn remove_from_bucket(call: &Call, key: &CacheKey) {
     }
 }
 
-fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta) -> bool {
-    tier::is_usable(meta, key, &call.purges, &call.config, clock::now_unix_secs())
+fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
+    tier::is_usable(meta, key, purges, &call.config, clock::now_unix_secs())
 }
 
 /// Reads a small body into memory, once for all who want it now.
@@ -163,10 +211,14 @@ async fn read_small(
         return Some(Found::small(entry, Tier::Memory));
     }
     let fill = coalescing::begin(&call.context, Stage::Memory, key);
-    let bytes = read_whole(&response, &meta).await;
-    let Some(bytes) = bytes else {
-        pop::remove(&call.context, &call.config, key);
-        return None;
+    let bytes = match read_whole(&response, &meta).await {
+        Ok(bytes) => bytes,
+        Err(unread) => {
+            if unread == Unread::Broken {
+                pop::remove(&call.context, &call.config, key);
+            }
+            return None;
+        }
     };
     let small = memory::Entry { meta, bytes };
     memory::store(&call.config, key, &small);
@@ -174,18 +226,36 @@ async fn read_small(
     Some(Found::small(small, Tier::Pop))
 }
 
-/// The bytes of a small body; nothing, if they are not all there, or not soon.
-async fn read_whole(response: &Response, meta: &StoredMeta) -> Option<Uint8Array> {
+/// Why a small body could not be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// It has not come in time.
+    Slow,
+    /// It is not all there.
+    Broken,
+}
+
+/// Reads a small body.
+///
+/// # Errors
+/// Its bytes are not all there, or not soon.
+async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
-        Ok(reading) => within(PATIENCE_MILLIS, reading).await.unwrap_or_else(|| Err("slow".into())),
+        Ok(reading) => within(PATIENCE_MILLIS, reading).await.ok_or_else(|| {
+            tell("a stored body is slow");
+            Unread::Slow
+        })?,
         Err(error) => Err(error),
     };
-    let bytes = outcome.inspect_err(|error| warn("a stored body broke", error)).ok()?;
+    let bytes = outcome.map_err(|error| {
+        warn("a stored body broke", &error);
+        Unread::Broken
+    })?;
     let bytes = Uint8Array::new(bytes.unchecked_ref());
     let [found, wanted] = [bytes.length().into(), meta.length_bytes()];
     if found != wanted {
         tell(&format!("a stored body has {found} bytes of {wanted}"));
-        return None;
+        return Err(Unread::Broken);
     }
-    Some(bytes)
+    Ok(bytes)
 }

@@ -12,8 +12,8 @@ use test_support::time::wait_for;
 use crate::download::federation::signed;
 use crate::store::bucket::get;
 use crate::support::world::{
-    BODY, MEDIA_HOST, PATIENCE, World, content_key, download_path, entry_name, federation_path,
-    media_domain, same_host, shared, tier, wait_for_tier,
+    BODY, MEDIA_HOST, PATIENCE, World, content_key, download_path, federation_path, media_domain,
+    same_host, shared, tier, wait_for_entry, wait_for_tier,
 };
 
 pub(crate) const ADMIN_TOKEN: &str = "0123456789abcdef";
@@ -41,6 +41,11 @@ pub(crate) fn purge(world: &World, what: &str) -> Answer {
 
 pub(crate) fn mxc(id: &str) -> String {
     json!({ "mxc": format!("mxc://example.com/{id}") }).to_string()
+}
+
+pub(crate) fn mxcs(ids: impl IntoIterator<Item = String>) -> String {
+    let uris: Vec<_> = ids.into_iter().map(|id| format!("mxc://example.com/{id}")).collect();
+    json!({ "mxc": uris }).to_string()
 }
 
 fn thumbnail_path(id: &str) -> String {
@@ -130,7 +135,8 @@ fn a_purge_is_sent_by_post_to_the_media_domain() {
 fn what_is_no_request_to_purge_is_refused_and_purges_nothing() {
     let world = world();
     let id = world.stored_media();
-    let long = format!("{}{}", " ".repeat(5_000), r#"{"everything":true}"#);
+    let long = format!("{}{}", " ".repeat(256 * 1024), r#"{"everything":true}"#);
+    let many = mxcs((0..1001).map(|number| number.to_string()));
     for what in [
         "",
         "everything",
@@ -141,6 +147,11 @@ fn what_is_no_request_to_purge_is_refused_and_purges_nothing() {
         r#"{"mxc":"mxc://example.com/a/b"}"#,
         r#"{"server_name":"example.com/"}"#,
         r#"{"everything":true,"server_name":"example.com"}"#,
+        r#"{"mxc":[]}"#,
+        r#"{"mxc":["mxc://example.com/a","example.com/b"]}"#,
+        r#"{"mxc":["mxc://example.com/a",7]}"#,
+        r#"{"mxc":["mxc://example.com/a""#,
+        &many,
         &long,
     ] {
         let answer = request(what).send(&world.edge.address);
@@ -149,6 +160,26 @@ fn what_is_no_request_to_purge_is_refused_and_purges_nothing() {
     let no_body = media_domain("POST", "/_edge/purge").bearer(ADMIN_TOKEN);
     assert_matrix_error(&no_body.send(&world.edge.address), 400, "M_BAD_JSON");
     assert_eq!(tier(&get(&id, &world.token()).send(&world.edge.address)), "memory");
+}
+
+#[test]
+fn a_thousand_media_are_purged_by_one_request() {
+    let world = start(BucketKind::R2);
+    let (first, last, other) = (world.media(), world.media(), world.media());
+    let all = [&first, &last].map(|id| store_everywhere(&world, id));
+    let others = store_everywhere(&world, &other);
+    let between = (0..998).map(|number| format!("absent{number}"));
+    let ids = [first].into_iter().chain(between).chain([last]);
+    let report = purge(&world, &mxcs(ids)).json();
+    assert_eq!((&report["listed"], &report["memory"]["removed"]), (&json!(true), &json!(6)));
+    for (request, _) in all.iter().flatten() {
+        assert_gone(request, &world.edge.direct_address);
+    }
+    for (request, _) in &others {
+        assert_eq!(tier(&request.send(&world.edge.direct_address)), "memory", "{request}");
+    }
+    let list = world.edge.stores.object(LIST).expect("there is a list");
+    assert_eq!(String::from_utf8_lossy(&list.body).lines().count(), 2001);
 }
 
 #[test]
@@ -244,7 +275,8 @@ fn without_a_bucket_a_purge_reaches_the_data_centre() {
         "elsewhere": { "bytes_expire_within_seconds": 30 * 86_400 },
     });
     assert_eq!(report, expected);
-    // Of its other isolate this is the first request, so it has to read the list.
+    // Of its other isolate this is the first request, so it has to read the list, once that is there.
+    wait_for_entry(&world.edge, MEDIA_HOST, LIST);
     assert_gone(&requests[0], &world.edge.neighbor_address);
     assert_gone(&requests[1], &world.edge.direct_address);
 }
@@ -253,8 +285,7 @@ fn without_a_bucket_a_purge_reaches_the_data_centre() {
 fn entries_are_tagged_for_the_platforms_own_purge() {
     let world = shared();
     let id = world.stored_media();
-    let entry = world.edge.stores.entry(&entry_name(MEDIA_HOST, &content_key(&id)));
-    let entry = entry.expect("it is stored");
+    let entry = wait_for_entry(&world.edge, MEDIA_HOST, &content_key(&id));
     let tags: Vec<_> = entry.header("cache-tag").expect("tags").split(',').collect();
     for path in ["v2", "v2/example.com/media", &format!("v2/example.com/media/example.com/{id}")] {
         assert!(tags.contains(&format!("matrix-media-edge/{path}").as_str()), "{path}: {tags:?}");

@@ -308,7 +308,7 @@ fn a_cache_that_keeps_nothing_is_found() {
     let world = World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)]);
     let request = media_domain("GET", "/_edge/status").bearer(ADMIN_TOKEN);
     let status = request.send(&world.edge.address).json();
-    let cure = "Run the Worker on a custom domain";
+    let cure = "See that nothing switches the cache off: Cloudflare Access";
     assert_finding(&status, ["Data centre's cache", "bad", "It gave nothing back.", cure]);
 }
 

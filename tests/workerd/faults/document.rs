@@ -7,7 +7,7 @@ use std::{env, fs};
 use test_support::ROOT;
 
 use super::situation::Situation;
-use super::store_table::{BUCKET_ROWS, CACHE_ROWS, Kind};
+use super::store_table::{BUCKET_ROWS, CACHE_ROWS, CLOUDFLARE_CACHE_ROWS, Kind};
 use super::table::{Cell, GROUPS, Gets, Kept};
 
 const BEGINNING: &str = include_str!("reliability.md");
@@ -31,6 +31,11 @@ fn page() -> String {
     for (title, test, rows) in [
         ("The data centre's cache", "a_cache_that_fails", CACHE_ROWS),
         ("The bucket", "a_bucket_that_fails", BUCKET_ROWS),
+        (
+            "Cache and bucket, as Cloudflare's can be",
+            "a_cache_and_a_bucket_as_cloudflares_can_be",
+            CLOUDFLARE_CACHE_ROWS,
+        ),
     ] {
         let heads = Kind::ALL.map(Kind::as_str).join(" | ");
         let _ = write!(page, "\n## {title}\n\nShown by `faults::stores::{test}`.\n\n");

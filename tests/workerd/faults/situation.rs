@@ -9,7 +9,8 @@ use super::Place;
 use super::gzip::gunzip;
 use crate::support::origin::{Media, SERVER_NAME};
 use crate::support::world::{
-    download, download_path, federation_path, legacy_download, legacy_path, media_domain, same_host,
+    download, download_path, federation_path, legacy_download, legacy_path, media_domain,
+    same_host, wait_until_shown,
 };
 
 const THUMBNAIL: &str = "width=96&height=96&method=crop";
@@ -138,6 +139,7 @@ impl Situation {
                     Scene { key: None, ..scene(path, request, Right::Json("m.media_server")) };
                 let answer = place.send(self, &scene.request).expect("an answer");
                 assert!(scene.is_right(&answer), "{answer:?}");
+                wait_until_shown();
                 scene
             }
         }

@@ -41,8 +41,6 @@ const UNSTORED: Cell = Cell { gets: Gets::Right, kept: Kept::Nothing };
 const BROKEN: Cell = Cell { gets: Gets::Broken, kept: Kept::Right };
 
 const BEGUN: Cell = Cell { gets: Gets::Beginning, kept: Kept::Right };
-/// A part of a miss goes at the pace of the store that takes the whole.
-const HELD_UP: Cell = Cell { gets: Gets::Beginning, kept: Kept::Nothing };
 
 const fn row(
     operation: &'static str,
@@ -54,15 +52,32 @@ const fn row(
 }
 
 pub(crate) const CACHE_ROWS: &[StoreRow] = &[
-    row("match", "fails", "a look-up fails", [UNSTORED; 3]),
-    row("match", "hangs", "a look-up hangs", [UNSTORED; 3]),
-    row("put", "fails", "a store fails", [UNSTORED; 3]),
-    row("put", "hangs", "a store hangs", [UNSTORED, UNSTORED, HELD_UP]),
+    row("match", "fails", "a look-up fails", [STORED, UNSTORED, UNSTORED]),
+    row("match", "hangs", "a look-up hangs", [STORED, UNSTORED, UNSTORED]),
+    row("put", "fails", "a store fails", [STORED, UNSTORED, UNSTORED]),
+    row("put", "hangs", "a store hangs", [STORED, UNSTORED, UNSTORED]),
     row("delete", "fails", "a removal fails", [STORED; 3]),
     row("delete", "hangs", "a removal hangs", [STORED; 3]),
     row("body", "breaks", "a body breaks off", [STORED, BROKEN, BROKEN]),
     row("body", "stalls", "a body stalls", [STORED, BEGUN, BEGUN]),
     row("body", "garbled", "a record is garbage", [STORED; 3]),
+];
+
+/// What Cloudflare's cache may do at any time, as the settings of its stand-in.
+pub(crate) const CLOUDFLARE_CACHE_ROWS: &[StoreRow] = &[
+    row("cache", r#"{"visibleAfterMs":50}"#, "it shows what was put 50 ms late", [STORED; 3]),
+    row("cache", r#"{"visibleAfterMs":500}"#, "it shows what was put 500 ms late", [STORED; 3]),
+    row("cache", r#"{"visibleAfterMs":null}"#, "it never shows what was put", [STORED; 3]),
+    row("cache", r#"{"callMs":[200,300]}"#, "each call takes 200 to 300 ms", [STORED; 3]),
+    row("cache", r#"{"offBy":"access"}"#, "Access is before the Worker", [STORED; 3]),
+    row("cache", r#"{"offBy":"development"}"#, "Development Mode is on", [STORED; 3]),
+    row("cache", r#"{"offBy":"rule"}"#, "a Cache Rule bypasses it", [STORED; 3]),
+    row("cache", r#"{"maxBytes":1000}"#, "it refuses every body without a word", [STORED; 3]),
+    row("cache", r#"{"evictsOf":2}"#, "every other entry is evicted", [STORED; 3]),
+    row("cache", r#"{"refusesDeleteOf":1}"#, "deletes are refused (429)", [STORED; 3]),
+    row("cache", r#"{"deletesAfterMs":500}"#, "deletes take effect 500 ms late", [STORED; 3]),
+    row("bucket", r#"{"callMs":[300,300]}"#, "the bucket takes 300 ms a call", [STORED; 3]),
+    row("bucket", r#"{"maxMetadataBytes":0}"#, "the bucket refuses every write", [STORED; 3]),
 ];
 
 pub(crate) const BUCKET_ROWS: &[StoreRow] = &[

@@ -8,10 +8,11 @@ use std::time::Duration;
 use test_support::edge::{BucketKind, Edge, Layout};
 use test_support::http::Request;
 use test_support::noise::noise;
+use test_support::profile::Profile;
 use test_support::time::now;
 
 use super::listen;
-use super::store_table::{BUCKET_ROWS, CACHE_ROWS, Kind, StoreRow};
+use super::store_table::{BUCKET_ROWS, CACHE_ROWS, CLOUDFLARE_CACHE_ROWS, Kind, StoreRow};
 use super::table::{Cell, Gets};
 use crate::store::bucket::{bring, get};
 use crate::support::origin::{Media, Origin};
@@ -124,6 +125,49 @@ fn a_cache_that_fails() {
             .collect();
         played.into_iter().filter_map(|cell| cell.join().expect("a clear answer")).collect()
     });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Asks thrice of a Worker on Cloudflare: what is stored comes from one of the tiers then.
+fn play_cloudflare(world: &World, row: &StoreRow, kind: Kind, expected: Cell) -> Option<String> {
+    let id = world.origin.homeserver().add(Media::new("image/png", kind.body()));
+    let request = get(&id, &world.token());
+    let whole = timed(|| request.send(&world.edge.direct_address));
+    assert!(whole.body == kind.body(), "{}: {}", row.words, whole.status);
+    sleep(Duration::from_millis(900));
+    let gets = kind.watch(&request, &world.edge.direct_address);
+    sleep(Duration::from_millis(900));
+    let last = timed(|| request.send(&world.edge.direct_address));
+    assert!(last.body == kind.body(), "{}: {}", row.words, last.status);
+    judge(row.words, kind, expected, gets, !tier(&last).is_empty())
+}
+
+#[test]
+fn a_cache_and_a_bucket_as_cloudflares_can_be() {
+    let layout = Layout { bucket: BucketKind::R2, profile: Some(Profile::Cloudflare), ..Layout::default() };
+    let mut wrong: Vec<String> = Vec::new();
+    for rows in CLOUDFLARE_CACHE_ROWS.chunks(3) {
+        let played: Vec<_> = thread::scope(|scope| {
+            let rows = rows.iter().map(|row| {
+                scope.spawn(move || {
+                    let world = World::start_as(layout, &[]);
+                    let stand_in = if row.operation == "cache" {
+                        &world.edge.cache
+                    } else {
+                        &world.edge.bucket
+                    };
+                    stand_in.set(&serde_json::from_str(row.fault).expect("settings"));
+                    let kinds = Kind::ALL.into_iter().zip(row.cells);
+                    kinds
+                        .filter_map(|(kind, cell)| play_cloudflare(&world, row, kind, cell))
+                        .collect::<Vec<_>>()
+                })
+            });
+            let rows: Vec<_> = rows.collect();
+            rows.into_iter().flat_map(|row| row.join().expect("a clear answer")).collect()
+        });
+        wrong.extend(played);
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -11,6 +11,7 @@ use test_support::http::Answer;
 use crate::support::origin::{Reply, Then};
 use crate::support::world::{
     BODY, World, download, download_path, legacy_download, legacy_path, media_domain, same_host,
+    wait_until_shown,
 };
 
 /// What the edge probes the homeserver with.
@@ -37,6 +38,7 @@ fn fall(world: &World, id: &str) {
 fn accepted(world: &World) -> (String, String) {
     let (id, token) = (world.stored_media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 200);
+    wait_until_shown();
     (id, token)
 }
 
@@ -188,6 +190,7 @@ fn each_door_has_its_own_yes() {
     let (id, token) = (world.legacy_media(), world.token());
     world.store(&id);
     download(&id, &token).send(&world.edge.address);
+    wait_until_shown();
     fall(&world, &id);
     world.origin.reply(&legacy_path(&id), Reply::new(502).body("Bad Gateway"));
     assert_stale(&download(&id, &token).send(&world.edge.address));

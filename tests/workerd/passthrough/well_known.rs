@@ -5,17 +5,26 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use test_support::assertions::assert_matrix_error;
+use test_support::edge::{BucketKind, Layout};
 use test_support::http::{Answer, Request};
-use test_support::time::now;
+use test_support::time::{now, wait_for};
 
 use crate::support::origin::{Origin, Reply, Then};
-use crate::support::world::{MEDIA_HOST, World, same_host};
+use crate::support::world::{MEDIA_HOST, PATIENCE, World, same_host, wait_for_entry};
 
 const CLIENT: &str = "/.well-known/matrix/client";
 const SERVER: &str = "/.well-known/matrix/server";
 
 fn get(world: &World, path: &str) -> Answer {
     same_host("GET", path).send(&world.edge.address)
+}
+
+/// The same when the edge has a copy of it.
+fn get_kept(world: &World, path: &str) -> Answer {
+    let answer = get(world, path);
+    let name = path.rsplit('/').next().unwrap_or_default();
+    wait_for_entry(&world.edge, MEDIA_HOST, &format!("v2/example.com/well-known/{name}"));
+    answer
 }
 
 /// A world whose origin has this text under both names.
@@ -260,6 +269,69 @@ fn a_document_is_only_read() {
     assert_eq!(world.origin.asked(CLIENT).len(), 0);
 }
 
+/// What the bucket has of this document.
+fn in_bucket(world: &World, name: &str) -> Option<String> {
+    let object = world.edge.stores.object(&format!("v2/example.com/well-known/{name}"))?;
+    Some(String::from_utf8(object.body).expect("it is text"))
+}
+
+#[test]
+fn a_data_centre_without_a_copy_is_bridged_with_the_last_good_one_of_another() {
+    let layout = Layout { pops: 1, bucket: BucketKind::R2, ..Layout::default() };
+    let world = World::start_as(layout, &[]);
+    for (path, name, text) in [
+        (CLIENT, "client", json!({ "m.homeserver": homeserver() }).to_string()),
+        (SERVER, "server", r#"{"m.server":"matrix.example.com:443"}"#.to_owned()),
+    ] {
+        world.origin.reply(path, document(&text).header("Cache-Control", "max-age=0"));
+        assert_eq!(get(&world, path).status, 200);
+        wait_for("it is in the bucket", PATIENCE, || in_bucket(&world, name));
+        let failures: [fn(&Origin, &str); 2] = [fail_with_reset, fail_with_a_page];
+        for fail in failures {
+            fail(&world.origin, path);
+            let answer = same_host("GET", path).send(&world.edge.pop_addresses[0]);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            assert!(answer.text().starts_with(text.trim_end_matches('}')), "{}", answer.text());
+            assert!(answer.text().contains("pop0.media.example.com"), "{}", answer.text());
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_for_other_data_centres_changes_and_goes_with_the_document() {
+    let layout = Layout { bucket: BucketKind::Faulty, ..Layout::default() };
+    let world = World::start_as(layout, &[]);
+    let text = |version: u32| json!({ "m.homeserver": homeserver(), "v": version }).to_string();
+    let tell = |version| {
+        let reply = document(text(version)).header("Cache-Control", "max-age=0");
+        world.origin.reply(CLIENT, reply);
+        assert_eq!(get(&world, CLIENT).status, 200);
+    };
+    for version in [1, 2] {
+        tell(version);
+        wait_for("it is in the bucket", PATIENCE, || {
+            in_bucket(&world, "client").filter(|kept| kept.ends_with(&text(version)))
+        });
+    }
+    let entry = format!("{MEDIA_HOST}/_edge/cache/v2/example.com/well-known/client");
+    wait_for("it is at the data centre", PATIENCE, || {
+        world.edge.stores.entry(&entry).filter(|kept| kept.text() == text(2))
+    });
+    world.edge.stores.set_faults(&[]);
+    for _ in 0..3 {
+        tell(2);
+    }
+    assert_eq!(world.edge.stores.counts().get("put"), None, "it has not changed");
+    world.origin.reply(CLIENT, Reply::error(404, "M_NOT_FOUND", "No"));
+    assert_eq!(get(&world, CLIENT).status, 404);
+    wait_for("it is gone", PATIENCE, || in_bucket(&world, "client").is_none().then_some(()));
+}
+
+fn fail_with_a_page(origin: &Origin, path: &str) {
+    origin.reply(path, Reply::new(502).body("Bad Gateway"));
+}
+
 fn fail_with_reset(origin: &Origin, path: &str) {
     origin.on(path, |_| Ok(Then::Reset));
 }
@@ -267,7 +339,7 @@ fn fail_with_reset(origin: &Origin, path: &str) {
 #[test]
 fn a_host_in_trouble_is_bridged_with_the_last_good_copy() {
     let world = world_with(r#"{"m.server":"x:1"}"#);
-    let good = [get(&world, CLIENT).json(), get(&world, SERVER).json()];
+    let good = [get_kept(&world, CLIENT).json(), get_kept(&world, SERVER).json()];
     let failures: [&dyn Fn(&str); 4] = [
         &|path| world.origin.reply(path, Reply::new(500)),
         &|path| world.origin.reply(path, Reply::new(503).body("<h1>Down</h1>")),
@@ -294,7 +366,7 @@ fn a_host_in_trouble_is_bridged_with_the_last_good_copy() {
 #[test]
 fn a_host_that_hangs_is_bridged_before_clients_give_up() {
     let world = world_with(r#"{"m.server":"x:1"}"#);
-    let good = get(&world, CLIENT).json();
+    let good = get_kept(&world, CLIENT).json();
     world.origin.on(CLIENT, |call| call.wait_for_end());
     let asked = now();
     assert_eq!(get(&world, CLIENT).json(), good);
@@ -354,7 +426,7 @@ fn a_document_with_a_lifetime_is_not_asked_for_again_within_it() {
     let world = World::start();
     world.origin.reply(CLIENT, document("{}").header("Cache-Control", "public, max-age=60"));
     get(&world, CLIENT);
-    test_support::time::wait_for("the document is reused", crate::support::world::PATIENCE, || {
+    wait_for("the document is reused", PATIENCE, || {
         world.origin.forget(CLIENT);
         get(&world, CLIENT);
         world.origin.asked(CLIENT).is_empty().then_some(())

@@ -120,7 +120,7 @@ fn a_part_of_a_large_hit_is_read_slowly_in_flat_memory() {
     let first_byte = request.clone().header("Range", "bytes=0-0");
     world.store_by(&download_path(id), || {
         // Each is one fill, and the next finds out whether it is done.
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(Duration::from_secs(2));
         first_byte.send(&world.edge.address)
     });
     assert_flat(growth_bytes_while_reading(&world.edge, &request));

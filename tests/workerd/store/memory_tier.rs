@@ -98,7 +98,7 @@ fn servers_get_their_envelope_out_of_memory() {
     let world = shared();
     let id = world.media();
     let request = signed("GET", &federation_path(&id));
-    let stored = wait_for_tier("pop", &request, &world.edge.address);
+    let stored = request.send(&world.edge.address);
     let answer = wait_for_tier("memory", &request, &world.edge.address);
     assert_envelope(&answer);
     assert!(answer.body == stored.body);

@@ -6,14 +6,19 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use test_support::edge::BucketKind;
+use test_support::edge::{BucketKind, Layout};
 use test_support::http::Request;
+use test_support::profile::Profile;
 use test_support::stores::Stored;
 use test_support::time::{now, wait_for};
 
 use crate::admin::purge::{ADMIN_TOKEN, LIST, assert_gone, mxc, purge, request, start};
 use crate::store::bucket::{bring, get};
-use crate::support::world::{MEDIA_HOST, content_key, entry_name, tier, wait_for_tier};
+use crate::support::origin::Media;
+use crate::support::world::{
+    MEDIA_HOST, World, content_key, download_path, entry_name, media_domain, same_host, tier,
+    wait_for_tier,
+};
 
 /// Within this, everyone has heard.
 const HEARD: Duration = Duration::from_secs(60);
@@ -124,8 +129,97 @@ fn of_purges_at_once_in_one_isolate_none_is_lost_without_a_bucket() {
     let ids: Vec<String> = (0..9).map(|number| format!("purged{number}")).collect();
     let listed = purge_at_once(&ids, &[(MEDIA_HOST, &world.edge.direct_address)]);
     assert_eq!(listed, ids);
-    let entry = world.edge.stores.entry(&entry_name(MEDIA_HOST, LIST)).expect("there is a list");
-    assert_eq!(lines(&entry.text()), prefixes(&ids));
+    wait_for("all are on the list", HEARD, || {
+        let entry = world.edge.stores.entry(&entry_name(MEDIA_HOST, LIST))?;
+        (lines(&entry.text()) == prefixes(&ids)).then_some(())
+    });
+}
+
+/// R2 takes one write of a key in a second: in as many writes as purges, the last would take nine.
+#[test]
+fn purges_that_come_together_are_written_together() {
+    let world = start_on_cloudflare(BucketKind::R2);
+    let ids: Vec<String> = (0..9).map(|number| format!("purged{number}")).collect();
+    world.edge.bucket.set(&json!({}));
+    let listed = purge_at_once(&ids, &[(MEDIA_HOST, &world.edge.direct_address)]);
+    assert_eq!(listed, ids);
+    let counts = world.edge.bucket.counts();
+    assert!(counts["put"] <= 3, "{counts:?}");
+}
+
+fn start_on_cloudflare(bucket: BucketKind) -> World {
+    let layout =
+        Layout { neighbors: 1, pops: 1, bucket, profile: Some(Profile::Cloudflare), ..Layout::default() };
+    World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)])
+}
+
+/// How long a far bucket takes here: longer than anything else.
+const FAR_MS: u32 = 4_000;
+const SOON: Duration = Duration::from_millis(2_500);
+
+#[test]
+fn a_hit_does_not_wait_for_a_list_that_is_not_yet_old() {
+    let world = start_on_cloudflare(BucketKind::R2);
+    let (id, token) = (world.stored_media(), world.token());
+    let large = world.origin.homeserver().add(Media::new("image/png", vec![5; 3 << 20]));
+    world.store(&large);
+    let asked = [(&id, "memory"), (&large, "pop")];
+    for (id, from) in asked {
+        wait_for_tier(from, &get(id, &token), &world.edge.direct_address);
+    }
+    thread::sleep(Duration::from_secs(32));
+    world.edge.bucket.set(&json!({ "callMs": [FAR_MS, FAR_MS] }));
+    for (id, from) in asked {
+        let began = now();
+        let answer = get(id, &token).send(&world.edge.direct_address);
+        assert_eq!(tier(&answer), from);
+        assert!(began.elapsed() < SOON, "{from}: {:?}", began.elapsed());
+    }
+    let counts = world.edge.bucket.counts();
+    assert_eq!(counts.get("get"), Some(&1), "it is refreshed behind them, once: {counts:?}");
+}
+
+#[test]
+fn an_old_list_is_read_beside_the_look_ups_for_so_long_and_then_used() {
+    let world = start_on_cloudflare(BucketKind::Faulty);
+    let id = world.stored_media();
+    let request = get(&id, &world.token());
+    thread::sleep(Duration::from_secs(61));
+    world.edge.stores.set_faults(&[("get", "hangs")]);
+    let began = now();
+    assert_eq!(tier(&request.send(&world.edge.direct_address)), "memory");
+    let took = began.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    // And the next ones don't wait for it as well.
+    for _ in 0..3 {
+        let began = now();
+        assert_eq!(tier(&request.send(&world.edge.direct_address)), "memory");
+        assert!(began.elapsed() < Duration::from_millis(1_800), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn routes_that_use_no_store_do_not_look_at_the_list() {
+    let world = start_on_cloudflare(BucketKind::Faulty);
+    world.edge.stores.set_faults(&[]);
+    let token = world.token();
+    let preflight = media_domain("OPTIONS", download_path("a"));
+    let preflight = preflight.header("Origin", "https://client.example");
+    let upload = same_host("POST", "/_matrix/media/v3/upload").bearer(&token).body("abc");
+    let requests = [
+        preflight,
+        upload,
+        same_host("GET", "/_matrix/media/v3/config").bearer(&token),
+        same_host("GET", "/_matrix/client/versions"),
+        media_domain("GET", "/nothing"),
+        same_host("GET", "/.well-known/matrix/client"),
+    ];
+    for request in requests {
+        request.send(&world.edge.direct_address);
+    }
+    assert_eq!(world.edge.stores.counts().get("get"), None);
+    get("a", &token).send(&world.edge.direct_address);
+    assert!(world.edge.stores.counts().contains_key("get"), "it is looked at for media");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::store::bucket::{bytes, get};
 use crate::support::origin::Media;
 use crate::support::world::{
     BODY, MEDIA_HOST, PATIENCE, World, content_key, download, download_path, entry_name, shared,
-    tier, wait_for_tier,
+    tier, wait_for_entry, wait_for_tier,
 };
 
 const LARGE_BYTES: usize = 1 << 20;
@@ -17,7 +17,8 @@ const LARGE_BYTES: usize = 1 << 20;
 #[test]
 fn a_cache_that_keeps_nothing_is_a_miss_each_time() {
     let layout = Layout { is_without_cache: true, ..Layout::default() };
-    let world = World::start_as(layout, &[("LEASE_SECONDS", "600")]);
+    let vars = [("LEASE_SECONDS", "600"), ("MEMORY_CACHE_MIB", "0")];
+    let world = World::start_as(layout, &vars);
     for length in [BODY.len(), LARGE_BYTES] {
         let id = world.origin.homeserver().add(Media::new("image/png", bytes(length)));
         let request = get(&id, &world.token());
@@ -64,8 +65,7 @@ fn an_entry_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
     let world = shared();
     let token = world.token();
     let record_of = |id: &str| {
-        let name = entry_name(MEDIA_HOST, &content_key(id));
-        let entry = world.edge.stores.entry(&name).expect("it is stored");
+        let entry = wait_for_entry(&world.edge, MEDIA_HOST, &content_key(id));
         entry.header("record").expect("it has a record").to_owned()
     };
     let (first, second) = (world.stored_media(), world.stored_media());

@@ -1,6 +1,7 @@
 //! A stand-in and an edge before it, and requests as clients send them.
 
 use std::sync::LazyLock;
+use std::thread;
 use std::time::Duration;
 
 use test_support::edge::{Edge, Layout};
@@ -153,6 +154,24 @@ pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Ans
     wait_for(&format!("{request} from {name}"), PATIENCE, || {
         Some(request.send(address)).filter(|answer| tier(answer) == name)
     })
+}
+
+/// Waits for as long as a cache takes to show what has just been put, where that has no name to look
+/// for. It takes a tenth of this.
+pub(crate) fn wait_until_shown() {
+    thread::sleep(Duration::from_millis(300));
+}
+
+/// Waits until it comes from any tier.
+pub(crate) fn wait_until_stored(request: &Request, address: &str) -> Answer {
+    wait_for(&format!("{request} from a store"), PATIENCE, || {
+        Some(request.send(address)).filter(|answer| !tier(answer).is_empty())
+    })
+}
+
+/// Waits until the data centre whose media domain is `host` has an entry under `key`.
+pub(crate) fn wait_for_entry(edge: &Edge, host: &str, key: &str) -> Answer {
+    wait_for(&format!("{key} at {host}"), PATIENCE, || edge.stores.entry(&entry_name(host, key)))
 }
 
 /// The key of stored media.

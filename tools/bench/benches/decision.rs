@@ -144,7 +144,7 @@ fn records(criterion: &mut Criterion) {
     });
     let scope = |number| {
         let text = format!(r#"{{"mxc":"mxc://example.com/{number}"}}"#);
-        Scope::parse(&text).expect("a media ID")
+        Scope::parse_all(&text).expect("a media ID").remove(0)
     };
     let prefixes = (0..500).flat_map(|number| scope(number).prefixes(&config)).collect();
     let mut purges = Purges::default();

@@ -4,10 +4,11 @@
 use std::rc::Rc;
 
 use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
+use matrix_media_edge::cache::filling::{Commit, Fills, Look, Way};
 use matrix_media_edge::cache::in_flight::InFlight;
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;
-use matrix_media_edge::cache::purge_list::{KnownPurges, Purges, PurgesCopy, Unread};
+use matrix_media_edge::cache::purge_list::{Freshness, KnownPurges, Purges, PurgesCopy, Unread};
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::memory::LeaseMemory;
@@ -35,6 +36,7 @@ pub struct Isolate {
     bodies: Lru<(Rc<StoredMeta>, Body)>,
     leases: LeaseMemory,
     purges: KnownPurges,
+    fills: Fills,
     pub renewals: InFlight<CacheKey>,
     /// How the origin can be asked about stored media.
     pub revalidation: Revalidation,
@@ -77,12 +79,16 @@ impl Isolate {
             bodies: Lru::new(config.memory_cache_bytes),
             leases: LeaseMemory::new(),
             purges: KnownPurges::default(),
+            fills: Fills::new(),
             renewals: InFlight::new(),
             revalidation: Revalidation::NEW,
         }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>, body: &Body) {
+        if !is_small(meta.length_bytes()) {
+            return;
+        }
         let weight = memory_weight(meta);
         self.bodies.insert(key.clone(), (Rc::clone(meta), body.clone()), weight);
     }
@@ -180,15 +186,19 @@ impl Edge {
                 return None;
             }
             self.isolates[isolate].remember(key, &stored.meta, &stored.body);
-            self.fill_pop(isolate, key, &stored.meta, &stored.body, now);
+            self.put(isolate, key, &stored.meta, &stored.body, now);
         }
         Some(stored)
     }
 
     /// What becomes of the tiers when `stored` is served.
     pub fn serve(&mut self, isolate: usize, key: &CacheKey, stored: &Stored, now: Now<'_>) {
-        if stored.tier == Tier::Bucket && !is_small(stored.meta.length_bytes()) {
-            self.fill_pop(isolate, key, &stored.meta, &stored.body, now);
+        let length_bytes = stored.meta.length_bytes();
+        if stored.tier == Tier::Bucket && !is_small(length_bytes) {
+            let way = self.isolates[isolate].fills.way(key, length_bytes, true, now.ms);
+            if way != Way::BucketAlone {
+                self.fill_pop(isolate, key, &stored.meta, &stored.body, now);
+            }
         }
     }
 
@@ -202,17 +212,34 @@ impl Edge {
         replaces: bool,
         now: Now<'_>,
     ) {
-        let is_stored = self.fill_pop(isolate, key, meta, body, now);
         if replaces {
             self.isolates[isolate].bodies.remove(key);
         }
-        let (Some(bucket), true) = (&mut self.bucket, is_stored) else { return };
-        let Some(Entry { body, .. }) = self.pops[pop_of(isolate)].find(key, now.ms) else { return };
+        // No store commits a body that breaks off.
+        if body.bytes.len() as u64 != meta.length_bytes() {
+            return;
+        }
+        let has_bucket = self.bucket.is_some();
+        let way = self.isolates[isolate].fills.way(key, meta.length_bytes(), has_bucket, now.ms);
+        let body = match way {
+            Way::Buffer => {
+                self.isolates[isolate].remember(key, &Rc::new(meta.clone()), body);
+                self.put(isolate, key, meta, body, now);
+                Some(body.clone())
+            }
+            Way::PopFirst => {
+                let is_whole = self.fill_pop(isolate, key, meta, body, now) == Commit::Whole;
+                let copied = self.pops[pop_of(isolate)].find(key, now.ms);
+                copied.filter(|_| is_whole).map(|entry| entry.body)
+            }
+            Way::BucketAlone => Some(body.clone()),
+        };
+        let (Some(bucket), Some(body)) = (&mut self.bucket, body) else { return };
         let condition = if replaces { Condition::None } else { Condition::IsAbsent };
         bucket.store(key, Entry { record: meta.to_text(), body, ends_ms: u64::MAX }, condition);
     }
 
-    /// Says whether the whole of it is there: no store commits a body that breaks off.
+    /// Stores a body at the data centre, and looks whether it is seen there.
     fn fill_pop(
         &mut self,
         isolate: usize,
@@ -220,27 +247,46 @@ impl Edge {
         meta: &StoredMeta,
         body: &Body,
         now: Now<'_>,
-    ) -> bool {
+    ) -> Commit {
+        self.put(isolate, key, meta, body, now);
+        let pop = &mut self.pops[pop_of(isolate)];
+        let look = match pop.find(key, now.ms) {
+            None => Look::Absent,
+            Some(found) if found.record != meta.to_text() => Look::Other,
+            Some(found) if found.body.bytes.len() == body.bytes.len() => Look::Whole,
+            Some(_) => Look::Short,
+        };
+        let fills = &mut self.isolates[isolate].fills;
+        match look.commit() {
+            Commit::Whole => fills.record_shown(key),
+            Commit::Unknown => fills.record_unseen(key, now.ms),
+            Commit::Broken => {
+                fills.record_fruitless(key, now.ms);
+                pop.remove(key);
+            }
+        }
+        look.commit()
+    }
+
+    /// Stores a body at the data centre: no store commits one that breaks off.
+    fn put(
+        &mut self,
+        isolate: usize,
+        key: &CacheKey,
+        meta: &StoredMeta,
+        body: &Body,
+        now: Now<'_>,
+    ) {
         if body.bytes.len() as u64 != meta.length_bytes() {
-            return false;
+            return;
         }
         let head = meta.entry_head(now.config, now.unix_secs);
         let control = head.headers["cache-control"].to_str().expect("ASCII");
         let max_age = control.split_once("max-age=").expect("an age").1.parse::<u64>();
         let ends_ms = now.ms + max_age.expect("seconds") * 1000;
         let record = head.headers[STORED_META].to_str().expect("a record in ASCII").to_owned();
-        let pop = &mut self.pops[pop_of(isolate)];
-        let entry = Entry { record: record.clone(), body: body.clone(), ends_ms };
-        if !pop.store(key, entry, Condition::None) {
-            return false;
-        }
-        let is_there = pop.find(key, now.ms).is_some_and(|found| {
-            found.record == record && found.body.bytes.len() == body.bytes.len()
-        });
-        if !is_there {
-            pop.remove(key);
-        }
-        is_there
+        let entry = Entry { record, body: body.clone(), ends_ms };
+        self.pops[pop_of(isolate)].store(key, entry, Condition::None);
     }
 
     pub fn remove(&mut self, isolate: usize, key: &CacheKey) {
@@ -251,10 +297,19 @@ impl Edge {
         }
     }
 
-    /// Reads the list of purges again, if the one that is known is old.
+    /// Reads the list of purges again where it may not be used before.
     pub fn hear_of_purges(&mut self, isolate: usize, now: Now<'_>) {
+        self.refresh_purges(isolate, Freshness::Old, now);
+    }
+
+    /// Refreshes the list of purges behind a reader.
+    pub fn refresh_purges_behind(&mut self, isolate: usize, now: Now<'_>) {
+        self.refresh_purges(isolate, Freshness::Aging, now);
+    }
+
+    fn refresh_purges(&mut self, isolate: usize, when: Freshness, now: Now<'_>) {
         let Now { config, unix_secs, .. } = now;
-        if !config.can_purge() || self.isolates[isolate].purges.is_fresh(unix_secs) {
+        if !config.can_purge() || self.isolates[isolate].purges.freshness(unix_secs) != when {
             return;
         }
         let copy = self.copy_at(pop_of(isolate), now);

@@ -4,15 +4,14 @@
 use std::collections::BTreeSet;
 
 use matrix_media_edge::admin::purge::Scope;
-use matrix_media_edge::cache::purge_list::PURGES_FRESH_SECS;
+use matrix_media_edge::cache::purge_list::{PURGES_FRESH_SECS, PURGES_HEARD_SECS};
 use matrix_media_edge::matrix::ids::{Mxc, ServerName};
 
 use crate::edge::{ISOLATES, Now, POPS, pop_of};
 use crate::homeserver::Media;
 
-/// Within this time everybody has heard of a purge: a copy of the list that is kept as long as it
-/// may be is made of one that was as old as it may be.
-const HEARD_AFTER_MS: u64 = 2 * PURGES_FRESH_SECS * 1000;
+/// Within this time everybody has heard of a purge: an older list is not used before another is read.
+const HEARD_AFTER_MS: u64 = PURGES_HEARD_SECS * 1000;
 
 /// Within this time after the list could not be read everybody looks again, and takes no copy that was
 /// written in the meantime for a new one.

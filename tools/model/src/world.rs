@@ -170,6 +170,7 @@ impl World {
         let is_forgotten = |at: &u64| !self.edge.is_purged(isolate, &keys.0, at - 1);
         let has_forgotten = standing.unwrap_or_default().iter().any(is_forgotten);
         let stored = self.edge.look_up(isolate, &keys.0, now);
+        self.edge.refresh_purges_behind(isolate, now);
         let leases = self.edge.leases(isolate, now).look_up(keys.1.as_ref());
         let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
         flight.keys = Some(keys);

@@ -181,7 +181,7 @@ fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
 fn memory_is_told_in_mebibytes() {
     let found = |mib| {
         let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
-        let findings = judge_tiers(&config, true, None);
+        let findings = judge_tiers(&config, Some(30), None);
         findings.into_iter().find(|finding| finding.check == Check::Memory).unwrap().found
     };
     assert_eq!(found("48"), "It holds up to 48 MiB an isolate.");
@@ -195,6 +195,23 @@ fn tiers_are_good_when_they_store() {
         let findings = judge_tiers(&config, pop, bucket);
         findings.into_iter().filter(|finding| finding.level == Level::Bad).count()
     };
-    assert_eq!((bad(true, None), bad(true, Some(true))), (0, 0));
-    assert_eq!((bad(false, None), bad(true, Some(false))), (1, 1));
+    assert_eq!((bad(Some(0), None), bad(Some(3_000), Some(true))), (0, 0));
+    assert_eq!((bad(None, None), bad(Some(0), Some(false))), (1, 1));
+}
+
+#[test]
+fn a_cache_that_keeps_nothing_is_told_with_all_that_switches_it_off() {
+    let findings = judge_tiers(&config(&[]).unwrap(), None, None);
+    let cure = findings.iter().find_map(|finding| finding.cure).unwrap();
+    for cause in ["Access", "Development Mode", "Cache Rule", "workers.dev"] {
+        assert!(cure.contains(cause), "{cause}: {cure}");
+    }
+}
+
+#[test]
+fn a_cache_that_is_slow_is_told_with_its_time() {
+    let findings = judge_tiers(&config(&[]).unwrap(), Some(1_500), None);
+    let pop = findings.iter().find(|finding| finding.check == Check::Pop).unwrap();
+    assert_eq!(pop.level, Level::Good);
+    assert!(pop.found.contains("1500 ms"), "{}", pop.found);
 }

@@ -1,0 +1,52 @@
+//! The stand-ins of Cloudflare's cache and of what R2 limits (see the folder), as tests tell them
+//! what to do.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::http::{Answer, Request};
+
+/// A stand-in that runs.
+#[derive(Debug)]
+pub struct StandIn {
+    address: String,
+}
+
+impl StandIn {
+    pub(crate) fn at(address: &str) -> Self {
+        Self { address: address.to_owned() }
+    }
+
+    /// Changes the settings that are named, and has calls counted from none.
+    ///
+    /// # Panics
+    /// In a layout without it.
+    pub fn set(&self, settings: &Value) {
+        self.ask(Request::new("PUT", "/settings").body(settings.to_string()));
+    }
+
+    /// How many calls there have been of each kind.
+    ///
+    /// # Panics
+    /// When they can't be counted.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        let answer = self.ask(Request::new("GET", "/counts"));
+        serde_json::from_value(answer.json()).expect("they are numbers")
+    }
+
+    /// Has so many milliseconds pass for what is in the cache.
+    ///
+    /// # Panics
+    /// In a layout without it.
+    pub fn pass_ms(&self, ms: u64) {
+        self.ask(Request::new("POST", format!("/later?ms={ms}")));
+    }
+
+    fn ask(&self, request: Request) -> Answer {
+        assert!(!self.address.is_empty(), "the layout has none");
+        let answer = request.header("Host", "stand-in").send(&self.address);
+        assert!(matches!(answer.status, 200 | 204), "{}: {}", answer.status, answer.text());
+        answer
+    }
+}
