@@ -253,7 +253,6 @@ impl Layout {
             "cloudflareProxy": is_on_cloudflare,
             "cloudflareCache": is_on_cloudflare,
             "cloudflareBucket": is_on_cloudflare,
-            "cutsBackgroundMs": self.cuts_background_ms,
         })
     }
 }
