@@ -198,6 +198,7 @@ fn each_door_has_its_own_yes() {
 
     world.origin.on(&legacy_path(&id), |call| call.reply_by_default());
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
+    wait_until_shown();
     world.origin.reply(&legacy_path(&id), Reply::new(502).body("Bad Gateway"));
     assert_stale(&legacy_download(&id).send(&world.edge.address));
     let other = legacy_download(&id).bearer(&token).send(&world.edge.address);

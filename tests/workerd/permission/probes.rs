@@ -10,7 +10,9 @@ use test_support::http::{Answer, Request};
 
 use super::{Door, PAGE, WHOAMI, come_back, page, pages};
 use crate::support::origin::{Call, Origin, Reply, Then};
-use crate::support::world::{BODY, World, download, download_path, legacy_download, legacy_path};
+use crate::support::world::{
+    BODY, World, download, download_path, legacy_download, legacy_path, wait_until_shown,
+};
 
 /// Asked of a homeserver by others too.
 pub(super) const VERSIONS: &str = "/_matrix/client/versions";
@@ -27,6 +29,7 @@ pub(super) fn accepted(world: &World) -> (String, Request) {
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token);
     assert_eq!(request.send(&world.edge.address).status, 200);
+    wait_until_shown();
     (download_path(&id), request)
 }
 

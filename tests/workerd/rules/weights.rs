@@ -12,8 +12,8 @@ use test_support::time::wait_for;
 use super::{Door, media, validate};
 use crate::support::origin::{Origin, Reply};
 use crate::support::world::{
-    BODY, PATIENCE, World, download, download_path, media_domain, same_host, shared, tier,
-    wait_for_tier,
+    BODY, MEDIA_HOST, PATIENCE, World, content_key, download, download_path, media_domain,
+    same_host, shared, tier, wait_for_entry, wait_for_tier,
 };
 
 /// The longest that a header is kept.
@@ -126,13 +126,14 @@ fn a_long_name_in_quotes_is_cut_too() {
 
 #[test]
 fn a_long_name_is_cut_wherever_it_is_kept() {
-    let world = shared();
+    let world = World::start_two_isolates(&[]);
     named_media(&world.origin, "longNear", &long_disposition("inline"));
     let request = download("longNear", &world.token());
-    for place in ["pop", "memory"] {
-        let answer = wait_for_tier(place, &request, &world.edge.address);
-        assert_cut(&answer, &long_name());
-    }
+    assert_cut(&wait_for_tier("memory", &request, &world.edge.direct_address), &long_name());
+    wait_for_entry(&world.edge, MEDIA_HOST, &content_key("longNear"));
+    let answer = request.send(&world.edge.neighbor_address);
+    assert_eq!(tier(&answer), "pop");
+    assert_cut(&answer, &long_name());
 }
 
 #[test]
