@@ -31,6 +31,7 @@ const { collectsGarbage, isInspected } = layout;
 const GARBAGE_MILLIS = 15_000;
 
 const COMPATIBILITY_DATE = '2026-04-20';
+const COMPATIBILITY_FLAGS = ['enable_request_signal'];
 const BUCKET_ID = 'media';
 const BINDING = {
   r2: { r2Buckets: { MEDIA_BUCKET: BUCKET_ID } },
@@ -52,6 +53,7 @@ const worker = (name, bindings) => ({
     { type: 'CompiledWasm', include: ['**/*.wasm'] },
   ],
   compatibilityDate: COMPATIBILITY_DATE,
+  compatibilityFlags: COMPATIBILITY_FLAGS,
   bindings,
   cache,
   ...BINDING[bucket],

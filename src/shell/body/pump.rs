@@ -6,12 +6,13 @@
 
 use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
 use crate::headers::range::ByteRange;
 use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
 use crate::shell::body::streams;
+use crate::shell::runtime::context::{Context, Reading};
+use crate::shell::runtime::settling::settled;
 
 /// How much is moved at once, in bytes.
 const CHUNK_BYTES: u32 = 64 * 1024;
@@ -32,7 +33,7 @@ impl Source {
     /// The next bytes; they are overwritten by the next call.
     async fn read(&mut self) -> Result<Option<Uint8Array>, JsValue> {
         let whole = Uint8Array::new(&self.buffer);
-        let read = JsFuture::from(self.reader.read_with_array_buffer_view(&whole)).await?;
+        let read = settled(&self.reader.read_with_array_buffer_view(&whole)).await?;
         if Reflect::get(&read, &"done".into())?.is_truthy() {
             return Ok(None);
         }
@@ -49,6 +50,8 @@ pub(crate) struct Sink {
     /// Offset behind the last byte wanted.
     end: u64,
     is_open: bool,
+    /// Whoever takes it is there until it is closed.
+    reading: Option<Reading>,
 }
 
 impl Sink {
@@ -65,7 +68,13 @@ impl Sink {
     fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
         let pipe = streams::fixed_length(length);
         let writer = pipe.writable().get_writer()?;
-        Ok((Self { writer, first, end: first + length, is_open: true }, pipe.readable()))
+        Ok((Self { writer, first, end: first + length, is_open: true, reading: None }, pipe.readable()))
+    }
+
+    /// Counts a request's client as its taker, who is there for as long as it takes something.
+    pub(crate) fn read_by(mut self, context: &Context) -> Self {
+        self.reading = Some(context.reading());
+        self
     }
 
     /// Gives it what it wants of a chunk. A sink whose taker has left is closed.
@@ -77,7 +86,10 @@ impl Sink {
                 (0, len) if len == chunk.length() => chunk.clone(),
                 (start, end) => chunk.subarray(start, end),
             };
-            self.is_open = JsFuture::from(self.writer.write_with_chunk(&part)).await.is_ok();
+            self.is_open = settled(&self.writer.write_with_chunk(&part)).await.is_ok();
+            if !self.is_open {
+                self.reading = None;
+            }
         }
         if self.is_open && chunk_end >= self.end {
             self.close().await;
@@ -86,13 +98,15 @@ impl Sink {
 
     async fn close(&mut self) {
         self.is_open = false;
-        let _ = JsFuture::from(self.writer.close()).await;
+        let _ = settled(&self.writer.close()).await;
+        self.reading = None;
     }
 
     async fn abort(&mut self, reason: &JsValue) {
         if self.is_open {
             self.is_open = false;
-            let _ = JsFuture::from(self.writer.abort_with_reason(reason)).await;
+            self.reading = None;
+            let _ = settled(&self.writer.abort_with_reason(reason)).await;
         }
     }
 }
@@ -116,7 +130,7 @@ pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning
     };
     let outcome = pump_into(&mut source, &mut sinks, beginning).await;
     abort(&mut sinks, &outcome.err().unwrap_or(JsValue::UNDEFINED)).await;
-    let _ = JsFuture::from(source.reader.cancel()).await;
+    let _ = settled(&source.reader.cancel()).await;
 }
 
 /// Breaks those that have not had all.

@@ -49,21 +49,32 @@ impl Filling<'_> {
         cut: Option<Cut>,
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
+        // Of a body that is split, a branch that nobody reads would be kept whole.
+        let cut = cut.filter(|_| !self.call.context.has_left());
         let (Some(cut), Some(body)) = (cut, &body) else {
             self.store(body.as_ref())?;
             return heads::response(head, None);
         };
+        let length = self.meta.length_bytes();
         let ((sink, for_client), beginning) = match cut {
             Cut::Whole => {
+                let context = Rc::clone(&self.call.context);
                 let (for_client, for_store) = streams::tee(body);
                 self.store(Some(&for_store))?;
+                // The platform would cut the fill off in the middle of a body that takes its time.
+                let for_client = if length > MAX_AWAITED_BYTES {
+                    streams::guard(&context, &for_client, length)
+                } else {
+                    for_client
+                };
                 return heads::response(head, Some(&for_client));
             }
             Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
             Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
         };
         let context = Rc::clone(&self.call.context);
-        let (store_sink, for_store) = Sink::whole(self.meta.length_bytes())?;
+        let (store_sink, for_store) = Sink::whole(length)?;
+        let sink = sink.read_by(&context);
         self.store(Some(&for_store))?;
         detach(&context, pump(body.clone(), vec![sink, store_sink], beginning));
         heads::response(head, Some(&for_client))

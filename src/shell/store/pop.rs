@@ -11,9 +11,7 @@ use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap};
 use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, ReadableStream, Response};
-use worker_sys::Context;
 
 use crate::cache::entry::STORED_META;
 use crate::cache::key::CacheKey;
@@ -23,8 +21,10 @@ use crate::headers::cache_control::public_for;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
+use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
 use crate::shell::runtime::log::warn;
+use crate::shell::runtime::settling::settled;
 use crate::shell::runtime::tasks::{detach, settle, sleep};
 
 /// The cache's name.
@@ -207,7 +207,7 @@ fn put(
     let put = opened().map(|cache| cache.put_with_str(&key.url(&config.media), response));
     async {
         let Some(put) = put else { return false };
-        match JsFuture::from(put).await {
+        match settled(&put).await {
             Ok(_) => true,
             Err(error) => {
                 warn("cache: put failed", &error);
@@ -228,8 +228,8 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
 pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let Some(cache) = opened() else { return };
     let delete = cache.delete_with_str(&key.url(&config.media));
-    detach(context, async {
-        if let Err(error) = JsFuture::from(delete).await {
+    detach(context, async move {
+        if let Err(error) = settled(&delete).await {
             warn("cache: delete failed", &error);
         }
     });

@@ -122,6 +122,42 @@ fn one_panic_after_the_other_is_one_error_each() {
     assert!(!log.contains("RuntimeError"), "{log}");
 }
 
+/// What was under way for them is not: the platform has ended it, and it never would go on.
+#[test]
+fn after_clients_who_left_an_instance_that_panicked_is_replaced() {
+    let world = start();
+    let (id, token) = (world.media(), world.token());
+    let path = download_path(&id);
+    world.assert_well();
+    let upload = media_domain("POST", "/_matrix/media/v3/upload").bearer(&token);
+    let upload = upload.header("Content-Length", "1000");
+    world.origin.on("/_matrix/media/v3/upload", |call| call.wait_for_end());
+    world.origin.on(&path, |call| call.wait_for_end());
+    for request in [download(&id, &token), download(&id, &token), upload] {
+        let asked = world.origin.records().len();
+        let connection = request.open(&world.edge.direct_address).expect("it can be sent");
+        let is_first = world.origin.asked(&path).is_empty();
+        if is_first || request.head().starts_with(b"POST") {
+            wait_for("it is under way", PATIENCE, || {
+                (world.origin.records().len() > asked).then_some(())
+            });
+        }
+        sleep(Duration::from_millis(100));
+        connection.reset();
+    }
+    // The fill that the first began goes on for a while.
+    wait_for("all of it has ended", Duration::from_secs(40), || {
+        (world.origin.open_connections() == 0).then_some(())
+    });
+    for _ in 0..3 {
+        assert_matrix_error(&world.panic(), 500, "M_UNKNOWN");
+        world.assert_well();
+    }
+    let log = world.edge.log();
+    assert_eq!(log.matches("panicked at").count(), 3, "{log}");
+    assert!(!log.contains("RuntimeError"), "{log}");
+}
+
 /// A second panic in an instance is a trap, which ends it with all that is under way in it.
 #[test]
 fn after_a_trap_those_under_way_get_a_clear_error_and_the_next_requests_work() {
