@@ -3,6 +3,7 @@
 pub mod client_headers;
 pub mod forwarding;
 pub mod outage;
+pub mod pace;
 pub mod redirect;
 pub mod response_headers;
 

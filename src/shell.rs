@@ -45,9 +45,7 @@ pub fn fetch(request: web_sys::Request, env: JsValue, context: worker_sys::Conte
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => {
-            panic::outliving(&promise(&context, answering), context.request()).into()
-        }
+        Poll::Pending => panic::outliving(&promise(&context, answering), context.request()).into(),
     }
 }
 

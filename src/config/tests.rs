@@ -53,7 +53,10 @@ fn more_memory_than_an_isolate_has_room_for_counts_as_what_it_has() {
         let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
         assert_eq!(config.memory_cache_bytes, 41_943_040);
         let warning = config.warning().unwrap();
-        assert!(warning.starts_with(&format!("MEMORY_CACHE_MIB = {mib} counts as 40")), "{warning}");
+        assert!(
+            warning.starts_with(&format!("MEMORY_CACHE_MIB = {mib} counts as 40")),
+            "{warning}"
+        );
     }
 }
 

@@ -8,13 +8,15 @@
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
 // there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
-// whoever wants to can look into its isolates, one at a time (see held.mjs).
+// whoever wants to can look into its isolates, one at a time (see held.mjs). Background work is cut
+// off `cutsBackgroundMs` after the answer (see cuts.mjs).
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
 // compresses, and triggers scheduled events. `isolates` and `pops` lead to the Worker as it is,
 // `stores` to what they have stored: nothing at first; `inspector` is where they can be looked into.
 // Ends on SIGTERM or at the end of its standard input.
+import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +28,7 @@ import { collectGarbage } from './garbage.mjs';
 const [directory, ...texts] = process.argv.slice(2);
 const [variables, layout] = texts.map((text) => JSON.parse(text));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected } = layout;
+const { collectsGarbage, isInspected, cutsBackgroundMs } = layout;
 
 const GARBAGE_MILLIS = 15_000;
 
@@ -43,18 +45,29 @@ const METRICS = {
 };
 const support = (file) => resolve(dirname(fileURLToPath(import.meta.url)), file);
 const directSocket = { unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }] };
-const worker = (name, bindings) => ({
-  name,
+const built = (file) => resolve(directory, file);
+const uncut = {
   modules: true,
-  modulesRoot: resolve(directory),
-  scriptPath: resolve(directory, 'index.js'),
+  scriptPath: built('index.js'),
   modulesRules: [
     { type: 'ESModule', include: ['**/*.js'] },
     { type: 'CompiledWasm', include: ['**/*.wasm'] },
   ],
+};
+const cut = () => ({
+  modules: [
+    { type: 'ESModule', path: built('cuts.mjs'), contents: readFileSync(support('cuts.mjs')) },
+    { type: 'ESModule', path: built('index.js') },
+    { type: 'CompiledWasm', path: built('index_bg.wasm') },
+  ],
+});
+const worker = (name, bindings) => ({
+  name,
+  modulesRoot: resolve(directory),
+  ...(cutsBackgroundMs ? cut() : uncut),
   compatibilityDate: COMPATIBILITY_DATE,
   compatibilityFlags: COMPATIBILITY_FLAGS,
-  bindings,
+  bindings: { ...bindings, ...(cutsBackgroundMs && { CUTS_BACKGROUND_MS: cutsBackgroundMs }) },
   cache,
   ...BINDING[bucket],
   ...METRICS[metrics],

@@ -44,6 +44,9 @@ pub struct Layout {
     /// Whether [`Edge::held`] can be told. An isolate takes one inspector at a time, and so its
     /// garbage isn't collected from time to time as well.
     pub is_inspected: bool,
+    /// How long after the answer, or after its client's leaving, background work is cut off, in
+    /// milliseconds: 30,000 on the platform. `None`: never, which is the local runtime's way.
+    pub cuts_background_ms: Option<u32>,
 }
 
 /// What is bound as `MEDIA_BUCKET`.
@@ -235,6 +238,7 @@ impl Layout {
             "tlsPort": self.tls_port,
             "collectsGarbage": self.collects_garbage,
             "isInspected": self.is_inspected,
+            "cutsBackgroundMs": self.cuts_background_ms,
         })
     }
 }

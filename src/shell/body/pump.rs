@@ -10,7 +10,9 @@ use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWri
 
 use crate::headers::range::ByteRange;
 use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
+use crate::origin::pace::MIN_TELLING_BYTES;
 use crate::shell::body::streams;
+use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::settling::settled;
 
@@ -68,7 +70,10 @@ impl Sink {
     fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
         let pipe = streams::fixed_length(length);
         let writer = pipe.writable().get_writer()?;
-        Ok((Self { writer, first, end: first + length, is_open: true, reading: None }, pipe.readable()))
+        Ok((
+            Self { writer, first, end: first + length, is_open: true, reading: None },
+            pipe.readable(),
+        ))
     }
 
     /// Counts a request's client as its taker, who is there for as long as it takes something.
@@ -121,14 +126,29 @@ pub(crate) enum Beginning {
     Multipart,
 }
 
+/// What of a body is left when its client, the first sink, has had what they want.
+pub(crate) struct Rest {
+    /// How long the whole body is.
+    pub(crate) length: u64,
+    /// Whether so many bytes are worth fetching for the others.
+    pub(crate) is_worth: fn(u64) -> bool,
+    /// Hears how many bytes came in how many milliseconds when no client was there to slow them down.
+    pub(crate) came: fn(u64, u64),
+}
+
 /// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
 /// breaks the sinks, so that nobody takes a part for the whole.
-pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
+pub(crate) async fn pump(
+    stream: ReadableStream,
+    mut sinks: Vec<Sink>,
+    beginning: Beginning,
+    rest: Option<Rest>,
+) {
     let mut source = match Source::new(&stream) {
         Ok(source) => source,
         Err(error) => return abort(&mut sinks, &error).await,
     };
-    let outcome = pump_into(&mut source, &mut sinks, beginning).await;
+    let outcome = pump_into(&mut source, &mut sinks, beginning, rest).await;
     abort(&mut sinks, &outcome.err().unwrap_or(JsValue::UNDEFINED)).await;
     let _ = settled(&source.reader.cancel()).await;
 }
@@ -144,8 +164,10 @@ async fn pump_into(
     source: &mut Source,
     sinks: &mut [Sink],
     beginning: Beginning,
+    rest: Option<Rest>,
 ) -> Result<(), JsValue> {
     let mut offset = 0;
+    let mut alone_since = None;
     for sink in sinks.iter_mut().filter(|sink| sink.first == sink.end) {
         sink.close().await;
     }
@@ -166,7 +188,24 @@ async fn pump_into(
             sink.take(offset, &chunk).await;
         }
         offset += u64::from(chunk.length());
-        if sinks.iter().all(|sink| !sink.is_open) {
+        let is_over = sinks.iter().all(|sink| !sink.is_open);
+        if let Some(rest) =
+            rest.as_ref().filter(|_| sinks.first().is_some_and(|sink| !sink.is_open))
+        {
+            let now = clock::now_unix_millis();
+            match alone_since {
+                None if !(rest.is_worth)(rest.length.saturating_sub(offset)) => {
+                    return Err("the rest would not come in time".into());
+                }
+                None => alone_since = Some((offset, now)),
+                Some((first, began)) if is_over || offset - first >= MIN_TELLING_BYTES => {
+                    (rest.came)(offset - first, now.saturating_sub(began));
+                    alone_since = None;
+                }
+                Some(_) => {}
+            }
+        }
+        if is_over {
             return Ok(());
         }
         next = source.read().await?;

@@ -266,7 +266,7 @@ fn respond_cut(
     };
     let (sink, for_client) = sink;
     if let Some(body) = body {
-        serve(&call.context, pump(body, vec![sink.read_by(&call.context)], beginning));
+        serve(&call.context, pump(body, vec![sink.read_by(&call.context)], beginning, None));
     }
     heads::response(head, Some(&for_client))
 }

@@ -10,8 +10,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::log::warn;
 use crate::shell::runtime::panic::Guarded;
-pub(crate) use crate::shell::runtime::settling::sleep;
 use crate::shell::runtime::settling::settled;
+pub(crate) use crate::shell::runtime::settling::sleep;
 
 #[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]
 extern "C" {

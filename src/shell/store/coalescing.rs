@@ -42,6 +42,8 @@ pub(crate) enum Stage {
     Memory,
     /// The data centre's cache, from the bucket or the origin.
     Pop,
+    /// The same by a body that nobody waits for, or for a client who wants a part of it.
+    Unawaited,
 }
 
 /// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
@@ -97,6 +99,11 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
         pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
     }
     false
+}
+
+/// Whether a fill is under way.
+pub(crate) fn is_under_way(stage: Stage, key: &CacheKey) -> bool {
+    under_way(&(stage, key.clone())).is_some()
 }
 
 fn under_way(name: &Name) -> Option<Ticket> {

@@ -263,7 +263,10 @@ fn clients_who_leave_a_miss_leave_nothing_behind_for_long() {
                 .map(|_| {
                     let number = number.fetch_add(1, Ordering::Relaxed);
                     let id = format!("{}{number}", what.replace(' ', ""));
-                    scene.world.origin.on(&download_path(&id), move |call| half(call, &video(body)));
+                    scene
+                        .world
+                        .origin
+                        .on(&download_path(&id), move |call| half(call, &video(body)));
                     let request = download(&id, &token);
                     match range {
                         Some(range) => request.header("Range", range),
