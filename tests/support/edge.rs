@@ -125,6 +125,14 @@ impl Edge {
         Self::launch(folder, Layout::default(), vars)
     }
 
+    /// Starts a Worker of another folder in another layout.
+    ///
+    /// # Panics
+    /// As [`Edge::start`].
+    pub fn start_worker_as(folder: &str, layout: Layout, vars: &[(&str, &str)]) -> Self {
+        Self::launch(folder, layout, vars)
+    }
+
     /// The same in another layout.
     ///
     /// # Panics

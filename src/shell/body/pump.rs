@@ -15,9 +15,13 @@ use crate::shell::body::streams;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::settling::settled;
+use crate::shell::runtime::tasks::in_time;
 
 /// How much is moved at once, in bytes.
 const CHUNK_BYTES: u32 = 64 * 1024;
+
+/// How long a store may take for one chunk, in milliseconds, before the client goes on without it.
+const STORE_MILLIS: u32 = 5_000;
 
 /// A stream that is read into one buffer, again and again: buffers of their own would be garbage
 /// that the runtime lets grow to tens of megabytes.
@@ -91,9 +95,16 @@ impl Sink {
                 (0, len) if len == chunk.length() => chunk.clone(),
                 (start, end) => chunk.subarray(start, end),
             };
-            self.is_open = settled(&self.writer.write_with_chunk(&part)).await.is_ok();
+            let written = settled(&self.writer.write_with_chunk(&part));
+            self.is_open = if self.reading.is_some() {
+                written.await.is_ok()
+            } else {
+                in_time(STORE_MILLIS, written).await.is_some_and(|written| written.is_ok())
+            };
             if !self.is_open {
                 self.reading = None;
+                // Whoever takes the other end hears that it is not whole; nobody waits for that.
+                drop(settled(&self.writer.abort_with_reason(&"it takes nothing".into())));
             }
         }
         if self.is_open && chunk_end >= self.end {

@@ -9,23 +9,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use test_support::edge::{BucketKind, Layout};
+use test_support::edge::{BucketKind, Edge, Layout};
 use test_support::http::{Connection, Request};
 use test_support::time::wait_for;
 
 use crate::download::federation::signed;
-use crate::support::origin::{Call, Media, Reply, Then};
+use crate::security::panics::{LYING_WORKER, panic_at};
+use crate::support::origin::{Call, Media, Origin, Reply, Then};
 use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, federation_path, media_domain, same_host,
+    with_required,
 };
 
 /// How many leave at a time, and how often.
 const BATCH: usize = 100;
 const ROUNDS: usize = 10;
 
-/// By how much an isolate may have grown after a thousand, in bytes: a request that stays takes more
-/// than ten thousand.
-const ALLOWED_BYTES: u64 = 1 << 20;
+/// By how much an isolate may have grown after a thousand, in bytes. Those whose request stays take nine
+/// times a million; and on a busy machine more are under way at once in one round than in another.
+const ALLOWED_BYTES: u64 = 3 << 20;
 
 /// How long the origin takes where it answers.
 const LATE: Duration = Duration::from_millis(50);
@@ -40,6 +42,16 @@ impl Scene {
     fn start(bucket: BucketKind) -> Self {
         let layout = Layout { is_inspected: true, bucket, ..Layout::default() };
         Self { world: World::start_as(layout, &[]), arrived: Arc::default() }
+    }
+
+    /// One whose Worker can be brought to panic.
+    fn start_lying() -> Self {
+        let layout = Layout { is_inspected: true, ..Layout::default() };
+        let folder = LYING_WORKER.to_str().expect("a path in UTF-8");
+        let origin = Origin::start();
+        let edge =
+            with_required(&origin.url(), &[], |vars| Edge::start_worker_as(folder, layout, vars));
+        Self { world: World { origin, edge }, arrived: Arc::default() }
     }
 
     /// Has the origin do this at a path from now on, and counts who comes.
@@ -128,22 +140,55 @@ fn video(length: usize) -> Reply {
     reply.body(vec![5; length])
 }
 
-#[test]
-fn clients_who_stay_leave_nothing_behind() {
-    let scene = Scene::start(BucketKind::None);
+/// Has the origin of a hit answer late, and a batch wait for it.
+fn staying(scene: &Scene) -> impl Fn() {
     let (id, token) = (scene.world.stored_media(), scene.world.token());
     scene.on(&download_path(&id), |call| {
         thread::sleep(LATE);
         call.reply_by_default()
     });
     let request = download(&id, &token);
-    scene.assert_flat("those who stay", || {
+    move || {
         let opened: Vec<_> = (0..BATCH).map(|_| scene.open(&request)).collect();
         for connection in opened {
             let answer = connection.answer().and_then(|answer| answer.read()).expect("an answer");
             assert_eq!((answer.status, &answer.body[..]), (200, BODY));
         }
-    });
+        scene.world.origin.forget(&download_path(&id));
+    }
+}
+
+#[test]
+fn clients_who_stay_leave_nothing_behind() {
+    let scene = Scene::start(BucketKind::None);
+    let stay = staying(&scene);
+    scene.assert_flat("those who stay", stay);
+}
+
+#[test]
+#[ignore = "it takes minutes"]
+fn twenty_thousand_who_leave_take_no_more_memory_than_twenty_thousand_who_stay() {
+    const ALLOWED_DIFFERENCE_BYTES: u64 = 5_000_000;
+    let (left, stayed) = (Scene::start_lying(), Scene::start(BucketKind::None));
+    let (id, token) = (left.world.stored_media(), left.world.token());
+    let path = download_path(&id);
+    left.on(&path, never);
+    let request = download(&id, &token);
+    let stay = staying(&stayed);
+    for _ in 0..20_000 / BATCH {
+        left.leave_waiting(&request);
+        left.world.origin.forget(&path);
+        stay();
+    }
+    let (left_bytes, stayed_bytes) = (left.held(), stayed.held());
+    println!("those who left: {left_bytes} bytes, those who stayed: {stayed_bytes} bytes");
+    assert!(left_bytes < stayed_bytes + ALLOWED_DIFFERENCE_BYTES);
+    for _ in 0..3 {
+        assert_eq!(panic_at(&left.world.origin, &left.world.edge).status, 500);
+        assert_eq!(download("none", &token).send(&left.world.edge.direct_address).status, 404);
+    }
+    let log = left.world.edge.log();
+    assert!(!log.contains("RuntimeError"), "the instance that panicked was not replaced");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const MARK: &str = "PANIC";
 const WELL_KNOWN: &str = "/.well-known/matrix/client";
 
 /// The Worker with that runtime.
-static LYING_WORKER: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static LYING_WORKER: LazyLock<PathBuf> = LazyLock::new(|| {
     let mark = MARK.bytes().enumerate().map(|(i, byte)| format!("e[{i}]==={byte}"));
     let is_marked = mark.collect::<Vec<_>>().join("&&");
     let length = format!("function(e){{return {is_marked}?4294967295:e.length}}");
@@ -46,6 +46,12 @@ fn start() -> World {
     World { origin, edge }
 }
 
+/// Has the Worker panic while it answers a request.
+pub(crate) fn panic_at(origin: &Origin, edge: &Edge) -> Answer {
+    origin.reply(WELL_KNOWN, Reply::new(200).body(format!("{MARK}, and syt_secret")));
+    same_host("GET", WELL_KNOWN).send(&edge.direct_address)
+}
+
 impl World {
     fn token(&self) -> String {
         self.origin.homeserver().log_in()
@@ -55,10 +61,8 @@ impl World {
         self.origin.homeserver().add(Media::new("image/png", BODY))
     }
 
-    /// Has the Worker panic while it answers a request.
     fn panic(&self) -> Answer {
-        self.origin.reply(WELL_KNOWN, Reply::new(200).body(format!("{MARK}, and syt_secret")));
-        same_host("GET", WELL_KNOWN).send(&self.edge.direct_address)
+        panic_at(&self.origin, &self.edge)
     }
 
     #[track_caller]

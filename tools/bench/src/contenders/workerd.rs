@@ -98,6 +98,7 @@ const worker :Workerd.Worker = (
     {bindings}
   ],
   compatibilityDate = "2026-04-20",
+  compatibilityFlags = ["enable_request_signal"],
   cacheApiOutbound = "cache",
 );
 "#
