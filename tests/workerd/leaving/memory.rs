@@ -225,7 +225,10 @@ fn clients_who_leave_while_another_fills_the_cache_leave_nothing_behind() {
     wait_for("the first is asked about", PATIENCE, || {
         (scene.arrived.load(Ordering::SeqCst) > 0).then_some(())
     });
-    scene.assert_flat("another's fill", || scene.leave_soon(|_| download(&id, &token)));
+    // On a busy machine rounds overlap, and wasm's memory keeps the size of the largest crowd.
+    scene.assert_flat_after(ROUNDS, ROUNDS, "another's fill", || {
+        scene.leave_soon(|_| download(&id, &token));
+    });
     first.reset();
 }
 
