@@ -41,10 +41,13 @@ const DEFAULT_MAX_UPLOAD_BYTES: u64 = 100_000_000;
 const MAX_MAX_UPLOAD_BYTES: u64 = 5_000_000_000;
 
 /// Default of `MEMORY_CACHE_MIB`.
-const DEFAULT_MEMORY_CACHE_MIB: u64 = 32;
+const DEFAULT_MEMORY_CACHE_MIB: u64 = 24;
 
-/// The largest `MEMORY_CACHE_MIB`: an isolate has 128 MB in all.
-const MAX_MEMORY_CACHE_MIB: u64 = 64;
+/// The largest `MEMORY_CACHE_MIB` that counts: an isolate has 128 MB in all, for what is under way too.
+pub const MAX_MEMORY_CACHE_MIB: u64 = 40;
+
+/// The largest `MEMORY_CACHE_MIB` that is taken: values between the two were valid once.
+const MAX_TAKEN_MEMORY_CACHE_MIB: u64 = 64;
 
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct Config {
     pub origin_redirect_hosts: RedirectHosts,
     /// `MEMORY_CACHE_MIB`, in bytes: what an isolate keeps of small bodies. 0: nothing.
     pub memory_cache_bytes: u64,
+    /// `MEMORY_CACHE_MIB` as it is written, where that is more than counts.
+    pub excess_memory_cache_mib: Option<u64>,
     /// `ADMIN_TOKEN`: opens what is for the admin. Without one, nothing does.
     pub admin_token: Option<AccessToken>,
     /// `SYNAPSE_ADMIN_TOKEN`: reads from Synapse what was quarantined.
@@ -152,6 +157,11 @@ impl Config {
                 .map_err(|problem| error("SERVER_NAME", problem))?,
         };
         let origin_headers = vars.headers("ORIGIN_HEADERS")?;
+        let memory_cache_mib = vars.number(
+            "MEMORY_CACHE_MIB",
+            DEFAULT_MEMORY_CACHE_MIB,
+            0..=MAX_TAKEN_MEMORY_CACHE_MIB,
+        )?;
         Ok(Self {
             digest_key: digest_key(&server_name, &homeserver, &origin_headers),
             homeserver,
@@ -202,12 +212,9 @@ impl Config {
                 DEFAULT_CACHE_SECONDS,
                 1..=MAX_CACHE_SECONDS,
             )?,
-            memory_cache_bytes: vars.number(
-                "MEMORY_CACHE_MIB",
-                DEFAULT_MEMORY_CACHE_MIB,
-                0..=MAX_MEMORY_CACHE_MIB,
-            )? * 1024
-                * 1024,
+            memory_cache_bytes: memory_cache_mib.min(MAX_MEMORY_CACHE_MIB) * 1024 * 1024,
+            excess_memory_cache_mib: Some(memory_cache_mib)
+                .filter(|mib| *mib > MAX_MEMORY_CACHE_MIB),
             admin_token: vars.token("ADMIN_TOKEN")?,
             synapse_admin_token: vars.token("SYNAPSE_ADMIN_TOKEN")?,
             origin_headers,
@@ -226,6 +233,15 @@ impl Config {
     /// has. Two deployments give one token two names.
     pub fn digest_key(&self) -> &[u8] {
         &self.digest_key.0
+    }
+
+    /// Returns a sentence for the admin on each variable that can be used, but not as it is written.
+    pub fn warning(&self) -> Option<String> {
+        self.excess_memory_cache_mib.map(|mib| {
+            format!(
+                "MEMORY_CACHE_MIB = {mib} counts as {MAX_MEMORY_CACHE_MIB}, the most that an isolate has room for"
+            )
+        })
     }
 
     /// Whether there may be purges to hear of.

@@ -1,5 +1,6 @@
 //! The heads of the client's request and of the reply to it.
 
+pub mod presence;
 pub mod target;
 
 use http::header::{

@@ -5,6 +5,7 @@ pub mod client_headers;
 pub mod forwarding;
 pub mod intermediary;
 pub mod outage;
+pub mod pace;
 pub mod redirect;
 pub mod response_headers;
 pub mod revalidation;

@@ -21,14 +21,13 @@ use ::http::Method;
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::future_to_promise;
-use worker_sys::Context;
 
 use self::admin::{purge, quarantine, status};
 use self::endpoint::{download, forward, upload, well_known};
 use self::recorder::Recorder;
 use self::request_context::{Call, reject};
 use self::runtime::bindings::{self, Setup};
+use self::runtime::context::Context;
 use self::runtime::panic::{self, Guarded, Panicked};
 use self::runtime::{heads, log};
 use crate::admin::authorize;
@@ -38,17 +37,32 @@ use crate::route::{Route, admit};
 /// Answers a request, with a response or a promise of one.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
-pub fn fetch(request: web_sys::Request, env: JsValue, context: Context) -> JsValue {
-    let mut answering: Answering = Box::pin(answer_and_report(request, env, context));
+pub fn fetch(request: web_sys::Request, env: JsValue, context: worker_sys::Context) -> JsValue {
+    let context = Context::new(context, &request);
+    let mut answering: Answering = Box::pin(answer_and_report(request, env, context.clone()));
     // A hit in memory waits for nothing, and a promise would cost as much as finding it.
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => panic::outliving(future_to_promise(answering)).into(),
+        Poll::Pending => panic::outliving(&promise(&context, answering), context.request()).into(),
     }
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>>;
+
+/// Returns the promise of an answer, which never settles if the client leaves before.
+fn promise(context: &Context, answering: Answering) -> Promise {
+    let mut answering = Some(answering);
+    Promise::new(&mut |resolve, reject| {
+        let Some(answering) = answering.take() else { return };
+        context.ask(async move {
+            let _ = match answering.await {
+                Ok(response) => resolve.call1(&JsValue::UNDEFINED, &response),
+                Err(error) => reject.call1(&JsValue::UNDEFINED, &error),
+            };
+        });
+    })
+}
 
 async fn answer_and_report(
     request: web_sys::Request,
@@ -57,7 +71,8 @@ async fn answer_and_report(
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
     let setup = bindings::setup(&env);
-    let response = match Guarded::new(Box::pin(answer(request, &setup, context, &recorder))).await {
+    let answering = Box::pin(answer(request, &setup, context.clone(), &recorder));
+    let response = match Guarded::new(answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             log::fail("internal error", &error);
@@ -66,6 +81,7 @@ async fn answer_and_report(
         // The log has it.
         Err(Panicked) => reject(&recorder, &Rejection::Internal)?,
     };
+    context.answered();
     recorder.finish(&setup, &response);
     Ok(response.into())
 }
@@ -73,7 +89,7 @@ async fn answer_and_report(
 /// Does what is to be done from time to time.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
-pub async fn scheduled(_event: JsValue, env: JsValue, _context: Context) {
+pub async fn scheduled(_event: JsValue, env: JsValue, _context: JsValue) {
     let setup = bindings::setup(&env);
     if let Ok(config) = &setup.config {
         let _ = Guarded::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;

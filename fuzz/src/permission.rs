@@ -12,8 +12,7 @@ use matrix_media_edge::matrix::media::{Door, Representation};
 use matrix_media_edge::origin::outage::{Evidence, evidence, is_failure};
 use matrix_media_edge::origin::{OriginAnswer, OriginHead, redirect};
 use matrix_media_edge::permission::{
-    Refusal, confirms_by_head, confirms_by_redirect, has_mark, knows_token, may_replace,
-    refusal,
+    Refusal, confirms_by_head, confirms_by_redirect, has_mark, knows_token, may_replace, refusal,
 };
 use serde_json::Value;
 

@@ -2,11 +2,14 @@
 //! one at a time is enough.
 //!
 //! The platform may cut a request off in the middle, and then no code of it runs any more: its work
-//! never says that it has ended. So work counts only for a while after its last sign of life.
+//! never says that it has ended. So work gives a sign of life from time to time, and counts only for
+//! a while after the last one.
 
-/// How long work counts after its last sign of life, in milliseconds: as long as the platform lets a
-/// request go on after its client has left.
-pub const MAX_SILENCE_MS: u64 = 30_000;
+/// How often work gives a sign of life, in milliseconds.
+pub const SIGN_OF_LIFE_MS: u64 = 1_000;
+
+/// How long work counts after its last sign of life, in milliseconds: several would have come.
+pub const MAX_SILENCE_MS: u64 = 5_000;
 
 /// The works under way. There are few at any time.
 #[derive(Debug)]
@@ -100,28 +103,28 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_cut_off_counts_for_thirty_seconds() {
+    fn work_that_is_cut_off_counts_for_five_seconds() {
         let mut works = InFlight::new();
         works.begin("a", NOW);
-        assert!(works.find(&"a", NOW + 29_999).is_some());
-        assert_eq!(works.find(&"a", NOW + 30_000), None);
-        assert!(works.begin_alone("a", NOW + 30_000).is_some());
+        assert!(works.find(&"a", NOW + 4_999).is_some());
+        assert_eq!(works.find(&"a", NOW + 5_000), None);
+        assert!(works.begin_alone("a", NOW + 5_000).is_some());
     }
 
     #[test]
     fn a_sign_of_life_lengthens_the_time() {
         let mut works = InFlight::new();
         let ticket = works.begin("a", NOW);
-        works.touch(ticket, NOW + 29_000);
-        assert_eq!(works.find(&"a", NOW + 58_999), Some(ticket));
-        assert_eq!(works.find(&"a", NOW + 59_000), None);
+        works.touch(ticket, NOW + 4_000);
+        assert_eq!(works.find(&"a", NOW + 8_999), Some(ticket));
+        assert_eq!(works.find(&"a", NOW + 9_000), None);
     }
 
     #[test]
     fn a_clock_that_is_set_back_keeps_no_work_for_longer() {
         let mut works = InFlight::new();
         works.begin("a", NOW);
-        assert_eq!(works.find(&"a", NOW - 30_000), None);
+        assert_eq!(works.find(&"a", NOW - 5_000), None);
     }
 
     #[test]
@@ -134,8 +137,8 @@ mod tests {
         assert_ne!(first, second);
         works.end(first);
         assert_eq!(works.find(&"a", NOW), Some(second), "the first is gone, not the second");
-        works.touch(first, NOW + 20_000);
-        assert_eq!(works.find(&"a", NOW + 40_000), None, "nor does the first speak for it");
+        works.touch(first, NOW + 4_000);
+        assert_eq!(works.find(&"a", NOW + 6_000), None, "nor does the first speak for it");
     }
 
     #[test]

@@ -27,7 +27,8 @@ fn three_variables_are_enough() {
     assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
     assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
     assert_eq!(config.origin_redirects, OriginRedirects::Follow);
-    assert_eq!(config.memory_cache_bytes, 33_554_432);
+    assert_eq!(config.memory_cache_bytes, 25_165_824);
+    assert_eq!(config.warning(), None);
 }
 
 #[test]
@@ -37,12 +38,26 @@ fn the_largest_values_can_be_used() {
         ("LEASE_SECONDS", "3600"),
         ("STALE_IF_ERROR_SECONDS", "604800"),
         ("MAX_UPLOAD_BYTES", "5000000000"),
-        ("MEMORY_CACHE_MIB", "64"),
+        ("MEMORY_CACHE_MIB", "40"),
     ])
     .unwrap();
     assert_eq!(config.cache_seconds, 31_536_000);
     assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (3600, 604_800));
-    assert_eq!((config.max_upload_bytes, config.memory_cache_bytes), (5_000_000_000, 67_108_864));
+    assert_eq!((config.max_upload_bytes, config.memory_cache_bytes), (5_000_000_000, 41_943_040));
+    assert_eq!(config.warning(), None);
+}
+
+#[test]
+fn more_memory_than_an_isolate_has_room_for_counts_as_what_it_has() {
+    for mib in ["41", "64"] {
+        let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
+        assert_eq!(config.memory_cache_bytes, 41_943_040);
+        let warning = config.warning().unwrap();
+        assert!(
+            warning.starts_with(&format!("MEMORY_CACHE_MIB = {mib} counts as 40")),
+            "{warning}"
+        );
+    }
 }
 
 #[test]

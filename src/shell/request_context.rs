@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Request, Response};
-use worker_sys::{Context, R2Bucket};
+use worker_sys::R2Bucket;
 
 use crate::config::Config;
 use crate::endpoint::forward;
@@ -13,6 +13,7 @@ use crate::message::{ReplyHead, RequestHead};
 use crate::origin::OriginError;
 use crate::route::Endpoint;
 use crate::shell::recorder::Recorder;
+use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
 
 /// One request, with what it takes to answer it.

@@ -1,8 +1,9 @@
 //! What the repository says of itself: documents that cite tests, where all that it is built of comes
-//! from, and what its shell may keep.
+//! from, what its shell may keep, and what the runtime is told to be.
 
 mod citations;
 mod rooms;
+mod runtime;
 mod shared;
 mod supply;
 

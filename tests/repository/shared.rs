@@ -35,6 +35,20 @@ fn nothing_of_one_request_is_kept_for_others() {
     }
 }
 
+/// What a promise that never settles keeps in memory, and with it all that waits for it.
+const KEPT_BY_A_PROMISE: [&str; 2] = ["JsFuture", "future_to_promise"];
+
+#[test]
+fn whatever_waits_can_be_dropped() {
+    for path in files("src/shell") {
+        let path = path.to_str().expect("names are text");
+        let source = read(path);
+        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let kept = code.filter(|line| KEPT_BY_A_PROMISE.iter().any(|name| line.contains(name)));
+        assert_eq!(kept.collect::<Vec<_>>(), Vec::<&str>::new(), "{path}: see runtime/settling.rs");
+    }
+}
+
 #[test]
 fn a_shared_promise_would_be_noticed() {
     let source = "\nthread_local! {\n    static FILLS: RefCell<Vec<Promise>> = x();\n}\nResponse";

@@ -48,6 +48,9 @@ pub struct Layout {
     /// Whether [`Edge::held`] can be told. An isolate takes one inspector at a time, and so its
     /// garbage isn't collected from time to time as well.
     pub is_inspected: bool,
+    /// How long after the answer, or after its client's leaving, background work is cut off, in
+    /// milliseconds: 30,000 on the platform. `None`: never, which is the local runtime's way.
+    pub cuts_background_ms: Option<u32>,
 }
 
 /// What is bound as `MEDIA_BUCKET`.
@@ -130,6 +133,14 @@ impl Edge {
     /// As [`Edge::start`].
     pub fn start_worker(folder: &str, vars: &[(&str, &str)]) -> Self {
         Self::launch(folder, Layout::default(), vars)
+    }
+
+    /// Starts a Worker of another folder in another layout.
+    ///
+    /// # Panics
+    /// As [`Edge::start`].
+    pub fn start_worker_as(folder: &str, layout: Layout, vars: &[(&str, &str)]) -> Self {
+        Self::launch(folder, layout, vars)
     }
 
     /// The same in another layout.
@@ -253,6 +264,7 @@ impl Layout {
             "cloudflareProxy": is_on_cloudflare,
             "cloudflareCache": is_on_cloudflare,
             "cloudflareBucket": is_on_cloudflare,
+            "cutsBackgroundMs": self.cuts_background_ms,
         })
     }
 }

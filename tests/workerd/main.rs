@@ -6,6 +6,7 @@ mod admin;
 mod download;
 mod faults;
 mod lease;
+mod leaving;
 mod network;
 mod passthrough;
 mod permission;

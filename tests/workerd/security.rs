@@ -3,7 +3,7 @@
 mod attacks;
 mod embedding;
 mod hostile;
-mod panics;
+pub(crate) mod panics;
 mod poisoning;
 mod secrets;
 mod smuggling;

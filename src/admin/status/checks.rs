@@ -81,6 +81,11 @@ pub fn judge_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> V
     vec![
         Finding::good(Check::Configuration, "All variables can be used."),
         match mib {
+            _ if config.excess_memory_cache_mib.is_some() => Finding::unsure(
+                Check::Memory,
+                format!("It holds up to {mib} MiB an isolate, less than MEMORY_CACHE_MIB says."),
+                "Set MEMORY_CACHE_MIB to at most 40: an isolate has 128 MB for everything.",
+            ),
             0 => Finding::good(Check::Memory, "It is turned off."),
             mib => Finding::good(Check::Memory, format!("It holds up to {mib} MiB an isolate.")),
         },

@@ -6,15 +6,22 @@
 
 use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
 use crate::headers::range::ByteRange;
 use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
+use crate::origin::pace::MIN_TELLING_BYTES;
 use crate::shell::body::streams;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::context::{Context, Reading};
+use crate::shell::runtime::settling::settled;
+use crate::shell::runtime::tasks::in_time;
 
 /// How much is moved at once, in bytes.
 const CHUNK_BYTES: u32 = 64 * 1024;
+
+/// How long a store may take for one chunk, in milliseconds, before the client goes on without it.
+const STORE_MILLIS: u32 = 5_000;
 
 /// A stream that is read into one buffer, again and again: buffers of their own would be garbage
 /// that the runtime lets grow to tens of megabytes.
@@ -32,7 +39,7 @@ impl Source {
     /// The next bytes; they are overwritten by the next call.
     async fn read(&mut self) -> Result<Option<Uint8Array>, JsValue> {
         let whole = Uint8Array::new(&self.buffer);
-        let read = JsFuture::from(self.reader.read_with_array_buffer_view(&whole)).await?;
+        let read = settled(&self.reader.read_with_array_buffer_view(&whole)).await?;
         if Reflect::get(&read, &"done".into())?.is_truthy() {
             return Ok(None);
         }
@@ -49,6 +56,8 @@ pub(crate) struct Sink {
     /// Offset behind the last byte wanted.
     end: u64,
     is_open: bool,
+    /// Whoever takes it is there until it is closed.
+    reading: Option<Reading>,
 }
 
 impl Sink {
@@ -65,7 +74,16 @@ impl Sink {
     fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
         let pipe = streams::fixed_length(length);
         let writer = pipe.writable().get_writer()?;
-        Ok((Self { writer, first, end: first + length, is_open: true }, pipe.readable()))
+        Ok((
+            Self { writer, first, end: first + length, is_open: true, reading: None },
+            pipe.readable(),
+        ))
+    }
+
+    /// Counts a request's client as its taker, who is there for as long as it takes something.
+    pub(crate) fn read_by(mut self, context: &Context) -> Self {
+        self.reading = Some(context.reading());
+        self
     }
 
     /// Gives it what it wants of a chunk. A sink whose taker has left is closed.
@@ -77,7 +95,17 @@ impl Sink {
                 (0, len) if len == chunk.length() => chunk.clone(),
                 (start, end) => chunk.subarray(start, end),
             };
-            self.is_open = JsFuture::from(self.writer.write_with_chunk(&part)).await.is_ok();
+            let written = settled(&self.writer.write_with_chunk(&part));
+            self.is_open = if self.reading.is_some() {
+                written.await.is_ok()
+            } else {
+                in_time(STORE_MILLIS, written).await.is_some_and(|written| written.is_ok())
+            };
+            if !self.is_open {
+                self.reading = None;
+                // Whoever takes the other end hears that it is not whole; nobody waits for that.
+                drop(settled(&self.writer.abort_with_reason(&"it takes nothing".into())));
+            }
         }
         if self.is_open && chunk_end >= self.end {
             self.close().await;
@@ -86,13 +114,15 @@ impl Sink {
 
     async fn close(&mut self) {
         self.is_open = false;
-        let _ = JsFuture::from(self.writer.close()).await;
+        let _ = settled(&self.writer.close()).await;
+        self.reading = None;
     }
 
     async fn abort(&mut self, reason: &JsValue) {
         if self.is_open {
             self.is_open = false;
-            let _ = JsFuture::from(self.writer.abort_with_reason(reason)).await;
+            self.reading = None;
+            let _ = settled(&self.writer.abort_with_reason(reason)).await;
         }
     }
 }
@@ -107,16 +137,31 @@ pub(crate) enum Beginning {
     Multipart,
 }
 
+/// What of a body is left when its client, the first sink, has had what they want.
+pub(crate) struct Rest {
+    /// How long the whole body is.
+    pub(crate) length: u64,
+    /// Whether so many bytes are worth fetching for the others.
+    pub(crate) is_worth: fn(u64) -> bool,
+    /// Hears how many bytes came in how many milliseconds when no client was there to slow them down.
+    pub(crate) came: fn(u64, u64),
+}
+
 /// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
 /// breaks the sinks, so that nobody takes a part for the whole.
-pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, beginning: Beginning) {
+pub(crate) async fn pump(
+    stream: ReadableStream,
+    mut sinks: Vec<Sink>,
+    beginning: Beginning,
+    rest: Option<Rest>,
+) {
     let mut source = match Source::new(&stream) {
         Ok(source) => source,
         Err(error) => return abort(&mut sinks, &error).await,
     };
-    let outcome = pump_into(&mut source, &mut sinks, beginning).await;
+    let outcome = pump_into(&mut source, &mut sinks, beginning, rest).await;
     abort(&mut sinks, &outcome.err().unwrap_or(JsValue::UNDEFINED)).await;
-    let _ = JsFuture::from(source.reader.cancel()).await;
+    let _ = settled(&source.reader.cancel()).await;
 }
 
 /// Breaks those that have not had all.
@@ -130,8 +175,10 @@ async fn pump_into(
     source: &mut Source,
     sinks: &mut [Sink],
     beginning: Beginning,
+    rest: Option<Rest>,
 ) -> Result<(), JsValue> {
     let mut offset = 0;
+    let mut alone_since = None;
     for sink in sinks.iter_mut().filter(|sink| sink.first == sink.end) {
         sink.close().await;
     }
@@ -152,7 +199,24 @@ async fn pump_into(
             sink.take(offset, &chunk).await;
         }
         offset += u64::from(chunk.length());
-        if sinks.iter().all(|sink| !sink.is_open) {
+        let is_over = sinks.iter().all(|sink| !sink.is_open);
+        if let Some(rest) =
+            rest.as_ref().filter(|_| sinks.first().is_some_and(|sink| !sink.is_open))
+        {
+            let now = clock::now_unix_millis();
+            match alone_since {
+                None if !(rest.is_worth)(rest.length.saturating_sub(offset)) => {
+                    return Err("the rest would not come in time".into());
+                }
+                None => alone_since = Some((offset, now)),
+                Some((first, began)) if is_over || offset - first >= MIN_TELLING_BYTES => {
+                    (rest.came)(offset - first, now.saturating_sub(began));
+                    alone_since = None;
+                }
+                Some(_) => {}
+            }
+        }
+        if is_over {
             return Ok(());
         }
         next = source.read().await?;

@@ -3,12 +3,12 @@
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, WritableStream};
-use worker_sys::Context;
 
 use crate::headers::range::ByteRange;
-use crate::shell::runtime::tasks::forget;
+use crate::shell::runtime::context::Context;
+use crate::shell::runtime::settling::settled;
+use crate::shell::runtime::tasks::{forget, serve_by};
 
 #[wasm_bindgen(module = "/src/shell/body/streams.js")]
 extern "C" {
@@ -46,8 +46,21 @@ pub(crate) fn fixed_length(length: u64) -> FixedLengthStream {
     FixedLengthStream::new(length as f64)
 }
 
-/// The same stream, but a short body breaks it instead of looking whole.
+/// Returns a stream for the client as it is, but one that a short body breaks instead of looking
+/// whole. While the client reads it, background work has no deadline: the platform, too, counts from
+/// the end of a body that goes through a pipe.
 pub(crate) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
+    let pipe = fixed_length(length);
+    serve_by(context, context.reading(), stream.pipe_to(&pipe.writable()));
+    pipe.readable()
+}
+
+/// Returns a stream for a store as it is, but one that a short body breaks.
+pub(crate) fn guard_copy(
+    context: &Context,
+    stream: &ReadableStream,
+    length: u64,
+) -> ReadableStream {
     let pipe = fixed_length(length);
     forget(context, stream.pipe_to(&pipe.writable()));
     pipe.readable()
@@ -78,7 +91,7 @@ pub(crate) fn read_whole(
         let Some(reading) = reading else {
             return (length == 0).then(|| Uint8Array::new(&0.into()));
         };
-        let bytes = JsFuture::from(reading).await.ok()?;
+        let bytes = settled(&reading).await.ok()?;
         (!bytes.is_undefined()).then(|| bytes.unchecked_into())
     }
 }
@@ -91,6 +104,6 @@ pub(crate) async fn read_bounded(
     stream: &ReadableStream,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, JsValue> {
-    let bytes = JsFuture::from(read_bounded_promise(stream, limit)).await?;
+    let bytes = settled(&read_bounded_promise(stream, limit)).await?;
     Ok((!bytes.is_undefined()).then(|| bytes.unchecked_into::<Uint8Array>().to_vec()))
 }

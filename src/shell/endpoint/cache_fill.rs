@@ -1,5 +1,6 @@
 //! A body on its way to the client and into the stores at once.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
@@ -10,14 +11,34 @@ use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::Cut;
 use crate::message::ReplyHead;
-use crate::shell::body::pump::{Beginning, Sink, pump};
+use crate::origin::pace::Pace;
+use crate::shell::body::pump::{Beginning, Rest, Sink, pump};
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::detach;
+use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{Fill, MAX_AWAITED_BYTES};
+use crate::shell::store::coalescing::{self, Fill, MAX_AWAITED_BYTES, Stage};
 use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
+
+thread_local! {
+    /// How fast the origin sends, as far as this isolate has seen.
+    static PACE: Cell<Pace> = const { Cell::new(Pace::UNKNOWN) };
+}
+
+fn learn(bytes: u64, millis: u64, is_unhindered: bool) {
+    let mut pace = PACE.get();
+    pace.learn(bytes, millis, is_unhindered);
+    PACE.set(pace);
+}
+
+/// Whether the client is about to read a whole body, be it as a part.
+fn is_whole(cut: Cut) -> bool {
+    match cut {
+        Cut::Whole | Cut::Multipart(_) => true,
+        Cut::Part(range, length) => range.length() == length,
+    }
+}
 
 /// Where the body comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,24 +72,55 @@ impl Filling<'_> {
         cut: Option<Cut>,
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
+        // Of a body that is split, a branch that nobody reads would be kept whole.
+        let cut = cut.filter(|_| !self.call.context.has_left());
+        let length = self.meta.length_bytes();
         let (Some(cut), Some(body)) = (cut, &body) else {
-            self.store(body.as_ref())?;
+            if self.source == Source::Bucket || PACE.get().is_in_time(length) {
+                self.store(body.as_ref())?;
+            } else {
+                streams::release(&self.call.context, body.as_ref());
+            }
             return heads::response(head, None);
         };
         let ((sink, for_client), beginning) = match cut {
             Cut::Whole => {
+                let context = Rc::clone(&self.call.context);
                 let (for_client, for_store) = streams::tee(body);
                 self.store(Some(&for_store))?;
+                // The platform would cut the fill off in the middle of a body that takes its time.
+                let for_client = if length > MAX_AWAITED_BYTES {
+                    streams::guard(&context, &for_client, length)
+                } else {
+                    for_client
+                };
                 return heads::response(head, Some(&for_client));
             }
             Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
             Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
         };
         let context = Rc::clone(&self.call.context);
-        let (store_sink, for_store) = Sink::whole(self.meta.length_bytes())?;
+        let sink = sink.read_by(&context);
+        let (is_from_origin, is_whole) = (self.source != Source::Bucket, is_whole(cut));
+        if !is_whole && (!self.is_alone() || (is_from_origin && !PACE.get().is_in_time(length))) {
+            serve(&context, pump(body.clone(), vec![sink], beginning, None));
+            return heads::response(head, Some(&for_client));
+        }
+        let rest = Rest {
+            length,
+            is_worth: |bytes| PACE.get().is_in_time(bytes),
+            came: |bytes, millis| learn(bytes, millis, true),
+        };
+        let (store_sink, for_store) = Sink::whole(length)?;
         self.store(Some(&for_store))?;
-        detach(&context, pump(body.clone(), vec![sink, store_sink], beginning));
+        let rest = is_from_origin.then_some(rest);
+        detach(&context, pump(body.clone(), vec![sink, store_sink], beginning, rest));
         heads::response(head, Some(&for_client))
+    }
+
+    /// Whether no other fill of this body is under way in this isolate.
+    fn is_alone(&self) -> bool {
+        !coalescing::is_under_way(Stage::Unawaited, self.key)
     }
 
     /// Stores the body.
@@ -111,7 +163,7 @@ impl Filling<'_> {
         let Self { call, key, meta, .. } = self;
         let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return Ok(()) };
         let (key, body) = (key.clone(), body.clone());
-        let whole = streams::guard(&call.context, &body, meta.length_bytes());
+        let whole = streams::guard_copy(&call.context, &body, meta.length_bytes());
         detach(&call.context, async move {
             bucket::store(&bucket, &key, &meta, &whole, replaces).await;
         });
@@ -124,16 +176,21 @@ impl Filling<'_> {
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
+        let began_millis = clock::now_unix_millis();
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
+        let unawaited = coalescing::begin(&call.context, Stage::Unawaited, key);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
             put.await;
             let (context, config, record) = (&call.context, &call.config, meta.to_text());
             let mut commit = fills::look_first(context, config, &key, &record, length).await;
-            drop(fill);
+            drop((fill, unawaited));
             let Source::Origin { replaces } = source else { return };
+            if commit == Commit::Whole {
+                learn(length, clock::now_unix_millis().saturating_sub(began_millis), false);
+            }
             if call.bucket.is_none() {
                 return;
             }

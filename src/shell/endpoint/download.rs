@@ -23,7 +23,7 @@ use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
 use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::detach;
+use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::fills;
@@ -73,9 +73,6 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         }
         Decision::Ask(question) => ask(call, question).await?,
     };
-    if let Some(fill) = &fill {
-        fill.touch();
-    }
     let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
     respond(call, &keys, outcome, sources).await
 }
@@ -134,7 +131,7 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
 
 /// Renews a lease that is about to end, unless that is being done.
 fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
-    let Some(renewal) = leases::begin_renewal(key) else { return };
+    let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
     let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: true, ..Sources::default() };
@@ -281,7 +278,7 @@ fn respond_cut(
     };
     let (sink, for_client) = sink;
     if let Some(body) = body {
-        detach(&call.context, pump(body, vec![sink], beginning));
+        serve(&call.context, pump(body, vec![sink.read_by(&call.context)], beginning, None));
     }
     heads::response(head, Some(&for_client))
 }

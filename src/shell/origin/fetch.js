@@ -6,7 +6,8 @@ import { within } from "../runtime/tasks.js";
 /**
  * `fetch`, following no redirect. The client's headers go along, copied by the runtime so that
  * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. Rejects with
- * nothing, if there is a bound and no head within so many milliseconds.
+ * nothing, if there is a bound and no head within so many milliseconds; with a bound, it has an
+ * `abort` for when nobody waits any more.
  */
 export function ask(method, url, client, dropped, set, body, millis) {
   const headers = new Headers(client?.headers);
@@ -16,5 +17,6 @@ export function ask(method, url, client, dropped, set, body, millis) {
   if (millis === undefined) return fetch(url, init);
   const controller = new AbortController();
   const answer = fetch(url, { ...init, signal: controller.signal });
-  return within(answer, millis, () => controller.abort());
+  const abort = () => controller.abort();
+  return Object.assign(within(answer, millis, abort), { abort });
 }

@@ -20,6 +20,13 @@ use crate::shell::runtime::{clock, heads};
 
 #[wasm_bindgen(module = "/src/shell/origin/fetch.js")]
 extern "C" {
+    #[derive(Clone)]
+    #[wasm_bindgen(extends = Promise)]
+    type Asked;
+
+    #[wasm_bindgen(method, catch)]
+    fn abort(this: &Asked) -> Result<(), JsValue>;
+
     #[wasm_bindgen(catch, js_name = ask)]
     fn ask_promise(
         method: &str,
@@ -29,7 +36,7 @@ extern "C" {
         set: &str,
         body: Option<&ReadableStream>,
         millis: Option<u32>,
-    ) -> Result<Promise, JsValue>;
+    ) -> Result<Asked, JsValue>;
 }
 
 /// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
@@ -39,6 +46,18 @@ const BODY_MILLIS: u32 = 5_000;
 pub(crate) struct Answer {
     pub(crate) head: OriginHead,
     pub(crate) response: Response,
+}
+
+/// A request that is aborted if it is dropped before its answer.
+struct Waiting(Option<Asked>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(asked) = self.0.take() {
+            // One that can't be aborted ends with its client's request.
+            let _ = asked.abort();
+        }
+    }
 }
 
 /// Sends a request that no client has asked for.
@@ -110,7 +129,10 @@ async fn send(
     };
     let asked = ask_promise(method, &request.url, client, &dropped, &set, body.as_ref(), millis)
         .map_err(unreachable)?;
-    let answer = if_in_time(asked).await.ok_or(OriginError::TimedOut)?;
+    let mut waiting = Waiting(Some(asked.clone()));
+    let answer = if_in_time(asked.into()).await;
+    waiting.0 = None;
+    let answer = answer.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
     match response.status() {
         101 | 200..=599 => Ok(Answer { head: heads::origin_head(&response), response }),

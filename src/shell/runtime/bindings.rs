@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::R2Bucket;
 
 use crate::config::{Config, ConfigError};
-use crate::shell::runtime::log::complain;
+use crate::shell::runtime::log::{complain, tell};
 use crate::shell::runtime::panic;
 
 /// What the admin has decided and bound.
@@ -35,6 +35,9 @@ fn read_setup(env: &JsValue) -> Setup {
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
         complain(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
+    }
+    if let Some(warning) = config.as_ref().ok().and_then(|config| config.warning()) {
+        tell(&format!("configuration: {warning}"));
     }
     Setup {
         config,

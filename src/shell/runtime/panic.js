@@ -23,13 +23,14 @@ export function ends(step) {
   }
 }
 
-/** The answer, or the spare one if the instance ends before. */
-export function outliving(answer) {
+/** The answer, or the spare one if the instance ends before. One whose client leaves never comes. */
+export function outliving(answer, request) {
   let end;
   const ended = new Promise((resolve) => {
     end = resolve;
   });
   waiting.add(end);
+  request.signal.addEventListener("abort", () => waiting.delete(end));
   // Each makes its own, since it belongs to its request.
   return Promise.race([answer, ended.then(() => spare())]).finally(() => waiting.delete(end));
 }

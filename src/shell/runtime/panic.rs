@@ -19,7 +19,7 @@ use wasm_bindgen::handler::schedule_reinit;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::throw_str;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::Response;
+use web_sys::{Request, Response};
 
 use crate::error::Rejection;
 use crate::shell::runtime::heads;
@@ -31,8 +31,8 @@ extern "C" {
 
     fn ends(step: &mut dyn FnMut()) -> bool;
 
-    /// The same promise, or an answer of ours if a trap ends the instance before.
-    pub(crate) fn outliving(answer: Promise) -> Promise;
+    /// Returns the promise of an answer, or of an error if a trap ends the instance before.
+    pub(crate) fn outliving(answer: &Promise, request: &Request) -> Promise;
 }
 
 thread_local! {

@@ -1,8 +1,5 @@
 // Time, which the runtime alone has.
 
-/** Resolves after so many milliseconds. */
-export const sleep = (millis) => new Promise((resolve) => setTimeout(resolve, millis));
-
 /** As the operation settles; or rejects with nothing, if that takes longer. */
 export const within = (operation, millis, giveUp) =>
   new Promise((resolve, reject) => {

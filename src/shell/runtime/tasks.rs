@@ -1,81 +1,63 @@
 //! Things that take their time: what goes on after the answer, and what may take too long.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use futures_util::future::{Either, select};
-use js_sys::{Function, Promise};
+use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use worker_sys::Context;
 
-use crate::shell::runtime::log::{complain, warn};
+use crate::shell::runtime::context::{Context, Reading};
+use crate::shell::runtime::log::warn;
 use crate::shell::runtime::panic::Guarded;
+use crate::shell::runtime::settling::settled;
+pub(crate) use crate::shell::runtime::settling::sleep;
 
 #[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = sleep)]
-    fn sleep_promise(millis: u32) -> Promise;
-
     #[wasm_bindgen(js_name = within)]
     fn within_promise(operation: Promise, millis: u32) -> Promise;
 }
 
-/// Lets a task go on after the answer.
+/// Lets a task go on after the answer, until it ends or must (see [`Context::go_on_behind`]).
 pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
-    // Boxed, since the glue to the runtime is compiled once for each type of task.
-    let task: Pin<Box<dyn Future<Output = ()>>> = Box::pin(task);
-    wait_until(context, &future_to_promise(settled(Guarded::new(task))));
+    context.go_on_behind(guarded(task));
 }
 
-async fn settled(task: Guarded<'static, ()>) -> Result<JsValue, JsValue> {
-    // The log has it if it panicked.
-    let _ = task.await;
-    Ok(JsValue::UNDEFINED)
+/// Lets a task bring the client a body. It ends when they leave.
+pub(crate) fn serve(context: &Context, task: impl Future<Output = ()> + 'static) {
+    context.serve(guarded(task));
+}
+
+fn guarded(task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
+    // Boxed, since the guard is compiled once for each type of task.
+    let guarded = Guarded::new(Box::pin(task));
+    async {
+        // The log has it if it panicked.
+        let _ = guarded.await;
+    }
 }
 
 /// Lets an operation of the runtime go on after the answer, whatever comes of it.
 pub(crate) fn forget(context: &Context, operation: Promise) {
-    detach(context, async {
-        let _ = JsFuture::from(operation).await;
+    detach(context, async move {
+        let _ = settled(&operation).await;
     });
 }
 
-/// Until it is dropped, a request goes on even if its client leaves.
-pub(crate) struct Hold(Option<Function>);
-
-/// Holds a request.
-pub(crate) fn hold(context: &Context) -> Hold {
-    let mut release = None;
-    wait_until(context, &Promise::new(&mut |resolve, _| release = Some(resolve)));
-    Hold(release)
+/// Lets an operation of the runtime bring the client a body, for as long as they read it.
+pub(crate) fn serve_by(context: &Context, reading: Reading, operation: Promise) {
+    serve(context, async move {
+        let _ = settled(&operation).await;
+        drop(reading);
+    });
 }
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(release) = self.0.take() {
-            let _ = release.call0(&JsValue::UNDEFINED);
-        }
-    }
-}
-
-fn wait_until(context: &Context, operation: &Promise) {
-    if context.wait_until(operation).is_err() {
-        complain("the runtime would not wait");
-    }
-}
-
 /// Waits for something of ours, but no longer than this; then it is given up.
 pub(crate) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
     match select(pin!(task), sleep(millis)).await {
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
     }
-}
-
-/// Waits.
-pub(crate) fn sleep(millis: u32) -> JsFuture {
-    sleep_promise(millis).into()
 }
 
 /// Waits for an operation of the runtime, but no longer than this.
@@ -85,7 +67,7 @@ pub(crate) async fn within(millis: u32, operation: Promise) -> Option<Result<JsV
 
 /// Waits for an operation that rejects with nothing if it takes too long.
 pub(crate) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
-    match JsFuture::from(bounded).await {
+    match settled(&bounded).await {
         // The runtime's own errors are objects.
         Err(error) if error.is_undefined() => None,
         outcome => Some(outcome),

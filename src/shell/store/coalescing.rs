@@ -8,12 +8,11 @@
 
 use std::cell::RefCell;
 
-use worker_sys::Context;
-
-use crate::cache::in_flight::{InFlight, Ticket};
+use crate::cache::in_flight::{InFlight, SIGN_OF_LIFE_MS, Ticket};
 use crate::cache::key::CacheKey;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{Hold, hold, sleep};
+use crate::shell::runtime::context::{Context, Hold, Stopping};
+use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::fills;
 
 /// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
@@ -44,28 +43,41 @@ pub(crate) enum Stage {
     Memory,
     /// The data centre's cache, from the bucket or the origin.
     Pop,
+    /// The same by a body that nobody waits for, or for a client who wants a part of it.
+    Unawaited,
 }
 
 /// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
-/// client leaves, or it would be dropped late, if ever.
+/// client leaves, since others may wait for it.
 pub(crate) struct Fill {
     ticket: Ticket,
     _hold: Hold,
+    _signs: SignsOfLife,
+}
+
+/// Signs of life at short intervals, until this is dropped or the platform ends the request.
+pub(crate) struct SignsOfLife(#[expect(dead_code, reason = "it is dropped")] Stopping);
+
+impl SignsOfLife {
+    pub(crate) fn begin(context: &Context, give: impl Fn() + 'static) -> Self {
+        let signs = context.go_on_behind(async move {
+            loop {
+                let _ = sleep(SIGN_OF_LIFE_MS as u32).await;
+                give();
+            }
+        });
+        Self(Stopping(signs))
+    }
 }
 
 /// Announces a fill.
 pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
     let now = clock::now_unix_millis();
     let ticket = FILLS.with_borrow_mut(|fills| fills.begin((stage, key.clone()), now));
-    Fill { ticket, _hold: hold(context) }
-}
-
-impl Fill {
-    /// Tells those who wait that the fill goes on.
-    pub(crate) fn touch(&self) {
-        let now = clock::now_unix_millis();
-        FILLS.with_borrow_mut(|fills| fills.touch(self.ticket, now));
-    }
+    let signs = SignsOfLife::begin(context, move || {
+        FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_millis()));
+    });
+    Fill { ticket, _hold: context.hold(), _signs: signs }
 }
 
 /// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether

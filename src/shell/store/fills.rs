@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 
-use worker_sys::Context;
-
 use crate::cache::filling::{BufferId, Commit, FIRST_PAUSES_MS, Fills, LATER_PAUSES_MS, Way};
 use crate::cache::key::CacheKey;
 use crate::cache::tier::is_small;
 use crate::config::Config;
 use crate::shell::runtime::clock;
+use crate::shell::runtime::context::Context;
 use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::pop;
 

@@ -10,6 +10,8 @@ use crate::lease::memory::LeaseMemory;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
+use crate::shell::runtime::context::Context;
+use crate::shell::store::coalescing::SignsOfLife;
 use crate::shell::store::pop;
 
 /// The most that is read of a record, in bytes: a key of the longest names, and a little.
@@ -21,17 +23,24 @@ thread_local! {
 }
 
 /// A record's renewal under way.
-pub(crate) struct Renewal(Ticket);
+pub(crate) struct Renewal {
+    ticket: Ticket,
+    _signs: SignsOfLife,
+}
 
 /// Announces a renewal, unless one of this record is under way in this isolate.
-pub(crate) fn begin_renewal(key: CacheKey) -> Option<Renewal> {
+pub(crate) fn begin_renewal(context: &Context, key: CacheKey) -> Option<Renewal> {
     let now = clock::now_unix_millis();
-    RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now)).map(Renewal)
+    let ticket = RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now))?;
+    let signs = SignsOfLife::begin(context, move || {
+        RENEWALS.with_borrow_mut(|renewals| renewals.touch(ticket, clock::now_unix_millis()));
+    });
+    Some(Renewal { ticket, _signs: signs })
 }
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        RENEWALS.with_borrow_mut(|renewals| renewals.end(self.0));
+        RENEWALS.with_borrow_mut(|renewals| renewals.end(self.ticket));
     }
 }
 

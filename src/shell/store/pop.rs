@@ -10,9 +10,7 @@ use ::http::header::{CACHE_CONTROL, CONTENT_RANGE, HeaderMap};
 use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, ReadableStream, Response};
-use worker_sys::Context;
 
 use crate::cache::entry::STORED_META;
 use crate::cache::filling::Look;
@@ -22,8 +20,10 @@ use crate::headers::cache_control::public_for;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
+use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
 use crate::shell::runtime::log::warn;
+use crate::shell::runtime::settling::settled;
 use crate::shell::runtime::tasks::{detach, settle};
 
 /// The cache's name.
@@ -193,7 +193,7 @@ pub(crate) fn put(
     let put = opened().map(|cache| put_url(&cache, &key.url(&config.media), response));
     async {
         let Some(put) = put else { return false };
-        match JsFuture::from(put).await {
+        match settled(&put).await {
             Ok(_) => true,
             Err(error) => {
                 warn("cache: put failed", &error);
@@ -213,8 +213,8 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
 pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let Some(cache) = opened() else { return };
     let delete = remove_url(&cache, &key.url(&config.media));
-    detach(context, async {
-        if let Err(error) = JsFuture::from(delete).await {
+    detach(context, async move {
+        if let Err(error) = settled(&delete).await {
             warn("cache: delete failed", &error);
         }
     });

@@ -170,7 +170,7 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
         // Another may have stored something since: these bytes go with their own record.
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
-        let whole = streams::guard(&call.context, &body, meta.length_bytes());
+        let whole = streams::guard_copy(&call.context, &body, meta.length_bytes());
         let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
         if written != Written::Busy {
             return;

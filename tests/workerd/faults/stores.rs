@@ -144,7 +144,8 @@ fn play_cloudflare(world: &World, row: &StoreRow, kind: Kind, expected: Cell) ->
 
 #[test]
 fn a_cache_and_a_bucket_as_cloudflares_can_be() {
-    let layout = Layout { bucket: BucketKind::R2, profile: Some(Profile::Cloudflare), ..Layout::default() };
+    let layout =
+        Layout { bucket: BucketKind::R2, profile: Some(Profile::Cloudflare), ..Layout::default() };
     let mut wrong: Vec<String> = Vec::new();
     for rows in CLOUDFLARE_CACHE_ROWS.chunks(3) {
         let played: Vec<_> = thread::scope(|scope| {

@@ -26,7 +26,7 @@ const MARK: &str = "PANIC";
 const WELL_KNOWN: &str = "/.well-known/matrix/client";
 
 /// The Worker with that runtime.
-static LYING_WORKER: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static LYING_WORKER: LazyLock<PathBuf> = LazyLock::new(|| {
     let mark = MARK.bytes().enumerate().map(|(i, byte)| format!("e[{i}]==={byte}"));
     let is_marked = mark.collect::<Vec<_>>().join("&&");
     let length = format!("function(e){{return {is_marked}?4294967295:e.length}}");
@@ -46,6 +46,12 @@ fn start() -> World {
     World { origin, edge }
 }
 
+/// Has the Worker panic while it answers a request.
+pub(crate) fn panic_at(origin: &Origin, edge: &Edge) -> Answer {
+    origin.reply(WELL_KNOWN, Reply::new(200).body(format!("{MARK}, and syt_secret")));
+    same_host("GET", WELL_KNOWN).send(&edge.direct_address)
+}
+
 impl World {
     fn token(&self) -> String {
         self.origin.homeserver().log_in()
@@ -55,10 +61,8 @@ impl World {
         self.origin.homeserver().add(Media::new("image/png", BODY))
     }
 
-    /// Has the Worker panic while it answers a request.
     fn panic(&self) -> Answer {
-        self.origin.reply(WELL_KNOWN, Reply::new(200).body(format!("{MARK}, and syt_secret")));
-        same_host("GET", WELL_KNOWN).send(&self.edge.direct_address)
+        panic_at(&self.origin, &self.edge)
     }
 
     #[track_caller]
@@ -119,6 +123,42 @@ fn one_panic_after_the_other_is_one_error_each() {
     }
     let log = world.edge.log();
     assert_eq!(log.matches("panicked at").count(), 5, "{log}");
+    assert!(!log.contains("RuntimeError"), "{log}");
+}
+
+/// What was under way for them is not: the platform has ended it, and it never would go on.
+#[test]
+fn after_clients_who_left_an_instance_that_panicked_is_replaced() {
+    let world = start();
+    let (id, token) = (world.media(), world.token());
+    let path = download_path(&id);
+    world.assert_well();
+    let upload = media_domain("POST", "/_matrix/media/v3/upload").bearer(&token);
+    let upload = upload.header("Content-Length", "1000");
+    world.origin.on("/_matrix/media/v3/upload", |call| call.wait_for_end());
+    world.origin.on(&path, |call| call.wait_for_end());
+    for request in [download(&id, &token), download(&id, &token), upload] {
+        let asked = world.origin.records().len();
+        let connection = request.open(&world.edge.direct_address).expect("it can be sent");
+        let is_first = world.origin.asked(&path).is_empty();
+        if is_first || request.head().starts_with(b"POST") {
+            wait_for("it is under way", PATIENCE, || {
+                (world.origin.records().len() > asked).then_some(())
+            });
+        }
+        sleep(Duration::from_millis(100));
+        connection.reset();
+    }
+    // The fill that the first began goes on for a while.
+    wait_for("all of it has ended", Duration::from_secs(40), || {
+        (world.origin.open_connections() == 0).then_some(())
+    });
+    for _ in 0..3 {
+        assert_matrix_error(&world.panic(), 500, "M_UNKNOWN");
+        world.assert_well();
+    }
+    let log = world.edge.log();
+    assert_eq!(log.matches("panicked at").count(), 3, "{log}");
     assert!(!log.contains("RuntimeError"), "{log}");
 }
 

@@ -148,8 +148,13 @@ fn purges_that_come_together_are_written_together() {
 }
 
 fn start_on_cloudflare(bucket: BucketKind) -> World {
-    let layout =
-        Layout { neighbors: 1, pops: 1, bucket, profile: Some(Profile::Cloudflare), ..Layout::default() };
+    let layout = Layout {
+        neighbors: 1,
+        pops: 1,
+        bucket,
+        profile: Some(Profile::Cloudflare),
+        ..Layout::default()
+    };
     World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)])
 }
 

@@ -184,7 +184,8 @@ fn memory_is_told_in_mebibytes() {
         let findings = judge_tiers(&config, Some(30), None);
         findings.into_iter().find(|finding| finding.check == Check::Memory).unwrap().found
     };
-    assert_eq!(found("48"), "It holds up to 48 MiB an isolate.");
+    assert_eq!(found("32"), "It holds up to 32 MiB an isolate.");
+    assert_eq!(found("48"), "It holds up to 40 MiB an isolate, less than MEMORY_CACHE_MIB says.");
     assert_eq!(found("0"), "It is turned off.");
 }
 

@@ -107,6 +107,7 @@ const worker :Workerd.Worker = (
     {bindings}
   ],
   compatibilityDate = {date},
+  compatibilityFlags = ["enable_request_signal"],
   cacheApiOutbound = "cache",
 );
 "#

@@ -1,0 +1,355 @@
+//! One request's stay in the isolate: its client, and everything that runs for it.
+//!
+//! The platform ends a request without a word when its client leaves, or 30 s later. What then still
+//! waits would never go on, and never be dropped: it would hold its memory until the isolate ends,
+//! and keep an instance that has panicked from being replaced. So everything that waits here can be
+//! dropped from outside: at the client's leaving, by deadline, or by a later request.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{self, Poll, Waker};
+
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::Request;
+
+use crate::message::presence::Presence;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::log::complain;
+use crate::shell::runtime::settling::{Watching, sleep};
+
+/// How many requests that wait are known before those are looked for that can't be alive.
+const MIN_KNOWN: usize = 64;
+
+/// How many requests go on at once to fill the cache after their clients have left. Each keeps some
+/// kilobytes, and an isolate that so many leave at once has better things to do.
+const MAX_ORPHANS: u32 = 100;
+
+/// How long background work goes on at most before the deadline is looked at, in milliseconds.
+const LOOK_MILLIS: u64 = 2_000;
+
+thread_local! {
+    static ORPHANS: Cell<u32> = const { Cell::new(0) };
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { stays: Vec::new(), limit: MIN_KNOWN }) };
+}
+
+/// A request under way.
+#[derive(Clone)]
+pub(crate) struct Context(Rc<Stay>);
+
+struct Stay {
+    platform: worker_sys::Context,
+    request: Request,
+    presence: Cell<Presence>,
+    /// How many cache fills go on although the client leaves.
+    holds: Cell<u32>,
+    running: RefCell<Vec<(Whose, Weak<Running>)>>,
+    listening: OnceCell<Watching>,
+}
+
+/// Whom something runs for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The client who waits for the answer. It becomes background work where it holds a cache fill.
+    Asker,
+    /// The client who gets a body.
+    Reader,
+    /// Others, too.
+    Background,
+}
+
+impl Context {
+    pub(crate) fn new(platform: worker_sys::Context, request: &Request) -> Self {
+        Self(Rc::new(Stay {
+            platform,
+            request: Clone::clone(request),
+            presence: Cell::new(Presence::new(clock::now_unix_millis())),
+            holds: Cell::new(0),
+            running: RefCell::default(),
+            listening: OnceCell::new(),
+        }))
+    }
+
+    /// The client's request.
+    pub(crate) fn request(&self) -> &Request {
+        &self.0.request
+    }
+
+    /// Runs what answers the client. It is dropped when the client leaves before, unless it holds a
+    /// cache fill; then it goes on in the background.
+    pub(crate) fn ask(&self, task: impl Future<Output = ()> + 'static) {
+        let running = self.run(Whose::Asker, Box::pin(task));
+        spawn_local(Runner(running));
+    }
+
+    /// Runs what brings the client a body. It is dropped when the client leaves.
+    pub(crate) fn serve(&self, task: impl Future<Output = ()> + 'static) {
+        self.go_on(Whose::Reader, task);
+    }
+
+    /// Runs what goes on after the answer and after the client's leaving, but not for ever.
+    pub(crate) fn go_on_behind(&self, task: impl Future<Output = ()> + 'static) -> Rc<Running> {
+        self.go_on(Whose::Background, task)
+    }
+
+    fn go_on(&self, whose: Whose, task: impl Future<Output = ()> + 'static) -> Rc<Running> {
+        let bounded = Bounded { task: Box::pin(task), deadline: Box::pin(deadline(self.clone())) };
+        let running = self.run(whose, Box::pin(bounded));
+        let mut runner = Some(Runner(Rc::clone(&running)));
+        let ended = Promise::new(&mut |resolve, _| {
+            if let Some(runner) = runner.take() {
+                spawn_local(async move {
+                    runner.await;
+                    let _ = resolve.call0(&JsValue::UNDEFINED);
+                });
+            }
+        });
+        if self.0.platform.wait_until(&ended).is_err() {
+            complain("the runtime would not wait");
+        }
+        running
+    }
+
+    fn run(&self, whose: Whose, future: Pin<Box<dyn Future<Output = ()>>>) -> Rc<Running> {
+        self.listen();
+        let running = Rc::new(Running {
+            future: RefCell::new(Some(future)),
+            is_over: Cell::new(false),
+            waker: RefCell::default(),
+            joiner: RefCell::default(),
+        });
+        let mut all = self.0.running.borrow_mut();
+        all.retain(|(_, running)| running.strong_count() > 0);
+        all.push((whose, Rc::downgrade(&running)));
+        running
+    }
+
+    /// Sees to it that the client's leaving is heard of.
+    fn listen(&self) {
+        self.0.listening.get_or_init(|| {
+            KNOWN.with_borrow_mut(|known| known.add(&self.0));
+            let stay = Rc::downgrade(&self.0);
+            Watching::client(&self.0.request, move || {
+                if let Some(stay) = stay.upgrade() {
+                    Self(stay).leave();
+                }
+            })
+        });
+    }
+
+    fn leave(&self) {
+        self.update(Presence::leave);
+        let all: Vec<_> = self.0.running.borrow().clone();
+        for (whose, running) in all {
+            let Some(running) = running.upgrade() else { continue };
+            match whose {
+                Whose::Background => {}
+                Whose::Asker if self.0.holds.get() > 0 && ORPHANS.get() < MAX_ORPHANS => {
+                    self.go_on_behind(Joining::new(running));
+                }
+                Whose::Asker | Whose::Reader => running.stop(),
+            }
+        }
+    }
+
+    /// Records that the answer has begun.
+    pub(crate) fn answered(&self) {
+        self.update(Presence::answer);
+    }
+
+    /// Whether the client is known to have left.
+    pub(crate) fn has_left(&self) -> bool {
+        self.0.presence.get().has_left()
+    }
+
+    /// Until it is dropped, the client counts as reading.
+    pub(crate) fn reading(&self) -> Reading {
+        self.update(Presence::begin_reading);
+        Reading(self.clone())
+    }
+
+    /// Until it is dropped, what answers the client goes on even if they leave.
+    pub(crate) fn hold(&self) -> Hold {
+        self.0.holds.set(self.0.holds.get() + 1);
+        Hold(self.clone())
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Presence, u64)) {
+        let mut presence = self.0.presence.get();
+        change(&mut presence, clock::now_unix_millis());
+        self.0.presence.set(presence);
+    }
+}
+
+/// A stream on its way to the client.
+pub(crate) struct Reading(Context);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.update(Presence::end_reading);
+    }
+}
+
+/// A cache fill that outlives its client's stay.
+pub(crate) struct Hold(Context);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.holds.set(self.0.0.holds.get() - 1);
+    }
+}
+
+/// Ends when background work must.
+async fn deadline(context: Context) {
+    loop {
+        let left = context.0.presence.get().background_ms(clock::now_unix_millis());
+        match left.map_or(LOOK_MILLIS, |left| left.min(LOOK_MILLIS)) {
+            0 => return,
+            millis => {
+                let _ = sleep(u32::try_from(millis).unwrap_or(u32::MAX)).await;
+            }
+        }
+    }
+}
+
+/// A task, or its deadline.
+struct Bounded {
+    task: Pin<Box<dyn Future<Output = ()>>>,
+    deadline: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Future for Bounded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        match self.task.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.deadline.as_mut().poll(context),
+        }
+    }
+}
+
+/// A future that can be dropped from outside.
+pub(crate) struct Running {
+    /// Taken out while it is polled.
+    future: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+    is_over: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    joiner: RefCell<Option<Waker>>,
+}
+
+impl Running {
+    /// Drops the future with all that it owns, and ends whatever waits for it.
+    pub(crate) fn stop(&self) {
+        let waker = self.abandon();
+        for waker in [waker, self.joiner.take()].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    /// Drops the future of a request that the platform has ended. Nothing of that is woken.
+    fn abandon(&self) -> Option<Waker> {
+        self.is_over.set(true);
+        let (future, waker) = (self.future.take(), self.waker.take());
+        drop(future);
+        waker
+    }
+}
+
+/// What polls it.
+struct Runner(Rc<Running>);
+
+impl Future for Runner {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        let running = &self.0;
+        let Some(mut future) = running.future.take() else { return Poll::Ready(()) };
+        running.waker.replace(Some(context.waker().clone()));
+        let polled = future.as_mut().poll(context);
+        if polled.is_pending() && !running.is_over.get() {
+            running.future.replace(Some(future));
+            return Poll::Pending;
+        }
+        running.is_over.set(true);
+        running.waker.take();
+        drop(future);
+        if let Some(joiner) = running.joiner.take() {
+            joiner.wake();
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Stops something when it is dropped.
+pub(crate) struct Stopping(pub(crate) Rc<Running>);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Waits for the end of what a client has left behind, and stops it if that takes too long.
+struct Joining(Stopping);
+
+impl Joining {
+    fn new(orphan: Rc<Running>) -> Self {
+        ORPHANS.set(ORPHANS.get() + 1);
+        Self(Stopping(orphan))
+    }
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        ORPHANS.set(ORPHANS.get() - 1);
+    }
+}
+
+impl Future for Joining {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        let running = &self.0.0;
+        if running.is_over.get() {
+            return Poll::Ready(());
+        }
+        running.joiner.replace(Some(context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+/// The requests in which something runs, so that what the platform has ended can be dropped.
+struct Known {
+    stays: Vec<Weak<Stay>>,
+    /// How many there are when they are looked through next.
+    limit: usize,
+}
+
+impl Known {
+    fn add(&mut self, stay: &Rc<Stay>) {
+        if self.stays.len() >= self.limit {
+            self.sweep();
+            self.limit = MIN_KNOWN.max(2 * self.stays.len());
+        }
+        self.stays.push(Rc::downgrade(stay));
+    }
+
+    fn sweep(&mut self) {
+        let now = clock::now_unix_millis();
+        self.stays.retain(|stay| {
+            let Some(stay) = stay.upgrade() else { return false };
+            if !stay.presence.get().is_over(now) {
+                return true;
+            }
+            for (_, running) in stay.running.take() {
+                if let Some(running) = running.upgrade() {
+                    running.abandon();
+                }
+            }
+            false
+        });
+    }
+}
