@@ -55,6 +55,8 @@ fn large_world() -> (World, &'static str) {
     for (id, length) in [("first", FIRST_BYTES), ("large", LARGE_BYTES)] {
         world.origin.on(&download_path(id), move |call| send(call, length));
     }
+    // A part alone would not have all of it fetched.
+    assert_eq!(download("first", &token).send(&world.edge.address).body.len(), FIRST_BYTES);
     let part = download("first", &token).header("Range", "bytes=1000-2000");
     assert_eq!(part.send(&world.edge.address).status, 206);
     wait_for("all of it is stored", PATIENCE, || {
@@ -117,10 +119,10 @@ fn a_part_of_a_large_miss_is_read_slowly_in_flat_memory() {
 fn a_part_of_a_large_hit_is_read_slowly_in_flat_memory() {
     let (world, id) = large_world();
     let request = download(id, &world.token());
+    assert_eq!(request.send(&world.edge.address).body.len(), LARGE_BYTES);
     let first_byte = request.clone().header("Range", "bytes=0-0");
     world.store_by(&download_path(id), || {
-        // Each is one fill, and the next finds out whether it is done.
-        thread::sleep(Duration::from_secs(2));
+        thread::sleep(Duration::from_millis(500));
         first_byte.send(&world.edge.address)
     });
     assert_flat(growth_bytes_while_reading(&world.edge, &request));
