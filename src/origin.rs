@@ -80,6 +80,13 @@ impl OriginHead {
         is_short && !is_encoded && media_type(&self.headers).as_deref() == Some("application/json")
     }
 
+    /// Returns whether this is Cloudflare's page about a connection to the origin that was lost: a
+    /// 520 in JSON is the homeserver's own.
+    /// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/error-520/>
+    pub fn is_of_lost_connection(&self) -> bool {
+        self.status.as_u16() == 520 && !self.is_small_json()
+    }
+
     /// `Content-Length` in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.header(&CONTENT_LENGTH)?.parse().ok()

@@ -4,6 +4,12 @@ use serde_json::json;
 
 use crate::http::Request;
 
+/// The address that it shows to the origin for the Worker's own.
+pub const WORKER_ADDRESS: &str = "2a06:98c0:3600::103";
+
+/// What it adds to a question, in lower case.
+pub const ADDED_FIELDS: [&str; 2] = ["cf-ray", "connection"];
+
 /// The proxy between an edge and its origin; there is none in the plain profile.
 #[derive(Debug)]
 pub struct Proxy {

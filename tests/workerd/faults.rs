@@ -18,16 +18,19 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use test_support::edge::Edge;
+use test_support::edge::{Edge, Layout};
 use test_support::http::{Answer, Request};
 use test_support::noise::noise;
+use test_support::profile::Profile;
 use test_support::time::{now, wait_for};
 
 use self::origin::Fault;
 use self::situation::{Scene, Situation};
-use self::table::{Cell, GROUPS, Gets, Group, Kept, Row};
+use self::table::{Cell, GROUPS, Gets, Group, Kept, PAGES, Row};
 use crate::support::origin::{Media, Origin, Reply};
-use crate::support::world::{MEDIA_HOST, PATIENCE, entry_name, start_edge};
+use crate::support::world::{
+    MEDIA_HOST, PATIENCE, download, download_path, entry_name, with_required,
+};
 
 /// Too large to be kept in memory, so that faults find a body on its way.
 const BODY_BYTES: usize = 300_000;
@@ -63,17 +66,40 @@ pub(crate) struct Place {
 
 impl Place {
     fn start() -> Self {
+        Self::start_in(Profile::current())
+    }
+
+    fn start_in(profile: Profile) -> Self {
+        let layout = Layout { profile: Some(profile), ..Layout::default() };
         let origin = Origin::start();
+        let url = origin.url();
+        let start = |vars: &[_]| with_required(&url, vars, |vars| Edge::start_as(layout, vars));
         origin.on(PROBED, |call| match call.head.headers.get("x-edge") {
             Some("stale") => call.reply(&Reply::new(502).body("Bad Gateway")),
             _ => call.reply_by_default(),
         });
         let window = ("STALE_IF_ERROR_SECONDS", "600");
-        let strict = start_edge(&origin.url(), &[window]);
+        let strict = start(&[window]);
         let by_name = ("ORIGIN_HEADERS", r#"{"X-Edge":"stale"}"#);
-        let stale = start_edge(&origin.url(), &[window, by_name]);
-        let leased = start_edge(&origin.url(), &[("LEASE_SECONDS", "600")]);
-        Self { origin, strict, stale, leased, body: noise(BODY_BYTES) }
+        let stale = start(&[window, by_name]);
+        let leased = start(&[("LEASE_SECONDS", "600")]);
+        let place = Self { origin, strict, stale, leased, body: noise(BODY_BYTES) };
+        place.teach();
+        place
+    }
+
+    /// Has the edges find out that this homeserver heeds conditions: where that is known, one that
+    /// brings a body does not change how they ask.
+    fn teach(&self) {
+        for edge in self.edges() {
+            let id = self.add(Media::new("image/png", &self.body));
+            wait_for("a condition is heeded", PATIENCE, || {
+                let answer = download(&id, &self.token()).send(&edge.direct_address);
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                let asked = self.origin.asked(&download_path(&id)).pop()?;
+                asked.header("if-none-match").is_some().then_some(())
+            });
+        }
     }
 
     fn edges(&self) -> [&Edge; 3] {
@@ -132,7 +158,7 @@ impl Place {
                     self.send(situation, other)
                 })
             });
-            let got = self.watch(&scene);
+            let got = self.watch(fault, &scene);
             let other = other.map(|other| other.join().expect("it only asks"));
             let found = match other {
                 Some(Ok(answer)) if !scene.is_right(&answer) => Some(format!("{answer:?}")),
@@ -142,7 +168,8 @@ impl Place {
             (got, found)
         });
         // Neither asks: nobody is there, or a lease is enough.
-        let is_unasked = fault == Fault::Refused || situation == Situation::Leased;
+        let is_unasked =
+            matches!(fault, Fault::Refused | Fault::Page(_)) || situation == Situation::Leased;
         let is_hit = is_unasked || self.origin.asked(&scene.path).len() > before;
         self.end(fault, &scene);
         let is_stored = self.is_stored(&scene, expected.kept);
@@ -163,8 +190,10 @@ impl Place {
     }
 
     fn begin(&self, fault: Fault, scene: &Scene) {
-        if fault == Fault::Refused {
-            return self.origin.stop();
+        match fault {
+            Fault::Refused => return self.origin.stop(),
+            Fault::Page(page) => return self.edge(scene.situation).proxy.on(&scene.path, page),
+            _ => {}
         }
         // Of two who ask, only one is hit.
         let spared =
@@ -185,13 +214,15 @@ impl Place {
     fn end(&self, fault: Fault, scene: &Scene) {
         match (fault, scene.situation) {
             (Fault::Refused, _) => self.origin.come_back(),
+            (Fault::Page(_), situation) => self.edge(situation).proxy.on(&scene.path, "passes"),
             (_, Situation::WellKnown) => self.announce(&scene.path),
             _ => self.origin.on(&scene.path, |call| call.reply_by_default()),
         }
     }
 
     /// Sends the request, and says what the client gets.
-    fn watch(&self, scene: &Scene) -> Gets {
+    fn watch(&self, fault: Fault, scene: &Scene) -> Gets {
+        let is_at_once = matches!(fault, Fault::Page(_));
         let edge = self.edge(scene.situation);
         let asked = now();
         match listen(&scene.request, &edge.direct_address) {
@@ -203,7 +234,7 @@ impl Place {
                     answer.headers.get("access-control-allow-origin") == Some("*");
                 let is_for_servers = scene.situation == Situation::Federation;
                 assert!(is_for_browsers || is_for_servers, "no CORS: {answer:?}");
-                let is_in_time = TIMED_OUT.contains(&asked.elapsed());
+                let is_in_time = is_at_once || TIMED_OUT.contains(&asked.elapsed());
                 assert!(answer.status != 504 || is_in_time, "{:?}", asked.elapsed());
                 Gets::Error(answer.status)
             }
@@ -258,7 +289,7 @@ impl Place {
     }
 
     fn play_row(&self, row: &Row) -> Vec<String> {
-        let cells = Situation::ALL.into_iter().zip(row.cells);
+        let cells = Situation::ALL.into_iter().zip(row.current_cells());
         let cells = cells.filter_map(|(situation, cell)| Some((situation, cell?)));
         // These may hit more than one request.
         if matches!(row.fault, Fault::Refused | Fault::LongBody) {
@@ -324,8 +355,10 @@ fn listen(request: &Request, address: &str) -> io::Result<(Answer, bool)> {
 /// The rows that a test shows, in turn: the first of them twice, since what is left behind counts
 /// from when the edges are warm.
 fn play(test: &str) {
-    let group = group(test);
-    let place = Place::start();
+    play_in(&Place::start(), group(test));
+}
+
+fn play_in(place: &Place, group: &Group) {
     let (first, rest) = group.rows.split_first().expect("there are rows");
     let mut wrong = place.play_row(first);
     let before = place.resident_bytes();
@@ -336,7 +369,7 @@ fn play(test: &str) {
     place.assert_nothing_left(before);
 }
 
-/// The same at once, since each takes its time; what makes the edges warm is another test's.
+/// The rows of a test at once, since each takes its time; what makes the edges warm is another test's.
 pub(crate) fn play_at_once(test: &str) {
     let place = Place::start();
     let _ = place.play_row(&GROUPS[0].rows[0]);
@@ -367,4 +400,9 @@ fn an_odd_answer() {
 #[test]
 fn a_body_that_breaks() {
     play("a_body_that_breaks");
+}
+
+#[test]
+fn cloudflares_own_answers() {
+    play_in(&Place::start_in(Profile::Cloudflare), &PAGES);
 }

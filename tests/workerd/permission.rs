@@ -11,6 +11,7 @@ mod redirected;
 mod refusals;
 mod walls;
 
+use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Request};
 
 use crate::download::federation::{assert_envelope, signed};
@@ -130,6 +131,24 @@ fn pages() -> Vec<(&'static str, Reply)> {
         ("JSON", page("application/json").header("ETag", "\"page\"")),
         ("text", page("text/plain").header("ETag", "\"page\"")),
     ]
+}
+
+/// Whether it shows for a page by its type, and so is told to nobody.
+fn is_html(reply: &Reply) -> bool {
+    let is_html = [&b"text/html"[..], b"application/xhtml+xml"]
+        .into_iter()
+        .any(|type_| reply.field("Content-Type").is_some_and(|found| found.starts_with(type_)));
+    is_html && reply.field("Content-Disposition").is_none()
+}
+
+/// Claims that this 200 was relayed, or was an error of the edge's if it is a page.
+#[track_caller]
+fn assert_relayed(answer: &Answer, reply: &Reply, what: &str) {
+    if is_html(reply) {
+        assert_matrix_error(answer, 502, "M_UNKNOWN");
+    } else {
+        assert_eq!((answer.status, &answer.body[..]), (200, reply.bytes()), "{what}");
+    }
 }
 
 /// A file as a homeserver of today sends it, with these headers of its own.

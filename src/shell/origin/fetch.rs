@@ -74,7 +74,7 @@ pub(crate) async fn ask_alone(
 pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
     match send_for(call, request, None).await {
         Err(OriginError::Unreachable) => send_for(call, request, None).await,
-        Ok(Answer { head, response }) if head.status.as_u16() == 520 => {
+        Ok(Answer { head, response }) if head.is_of_lost_connection() => {
             streams::release(&call.context, response.body().as_ref());
             send_for(call, request, None).await
         }

@@ -8,7 +8,7 @@ use test_support::ROOT;
 
 use super::situation::Situation;
 use super::store_table::{BUCKET_ROWS, CACHE_ROWS, CLOUDFLARE_CACHE_ROWS, Kind};
-use super::table::{Cell, GROUPS, Gets, Kept};
+use super::table::{Cell, Cells, GROUPS, Gets, Group, Kept, PAGES};
 
 const BEGINNING: &str = include_str!("reliability.md");
 
@@ -18,16 +18,9 @@ const WRITE: &str = "WRITE_RELIABILITY";
 fn page() -> String {
     let mut page = BEGINNING.to_owned();
     for group in GROUPS {
-        let heads = Situation::ALL.map(Situation::as_str).join(" | ");
-        let _ = write!(page, "\n## {}\n\n", group.title);
-        let _ = writeln!(page, "Shown by `{}`.\n", group.test);
-        let _ = writeln!(page, "| The origin… | {heads} |\n|---|{}", "---|".repeat(10));
-        for row in group.rows {
-            let cells =
-                row.cells.map(|cell| cell.map_or_else(|| "–".to_owned(), describe)).join(" | ");
-            let _ = writeln!(page, "| {} | {cells} |", row.fault.as_str());
-        }
+        write_group(&mut page, group, "The origin…");
     }
+    write_group(&mut page, &PAGES, "Cloudflare…");
     for (title, test, rows) in [
         ("The data centre's cache", "a_cache_that_fails", CACHE_ROWS),
         ("The bucket", "a_bucket_that_fails", BUCKET_ROWS),
@@ -45,6 +38,25 @@ fn page() -> String {
         }
     }
     page
+}
+
+fn write_group(page: &mut String, group: &Group, subject: &str) {
+    let heads = Situation::ALL.map(Situation::as_str).join(" | ");
+    let _ = write!(page, "\n## {}\n\n", group.title);
+    let _ = writeln!(page, "Shown by `{}`.\n", group.test);
+    let _ = writeln!(page, "| {subject} | {heads} |\n|---|{}", "---|".repeat(10));
+    for row in group.rows {
+        let fault = row.fault.as_str();
+        let _ = writeln!(page, "| {fault} | {} |", describe_all(row.cells));
+        if let Some(cells) = row.behind_proxy {
+            let _ =
+                writeln!(page, "| {fault}: behind Cloudflare's proxy | {} |", describe_all(cells));
+        }
+    }
+}
+
+fn describe_all(cells: Cells) -> String {
+    cells.map(|cell| cell.map_or_else(|| "–".to_owned(), describe)).join(" | ")
 }
 
 fn describe(cell: Cell) -> String {

@@ -40,11 +40,13 @@ pub(crate) enum Fault {
     SilentMidHead,
     SilentMidBody,
     SilentEnd,
+    /// Cloudflare answers in its place (see [`test_support::proxy::Proxy::on`]).
+    Page(&'static str),
 }
 
 impl Fault {
     /// The words for it.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refuses connections",
             Self::Reset => "resets the connection before the head",
@@ -73,6 +75,21 @@ impl Fault {
             Self::SilentMidHead => "falls silent within the head",
             Self::SilentMidBody => "falls silent half-way through the body",
             Self::SilentEnd => "tells no length, and falls silent before the end",
+            Self::Page(page) => match page {
+                "blocked" => "blocks the request (403, `error code: 1010`)",
+                "challenged" => "challenges the client (403, `cf-mitigated`)",
+                "limited" => "limits the rate (429)",
+                "login" => "redirects to Access's login",
+                "maintenance" => "sends a page of maintenance (200)",
+                "520" => "sends a 520: the origin's answer is none",
+                "521" => "sends a 521: the origin refuses connections",
+                "522" => "sends a 522: no connection in time",
+                "523" => "sends a 523: the origin is unreachable",
+                "524" => "sends a 524: no answer in time",
+                "525" => "sends a 525: no TLS with the origin",
+                "526" => "sends a 526: the origin's certificate is invalid",
+                _ => "sends a 530: no name, or no tunnel",
+            },
         }
     }
 
@@ -109,7 +126,7 @@ impl Fault {
     ) -> io::Result<Then> {
         let (first_half, whole) = (&right.bytes()[..right.bytes().len() / 2], right.bytes());
         match self {
-            Self::Refused => unreachable!("nobody listens"),
+            Self::Refused | Self::Page(_) => unreachable!("it is not asked"),
             Self::Reset => return Ok(Then::Reset),
             Self::Closed => {}
             Self::HalfHead => call.send("HTTP/1.1 200 OK\r\nContent-Le")?,

@@ -1,5 +1,7 @@
 //! What is to come of each fault in each situation.
 
+use test_support::profile::Profile;
+
 use super::origin::Fault;
 
 /// What the client gets.
@@ -44,10 +46,27 @@ pub(crate) struct Cell {
     pub(crate) kept: Kept,
 }
 
-/// One fault in all situations, in their order; nothing where it makes no sense.
+/// What comes in all situations, in their order; nothing where it makes no sense.
+pub(crate) type Cells = [Option<Cell>; 10];
+
+/// One fault in all situations.
 pub(crate) struct Row {
     pub(crate) fault: Fault,
-    pub(crate) cells: [Option<Cell>; 10],
+    /// Without anything between the edge and the origin, and behind Cloudflare's proxy too unless
+    /// that differs.
+    pub(crate) cells: Cells,
+    /// Behind Cloudflare's proxy, where it differs.
+    pub(crate) behind_proxy: Option<Cells>,
+}
+
+impl Row {
+    /// Returns what is to come in the network that the tests run in.
+    pub(crate) fn current_cells(&self) -> Cells {
+        match Profile::current() {
+            Profile::Cloudflare => self.behind_proxy.unwrap_or(self.cells),
+            Profile::Plain => self.cells,
+        }
+    }
 }
 
 /// Rows that one test shows.
@@ -120,8 +139,16 @@ pub(crate) const GROUPS: &[Group] = &[
                     PASSED,
                 ],
             ),
-            row(Fault::Continue, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
-            row(Fault::EarlyHints, [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED]),
+            row_by_network(
+                Fault::Continue,
+                [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED],
+                INTERIM_ENDS,
+            ),
+            row_by_network(
+                Fault::EarlyHints,
+                [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED],
+                INTERIM_ENDS,
+            ),
             row(Fault::Part, [BAD, BAD, AWAITED, BAD, BAD, KEPT, KEPT, FINE, NONE, PASSED]),
             row(Fault::NotModified, [BAD, BAD, AWAITED, BAD, BAD, NONE, NONE, FINE, NONE, PASSED]),
             row(Fault::Gzip, [PASSED, PASSED, FINE, PASSED, PASSED, FINE, FINE, FINE, NONE, NONE]),
@@ -164,7 +191,12 @@ pub(crate) const GROUPS: &[Group] = &[
                 Fault::ResetBody,
                 [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
             ),
-            row(Fault::LongBody, [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
+            row_by_network(
+                Fault::LongBody,
+                [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED],
+                // The proxy takes none of it.
+                [BROKEN, BROKEN, NONE, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
+            ),
             row(
                 Fault::UnendedBody,
                 [
@@ -172,11 +204,15 @@ pub(crate) const GROUPS: &[Group] = &[
                     PASSED,
                 ],
             ),
-            row(
+            row_by_network(
                 Fault::EndlessBody,
                 [
                     BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN,
                     BEGUN,
+                ],
+                [
+                    BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN,
+                    PASSED,
                 ],
             ),
         ],
@@ -205,6 +241,42 @@ pub(crate) const GROUPS: &[Group] = &[
     },
 ];
 
-const fn row(fault: Fault, cells: [Option<Cell>; 10]) -> Row {
-    Row { fault, cells }
+/// Cloudflare answers in the origin's place, and the edge says that it can't reach the homeserver.
+const UNREACHED: Cells = [BAD, BAD, NONE, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED];
+/// The same, since that takes the origin too long.
+const UNREACHED_LATE: Cells = [LATE, LATE, NONE, LATE, LATE, LATE_KEPT, FINE, FINE, LATE, PASSED];
+/// Interim answers end at the proxy.
+const INTERIM_ENDS: Cells = [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED];
+
+const fn row(fault: Fault, cells: Cells) -> Row {
+    Row { fault, cells, behind_proxy: None }
 }
+
+const fn row_by_network(fault: Fault, cells: Cells, behind_proxy: Cells) -> Row {
+    Row { fault, cells, behind_proxy: Some(behind_proxy) }
+}
+
+const fn page(name: &'static str) -> Row {
+    row(Fault::Page(name), UNREACHED)
+}
+
+/// What Cloudflare answers by itself, behind its proxy.
+pub(crate) const PAGES: Group = Group {
+    test: "faults::cloudflares_own_answers",
+    title: "What Cloudflare answers by itself",
+    rows: &[
+        page("blocked"),
+        page("challenged"),
+        page("limited"),
+        page("login"),
+        page("maintenance"),
+        page("520"),
+        page("521"),
+        row(Fault::Page("522"), UNREACHED_LATE),
+        page("523"),
+        row(Fault::Page("524"), UNREACHED_LATE),
+        page("525"),
+        page("526"),
+        page("530"),
+    ],
+};

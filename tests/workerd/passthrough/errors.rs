@@ -2,6 +2,7 @@
 
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use test_support::http::Answer;
+use test_support::profile::Profile;
 
 use crate::support::origin::{Origin, Reply, Then};
 use crate::support::world::{
@@ -68,12 +69,33 @@ fn an_origin_that_refuses_connections_is_a_502() {
         media_domain("GET", "/_matrix/federation/v1/media/download/a"),
         media_domain("GET", "/_matrix/client/v1/media/config").bearer(&token),
         media_domain("POST", "/_matrix/media/v3/upload").bearer(&token).body(BODY),
-        same_host("GET", "/_matrix/client/versions"),
-        same_host("POST", "/_matrix/client/v3/login").body("{}"),
     ] {
         let answer = request.send(&world.edge.address);
         assert_matrix_error(&answer, 502, "M_UNKNOWN");
         assert!(answer.text().contains("homeserver"), "{}", answer.text());
+    }
+}
+
+/// Cloudflare's page about it passes as any answer does.
+#[test]
+fn what_passes_through_says_that_an_origin_refuses_connections() {
+    let world = World::start();
+    world.origin.stop();
+    for request in [
+        same_host("GET", "/_matrix/client/versions"),
+        same_host("POST", "/_matrix/client/v3/login").body("{}"),
+    ] {
+        let answer = request.send(&world.edge.address);
+        match Profile::current() {
+            Profile::Cloudflare => {
+                assert_eq!(answer.status, 521);
+                assert_eq!(answer.header("content-type"), Some("text/html; charset=UTF-8"));
+            }
+            Profile::Plain => {
+                assert_matrix_error(&answer, 502, "M_UNKNOWN");
+                assert!(answer.text().contains("homeserver"), "{}", answer.text());
+            }
+        }
     }
 }
 

@@ -76,11 +76,21 @@ fn a_head_that_tells_of_something_else_grants_no_lease() {
 fn a_head_that_tells_of_something_else_is_relayed() {
     let world = start();
     stored(&world, "relayedHead");
-    world.origin.reply(&download_path("relayedHead"), page("text/html"));
+    let other = file(PAGE.as_bytes(), &[("Content-Type", "image/gif")]);
+    world.origin.reply(&download_path("relayedHead"), other);
     let answer = head("relayedHead", &world.token()).send(&world.edge.address);
     let length = PAGE.len().to_string();
     assert_eq!((answer.status, answer.header("content-length")), (200, Some(length.as_str())));
-    assert_eq!(answer.header("content-type"), Some("text/html"));
+    assert_eq!(answer.header("content-type"), Some("image/gif"));
+}
+
+#[test]
+fn the_head_of_a_page_is_an_error() {
+    let world = start();
+    stored(&world, "pagedHead");
+    world.origin.reply(&download_path("pagedHead"), page("text/html"));
+    let answer = head("pagedHead", &world.token()).send(&world.edge.address);
+    assert_eq!((answer.status, answer.header("content-type")), (502, Some("application/json")));
 }
 
 #[test]
@@ -113,16 +123,16 @@ fn the_head_of_a_page_grants_a_garbage_token_no_lease() {
 #[test]
 fn no_head_of_a_server_removes_what_is_stored() {
     let world = shared();
-    for (what, reply) in [
-        ("a page", page("text/html")),
-        ("a tagged page", page("text/html").header("ETag", "\"page\"")),
-        ("a file", file(BODY, &[("ETag", "1")])),
-        ("a dated file", file(BODY, &[("Last-Modified", DATE)])),
+    for (what, status, reply) in [
+        ("a page", 502, page("text/html")),
+        ("a tagged page", 502, page("text/html").header("ETag", "\"page\"")),
+        ("a file", 200, file(BODY, &[("ETag", "1")])),
+        ("a dated file", 200, file(BODY, &[("Last-Modified", DATE)])),
     ] {
         let id = super::Door::Federation.stored(world);
         let path = federation_path(&id);
         world.origin.reply(&path, reply);
-        assert_eq!(signed("HEAD", &path).send(&world.edge.address).status, 200, "{what}");
+        assert_eq!(signed("HEAD", &path).send(&world.edge.address).status, status, "{what}");
         come_back(world, &path);
         super::Door::Federation.assert_stored(world, &id, what);
     }

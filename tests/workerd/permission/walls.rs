@@ -1,5 +1,5 @@
-//! A 200 without the homeserver's mark: a wall's page, a page of maintenance, a proxy's. Who asked
-//! gets it; nobody else does, and it is no yes.
+//! A 200 without the homeserver's mark: a wall's page, a page of maintenance, a proxy's. HTML is told
+//! to nobody, anything else to who asked alone; it is no yes.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use test_support::assertions::assert_matrix_error;
 use test_support::edge::{BucketKind, Layout};
 use test_support::time::wait_for;
 
-use super::{DATE, DOORS, Door, PAGE, come_back, file, page, pages, serve_file};
+use super::{DATE, DOORS, Door, PAGE, assert_relayed, come_back, file, page, pages, serve_file};
 use crate::support::origin::Reply;
 use crate::support::world::{
     BODY, PATIENCE, World, download, download_path, leased, legacy_download, legacy_path, shared,
@@ -17,14 +17,15 @@ use crate::support::world::{
 /// Long enough for a store that should not happen.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
-/// Has this origin answer at a path of new media, and claims that all of it is relayed, and no more.
+/// Has this origin answer at a path of new media, and claims that it is relayed to who asks, and stored
+/// for nobody.
 #[track_caller]
 fn assert_only_relayed(world: &World, door: Door, what: &str, reply: &Reply) {
     let id = world.legacy_media();
     world.origin.reply(&door.path(&id), reply.clone());
     for _ in 0..3 {
         let answer = door.get_unleased(world, &id).send(&world.edge.address);
-        assert_eq!((answer.status, &answer.body[..]), (200, reply.bytes()), "{door:?}, {what}");
+        assert_relayed(&answer, reply, &format!("{door:?}, {what}"));
     }
     come_back(world, &door.path(&id));
     door.assert_unstored(world, &id, what);
@@ -76,7 +77,7 @@ fn what_is_no_envelope_is_stored_for_no_server() {
 #[test]
 fn a_file_of_an_older_homeserver_is_known_by_its_validator_and_type() {
     let world = shared();
-    for (name, value) in [("ETag", "1"), ("Last-Modified", DATE)] {
+    for (name, value) in [("ETag", "\"1\""), ("Last-Modified", DATE)] {
         let path = download_path(&format!("older{name}"));
         let reply = Reply::new(200).header("Content-Type", "image/png").header(name, value);
         let reply = reply.body(BODY);
@@ -113,9 +114,9 @@ fn a_page_takes_the_good_copy_from_nobody() {
         for door in DOORS {
             for (what, page) in pages() {
                 let id = door.stored(world);
-                world.origin.reply(&door.path(&id), page);
+                world.origin.reply(&door.path(&id), page.clone());
                 let answer = door.get_unleased(world, &id).send(&world.edge.address);
-                assert_eq!((answer.status, answer.text().as_str()), (200, PAGE), "{what}");
+                assert_relayed(&answer, &page, what);
                 sleep(Duration::from_millis(50));
                 come_back(world, &door.path(&id));
                 door.assert_stored(world, &id, what);
@@ -236,17 +237,26 @@ fn a_page_at_the_legacy_door_opens_it_to_nobody() {
     }
 }
 
+/// A tag that any proxy lets through.
+const TAG: (&str, &str) = ("ETag", "\"tag\"");
+
 #[test]
 fn a_file_with_another_kind_of_validator_replaces_nothing() {
     for world in [shared(), leased()] {
         for door in [Door::Client, Door::Legacy] {
-            let id = door.stored(world);
-            world.origin.reply(&door.path(&id), file(b"another", &[("Last-Modified", DATE)]));
-            let answer = door.get_unleased(world, &id).send(&world.edge.address);
-            assert_eq!((answer.status, answer.text().as_str()), (200, "another"));
+            let id = world.legacy_media();
+            let path = door.path(&id);
+            let ask = || door.get_unleased(world, &id).send(&world.edge.address);
+            serve_file(world, &path, Some(TAG));
+            world.store_by(&path, ask);
+            world.origin.reply(&path, file(b"another", &[("Last-Modified", DATE)]));
+            assert_eq!(ask().text(), "another");
             sleep(Duration::from_millis(50));
-            come_back(world, &door.path(&id));
-            door.assert_stored(world, &id, "the other kind");
+            serve_file(world, &path, Some(TAG));
+            world.origin.forget(&path);
+            door.assert_served(&ask());
+            let asked = world.origin.asked_once(&path);
+            assert_eq!((asked.header("if-none-match"), asked.answered_bytes), (Some(TAG.1), 0));
         }
     }
 }
@@ -254,10 +264,13 @@ fn a_file_with_another_kind_of_validator_replaces_nothing() {
 #[test]
 fn a_file_with_another_kind_of_validator_grants_no_lease() {
     let world = leased();
-    let (id, token) = (world.stored_media(), "syt_otherKind");
-    world.origin.reply(&download_path(&id), file(b"another", &[("Last-Modified", DATE)]));
+    let (id, token) = (world.media(), "syt_otherKind");
+    let path = download_path(&id);
+    serve_file(world, &path, Some(TAG));
+    world.store_by(&path, || download(&id, &world.token()).send(&world.edge.address));
+    world.origin.reply(&path, file(b"another", &[("Last-Modified", DATE)]));
     download(&id, token).send(&world.edge.address);
-    come_back(world, &download_path(&id));
+    come_back(world, &path);
     let answer = download(&id, token).send(&world.edge.address);
     assert_matrix_error(&answer, 401, "M_UNKNOWN_TOKEN");
 }
@@ -285,9 +298,9 @@ fn a_new_version_with_the_mark_replaces_the_old_one() {
     let world = shared();
     let id = world.stored_media();
     let path = download_path(&id);
-    let new = file(b"the new version", &[("ETag", "2")]);
+    let new = file(b"the new version", &[("ETag", "\"2\"")]);
     world.origin.on(&path, move |call| match call.head.headers.get("if-none-match") {
-        Some("2") => call.reply(&Reply::new(304)),
+        Some("\"2\"") => call.reply(&Reply::new(304)),
         _ => call.reply(&new),
     });
     world.store_by(&path, || download(&id, &world.token()).send(&world.edge.address));

@@ -21,12 +21,18 @@ fn weak(status: u16) -> Reply {
         .header("Cross-Origin-Resource-Policy", "same-origin")
 }
 
+/// An error of the homeserver's under a weak policy.
+fn weak_error(status: u16) -> Reply {
+    let error = r#"{"errcode":"M_UNKNOWN","error":"<script>1</script>"}"#;
+    weak(status).header("Content-Type", "application/json").body(error)
+}
+
 /// Active content under a weak policy, for all but one.
 fn serve_weakly(origin: &Origin, path: &str) {
     origin.on(path, |call| {
         let header = |name| call.head.headers.get(name);
         if header("authorization") == Some("Bearer syt_nobody") {
-            return call.reply(&weak(401).header("Content-Type", "text/html").body("<p>No"));
+            return call.reply(&weak_error(401));
         }
         let is_known = header("if-none-match") == Some("1");
         let reply = weak(if is_known { 304 } else { 200 }).header("ETag", "1");
@@ -111,8 +117,7 @@ fn an_error_of_the_homeservers_has_our_policy_besides_its_own() {
     for door in DOORS {
         for status in [400, 401, 403, 404, 410, 429, 451, 500, 502, 503, 504] {
             let path = door.download(&format!("weakError{status}"));
-            let page = weak(status).header("Content-Type", "text/html").body("<script>1</script>");
-            world.origin.reply(&path, page);
+            world.origin.reply(&path, weak_error(status));
             let answer = door.get(world, &path).send(&world.edge.address);
             assert_eq!(answer.status, status);
             assert_guarded(&answer, true, &format!("{status} at {door:?}"));
@@ -164,9 +169,9 @@ fn a_forwarded_endpoint_has_our_policy_besides_the_homeservers() {
         "/_matrix/client/unstable/org.matrix.msc3916/media/download/example.com/weak",
         "/_matrix/media/v3/weak",
     ] {
-        for status in [200, 404] {
-            let page = weak(status).header("Content-Type", "text/html").body("<script>1</script>");
-            world.origin.reply(path, page);
+        let page = weak(200).header("Content-Type", "text/html").body("<script>1</script>");
+        for (status, reply) in [(200, page), (404, weak_error(404))] {
+            world.origin.reply(path, reply);
             let answer = media_domain("GET", path).bearer(&world.token());
             let answer = answer.send(&world.edge.address);
             assert_eq!(answer.status, status);
@@ -179,9 +184,9 @@ fn a_forwarded_endpoint_has_our_policy_besides_the_homeservers() {
 fn an_answer_to_an_upload_has_our_policy_besides_the_homeservers() {
     let world = shared();
     let target = "/_matrix/media/v3/upload?filename=weak";
-    for status in [200, 403] {
-        let page = weak(status).header("Content-Type", "text/html").body("<script>1</script>");
-        world.origin.reply(target, page);
+    let page = weak(200).header("Content-Type", "text/html").body("<script>1</script>");
+    for (status, reply) in [(200, page), (403, weak_error(403))] {
+        world.origin.reply(target, reply);
         let answer = media_domain("POST", target).bearer(&world.token()).body(BODY);
         let answer = answer.send(&world.edge.address);
         assert_eq!(answer.status, status);

@@ -199,11 +199,12 @@ fn value_of(name: &str, length: usize) -> String {
         "Cache-Control" => "public, max-age=60, x=",
         "Content-Security-Policy" => "sandbox; x-",
         "Content-Type" => "image/png; x=",
-        "ETag" => "v",
+        "ETag" => "\"v",
         "Referrer-Policy" => "no-referrer, ",
         _ => "noindex, ",
     };
-    format!("{beginning}{}", "x".repeat(length - beginning.len()))
+    let end = if name == "ETag" { "\"" } else { "" };
+    format!("{beginning}{}{end}", "x".repeat(length - beginning.len() - end.len()))
 }
 
 #[test]

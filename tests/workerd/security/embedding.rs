@@ -113,7 +113,11 @@ fn look() -> Value {
     let forget = |path: &str, content_type: &str, body: &[u8]| {
         let reply = Reply::new(200).header("Content-Type", content_type).header("ETag", "1");
         let reply = reply.header("Content-Disposition", "inline");
-        world.origin.reply(path, reply.body(body));
+        let reply = reply.body(body);
+        world.origin.on(path, move |call| match call.head.headers.get("if-none-match") {
+            Some(_) => call.reply(&Reply::new(304)),
+            None => call.reply(&reply),
+        });
     };
     let at = |address: &str, path: &str| format!("http://{address}{path}");
     let edge = &world.edge.address;

@@ -215,7 +215,10 @@ fn of_data_centres_that_race_the_first_writes() {
             }
             let waited = may_go.lock().expect("unshared").recv_timeout(PATIENCE);
             assert!(waited.is_ok(), "the other has not written");
-            let reply = Reply::new(200).header("ETag", "1").header("Content-Type", "image/png");
+            let reply = Reply::new(200)
+                .header("ETag", "1")
+                .header("Content-Type", "image/png")
+                .header("Content-Disposition", "inline");
             call.reply(&reply.body("later"))
         }
     });
@@ -240,7 +243,10 @@ fn a_body_that_broke_off_never_gets_into_the_bucket() {
         let (id, token) = (world.media(), world.token());
         world.origin.on(&download_path(&id), move |call| {
             call.receive()?;
-            let reply = Reply::new(200).header("ETag", "1").header("Content-Type", "image/png");
+            let reply = Reply::new(200)
+                .header("ETag", "1")
+                .header("Content-Type", "image/png")
+                .header("Content-Disposition", "inline");
             call.send(reply.head_bytes(BODY.len()))?;
             call.send(&BODY[..100])?;
             std::thread::sleep(Duration::from_millis(100));
@@ -260,8 +266,8 @@ fn another_body_under_the_same_name_replaces_the_one_in_the_bucket() {
     let id = in_bucket(world, BODY.len());
     let token = world.token();
     world.origin.on(&download_path(&id), |call| {
-        let is_known = call.head.headers.get("if-none-match") == Some("2");
-        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "2");
+        let is_known = call.head.headers.get("if-none-match") == Some("\"2\"");
+        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "\"2\"");
         let reply = reply.header("Content-Disposition", "inline");
         call.reply(&reply.header("Content-Type", "image/png").body("new"))
     });

@@ -154,7 +154,9 @@ fn a_large_file_goes_through_the_bucket_in_flat_memory() {
         let whole = Arc::clone(&whole);
         move |call| {
             let is_known = call.head.headers.get("if-none-match") == Some("1");
-            let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "1");
+            let reply = Reply::new(if is_known { 304 } else { 200 })
+                .header("ETag", "1")
+                .header("Content-Disposition", "inline");
             if is_known {
                 return call.reply(&reply);
             }

@@ -116,7 +116,10 @@ fn nobody_waits_for_a_large_body() {
     let path = download_path(&id);
     world.origin.on(&path, move |call| {
         call.receive()?;
-        let head = Reply::new(200).header("Content-Type", "video/mp4").header("ETag", "1");
+        let head = Reply::new(200)
+            .header("Content-Type", "video/mp4")
+            .header("Content-Disposition", "inline")
+            .header("ETag", "1");
         call.send(head.head_bytes(large.len()))?;
         let (first, rest) = large.split_at(1 << 20);
         call.send(first)?;

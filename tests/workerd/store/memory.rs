@@ -35,7 +35,10 @@ fn send(call: &mut Call<'_>, length: usize) -> std::io::Result<Then> {
     if call.head.headers.get("if-none-match") == Some("1") {
         return call.reply(&Reply::new(304).header("ETag", "1"));
     }
-    let head = Reply::new(200).header("Content-Type", "video/mp4").header("ETag", "1");
+    let head = Reply::new(200)
+        .header("Content-Type", "video/mp4")
+        .header("Content-Disposition", "inline")
+        .header("ETag", "1");
     call.send(head.head_bytes(length))?;
     for number in 0..length / BLOCK_BYTES {
         call.send(block(number))?;

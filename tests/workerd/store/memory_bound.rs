@@ -28,7 +28,9 @@ fn start(memory_mib: u64) -> (World, String) {
     let world = World::start_as(layout, &vars);
     world.origin.on(PATH, |call| {
         let is_known = call.head.headers.get("if-none-match") == Some("1");
-        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "1");
+        let reply = Reply::new(if is_known { 304 } else { 200 })
+            .header("ETag", "1")
+            .header("Content-Disposition", "inline");
         call.reply(&reply.header("Content-Type", "image/png").body([3; BODY_BYTES]))
     });
     let token = world.token();

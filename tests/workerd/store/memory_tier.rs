@@ -170,8 +170,8 @@ fn another_body_under_the_same_name_reaches_every_memory() {
         wait_for_tier("memory", &request, isolate);
     }
     world.origin.on(&path, |call| {
-        let is_known = call.head.headers.get("if-none-match") == Some("2");
-        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "2");
+        let is_known = call.head.headers.get("if-none-match") == Some("\"2\"");
+        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "\"2\"");
         let reply = reply.header("Content-Disposition", "inline");
         call.reply(&reply.header("Content-Type", "image/png").body("new"))
     });
@@ -180,7 +180,7 @@ fn another_body_under_the_same_name_reaches_every_memory() {
         assert_eq!(wait_for_tier("memory", &request, isolate).text(), "new");
         world.origin.forget(&path);
         request.send(isolate);
-        assert_eq!(world.origin.asked_once(&path).header("if-none-match"), Some("2"));
+        assert_eq!(world.origin.asked_once(&path).header("if-none-match"), Some("\"2\""));
     }
 }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use test_support::http::reset;
+use test_support::profile::Profile;
+use test_support::proxy::WORKER_ADDRESS;
 use test_support::time::wait_for;
 use test_support::wire::{self, Framing, RequestHead, read_request_head};
 
@@ -34,6 +36,22 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)
+    }
+
+    /// The address that the request came from, by the edge's word: proxies add theirs behind it.
+    pub(crate) fn connecting_address(&self) -> Option<&str> {
+        self.header("x-forwarded-for")
+            .map(|addresses| addresses.split_once(", ").map_or(addresses, |(first, _)| first))
+    }
+
+    /// Claims that it tells no reader's address. Cloudflare's proxy tells its own then.
+    #[track_caller]
+    pub(crate) fn assert_without_address(&self) {
+        let expected = match Profile::current() {
+            Profile::Cloudflare => Some(WORKER_ADDRESS),
+            Profile::Plain => None,
+        };
+        assert_eq!(self.header("x-forwarded-for"), expected, "{:?}", self.head);
     }
 }
 

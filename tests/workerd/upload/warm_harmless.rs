@@ -80,7 +80,10 @@ fn a_fetch_that_fails_is_forgotten() {
         ("warm504", |call| call.reply(&Reply::error(504, "M_NOT_YET_UPLOADED", "Wait"))),
         ("warmReset", |_| Ok(Then::Reset)),
         ("warmShort", |call| {
-            let head = Reply::new(200).header("Content-Type", "image/png").header("ETag", "1");
+            let head = Reply::new(200)
+                .header("Content-Type", "image/png")
+                .header("Content-Disposition", "inline")
+                .header("ETag", "1");
             call.send(head.head_bytes(BODY.len()))?;
             call.send(&BODY[..100])?;
             Ok(Then::Close)

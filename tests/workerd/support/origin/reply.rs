@@ -69,6 +69,12 @@ impl Reply {
         &self.body
     }
 
+    /// A field that it has, the first of that name.
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_slice())
+    }
+
     /// Doesn't tell the length of the body.
     #[must_use]
     pub(crate) fn chunked(mut self) -> Self {
