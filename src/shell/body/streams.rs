@@ -14,6 +14,9 @@ use crate::shell::runtime::tasks::forget;
 extern "C" {
     #[wasm_bindgen(js_name = readBounded)]
     fn read_bounded_promise(stream: &ReadableStream, limit: usize) -> Promise;
+
+    #[wasm_bindgen(js_name = readObject)]
+    fn read_object_promise(stream: &ReadableStream, limit: usize, length: Option<f64>) -> Promise;
 }
 
 /// Splits a stream in two that the runtime feeds from one buffer.
@@ -72,6 +75,25 @@ pub(crate) async fn read_bounded(
     stream: &ReadableStream,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, JsValue> {
-    let bytes = JsFuture::from(read_bounded_promise(stream, limit)).await?;
+    bytes_of(read_bounded_promise(stream, limit)).await
+}
+
+/// Reads a JSON object, and does not wait for the end of the stream behind it: the runtime may hold
+/// that back while the client is still sending. `length` is what was told of it.
+///
+/// # Errors
+/// The stream broke.
+pub(crate) async fn read_object(
+    stream: &ReadableStream,
+    limit: usize,
+    length: Option<u64>,
+) -> Result<Option<Vec<u8>>, JsValue> {
+    #[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+    let length = length.map(|length| length as f64);
+    bytes_of(read_object_promise(stream, limit, length)).await
+}
+
+async fn bytes_of(promise: Promise) -> Result<Option<Vec<u8>>, JsValue> {
+    let bytes = JsFuture::from(promise).await?;
     Ok((!bytes.is_undefined()).then(|| bytes.unchecked_into::<Uint8Array>().to_vec()))
 }
