@@ -24,14 +24,15 @@ pub enum Intermediary {
     Login,
     /// It sent a page: HTML in place of media, or an error that is no Matrix error.
     Page,
-    /// It refused the form of the request, before the homeserver could: 400, 411, 413, 414 or 431.
+    /// It refused the form of the request: 400, 411, 413, 414, 415 or 431 without a Matrix error.
+    /// (Synapse's own 415 to a form is one.)
     Refused(StatusCode),
     /// It could not reach the homeserver, or failed itself: a 5xx without a Matrix error.
     Failed(StatusCode),
 }
 
 /// Statuses by which a proxy refuses what it won't read: the client has to send something else.
-const REFUSED: [u16; 5] = [400, 411, 413, 414, 431];
+const REFUSED: [u16; 6] = [400, 411, 413, 414, 415, 431];
 
 /// The hosts and the path where Cloudflare Access has visitors log in.
 /// <https://developers.cloudflare.com/cloudflare-one/access-controls/>
@@ -162,6 +163,7 @@ mod tests {
             (403, Intermediary::Blocked),
             (404, Intermediary::Page),
             (413, Intermediary::Refused(status(413))),
+            (415, Intermediary::Refused(status(415))),
             (429, Intermediary::RateLimited),
             (503, Intermediary::Failed(status(503))),
             (522, Intermediary::Failed(status(522))),

@@ -288,6 +288,8 @@ impl Pending {
         };
         let origin = match answer {
             Ok(origin) if !origin.head.status.is_server_error() => origin,
+            // It has no body to relay: what the client asked for itself brings the error's.
+            Ok(origin) if matches!(self.aim, Aim::ValidateByHead) => origin,
             failed => return self.on_failure(failed, now_unix_secs),
         };
         if matches!(self.aim, Aim::ValidateByHead) {
@@ -380,7 +382,8 @@ impl Pending {
         }
         let aim = Aim::Fetch(exchange.head.method.clone());
         let mut question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-        question.pending.is_head_refused = origin.status != StatusCode::OK;
+        question.pending.is_head_refused =
+            origin.status != StatusCode::OK && !origin.status.is_server_error();
         Verdict::AskAgain(question)
     }
 

@@ -17,6 +17,9 @@ extern "C" {
 
     #[wasm_bindgen(js_name = readWhole)]
     fn read_whole_promise(stream: &ReadableStream, length: u32) -> Promise;
+
+    #[wasm_bindgen(js_name = readObject)]
+    fn read_object_promise(stream: &ReadableStream, limit: usize, length: Option<f64>) -> Promise;
 }
 
 /// Splits a stream in two that the runtime feeds from one buffer.
@@ -104,6 +107,25 @@ pub(crate) async fn read_bounded(
     stream: &ReadableStream,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, JsValue> {
-    let bytes = settled(&read_bounded_promise(stream, limit)).await?;
+    bytes_of(read_bounded_promise(stream, limit)).await
+}
+
+/// Reads a JSON object, and does not wait for the end of the stream behind it: the runtime may hold
+/// that back while the client is still sending. `length` is what was told of it.
+///
+/// # Errors
+/// The stream broke.
+pub(crate) async fn read_object(
+    stream: &ReadableStream,
+    limit: usize,
+    length: Option<u64>,
+) -> Result<Option<Vec<u8>>, JsValue> {
+    #[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+    let length = length.map(|length| length as f64);
+    bytes_of(read_object_promise(stream, limit, length)).await
+}
+
+async fn bytes_of(promise: Promise) -> Result<Option<Vec<u8>>, JsValue> {
+    let bytes = settled(&promise).await?;
     Ok((!bytes.is_undefined()).then(|| bytes.unchecked_into::<Uint8Array>().to_vec()))
 }

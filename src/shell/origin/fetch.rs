@@ -154,7 +154,8 @@ pub(crate) async fn read(
         body => return (OriginAnswer::unread(head), body),
     };
     let (unread, to_read) = streams::tee(&body);
-    let bytes = in_time(BODY_MILLIS, streams::read_bounded(&to_read, MAX_JSON_BYTES)).await;
+    let reading = streams::read_object(&to_read, MAX_JSON_BYTES, head.content_length());
+    let bytes = in_time(BODY_MILLIS, reading).await;
     let bytes = bytes.and_then(Result::ok).flatten();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     (OriginAnswer { head, text }, Some(unread))

@@ -119,7 +119,10 @@ function forward(request, response, rule) {
     return answer(request, response, failure(520));
   }
   let isAnswered = false;
+  let isWhole = () => false;
   const fail = (status, code) => {
+    // Bytes beyond the length that was told are none of the answer's.
+    if (isAnswered && isWhole()) return;
     if (isAnswered) return response.destroy();
     isAnswered = true;
     outgoing.destroy();
@@ -137,6 +140,7 @@ function forward(request, response, rule) {
     if (isAnswered) return incoming.destroy();
     if (incoming.statusCode < 200 || incoming.statusCode > 599) return fail(520);
     isAnswered = true;
+    isWhole = () => incoming.complete;
     relay(request, response, incoming, rule);
   });
   // A client that leaves takes the question with it.

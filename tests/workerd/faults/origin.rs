@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::gzip::gzip;
 use crate::support::origin::{Call, Reply, Then};
 
-/// Long enough for what was sent to have arrived.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Long enough for what was sent to have arrived, on a busy machine too.
+const PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {

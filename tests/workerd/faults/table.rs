@@ -191,12 +191,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 Fault::ResetBody,
                 [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
             ),
-            row_by_network(
-                Fault::LongBody,
-                [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED],
-                // The proxy takes none of it.
-                [BROKEN, BROKEN, NONE, BROKEN, BROKEN, REPLACED, REPLACED, FINE, BROKEN, PASSED],
-            ),
+            row(Fault::LongBody, [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
             row(
                 Fault::UnendedBody,
                 [

@@ -111,7 +111,7 @@ fn a_media_domain_with_a_padded_port_of_its_own_serves_media_only() {
 
 #[test]
 fn a_media_domain_with_a_long_address_serves_media_only() {
-    assert_media_only("https://[2001:0DB8:0:0:0:0:0:1]", "[2001:db8::1]");
+    assert_media_only("https://[FD00:0DB8:0:0:0:0:0:1]", "[fd00:db8::1]");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use test_support::http::{Incoming, Request};
+use test_support::profile::Profile;
 
 use crate::support::origin::{Origin, Received, Reply};
 use crate::support::world::{World, download_path, federation_path, media_domain, same_host};
@@ -158,9 +159,15 @@ fn an_upgrade_is_to_web_sockets_and_to_nothing_else() {
             let status = send_raw(&request, "", address);
             assert_ne!(status, Some(101), "{upgrade}");
             for asked in world.origin.asked(&path) {
-                for name in ["upgrade", "connection", "http2-settings"] {
+                for name in ["upgrade", "http2-settings"] {
                     assert_eq!(asked.header(name), None, "{upgrade}: {name}");
                 }
+                // What the proxy says of its own connection.
+                let connection = match Profile::current() {
+                    Profile::Cloudflare => Some("close"),
+                    Profile::Plain => None,
+                };
+                assert_eq!(asked.header("connection"), connection, "{upgrade}");
             }
         }
         assert_all_read(world, upgrade);

@@ -167,9 +167,10 @@ fn an_upload_that_the_origin_did_not_take_is_not_fetched() {
         let name = format!("refused{status}");
         let target = format!("/_matrix/media/v3/upload?filename={name}");
         let uri = format!("mxc://example.com/{name}");
-        world.origin.reply(&target, Reply::json(status, &json!({ "content_uri": uri })));
+        let error = json!({ "errcode": "M_UNKNOWN", "error": "No", "content_uri": uri });
+        world.origin.reply(&target, Reply::json(status, &error));
         let put_target = format!("/_matrix/media/v3/upload/example.com/{name}");
-        world.origin.reply(&put_target, Reply::json(status, &json!({})));
+        world.origin.reply(&put_target, Reply::json(status, &error));
         for upload in [post(&world.token(), &name, BODY), put(&world.token(), &name, BODY)] {
             assert_eq!(upload.send(&world.edge.address).status, status);
         }
