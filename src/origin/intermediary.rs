@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn a_520_in_json_tells_of_no_lost_connection() {
+        let is_lost = |status: u16, type_| {
+            answer(status, &[(CONTENT_TYPE, type_)], None).head.is_of_lost_connection()
+        };
+        assert!(is_lost(520, "text/html; charset=UTF-8"));
+        assert!(!is_lost(520, "application/json"));
+        assert!(!is_lost(521, "text/html; charset=UTF-8"));
+    }
+
+    #[test]
     fn a_login_is_known_by_where_it_is() {
         for location in [
             "https://team.cloudflareaccess.com/cdn-cgi/access/login/matrix.example.com",

@@ -83,9 +83,7 @@ impl Place {
         let by_name = ("ORIGIN_HEADERS", r#"{"X-Edge":"stale"}"#);
         let stale = start(&[window, by_name]);
         let leased = start(&[("LEASE_SECONDS", "600")]);
-        let place = Self { origin, strict, stale, leased, body: noise(BODY_BYTES) };
-        place.teach();
-        place
+        Self { origin, strict, stale, leased, body: noise(BODY_BYTES) }
     }
 
     /// Has the edges find out that this homeserver heeds conditions: where that is known, one that
@@ -289,6 +287,7 @@ impl Place {
     }
 
     fn play_row(&self, row: &Row) -> Vec<String> {
+        self.teach();
         let cells = Situation::ALL.into_iter().zip(row.current_cells());
         let cells = cells.filter_map(|(situation, cell)| Some((situation, cell?)));
         // These may hit more than one request.

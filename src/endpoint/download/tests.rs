@@ -617,6 +617,19 @@ fn whoamis_refusal_is_the_last_word() {
     }
 }
 
+/// Whoever asks by GET gets the error whole, and learns nothing of what is stored.
+#[test]
+fn an_error_to_a_head_of_the_edges_is_asked_for_by_get() {
+    let json = (CONTENT_TYPE, "application/json");
+    for status in [401, 404, 500, 503] {
+        let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+        let question = asked_untold(exchange, Leases::default());
+        assert_eq!(question.request.method, Method::HEAD);
+        let again = asked_again(question, status, std::slice::from_ref(&json));
+        assert_eq!(again.request.method, Method::GET, "{status}");
+    }
+}
+
 #[test]
 fn an_answer_to_what_was_not_asked_is_nonsense() {
     for status in [206, 304] {
