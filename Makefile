@@ -58,10 +58,15 @@ dry-run: build ## Check that wrangler would deploy the Worker
 configure-test: build ## Run the tests of what an admin runs
 	node --test tests/configure/*.test.mjs
 
+# Those that run in both profiles: tests/workerd/plain.txt has the reasons.
+PLAIN_TESTS = $(shell sed -n 's/^\([a-z][a-z_:0-9]*\) *\#.*/\1/p' tests/workerd/plain.txt)
+
 # Most tests wait for a process or a clock: more of them at once than there are cores.
 cargo-test: export RUST_TEST_THREADS = 6
-cargo-test: setup build ## Run all tests: of the core, in workerd, with Synapse, through wrangler
+cargo-test: setup build ## Run all tests behind a stand-in of Cloudflare's proxy, and some without (PROFILES=all: all without, too)
 	cargo test --locked --workspace
+	EDGE_PROFILE=plain cargo test --locked --test workerd -- $(if $(filter all,$(PROFILES)),,$(PLAIN_TESTS))
+	$(if $(filter all,$(PROFILES)),EDGE_PROFILE=plain cargo test --locked --test synapse)
 
 clients: export MATRIX_SDK_CLIENT = $(CURDIR)/target/matrix-sdk/debug/matrix-sdk-client
 clients: setup build ## Run the tests of clients with matrix-sdk too, which compiles for minutes

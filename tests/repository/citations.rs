@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{files, read};
 
-const DOCUMENTS: [&str; 2] = ["docs/security.md", "docs/reliability.md"];
+const DOCUMENTS: [&str; 3] = ["docs/security.md", "docs/reliability.md", "docs/platform.md"];
 
 /// Where tests are.
 const FOLDERS: [&str; 3] = ["src", "tests", "tools"];
@@ -51,4 +51,26 @@ fn a_citation_is_told_from_other_code() {
     assert_eq!(cited(document), ["a_test_of_mine", "another_test_of_mine"]);
     assert!(tests().contains("a_citation_is_told_from_other_code"));
     assert!(cited(&read("docs/security.md")).len() > 50);
+}
+
+/// The tests that run in both profiles: their names, and why.
+fn plain() -> Vec<(String, String)> {
+    let list = read("tests/workerd/plain.txt");
+    let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let split = |line: &str| line.split_once(" # ").expect("a name and a reason");
+    lines.map(split).map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
+}
+
+#[test]
+fn every_test_of_the_plain_profile_is_there_and_has_its_reason() {
+    let tests = tests();
+    let listed = plain();
+    assert!(listed.len() > 10);
+    for (name, reason) in listed {
+        let last = name.rsplit("::").next().unwrap_or(&name).to_owned();
+        let room = format!("tests/workerd/{}.rs", name.replace("::", "/"));
+        let is_room = std::path::Path::new(test_support::ROOT).join(room).exists();
+        assert!(tests.contains(&last) || is_room, "there is no test {name}");
+        assert!(reason.len() > 10, "{name} has no reason");
+    }
 }
