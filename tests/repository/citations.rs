@@ -57,8 +57,12 @@ fn a_citation_is_told_from_other_code() {
 fn plain() -> Vec<(String, String)> {
     let list = read("tests/workerd/plain.txt");
     let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let split = |line: &str| line.split_once(" # ").expect("a name and a reason");
-    lines.map(split).map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
+    lines
+        .map(|line| {
+            let (name, reason) = line.split_once(" # ").expect("a name and a reason");
+            (name.to_owned(), reason.to_owned())
+        })
+        .collect()
 }
 
 #[test]
