@@ -37,30 +37,35 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
     let text = std::str::from_utf8(body).ok();
     let fetched = Fetched::Whole(origin.clone(), body.to_vec());
     let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
+    let is_object = text.and_then(read_shallow).is_some_and(|value| value.is_object());
+    let is_document = origin.status == StatusCode::OK && is_object;
+    let is_gone = origin.status == StatusCode::NOT_FOUND;
     match (reply, change) {
-        (WellKnownReply::Document(head, added), change) if origin.status == StatusCode::OK => {
+        (WellKnownReply::Document(head, added), CopyChange::Store(kept)) => {
+            assert_eq!(origin.status, StatusCode::OK);
             is_sent_as_json(document, &head);
             let text = text.expect("a text that is sent");
             only_ours_is_added(text, &added);
-            let CopyChange::Store(kept) = change else { panic!("a good copy is kept") };
             assert_eq!(kept.text, text);
             is_read_back(&kept);
         }
+        // Only a document takes the place of the last good one, and only a 404 ends it.
         (WellKnownReply::Document(head, added), CopyChange::Keep) => {
-            // What nobody asked for is as good as no answer.
-            let is_unasked = [StatusCode::NOT_MODIFIED, StatusCode::PARTIAL_CONTENT];
-            let is_none = origin.status.is_server_error() || is_unasked.contains(&origin.status);
-            assert!(is_none && kept.is_some(), "{}", origin.status);
+            assert!(!is_document && !is_gone && kept.is_some(), "{}", origin.status);
             is_sent_as_json(document, &head);
             only_ours_is_added("{\"kept\":1}", &added);
         }
         (WellKnownReply::Untouched(head), change) => {
             assert_eq!(head.status, origin.status);
             assert_eq!(head.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-            let is_gone = origin.status == StatusCode::NOT_FOUND;
             assert_eq!(change, if is_gone { CopyChange::Remove } else { CopyChange::Keep });
-            let is_object = text.and_then(read_shallow).is_some_and(|value| value.is_object());
-            assert!(origin.status != StatusCode::OK || !is_object, "a document is added to");
+            assert!(!is_document && (is_gone || kept.is_none()), "{}", origin.status);
+        }
+        (WellKnownReply::Rejected(_), CopyChange::Keep) => {
+            let is_no_word = [206, 304, 401, 403, 407, 429].contains(&origin.status.as_u16())
+                || origin.status.is_server_error()
+                || origin.status.as_u16() >= 600;
+            assert!(is_no_word && kept.is_none(), "{}", origin.status);
         }
         other => panic!("{other:?}"),
     }
