@@ -35,7 +35,7 @@ function isObject(chunks) {
 }
 
 /**
- * The same of a JSON object, whose end the runtime may hold back while a client is still sending:
+ * The bytes of a JSON object, whose end the runtime may hold back while a client is still sending:
  * after so many bytes, if a `length` was told, or else as soon as there is one.
  */
 export function readObject(stream, limit, length) {
