@@ -80,6 +80,16 @@ impl OriginHead {
         is_short && !is_encoded && media_type(&self.headers).as_deref() == Some("application/json")
     }
 
+    /// Returns whether the status is an error: 4xx or 5xx.
+    pub fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+
+    /// Returns whether the body may be a Matrix error, and is short enough to be read.
+    pub fn may_be_matrix_error(&self) -> bool {
+        self.is_error() && self.is_small_json()
+    }
+
     /// Returns whether this is Cloudflare's page about a connection to the origin that was lost: a
     /// 520 in JSON is the homeserver's own.
     /// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/error-520/>
@@ -114,8 +124,7 @@ impl OriginAnswer {
     /// Returns the Matrix error code of the answer; `None` unless it is a JSON object with one.
     /// <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>
     pub fn errcode(&self) -> Option<String> {
-        let status = self.head.status;
-        if !(status.is_client_error() || status.is_server_error()) {
+        if !self.head.is_error() {
             return None;
         }
         let errcode = json::string(json::member(self.text.as_deref()?, "errcode")?)?;

@@ -14,9 +14,7 @@ use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
 use crate::origin::intermediary::Intermediary;
 use crate::origin::response_headers::to_client;
-use crate::origin::{
-    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
-};
+use crate::origin::{ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginRequest, Patience};
 use crate::route::{Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
@@ -34,12 +32,6 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
         is_for_homeserver: true,
         patience,
     }
-}
-
-/// Returns whether the decision needs the body of an answer with this head: of a Matrix error.
-pub fn reads_body(origin: &OriginHead) -> bool {
-    let is_error = origin.status.is_client_error() || origin.status.is_server_error();
-    is_error && origin.is_small_json()
 }
 
 /// Returns the head of the origin's answer to a request of this method, for the client.
@@ -109,6 +101,7 @@ mod tests {
     use super::*;
     use crate::config::tests::config;
     use crate::message::target::Target;
+    use crate::origin::OriginHead;
     use crate::route::BypassReason;
     use http::HeaderMap;
 

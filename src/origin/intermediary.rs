@@ -16,7 +16,7 @@ use crate::origin::{OriginAnswer, OriginHead};
 pub enum Intermediary {
     /// It blocked the request: a 403 without a Matrix error, such as Cloudflare's `error code: 1010`.
     Blocked,
-    /// It wants a browser to prove that it is none of a robot's (`cf-mitigated`).
+    /// It challenged the request, as only a browser can answer (`cf-mitigated`).
     Challenged,
     /// It counts requests: a 429 without a Matrix error.
     RateLimited,
@@ -55,10 +55,9 @@ impl Intermediary {
             let is_page = is_html(headers) && !headers.contains_key(CONTENT_DISPOSITION);
             return is_page.then_some(Self::Page);
         }
-        let is_error = status.is_client_error() || status.is_server_error();
         let is_unread_json =
             *method == Method::HEAD && media_type(headers).as_deref() == Some("application/json");
-        if !is_error || is_unread_json || answer.errcode().is_some() {
+        if !answer.head.is_error() || is_unread_json || answer.errcode().is_some() {
             return None;
         }
         Some(match status.as_u16() {
@@ -70,7 +69,7 @@ impl Intermediary {
         })
     }
 
-    /// Returns the status with which the edge says so to its client.
+    /// Returns the status of the edge's own error to its client.
     pub const fn client_status(self) -> StatusCode {
         match self {
             Self::Refused(status) => status,

@@ -18,7 +18,7 @@ const RETRY_SECS: u64 = 600;
 const MAX_FAILURES: u8 = 3;
 
 /// What is known of one door, per way of asking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct AtDoor {
     /// A condition that the homeserver told.
     told: Experience,
@@ -29,7 +29,7 @@ struct AtDoor {
 }
 
 /// What came of a way of asking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Experience {
     has_worked: bool,
     /// How often it has failed since it worked last.
@@ -39,7 +39,7 @@ struct Experience {
 }
 
 /// What is known of a homeserver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revalidation {
     client: AtDoor,
     legacy: AtDoor,
@@ -57,7 +57,7 @@ pub enum RevalidateBy {
     Head,
 }
 
-/// What an answer tells of a way of asking.
+/// The outcome of one revalidation, for the choice of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lesson {
     /// Where it was asked.

@@ -276,13 +276,13 @@ fn what(answer: &Answer) -> String {
         Err(OriginError::Unreachable) => "It could not be reached.".to_owned(),
         Err(OriginError::Intercepted(intermediary)) => intercepted(*intermediary),
         Err(OriginError::Malformed) => "The answer has a status that HTTP doesn't know.".to_owned(),
-        Ok(heard) if intermediary(heard).is_some() => {
-            intermediary(heard).map(intercepted).unwrap_or_default()
-        }
-        Ok(heard) if heard.head.status == StatusCode::OK => {
-            "The answer is not a JSON object.".to_owned()
-        }
-        Ok(heard) => format!("The answer was {}.", heard.head.status.as_u16()),
+        Ok(heard) => match intermediary(heard) {
+            Some(intermediary) => intercepted(intermediary),
+            None if heard.head.status == StatusCode::OK => {
+                "The answer is not a JSON object.".to_owned()
+            }
+            None => format!("The answer was {}.", heard.head.status.as_u16()),
+        },
     }
 }
 

@@ -187,8 +187,7 @@ impl Pending {
     /// Whether the decision needs the body of an answer with this head: of a Matrix error, and of
     /// what `whoami` says.
     pub fn reads_body(&self, head: &OriginHead) -> bool {
-        let is_error = head.status.is_client_error() || head.status.is_server_error();
-        head.is_small_json() && (is_error || matches!(self.aim, Aim::WhoAmI))
+        head.may_be_matrix_error() || head.is_small_json() && matches!(self.aim, Aim::WhoAmI)
     }
 
     /// Returns the host that an answer redirects media to, and that the admin would have to name in
@@ -206,7 +205,8 @@ impl Pending {
         is_refused.then(|| split_url(&target).map(|url| url.authority.to_owned()))?
     }
 
-    /// Returns what an answer tells of how this origin can be asked about stored media.
+    /// Returns whether this way of revalidating worked, as far as the answer shows that; `None`
+    /// otherwise.
     pub fn lesson(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<Lesson> {
         let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
             return None;

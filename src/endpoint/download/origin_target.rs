@@ -64,7 +64,7 @@ impl Exchange {
             && self.head.target.query().pairs().any(|(name, _)| is_redirect_parameter(&name))
     }
 
-    /// Whether the client can follow a redirect itself, and says so.
+    /// Returns whether the client has asked for redirects (`allow_redirect=true`).
     pub(super) fn wants_redirects(&self) -> bool {
         let mut pairs = self.head.target.query().pairs();
         pairs.any(|(name, value)| is_redirect_parameter(&name) && value == "true")

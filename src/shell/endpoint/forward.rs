@@ -41,7 +41,7 @@ pub(crate) async fn relay(
     answer: Result<Answer, OriginError>,
 ) -> Result<Relayed, OriginError> {
     let Answer { head, response } = answer?;
-    let (answer, body) = fetch::read(head, response.body(), forward::reads_body).await;
+    let (answer, body) = fetch::read(head, response.body(), OriginHead::may_be_matrix_error).await;
     match forward::media_reply(endpoint, &call.head.method, &answer) {
         Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
         Err(error) => {

@@ -199,12 +199,8 @@ pub(crate) const GROUPS: &[Group] = &[
                     PASSED,
                 ],
             ),
-            row_by_network(
+            row(
                 Fault::EndlessBody,
-                [
-                    BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN,
-                    BEGUN,
-                ],
                 [
                     BEGUN, BEGUN, BEGUN_KEPT, BEGUN, BEGUN, BEGUN_KEPT, BEGUN_KEPT, FINE, BEGUN,
                     PASSED,

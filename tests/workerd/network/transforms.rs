@@ -53,8 +53,9 @@ fn an_envelope_keeps_its_length_though_its_reader_accepts_gzip() {
     let id = world.media();
     let path = federation_path(&id);
     for _ in 0..3 {
-        let answer =
-            signed("GET", &path).header("Accept-Encoding", "gzip, br").send(&world.edge.direct_address);
+        let answer = signed("GET", &path)
+            .header("Accept-Encoding", "gzip, br")
+            .send(&world.edge.direct_address);
         assert_envelope(&answer);
         let control = answer.header("cache-control").unwrap_or_default();
         assert!(control.ends_with("no-transform"), "{control}");

@@ -428,7 +428,7 @@ impl World {
     }
 
     fn relay(flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
-        let read = answer.read(forward::reads_body);
+        let read = answer.read(OriginHead::may_be_matrix_error);
         let head = read.and_then(|read| forward::media_reply(endpoint, &flight.head.method, &read));
         let reply = match head {
             Ok(head) => reply(&head, answer.body, answer.is_broken),
