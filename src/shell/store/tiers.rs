@@ -53,15 +53,14 @@ pub(crate) enum StoredBody {
 
 /// Looks a stored response up in the isolate and at this data centre.
 pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
-    if let Some(entry) = memory::look_up(key) {
-        let purges = purge_list::current(call).await;
-        if is_usable(call, key, &entry.meta, &purges) {
-            return Some(Found::small(entry, Tier::Memory));
-        }
-        memory::remove(key);
+    if let Some(found) = look_up_memory(call, key).await {
+        return Some(found);
     }
     let (response, purges) = join(pop::look_up(&call.config, key), purge_list::current(call)).await;
-    let response = response?;
+    let Some(response) = response else {
+        // What has been stored in the meantime the data centre may not show yet.
+        return look_up_memory(call, key).await;
+    };
     let body = response.body();
     let record = pop::record_of(&response).unwrap_or_default();
     let meta = StoredMeta::parse(&record, key).filter(|meta| is_usable(call, key, meta, &purges));
@@ -80,6 +79,16 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     let body =
         if is_whole { body } else { streams::guard(&call.context, &body, meta.length_bytes()) };
     Some(Found { meta, body: StoredBody::Pop(body), tier: Tier::Pop })
+}
+
+async fn look_up_memory(call: &Call, key: &CacheKey) -> Option<Found> {
+    let entry = memory::look_up(key)?;
+    let purges = purge_list::current(call).await;
+    if is_usable(call, key, &entry.meta, &purges) {
+        return Some(Found::small(entry, Tier::Memory));
+    }
+    memory::remove(key);
+    None
 }
 
 /// Looks a stored response up in the bucket, for which the data centre had none.

@@ -95,9 +95,6 @@ const REPLACED: Option<Cell> = Some(Cell { gets: Gets::Broken, kept: Kept::Eithe
 const SPARED: Option<Cell> = cell(Gets::Broken, true);
 /// One that has been told that another waits, who then asks for himself.
 const AWAITED: Option<Cell> = cell(Gets::Error(502), true);
-/// A part that looks whole.
-const SHORT: Option<Cell> = cell(Gets::Shortened, false);
-const SHORT_KEPT: Option<Cell> = cell(Gets::Shortened, true);
 /// No answer in time.
 const LATE: Option<Cell> = cell(Gets::Error(504), false);
 const LATE_KEPT: Option<Cell> = cell(Gets::Error(504), true);
@@ -194,10 +191,7 @@ pub(crate) const GROUPS: &[Group] = &[
             row(Fault::LongBody, [FINE, FINE, NONE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED]),
             row(
                 Fault::UnendedBody,
-                [
-                    SHORT, SHORT, SHORT_KEPT, SHORT, SHORT, SHORT_KEPT, SHORT_KEPT, FINE, SHORT,
-                    PASSED,
-                ],
+                [BROKEN, BROKEN, SPARED, BROKEN, BROKEN, SPARED, SPARED, FINE, BROKEN, PASSED],
             ),
             row(
                 Fault::EndlessBody,

@@ -9,6 +9,7 @@ use test_support::edge::Layout;
 use test_support::http::Request;
 use test_support::time::{now, wait_for};
 
+use super::video;
 use crate::support::origin::{Media, Reply, Then};
 use crate::support::world::{
     BODY, MEDIA_HOST, PATIENCE, World, content_key, download, download_path, entry_name, is_hit,
@@ -126,7 +127,7 @@ fn a_client_who_seeks_and_leaves_costs_the_origin_no_more_than_they_read() {
     let body = vec![5; 64 << 20];
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sent);
-    let reply = Reply::new(200).header("Content-Type", "video/mp4").header("ETag", "1").body(body);
+    let reply = video(body);
     world.origin.on(&download_path("film"), move |call| {
         call.receive()?;
         call.send(reply.head_bytes(reply.bytes().len()))?;
@@ -159,7 +160,7 @@ fn parts_of_one_body_fill_the_cache_once_at_a_time() {
     let body = vec![5; 8 << 20];
     let (whole, broken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = [Arc::clone(&whole), Arc::clone(&broken)];
-    let reply = Reply::new(200).header("Content-Type", "video/mp4").header("ETag", "1").body(body);
+    let reply = video(body);
     world.origin.on(&download_path("clip"), move |call| {
         if call.head.headers.get("if-none-match").is_some() {
             return call.reply(&Reply::new(304).header("ETag", "1"));

@@ -13,6 +13,7 @@ use test_support::edge::{BucketKind, Edge, Layout};
 use test_support::http::{Connection, Request};
 use test_support::time::wait_for;
 
+use super::video;
 use crate::download::federation::signed;
 use crate::security::panics::{LYING_WORKER, panic_at};
 use crate::support::origin::{Call, Media, Origin, Reply, Then};
@@ -135,10 +136,6 @@ fn half(call: &mut Call<'_>, reply: &Reply) -> io::Result<Then> {
     call.wait_for_end()
 }
 
-fn video(length: usize) -> Reply {
-    let reply = Reply::new(200).header("Content-Type", "video/mp4").header("ETag", "1");
-    reply.body(vec![5; length])
-}
 
 /// Has the origin of a hit answer late, and a batch wait for it.
 fn staying(scene: &Scene) -> impl Fn() {
@@ -314,7 +311,7 @@ fn clients_who_leave_a_miss_leave_nothing_behind_for_long() {
                     scene
                         .world
                         .origin
-                        .on(&download_path(&id), move |call| half(call, &video(body)));
+                        .on(&download_path(&id), move |call| half(call, &video(vec![5; body])));
                     let request = download(&id, &token);
                     match range {
                         Some(range) => request.header("Range", range),

@@ -191,7 +191,7 @@ fn an_entry_that_broke_off_is_removed_on_sight() {
     let path = download_path(&id);
     world.origin.on(&path, move |call| {
         call.receive()?;
-        let reply = Reply::new(200).header("ETag", "1").header("Content-Type", "image/png");
+        let reply = Reply::new(200).header("ETag", "\"1\"").header("Content-Type", "image/png");
         call.send(reply.head_bytes(length))?;
         call.send(&bytes(length)[..length / 2])?;
         thread::sleep(Duration::from_millis(100));
