@@ -83,13 +83,18 @@ impl Filling<'_> {
             }
             return heads::response(head, None);
         };
+        let context = Rc::clone(&self.call.context);
         let ((sink, for_client), beginning) = match cut {
+            Cut::Whole if self.is_vain() => {
+                return heads::response(head, Some(&streams::guard(&context, body, length)));
+            }
             Cut::Whole => {
-                let context = Rc::clone(&self.call.context);
                 let (for_client, for_store) = streams::tee(body);
+                // The platform would cut the fill off in the middle of a body that takes its time; and
+                // an object of the bucket's may have been replaced by a shorter one.
+                let is_guarded = length > MAX_AWAITED_BYTES || self.source == Source::Bucket;
                 self.store(Some(&for_store))?;
-                // The platform would cut the fill off in the middle of a body that takes its time.
-                let for_client = if length > MAX_AWAITED_BYTES {
+                let for_client = if is_guarded {
                     streams::guard(&context, &for_client, length)
                 } else {
                     for_client
@@ -99,10 +104,10 @@ impl Filling<'_> {
             Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
             Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
         };
-        let context = Rc::clone(&self.call.context);
         let sink = sink.read_by(&context);
         let (is_from_origin, is_whole) = (self.source != Source::Bucket, is_whole(cut));
-        if !is_whole && (!self.is_alone() || (is_from_origin && !PACE.get().is_in_time(length))) {
+        let is_worth = self.is_alone() && (!is_from_origin || PACE.get().is_in_time(length));
+        if self.is_vain() || (!is_whole && !is_worth) {
             serve(&context, pump(body.clone(), vec![sink], beginning, None));
             return heads::response(head, Some(&for_client));
         }
@@ -112,10 +117,20 @@ impl Filling<'_> {
             came: |bytes, millis| learn(bytes, millis, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
-        self.store(Some(&for_store))?;
+        self.fill(Some(&for_store))?;
         let rest = is_from_origin.then_some(rest);
         detach(&context, pump(body.clone(), vec![sink, store_sink], beginning, rest));
         heads::response(head, Some(&for_client))
+    }
+
+    /// Whether the body is in the bucket already, and nowhere else to be stored: the data centre's cache
+    /// has shown nothing lately.
+    fn is_vain(&self) -> bool {
+        self.source == Source::Bucket && self.way() == Way::BucketAlone
+    }
+
+    fn way(&self) -> Way {
+        fills::way(self.key, self.meta.length_bytes(), self.call.bucket.is_some())
     }
 
     /// Whether no other fill of this body is under way in this isolate.
@@ -123,16 +138,26 @@ impl Filling<'_> {
         !coalescing::is_under_way(Stage::Unawaited, self.key)
     }
 
-    /// Stores the body.
+    /// Stores the body. One of the bucket's breaks if it is short.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
-        let length = self.meta.length_bytes();
+        let (context, length) = (&self.call.context, self.meta.length_bytes());
+        match body {
+            Some(body) if self.source == Source::Bucket && !self.is_vain() => {
+                let whole = streams::guard_copy(context, body, length);
+                self.fill(Some(&whole))
+            }
+            body => self.fill(body),
+        }
+    }
+
+    /// Fills the tiers with a body that breaks if it is short.
+    fn fill(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         if let Source::Origin { replaces: true } = self.source {
             memory::remove(self.key);
         }
-        match (self.source, fills::way(self.key, length, self.call.bucket.is_some())) {
+        match (self.source, self.way()) {
             (Source::Origin { replaces }, Way::Buffer) => self.fill_all(body, replaces),
             (Source::Origin { replaces }, Way::BucketAlone) => self.fill_bucket(body, replaces),
-            // The cache shows nothing: it would be read for nobody.
             (Source::Bucket, Way::BucketAlone) => {
                 streams::release(&self.call.context, body);
                 Ok(())

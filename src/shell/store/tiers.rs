@@ -103,8 +103,7 @@ pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found>
         return None;
     };
     if !is_small(meta.length_bytes()) {
-        let body = StoredBody::Bucket(streams::guard(&call.context, &body, meta.length_bytes()));
-        return Some(Found { meta, body, tier: Tier::Bucket });
+        return Some(Found { meta, body: StoredBody::Bucket(body), tier: Tier::Bucket });
     }
     let head = meta.entry_head(&call.config, clock::now_unix_secs());
     let response = heads::response(&head, Some(&body)).ok()?;
