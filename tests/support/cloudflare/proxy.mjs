@@ -6,6 +6,7 @@
 //     { "contains": <a part of the URL>, "agent": <a part of the User-Agent>, "does": <see below> }
 //
 // Both conditions must be true; an empty one is. Of several rules that fit, the last counts.
+import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
@@ -118,6 +119,8 @@ function forward(request, response, rule) {
   } catch {
     return answer(request, response, failure(520));
   }
+  // Or the origin would hear of an upload when its first bytes come. (`flushHeaders` would encode them.)
+  if ('content-length' in request.headers || 'transfer-encoding' in request.headers) outgoing.write(Buffer.alloc(0));
   let isAnswered = false;
   let isWhole = () => false;
   const fail = (status, code) => {

@@ -139,6 +139,7 @@ fn a_token_that_was_refused_is_not_served_afterwards() {
     let world = start();
     let ((id, token), other) = (accepted(&world), world.token());
     download(&id, &other).send(&world.edge.address);
+    wait_until_shown();
     world.origin.homeserver().log_out(&token);
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 401);
     fall(&world, &id);

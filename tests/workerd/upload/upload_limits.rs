@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use test_support::assertions::assert_matrix_error;
 use test_support::http::{Answer, Incoming, Request};
+use test_support::profile::Profile;
 use test_support::time::{now, wait_for};
 
 use crate::support::origin::{Received, Reply};
@@ -141,15 +142,17 @@ fn the_origins_last_word_on_a_limit_counts() {
 #[test]
 fn what_is_no_word_on_limits_is_none() {
     let world = limited();
-    for reply in [
+    let encoded = limit(&json!(1000)).header("Content-Encoding", "gzip");
+    // The proxy breaks off what it can't decode, and so the edge reads no limit there either.
+    let encoded = (Profile::current() == Profile::Plain).then_some(encoded);
+    for reply in encoded.into_iter().chain([
         limit(&json!("1000")),
         limit(&json!(-1)),
         limit(&json!({ "bytes": 1000 })),
         Reply::json(200, &json!({ "limits": { "m.upload.size": 1000 } })),
         Reply::json(200, &json!([{ "m.upload.size": 1000 }])),
         Reply::json(403, &json!({ "errcode": "M_FORBIDDEN", "m.upload.size": 1000 })),
-        limit(&json!(1000)).header("Content-Encoding", "gzip"),
-    ] {
+    ]) {
         let token = world.token();
         tell(world, &token, &reply);
         sleep(Duration::from_millis(100));
