@@ -142,7 +142,7 @@ fn media_with_odd_names_goes_through_the_bucket() {
 
 #[test]
 fn a_large_file_goes_through_the_bucket_in_flat_memory() {
-    const LARGE_BYTES: usize = 400 << 20;
+    const LARGE_BYTES: usize = 200 << 20;
     // The local R2 runs in the process, too, and leaves garbage, of a file of half the size as much.
     const ALLOWED_GROWTH_BYTES: u64 = 320 << 20;
     let world = start(&[]);
