@@ -46,10 +46,10 @@ function checkAddresses(found, wanted) {
   if (!hasOwnOrigin(found, wanted)) return [];
   const { base, documents } = found;
   const { publicUrl, publicHost } = wanted;
-  const named = Object.entries(documents).filter(([, document]) => document.base?.host === base.host);
+  const names = Object.keys(documents).filter((name) => documents[name].base?.host === base.host);
   return [
     ok(`clients know the homeserver as ${publicUrl.url}, and the edge asks it at ${base.url}`),
-    ...named.map(([name]) =>
+    ...names.map((name) =>
       note(
         `/.well-known/matrix/${name} sends everyone to ${base.host}, past the edge`,
         `Let it name ${publicHost}`,

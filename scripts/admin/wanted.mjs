@@ -65,7 +65,7 @@ export async function settleNames(options, written, terminal) {
   };
 }
 
-/** Whether a file for a shape of this kind has a route for well-known; nothing, if it is for another. */
+/** Whether the file routes well-known, if it is for a shape of this kind; `undefined` for another. */
 function writtenAnnounces(written, shape) {
   const isOfKind =
     written.shape !== undefined && hasMediaDomain(written.shape) === hasMediaDomain(shape);
@@ -110,8 +110,8 @@ export async function settleWanted(names, found, present, { findZone, terminal }
 }
 
 /**
- * The address that clients know: what was given, or what their document names. Where there is neither,
- * and the admin gave the edge's own way to the homeserver, nobody but the admin knows.
+ * The address that clients know: what was given, or what their document names. Where there is
+ * neither, and the admin gave the edge's own way to the homeserver, nobody but the admin knows.
  */
 async function settlePublicUrl({ publicUrl, homeserverUrl, shape }, { base, documents }, terminal) {
   const known = publicUrl ?? documents.client.base;

@@ -11,10 +11,10 @@ import { startStandIn } from './stand-in.mjs';
 const PUBLIC_URL = 'https://matrix.example.org';
 const NO_DOCUMENT = { status: 404, json: { errcode: 'M_NOT_FOUND', error: 'Not found' } };
 
-/** A homeserver that this machine reaches as the edge will, with documents that name `publicUrl`. */
-function startOrigin(t, publicUrl = PUBLIC_URL) {
+/** A homeserver at an address of its own, with documents that name the public host. */
+function startOrigin(t) {
   return startStandIn(t, () => ({
-    '/.well-known/matrix/client': { json: { 'm.homeserver': { base_url: publicUrl } } },
+    '/.well-known/matrix/client': { json: { 'm.homeserver': { base_url: PUBLIC_URL } } },
     '/.well-known/matrix/server': { json: { 'm.server': 'matrix.example.org:443' } },
   }));
 }
@@ -60,7 +60,7 @@ test('an origin of its own is asked by its address, and media is at the public h
   });
   assert.deepEqual(written.routes, routes());
   assert.match(said, /clients know the homeserver as https:\/\/matrix\.example\.org, and the edge/);
-  assert.match(said, /What stays as it is\n.*\n {2}the address that clients know: https:\/\/matrix/);
+  assert.match(said, /What stays as it is\n.*\n {2}the address that clients know: https:/);
 });
 
 test('the public host has an address where the documents name none', async (t) => {
@@ -127,7 +127,7 @@ test('a document that names the origin is told of', async (t) => {
   const { code, said } = await run(await writeFileFor(t), argv);
   assert.equal(code, 0, said);
   for (const name of ['client', 'server']) {
-    assert.match(said, new RegExp(`matrix/${name} sends everyone to 127\\.0\\.0\\.1, past the edge`));
+    assert.ok(said.includes(`matrix/${name} sends everyone to 127.0.0.1, past the edge`), said);
   }
   const hidden = await run(await writeFileFor(t), flags(await startOrigin(t)));
   assert.doesNotMatch(hidden.said, /sends everyone/);

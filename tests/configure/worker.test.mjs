@@ -70,6 +70,7 @@ test('the worker has status, media and documents at the public host of an origin
   assert.deepEqual([config.status, config.json.errcode], [401, 'M_MISSING_TOKEN']);
   const document = await get(edge, 'example.org', '/.well-known/matrix/client');
   assert.deepEqual(document.json['m.homeserver'], { base_url: 'https://matrix.example.org' });
-  const asked = server.requests.filter(({ headers }) => headers['x-forwarded-host'] !== undefined);
-  assert.ok(asked.length > 0 && asked.every(({ headers }) => headers['x-forwarded-host'] === 'matrix.example.org'));
+  const told = server.requests.map(({ headers }) => headers['x-forwarded-host']);
+  const hosts = new Set(told.filter((host) => host !== undefined));
+  assert.deepEqual([...hosts], ['matrix.example.org']);
 });
