@@ -3,6 +3,7 @@
 //! Every variable stands in `wrangler.toml` with its meaning, unit and default. Reading the
 //! bindings is the shell's work: the parser takes a function from name to text.
 
+mod addresses;
 pub mod base_url;
 pub mod lease_policy;
 pub mod redirect_hosts;
@@ -17,8 +18,7 @@ use crate::config::base_url::BaseUrl;
 use crate::config::lease_policy::{LeasePolicy, LeaseScope};
 use crate::config::redirect_hosts::RedirectHosts;
 use crate::matrix::access_token::AccessToken;
-use crate::matrix::ids::{ServerName, split_port};
-use crate::message::target::{SplitUrl, split_url};
+use crate::matrix::ids::ServerName;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -52,8 +52,10 @@ const MAX_TAKEN_MEMORY_CACHE_MIB: u64 = 64;
 /// Everything that an admin can decide.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `HOMESERVER_URL`: the origin.
+    /// `HOMESERVER_URL`: the homeserver's base URL as the edge reaches it.
     pub homeserver: BaseUrl,
+    /// `PUBLIC_URL`: the homeserver's base URL as clients and other servers know it.
+    pub public: BaseUrl,
     /// `SERVER_NAME`: the name in users' IDs and in the mxc URIs of local media.
     pub server_name: ServerName,
     /// `MEDIA_URL`: what well-known announces.
@@ -151,6 +153,10 @@ impl Config {
         let homeserver = vars.base_url("HOMESERVER_URL", "https://matrix-origin.example.com")?;
         let server_name = vars.server_name()?;
         let media = vars.base_url("MEDIA_URL", "https://matrix-media.example.com")?;
+        let public = match vars.text("PUBLIC_URL") {
+            Some(_) => vars.base_url("PUBLIC_URL", "https://matrix.example.com")?,
+            None => homeserver.clone(),
+        };
         let well_known = match vars.text("WELL_KNOWN_URL") {
             Some(_) => vars.base_url("WELL_KNOWN_URL", "https://example.com")?,
             None => BaseUrl::parse(&format!("https://{}", server_name.host()))
@@ -165,6 +171,7 @@ impl Config {
         Ok(Self {
             digest_key: digest_key(&server_name, &homeserver, &origin_headers),
             homeserver,
+            public,
             server_name,
             media,
             well_known,
@@ -247,40 +254,6 @@ impl Config {
     /// Whether there may be purges to hear of.
     pub fn can_purge(&self) -> bool {
         self.admin_token.is_some() || self.synapse_admin_token.is_some()
-    }
-
-    /// Returns whether a redirect of media to this absolute URL is followed: to the homeserver's own
-    /// host, or to one that the admin has named.
-    pub fn admits_redirect(&self, url: &str) -> bool {
-        let Some(SplitUrl { authority, .. }) = split_url(url) else { return false };
-        let (host, _) = split_port(authority);
-        let host = host.to_ascii_lowercase();
-        authority.eq_ignore_ascii_case(self.homeserver.authority())
-            || self.origin_redirect_hosts.contains(&host)
-    }
-
-    /// Returns whether an absolute URL is the homeserver's: of its scheme, host and port.
-    pub fn is_homeservers(&self, url: &str) -> bool {
-        let rest = url.strip_prefix(&self.homeserver.to_string());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
-    }
-
-    /// Whether `authority` is where the well-known documents are looked for: the host of the server
-    /// name, or that of `WELL_KNOWN_URL`.
-    pub fn has_documents_at(&self, authority: &str) -> bool {
-        let (host, _) = split_port(authority);
-        self.well_known.is_at(authority) || host.eq_ignore_ascii_case(self.server_name.host())
-    }
-
-    /// Whether requests to `authority` are for media and nothing else.
-    ///
-    /// A media URL on the homeserver's own host names no such domain: the rest of that host is the
-    /// homeserver's, and a route that is too broad must not break it.
-    pub fn is_media_domain(&self, authority: &str) -> bool {
-        let is_homeserver = |host: &str| host.eq_ignore_ascii_case(self.homeserver.authority());
-        self.media.is_at(authority)
-            && !is_homeserver(authority)
-            && !is_homeserver(self.media.authority())
     }
 }
 

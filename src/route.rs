@@ -182,7 +182,7 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
             media_route(method, door, endpoint, target, config)
         };
     }
-    if config.media.is_at(authority)
+    if (config.media.is_at(authority) || config.public.is_at(authority))
         && let Some(route) = admin_route(path)
     {
         return if method == Method::OPTIONS { Route::Preflight } else { route };
@@ -207,7 +207,7 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
     }
 }
 
-/// What the edge says of itself, on the media domain.
+/// What the edge says of itself, on the media domain and on the homeserver's public host.
 fn admin_route(path: &str) -> Option<Route> {
     match path {
         "/_edge" | "/_edge/" => Some(Route::Status(StatusForm::Page)),
@@ -219,7 +219,7 @@ fn admin_route(path: &str) -> Option<Route> {
 
 /// A website and a homeserver on two hosts may both have a route to us.
 fn upstream_of(authority: &str, path: &str, config: &Config) -> Upstream {
-    let is_website = config.well_known.is_at(authority) && !config.homeserver.is_at(authority);
+    let is_website = config.well_known.is_at(authority) && !config.public.is_at(authority);
     if is_website || path.starts_with("/.well-known/") {
         Upstream::WellKnown
     } else {

@@ -57,7 +57,7 @@ fn rotated(text: &str) -> String {
 }
 
 fn can_be_used(config: &Config) {
-    for url in [&config.homeserver, &config.media, &config.well_known] {
+    for url in [&config.homeserver, &config.public, &config.media, &config.well_known] {
         assert_eq!(BaseUrl::parse(&url.to_string()).as_ref(), Ok(url));
     }
     assert!((1..=365 * 86_400).contains(&config.cache_seconds));
@@ -75,6 +75,8 @@ fn can_be_used(config: &Config) {
     }
     assert_eq!(
         config.is_media_domain(config.media.authority()),
-        config.media.authority() != config.homeserver.authority()
+        ![&config.homeserver, &config.public]
+            .iter()
+            .any(|base| base.authority() == config.media.authority())
     );
 }

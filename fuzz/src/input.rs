@@ -13,6 +13,9 @@ pub(crate) static CONFIG: LazyLock<Config> = LazyLock::new(|| config(&[]));
 
 pub(crate) const MEDIA_DOMAIN: &str = "media.example.com";
 
+/// The homeserver's host, as clients know it.
+pub(crate) const PUBLIC_HOST: &str = "origin.example.com";
+
 /// The same with these variables.
 pub(crate) fn config(extra: &[(&str, &str)]) -> Config {
     let required = [

@@ -12,7 +12,7 @@ use matrix_media_edge::route::{Route, UploadTo, Upstream, admit};
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-use crate::input::{self, CONFIG, MEDIA_DOMAIN, get, texts};
+use crate::input::{self, CONFIG, MEDIA_DOMAIN, PUBLIC_HOST, get, texts};
 
 /// The input's lines: method, host, target, and another target.
 pub(crate) fn target(input: &[u8]) {
@@ -34,7 +34,10 @@ pub(crate) fn target(input: &[u8]) {
     let is_at = |host: &str| named.strip_suffix('.').unwrap_or(named).eq_ignore_ascii_case(host);
     if is_at(MEDIA_DOMAIN) {
         assert!(!matches!(route, Route::Passthrough(_)), "media and nothing else");
-    } else if !raw.starts_with("/_matrix/") && !raw.starts_with("/.well-known/matrix/") {
+    } else if !raw.starts_with("/_matrix/")
+        && !raw.starts_with("/.well-known/matrix/")
+        && !(is_at(PUBLIC_HOST) && raw.starts_with("/_edge"))
+    {
         assert!(matches!(route, Route::Passthrough(_)), "a route that is too broad");
     }
     match route {

@@ -30,8 +30,31 @@ export function check(found, wanted) {
     ...checks,
     ...checkKey(found, wanted),
     ...checkLoop(found, wanted),
-    ...(wanted.shape === 'media' ? checkOrigin(found) : checkRoutes(found, wanted)),
+    ...checkAddresses(found, wanted),
+    ...(hasOwnOrigin(found, wanted) || wanted.shape === 'media' ? checkOrigin(found) : []),
+    ...(wanted.shape === 'media' ? [] : checkRoutes(found, wanted)),
     ...checkZones(found, wanted),
+  ];
+}
+
+function hasOwnOrigin({ base }, { publicHost }) {
+  return base.host !== publicHost;
+}
+
+/** Whether the documents keep to themselves where the edge alone asks the homeserver. */
+function checkAddresses(found, wanted) {
+  if (!hasOwnOrigin(found, wanted)) return [];
+  const { base, documents } = found;
+  const { publicUrl, publicHost } = wanted;
+  const names = Object.keys(documents).filter((name) => documents[name].base?.host === base.host);
+  return [
+    ok(`clients know the homeserver as ${publicUrl.url}, and the edge asks it at ${base.url}`),
+    ...names.map((name) =>
+      note(
+        `/.well-known/matrix/${name} sends everyone to ${base.host}, past the edge`,
+        `Let it name ${publicHost}`,
+      ),
+    ),
   ];
 }
 

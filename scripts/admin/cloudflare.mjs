@@ -1,6 +1,6 @@
 // Checks of what Cloudflare would make of it: proxies, ports, zones, loops.
 import { bad, note, ok } from './levels.mjs';
-import { isProxied } from './reading.mjs';
+import { isProxied, readObject } from './reading.mjs';
 
 /** The HTTPS ports that Cloudflare's proxy takes requests on. */
 const PROXIED_PORTS = [443, 2053, 2083, 2087, 2096, 8443];
@@ -21,7 +21,7 @@ export function checkLoop({ base, loop }, { shape, publicHost }) {
   return [bad(`${base.url} leads back to the edge itself`, cure)];
 }
 
-/** What stands before the homeserver, in the shape "media". */
+/** What stands before the homeserver, where the edge asks it at an address without routes. */
 export function checkOrigin({ base, versions }) {
   if (!versions || !isProxied(versions)) return [];
   const rules = "its rules apply to the edge's requests too";
@@ -29,9 +29,14 @@ export function checkOrigin({ base, versions }) {
 }
 
 /** Whether the requests of clients and servers can come by routes on the homeserver's own host. */
-export function checkRoutes({ base, versions, federation }, { publicHost }) {
+export function checkRoutes({ base, versions, publicVersions, federation }, { publicHost }) {
   const checks = [];
-  if (versions && base.host === publicHost && !isProxied(versions)) {
+  const answer = base.host === publicHost ? versions : publicVersions;
+  if (answer?.failure !== undefined) {
+    const what = `${publicHost} answers with ${readObject(answer).problem}`;
+    const cure = 'Give it a way to the homeserver: all but media goes there past the Worker';
+    checks.push(note(what, cure));
+  } else if (answer && !isProxied(answer)) {
     const cure = 'Its routes take effect when its DNS record is set to "proxied"';
     checks.push(note(`${publicHost} is not behind Cloudflare's proxy`, cure));
   }

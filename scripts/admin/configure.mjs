@@ -36,7 +36,7 @@ async function run(options, world) {
   const { text, present } = await readFileToEdit(path);
   const names = await settleNames(options, namesIn(present), world.terminal);
   const found = await discover(names, world.probe);
-  const wanted = await settleWanted(names, found, present, world.findZone);
+  const wanted = await settleWanted(names, found, present, world);
   const checks = check(found, wanted);
   world.say(`${describeChecks(checks)}\n`);
   if (found.base === undefined) {

@@ -11,9 +11,8 @@ export function flaws({ vars, routes }) {
   for (const name of ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']) {
     if (!vars[name]) found.push(`${name} is not set`);
   }
-  for (const name of ['HOMESERVER_URL', 'MEDIA_URL', 'WELL_KNOWN_URL'].filter(
-    (name) => vars[name],
-  )) {
+  const urls = ['HOMESERVER_URL', 'PUBLIC_URL', 'MEDIA_URL', 'WELL_KNOWN_URL'];
+  for (const name of urls.filter((name) => vars[name])) {
     const { value, problem } = parseBaseUrl(vars[name]);
     if (problem) found.push(`${name} ${problem}`);
     else if (value.scheme === 'http')

@@ -9,17 +9,19 @@ const LOOP_HEADER = 'X-Matrix-Media-Edge';
  *
  * - `documents`: the well-known documents, `client` and `server`, as reading.mjs has them;
  * - `base`, `versions`: the homeserver's address, if one was found, and what it answered there;
+ * - `publicVersions`: what the address that clients know answered, if that is another;
  * - `tried`: the addresses that did not speak Matrix, with their answers;
  * - `anonymous`, `limit`, `loop`: the media config endpoint, asked without a token, with one, and
  *   as the edge would ask;
  * - `key`: the federation key endpoint there;
  * - `federation`, `federationKey`: where servers go, and the key endpoint there.
  *
- * @param names `{ serverName, wellKnownUrl, homeserverUrl?, originHeaders?, token? }`, parsed
+ * @param names `{ serverName, wellKnownUrl, homeserverUrl?, publicUrl?, originHeaders?, token? }`,
+ *   parsed
  * @param probe as in probe.mjs
  */
 export async function discover(names, probe) {
-  const { serverName, wellKnownUrl, homeserverUrl, originHeaders, token } = names;
+  const { serverName, wellKnownUrl, homeserverUrl, publicUrl, originHeaders, token } = names;
   // The admin's secrets are for an address that the admin gave.
   const ask = (url, headers) =>
     probe(url, { headers: { ...(homeserverUrl && originHeaders), ...headers } });
@@ -41,14 +43,17 @@ export async function discover(names, probe) {
   const config = `${base.url}/_matrix/client/v1/media/config`;
   const keyOf = ({ url }) => `${url}/_matrix/key/v2/server`;
   const federation = server.federation ?? federationBase(wellKnownUrl.scheme, serverName);
-  const [anonymous, limit, loop, key, federationKey] = await Promise.all([
+  const known = publicUrl ?? client.base;
+  const isOther = known !== undefined && known.url !== base.url;
+  const [anonymous, limit, loop, key, federationKey, publicVersions] = await Promise.all([
     ask(config),
     token === undefined ? undefined : ask(config, { Authorization: `Bearer ${token}` }),
     ask(config, { [LOOP_HEADER]: serverName.text }),
     ask(keyOf(base)),
     probe(keyOf(federation)),
+    isOther ? probe(`${known.url}/_matrix/client/versions`) : undefined,
   ]);
-  return { ...found, anonymous, limit, loop, key, federation, federationKey };
+  return { ...found, anonymous, limit, loop, key, federation, federationKey, publicVersions };
 }
 
 /** The first address that speaks Matrix. */

@@ -18,7 +18,8 @@ What you decide (asked for, or taken from wrangler.toml, where a flag is missing
 
 Where things are (found by themselves, if well-known says so)
   --homeserver-url URL    the homeserver, as the edge reaches it
-  --public-host HOST      the host that clients use, for routes on it
+  --public-host HOST      the host that clients use, where the edge reaches the homeserver at
+                          another: for routes, status, purge and what well-known names
   --well-known-url URL    the host of the well-known documents, if it isn't the server name's
   --well-known WHAT       route: send well-known through the edge too; leave: don't
   --zone ZONE             a zone of yours on Cloudflare, if it can't be found; may be repeated

@@ -20,12 +20,13 @@ export function namesIn({ vars, routes }) {
     serverName: written('SERVER_NAME'),
     homeserverUrl: written('HOMESERVER_URL'),
     wellKnownUrl: vars.WELL_KNOWN_URL,
+    publicUrl: vars.PUBLIC_URL,
     mediaHost:
-      mediaUrl === undefined || mediaUrl === vars.HOMESERVER_URL
+      mediaUrl === undefined || [vars.HOMESERVER_URL, vars.PUBLIC_URL].includes(mediaUrl)
         ? undefined
         : mediaUrl.replace(/^https:\/\//, ''),
     shape: shapeOf(hasDomain, has('/_matrix/')),
-    announces: hasDomain ? has('/.well-known/') : undefined,
+    announces: has('/.well-known/'),
   };
 }
 
@@ -46,13 +47,11 @@ export function hasHostRoutes(shape) {
 
 /** The routes of a shape. `federation` is where other servers come to. */
 export function routesOf(wanted, zoneOf) {
-  const { shape, announces, serverName, mediaHost, mediaUrl, publicHost, federation } = wanted;
+  const { shape, announces, serverName, mediaHost, publicHost, federation } = wanted;
   const routes = [];
   const route = (host, path) => routes.push({ pattern: `${host}${path}`, zone_name: zoneOf(host) });
-  if (hasMediaDomain(shape)) {
-    routes.push({ pattern: mediaHost, custom_domain: true });
-    if (announces) route(serverName.host.toLowerCase(), '/.well-known/matrix/*');
-  }
+  if (hasMediaDomain(shape)) routes.push({ pattern: mediaHost, custom_domain: true });
+  if (announces) route(serverName.host.toLowerCase(), '/.well-known/matrix/*');
   if (hasHostRoutes(shape)) {
     route(publicHost, '/_matrix/media/*');
     route(publicHost, '/_matrix/client/v1/media/*');
@@ -61,8 +60,8 @@ export function routesOf(wanted, zoneOf) {
       if (federation.host !== publicHost) route(federation.host, '/_matrix/media/*');
       route(federation.host, '/_matrix/federation/v1/media/*');
     }
-    // What is the admin's alone is where MEDIA_URL is.
-    if (mediaUrl === `https://${publicHost}`) route(publicHost, '/_edge/*');
+    // Status and purge are at the media domain, where there is one.
+    if (!hasMediaDomain(shape)) route(publicHost, '/_edge/*');
   }
   return routes;
 }

@@ -37,10 +37,12 @@ export function describeDeployment(
       : `${route.pattern}: a route in the zone ${route.zone_name ?? route.zone_id}`,
   );
   const kept = [`the homeserver at ${vars.HOMESERVER_URL}: nothing is installed or changed there`];
+  if (vars.PUBLIC_URL !== undefined)
+    kept.push(`the address that clients know: ${vars.PUBLIC_URL}`);
   if (hasHostRoutes(shape))
     kept.push(`everything on ${publicHost} but media: it does not pass through the Worker`);
   else kept.push("the homeserver's own host: media can still be had there as before");
-  if (hasMediaDomain(shape)) {
+  if (hasMediaDomain(shape) || announces) {
     kept.push(
       announces
         ? `the well-known documents on ${wellKnownUrl.host}: the Worker adds its member on the way`

@@ -23,6 +23,11 @@ const QUESTIONS = {
     parse: parseDomain,
     question: 'The domain for media alone',
   },
+  publicHost: {
+    flag: '--public-host',
+    parse: parseDomain,
+    question: "The host that clients use (of the homeserver's base URL, as they know it)",
+  },
 };
 
 /**
@@ -54,17 +59,30 @@ export async function settleNames(options, written, terminal) {
     mediaHost,
     wellKnownUrl: url('wellKnownUrl', ownWellKnownUrl(serverName)),
     homeserverUrl: url('homeserverUrl'),
-    announces: hasMediaDomain(shape) && (options.announces ?? written.announces ?? true),
+    publicUrl:
+      options.publicHost === undefined ? url('publicUrl') : ownPublicUrl(options.publicHost),
+    announces: options.announces ?? writtenAnnounces(written, shape) ?? hasMediaDomain(shape),
   };
 }
 
-/** What wrangler.toml should say, and what goes with it; less, where no homeserver was found. */
-export async function settleWanted(names, found, present, findZone) {
+/** Whether the file routes well-known, if it is for a shape of this kind; `undefined` for another. */
+function writtenAnnounces(written, shape) {
+  const isOfKind =
+    written.shape !== undefined && hasMediaDomain(written.shape) === hasMediaDomain(shape);
+  return isOfKind ? written.announces : undefined;
+}
+
+/**
+ * What wrangler.toml should say, and what goes with it; less, where no homeserver was found.
+ * `publicUrl` is the homeserver's address as clients know it, `base` the one that the edge asks.
+ */
+export async function settleWanted(names, found, present, { findZone, terminal }) {
   const { serverName, shape, mediaHost, wellKnownUrl } = names;
-  const { base, documents, federation } = found;
-  const publicHost = names.publicHost ?? documents.client.base?.host ?? base?.host;
-  const mediaUrl = hasMediaDomain(shape) ? `https://${mediaHost}` : base?.url;
-  const wanted = { ...names, publicHost, mediaUrl };
+  const { base, federation } = found;
+  const publicUrl = (await settlePublicUrl(names, found, terminal)) ?? base;
+  const publicHost = publicUrl?.host;
+  const mediaUrl = hasMediaDomain(shape) ? `https://${mediaHost}` : publicUrl?.url;
+  const wanted = { ...names, publicUrl, publicHost, mediaUrl };
   if (base === undefined) return wanted;
 
   refuseClashes(wanted, base);
@@ -85,9 +103,28 @@ export async function settleWanted(names, found, present, findZone) {
       SERVER_NAME: serverName.text,
       MEDIA_URL: mediaUrl,
       // A default that nobody wrote down need not be.
+      ...((publicUrl.url !== base.url || present.vars.PUBLIC_URL) && { PUBLIC_URL: publicUrl.url }),
       ...((!isUsual || present.vars.WELL_KNOWN_URL) && { WELL_KNOWN_URL: wellKnownUrl.url }),
     },
   };
+}
+
+/**
+ * The address that clients know: what was given, or what their document names. Where there is
+ * neither, and the admin gave the edge's own way to the homeserver, nobody but the admin knows.
+ */
+async function settlePublicUrl({ publicUrl, homeserverUrl, shape }, { base, documents }, terminal) {
+  const known = publicUrl ?? documents.client.base;
+  if (known !== undefined || base === undefined || homeserverUrl === undefined) return known;
+  if (!terminal || !hasHostRoutes(shape)) return undefined;
+  const { parse, question } = QUESTIONS.publicHost;
+  const proposal = isDomain(base.host) ? base.host : undefined;
+  const host = await terminal.ask(question, { parse, proposal });
+  return host === base.host ? base : ownPublicUrl(host);
+}
+
+function ownPublicUrl(host) {
+  return parseBaseUrl(`https://${host}`).value;
 }
 
 /** Refuses shapes that can't be, whatever the homeserver answers. */

@@ -2,6 +2,7 @@
 //!
 //! Anyone may see whether all is well. What exactly was found is for the admin alone.
 
+mod addresses;
 mod checks;
 mod probes;
 

@@ -17,10 +17,14 @@ fn offender(extra: &[(&'static str, &str)]) -> &'static str {
     config(extra).unwrap_err().variable
 }
 
+/// A homeserver that clients know by another name than the edge.
+const PUBLIC: (&str, &str) = ("PUBLIC_URL", "https://matrix.example.com");
+
 #[test]
 fn three_variables_are_enough() {
     let config = config(&[]).unwrap();
     assert_eq!(config.well_known.to_string(), "https://example.com");
+    assert_eq!(config.public, config.homeserver);
     assert_eq!(config.well_known_fields, WellKnownFields::Both);
     assert!(!config.well_known_generate);
     assert_eq!(config.cache_seconds, 2_592_000);
@@ -81,6 +85,13 @@ fn deployments_that_differ_name_tokens_differently() {
 }
 
 #[test]
+fn the_public_address_names_no_token_differently() {
+    let key = |extra: &[(&'static str, &str)]| config(extra).unwrap().digest_key().to_vec();
+    assert_eq!(key(&[]), b"example.com https://origin.example.com");
+    assert_eq!(key(&[PUBLIC]), key(&[]), "one homeserver has one set of names");
+}
+
+#[test]
 fn purges_are_heard_of_where_somebody_may_purge() {
     let can_purge = |extra: &[(&'static str, &str)]| config(extra).unwrap().can_purge();
     assert!(!can_purge(&[]));
@@ -108,6 +119,8 @@ fn a_bad_variable_is_named() {
         ("HOMESERVER_URL", "http://matrix.example.com"),
         ("SERVER_NAME", "https://example.com"),
         ("MEDIA_URL", "https://media.example.com/path"),
+        ("PUBLIC_URL", "matrix.example.com"),
+        ("PUBLIC_URL", "http://matrix.example.com"),
         ("WELL_KNOWN_URL", "example.com"),
         ("WELL_KNOWN_FIELDS", "all"),
         ("WELL_KNOWN_GENERATE", "yes"),
@@ -165,11 +178,4 @@ fn debug_output_tells_no_secret_neither_as_text_nor_as_numbers() {
     assert!(told.contains("x-secret"));
     assert!(!told.contains("hunter2"));
     assert!(!told.contains("104, 117, 110, 116, 101, 114, 50"));
-}
-
-#[test]
-fn the_homeservers_own_host_is_never_media_only() {
-    let shared = config(&[("MEDIA_URL", "https://origin.example.com")]).unwrap();
-    assert!(!shared.is_media_domain("origin.example.com"));
-    assert!(config(&[]).unwrap().is_media_domain("media.example.com"));
 }

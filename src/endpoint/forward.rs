@@ -1,6 +1,7 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
+use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use crate::config::Config;
@@ -14,7 +15,9 @@ use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
 use crate::origin::intermediary::Intermediary;
 use crate::origin::response_headers::to_client;
-use crate::origin::{ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginRequest, Patience};
+use crate::origin::{
+    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+};
 use crate::route::{Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
@@ -42,12 +45,13 @@ pub fn media_reply(
     endpoint: Endpoint,
     method: &Method,
     answer: &OriginAnswer,
+    config: &Config,
 ) -> Result<ReplyHead, OriginError> {
     if let Some(intermediary) = Intermediary::of(answer, method) {
         return Err(OriginError::Intercepted(intermediary));
     }
     let origin = &answer.head;
-    let mut headers = to_client(&origin.headers);
+    let mut headers = to_client(&origin.headers, config);
     if endpoint.door != Door::Other && origin.status.is_success() {
         add_no_transform(&mut headers);
     }
@@ -96,12 +100,17 @@ pub fn passthrough_request(
     }
 }
 
+/// Returns the `Location` that the client gets in place of an answer's own: the public form of one that
+/// names the origin's host. `None` where the answer passes through as it is.
+pub fn passthrough_location(answer: &OriginHead, config: &Config) -> Option<String> {
+    config.public_url(answer.header(&LOCATION)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::tests::config;
     use crate::message::target::Target;
-    use crate::origin::OriginHead;
     use crate::route::BypassReason;
     use http::HeaderMap;
 
@@ -140,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_that_names_the_origin_passes_as_one_to_the_public_host() {
+        let location = |sent: &'static str| {
+            let headers = HeaderMap::from_iter([(LOCATION, http::HeaderValue::from_static(sent))]);
+            let head = OriginHead { status: StatusCode::FOUND, headers };
+            let vars = [("PUBLIC_URL", "https://matrix.example.com")];
+            passthrough_location(&head, &config(&vars).unwrap())
+        };
+        let public = location("https://origin.example.com/_matrix/static/");
+        assert_eq!(public.as_deref(), Some("https://matrix.example.com/_matrix/static/"));
+        assert_eq!(location("https://app.example.com/"), None);
+    }
+
+    #[test]
     fn who_sends_a_body_is_waited_for() {
         let patience = |method| media_request(&head(method), &config(&[]).unwrap()).patience;
         assert_eq!(patience(Method::POST), Patience::Client);
@@ -152,7 +174,9 @@ mod tests {
             let head = OriginHead { status, headers: HeaderMap::new() };
             let text = Some(r#"{"errcode":"M_NOT_FOUND","error":""}"#.to_owned());
             let answer = OriginAnswer { head, text };
-            media_reply(Endpoint { door, ..CLIENT }, &Method::GET, &answer).unwrap().headers
+            let config = config(&[]).unwrap();
+            let endpoint = Endpoint { door, ..CLIENT };
+            media_reply(endpoint, &Method::GET, &answer, &config).unwrap().headers
         };
         let has = |headers: &HeaderMap| {
             ["access-control-allow-origin", "content-security-policy"]
@@ -169,7 +193,9 @@ mod tests {
     #[test]
     fn a_page_in_the_homeservers_place_is_an_error() {
         let head = OriginHead { status: StatusCode::FORBIDDEN, headers: HeaderMap::new() };
-        let error = media_reply(CLIENT, &Method::GET, &OriginAnswer::unread(head)).unwrap_err();
+        let answer = OriginAnswer::unread(head);
+        let config = config(&[]).unwrap();
+        let error = media_reply(CLIENT, &Method::GET, &answer, &config).unwrap_err();
         assert_eq!(error, OriginError::Intercepted(Intermediary::Blocked));
     }
 
@@ -178,7 +204,9 @@ mod tests {
         let control = |door| {
             let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
             let answer = OriginAnswer::unread(head);
-            let reply = media_reply(Endpoint { door, ..CLIENT }, &Method::GET, &answer).unwrap();
+            let config = config(&[]).unwrap();
+            let endpoint = Endpoint { door, ..CLIENT };
+            let reply = media_reply(endpoint, &Method::GET, &answer, &config).unwrap();
             reply.headers.get("cache-control").cloned()
         };
         for door in [Door::Client, Door::Legacy, Door::Federation] {

@@ -193,7 +193,7 @@ pub fn decide(
         Fetched::Oversize(head) => (head, None),
         Fetched::Whole(head, body) => (head, Some(body)),
     };
-    let untouched = || WellKnownReply::Untouched(untouched_head(document, head));
+    let untouched = || WellKnownReply::Untouched(untouched_head(document, head, config));
     // We sent no such precondition, and no range.
     let is_nonsense = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
     // Who is refused, challenged or failed has not heard what the document is.
@@ -257,8 +257,8 @@ fn document_reply(
     Some(WellKnownReply::Document(ReplyHead::new(StatusCode::OK, headers), text))
 }
 
-fn untouched_head(document: Document, upstream: &OriginHead) -> ReplyHead {
-    let mut headers = to_client(&upstream.headers);
+fn untouched_head(document: Document, upstream: &OriginHead, config: &Config) -> ReplyHead {
+    let mut headers = to_client(&upstream.headers, config);
     headers.remove(ETAG);
     headers.remove(CONTENT_LENGTH);
     add_cors(&mut headers);
@@ -292,13 +292,15 @@ fn reuse_seconds(cache_control: Option<&str>) -> u64 {
     max_age_seconds(field).unwrap_or(0).min(MAX_REUSE_SECS)
 }
 
-/// The least that a document must say. A base URL needs no escapes in JSON.
+/// The least that a document must say: where clients and servers find the homeserver, never where the
+/// edge does. A base URL needs no escapes in JSON. Servers get the port with the host, since without
+/// one they would go to 8448, which Cloudflare doesn't proxy.
 fn generate(document: Document, config: &Config) -> String {
     match document {
         Document::Client => {
-            format!(r#"{{"m.homeserver":{{"base_url":"{}"}}}}"#, config.homeserver)
+            format!(r#"{{"m.homeserver":{{"base_url":"{}"}}}}"#, config.public)
         }
-        Document::Server => format!(r#"{{"m.server":"{}"}}"#, config.homeserver.host_and_port()),
+        Document::Server => format!(r#"{{"m.server":"{}"}}"#, config.public.host_and_port()),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-use crate::config::Config;
+use crate::config::{Config, OriginHeader};
 use crate::headers::{CONNECTING_IP, LOOP, own_value};
 use crate::message::RequestHead;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What the edge calls itself. Some walls refuse whoever has no name.
@@ -25,6 +26,23 @@ pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
         headers.insert(FORWARDED_FOR, address.clone());
     }
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers
+}
+
+/// Returns headers of every request to the homeserver, whoever asks: where the edge reaches it by
+/// another name than clients do, the host that they know, since some homeservers choose by it what
+/// they serve; then `ORIGIN_HEADERS`, in which an admin may say otherwise. Never the `Host` of a
+/// request: what one client is answered must not depend on how another one came.
+pub fn homeserver_headers(config: &Config) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if config.has_own_origin() {
+        headers.insert(FORWARDED_HOST, own_value(config.public.authority()));
+    }
+    for OriginHeader { name, value } in &config.origin_headers {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+            headers.insert(name, value.clone());
+        }
+    }
     headers
 }
 
@@ -95,6 +113,33 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(forwarding_headers(&head(&[]), &config)["x-forwarded-proto"], "https");
         assert_eq!(passthrough_headers(&head(&[]), &config)["x-forwarded-proto"], "http");
+    }
+
+    #[test]
+    fn the_homeserver_is_told_the_public_host_where_it_has_another_name() {
+        let told = |vars: &[(&'static str, &str)]| {
+            let headers = homeserver_headers(&config(vars).unwrap());
+            headers.get("x-forwarded-host").map(|host| host.to_str().unwrap().to_owned())
+        };
+        let public = ("PUBLIC_URL", "https://matrix.example.com");
+        assert_eq!(told(&[public]).as_deref(), Some("matrix.example.com"));
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&[("PUBLIC_URL", "https://origin.example.com:8448")]), None);
+        let own = ("ORIGIN_HEADERS", r#"{"X-Forwarded-Host":"own.example.com"}"#);
+        assert_eq!(
+            told(&[public, own]).as_deref(),
+            Some("own.example.com"),
+            "the admin's own word"
+        );
+    }
+
+    #[test]
+    fn the_admins_headers_are_for_the_homeserver_alone() {
+        let config = config(&[("ORIGIN_HEADERS", r#"{"X-Secret":"s"}"#)]).unwrap();
+        assert_eq!(homeserver_headers(&config)["x-secret"], "s");
+        for headers in [forwarding_headers(&head(&[]), &config), loop_header(&config)] {
+            assert!(!headers.contains_key("x-secret"));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Which headers of the origin's answer are read, and which reach clients.
 
-use http::header::{HeaderMap, HeaderName, SET_COOKIE};
+use http::header::{HeaderMap, HeaderName, LOCATION, SET_COOKIE};
 
-use crate::headers::CF_MITIGATED;
+use crate::config::Config;
+use crate::headers::{CF_MITIGATED, own_value};
 
 /// The headers of an origin's answer that decisions depend on or that reach clients.
 pub static ANSWERED: [HeaderName; 33] = [
@@ -41,15 +42,21 @@ pub static ANSWERED: [HeaderName; 33] = [
     SET_COOKIE,
 ];
 
-/// What of an origin's headers reaches the client of a media endpoint.
-pub fn to_client(origin: &HeaderMap) -> HeaderMap {
+/// Returns what of an origin's headers reaches the client of a media endpoint. A redirect to the
+/// origin's own host leads to the homeserver's public one.
+pub fn to_client(origin: &HeaderMap, config: &Config) -> HeaderMap {
     let reaches_client =
         |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE && *name != CF_MITIGATED;
-    origin
+    let mut headers: HeaderMap = origin
         .iter()
         .filter(|(name, _)| reaches_client(name))
         .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+        .collect();
+    let location = origin.get(LOCATION).and_then(|location| location.to_str().ok());
+    if let Some(location) = location.and_then(|location| config.public_url(location)) {
+        headers.insert(LOCATION, own_value(&location));
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -57,6 +64,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::config::tests::config;
 
     #[test]
     fn cookies_and_what_is_not_listed_reach_no_client() {
@@ -65,8 +73,23 @@ mod tests {
             .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("a")))
             .into_iter()
             .collect();
-        let reached = to_client(&origin);
+        let reached = to_client(&origin, &config(&[]).unwrap());
         assert_eq!(reached.len(), 2);
         assert!(reached.contains_key("content-type") && reached.contains_key("etag"));
+    }
+
+    #[test]
+    fn a_redirect_to_the_origin_leads_clients_to_the_public_host() {
+        let public = [("PUBLIC_URL", "https://matrix.example.com")];
+        let location = |vars: &[(&'static str, &str)], sent: &'static str| {
+            let origin = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(sent))]);
+            to_client(&origin, &config(vars).unwrap())[LOCATION].to_str().unwrap().to_owned()
+        };
+        let origin = "https://origin.example.com/a?b";
+        assert_eq!(location(&public, origin), "https://matrix.example.com/a?b");
+        assert_eq!(location(&[], origin), origin);
+        for other in ["https://cdn.example.com/a?b", "/a?b"] {
+            assert_eq!(location(&public, other), other);
+        }
     }
 }

@@ -205,7 +205,7 @@ fn nothing_but_media_is_on_the_media_domain() {
 }
 
 #[test]
-fn the_edge_tells_of_itself_on_the_media_domain_and_nowhere_else() {
+fn the_edge_tells_of_itself_on_the_media_domain_and_not_on_other_hosts() {
     for (target, route) in [
         ("/", Route::Status(StatusForm::Page)),
         ("/_edge/", Route::Status(StatusForm::Page)),
@@ -311,4 +311,45 @@ fn documents_come_first_on_the_host_of_the_server_name() {
     };
     assert_eq!(route("/.well-known/matrix/client"), Route::WellKnown(Document::Client));
     assert_eq!(route("/anything"), Route::Unrecognized);
+}
+
+/// Where a request goes before a homeserver that clients know as `matrix.example.com`.
+fn routed_before_own_origin(media_url: &str, host: &str, target: &str) -> Route {
+    let vars = [("PUBLIC_URL", "https://matrix.example.com"), ("MEDIA_URL", media_url)];
+    route_of(&Method::GET, host, &Target::new(target), &config(&vars).unwrap())
+}
+
+#[test]
+fn the_public_host_is_the_homeservers_and_has_the_edges_own_pages() {
+    for media_url in ["https://matrix.example.com", "https://media.example.com"] {
+        let at = |target| routed_before_own_origin(media_url, "matrix.example.com", target);
+        assert_eq!(at("/_edge/status"), Route::Status(StatusForm::Json));
+        assert_eq!(at("/_edge/purge"), Route::Purge);
+        assert_eq!(at("/.well-known/matrix/client"), Route::WellKnown(Document::Client));
+        for target in ["/", "/_matrix/client/versions"] {
+            assert_eq!(at(target), Route::Passthrough(Upstream::Homeserver), "{media_url}{target}");
+        }
+    }
+}
+
+#[test]
+fn the_origins_host_has_no_pages_of_the_edge_where_clients_know_another() {
+    let at = |target| {
+        routed_before_own_origin("https://matrix.example.com", "origin.example.com", target)
+    };
+    for target in ["/_edge/status", "/_edge/purge"] {
+        assert_eq!(at(target), Route::Passthrough(Upstream::Homeserver), "{target}");
+    }
+}
+
+#[test]
+fn a_public_host_with_the_documents_is_no_website() {
+    let vars = [
+        ("PUBLIC_URL", "https://matrix.example.com"),
+        ("WELL_KNOWN_URL", "https://matrix.example.com"),
+    ];
+    let config = config(&vars).unwrap();
+    let at = |target| route_of(&Method::GET, "matrix.example.com", &Target::new(target), &config);
+    assert_eq!(at("/_matrix/client/versions"), Route::Passthrough(Upstream::Homeserver));
+    assert_eq!(at("/.well-known/matrix/support"), Route::Passthrough(Upstream::WellKnown));
 }

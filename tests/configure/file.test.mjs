@@ -94,8 +94,8 @@ test('the shape same-host announces nothing and has no domain of its own', async
   const { code, said } = await run(file, [...bothFlags(server), '--shape', 'same-host']);
   assert.equal(code, 0, said);
   const { vars, routes } = await readWranglerToml(file);
-  assert.equal(vars.MEDIA_URL, server.url);
-  assert.ok(routes.every(({ pattern }) => pattern.startsWith('matrix.example.org/_matrix/')));
+  assert.equal(vars.MEDIA_URL, 'https://matrix.example.org');
+  assert.ok(routes.every(({ pattern }) => /^matrix\.example\.org\/_(matrix|edge)\//.test(pattern)));
 });
 
 test('well-known is left alone where the admin says so', async (t) => {
@@ -179,7 +179,7 @@ test('another shape takes the routes of the one before with it', async (t) => {
   await run(file, bothFlags(server));
   const { code } = await run(file, [...bothFlags(server), '--shape', 'same-host', '--overwrite']);
   assert.equal(code, 0);
-  assert.equal((await readWranglerToml(file)).routes.length, 3);
+  assert.equal((await readWranglerToml(file)).routes.length, 4);
 });
 
 test('a file in another layout is left as it is, and what to write is told', async (t) => {
@@ -255,11 +255,10 @@ test('the environments that are proposed are of the shapes that configure writes
     assert.equal(name, `matrix-media-edge-${shape}`);
     assert.deepEqual(Object.keys(vars), ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']);
     const names = {
-      announces: true,
+      announces: shape !== 'same-host',
       serverName: { host: 'example.com' },
       mediaHost: 'matrix-media.example.com',
       publicHost: 'matrix.example.com',
-      mediaUrl: vars.MEDIA_URL,
     };
     assert.deepEqual(
       routes,

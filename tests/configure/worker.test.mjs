@@ -50,3 +50,27 @@ test('the worker runs with the variables that were written', async (t) => {
   const document = await get(edge, 'example.org', '/.well-known/matrix/client');
   assert.deepEqual(document.json['m.media_server'], { base_url: 'https://media.example.org' });
 });
+
+test('the worker has status, media and documents at the public host of an origin', async (t) => {
+  const server = await startStandIn(t, () => ({
+    '/.well-known/matrix/client': { status: 404, json: {} },
+    '/.well-known/matrix/server': { status: 404, json: {} },
+  }));
+  const file = await writeFileFor(t);
+  const flags = ['--shape', 'same-host', '--homeserver-url', server.url];
+  const publicHost = ['--public-host', 'matrix.example.org'];
+  const { code, said } = await run(file, [...mediaFlags(server), ...flags, ...publicHost]);
+  assert.equal(code, 0, said);
+  const { vars } = await readWranglerToml(file);
+  const edge = await startEdge(t, { ...vars, WELL_KNOWN_GENERATE: 'true' });
+
+  const status = await get(edge, 'matrix.example.org', '/_edge/status');
+  assert.deepEqual([status.status, status.json.server_name], [200, 'example.org']);
+  const config = await get(edge, 'matrix.example.org', '/_matrix/client/v1/media/config');
+  assert.deepEqual([config.status, config.json.errcode], [401, 'M_MISSING_TOKEN']);
+  const document = await get(edge, 'example.org', '/.well-known/matrix/client');
+  assert.deepEqual(document.json['m.homeserver'], { base_url: 'https://matrix.example.org' });
+  const told = server.requests.map(({ headers }) => headers['x-forwarded-host']);
+  const hosts = new Set(told.filter((host) => host !== undefined));
+  assert.deepEqual([...hosts], ['matrix.example.org']);
+});

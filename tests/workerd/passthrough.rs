@@ -4,5 +4,6 @@ mod cross_origin;
 mod errors;
 mod forwarded;
 mod hosts;
+mod own_origin;
 mod untouched;
 mod well_known;

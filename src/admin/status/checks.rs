@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::probes::{Answer, Heard, Probe};
-use super::{Check, Finding};
+use super::{Check, Finding, addresses};
 use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
 use crate::matrix::json;
@@ -22,7 +22,9 @@ const REACH: &str = "See that HOMESERVER_URL is right, that the homeserver runs,
 const WALL: &str = "Let the edge past the protection: skip it for requests with a secret header \
      that you set in ORIGIN_HEADERS.";
 const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver behind the edge, not one \
-     that a route of the edge covers.";
+     that a route of the edge covers: PUBLIC_URL is for the one that clients use.";
+const PUBLISHED: &str = "Let the document name PUBLIC_URL. If clients are to use the address that it \
+     names, write that into PUBLIC_URL.";
 const OLD: &str = "Upgrade the homeserver: media is open to anyone without authenticated media, \
      and the edge's client door stays unused.";
 const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
@@ -79,7 +81,7 @@ const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Acce
 pub fn judge_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> Vec<Finding> {
     let mib = config.memory_cache_bytes / (1024 * 1024);
     vec![
-        Finding::good(Check::Configuration, "All variables can be used."),
+        addresses::judge_addresses(config),
         match mib {
             _ if config.excess_memory_cache_mib.is_some() => Finding::unsure(
                 Check::Memory,
@@ -114,9 +116,7 @@ pub fn judge_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> V
 fn homeserver(answer: &Answer) -> Finding {
     let check = Check::Homeserver;
     match answer {
-        Ok(heard) if heard.head.status == StatusCode::LOOP_DETECTED => {
-            Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
-        }
+        Ok(heard) if leads_back(heard) => leading_back(check),
         Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
             Finding::good(check, format!("It answers in {} ms.", heard.waited_ms))
         }
@@ -193,6 +193,8 @@ fn federation(answer: &Answer) -> Finding {
 fn anonymous_reads(answer: &Answer) -> Finding {
     let check = Check::AnonymousReads;
     match answer {
+        // A route may cover the origin's media and nothing else of it.
+        Ok(heard) if leads_back(heard) => leading_back(check),
         Ok(heard) if heard.head.status == StatusCode::UNAUTHORIZED => {
             Finding::good(check, "The homeserver refuses media without a token.")
         }
@@ -223,6 +225,9 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
         let cure = "Clients take this for a failure of login: serve a JSON object, or a 404.";
         return Finding::bad(check, what(answer), cure);
     }
+    if addresses::is_publishing(document, &heard.body, config) {
+        return Finding::bad(check, "It names HOMESERVER_URL, not PUBLIC_URL.", PUBLISHED);
+    }
     if document == Document::Client && !heard.is_for_browsers {
         return Finding::bad(check, "Web clients are not allowed to read it.", CORS);
     }
@@ -252,6 +257,15 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
         ),
         None => Finding::unsure(check, "It names no media server.", FIELD),
     }
+}
+
+/// Returns whether the edge itself has answered: a request that has passed it before.
+fn leads_back(heard: &Heard) -> bool {
+    heard.head.status == StatusCode::LOOP_DETECTED
+}
+
+fn leading_back(check: Check) -> Finding {
+    Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
 }
 
 /// Who answered in the homeserver's place.

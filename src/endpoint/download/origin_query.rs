@@ -155,7 +155,7 @@ impl Pending {
                 }
             }
             Aim::FetchRedirected(redirected) => {
-                redirected.redirects.url().clone_into(&mut url);
+                url = exchange.config.origin_url(redirected.redirects.url()).into_owned();
                 is_for_homeserver = exchange.config.is_homeservers(&url);
                 // No credential, no client's address, no secret of the admin's.
                 set = loop_header(&exchange.config);
@@ -415,7 +415,13 @@ impl Pending {
                     response::rejected(&exchange, &rejection, forward, Some(origin.status))
                 })
             }
-            Next::Follow if !(is_first && redirect::is_same_path(&from, redirects.url())) => {
+            Next::Follow
+                if !(is_first
+                    && redirect::is_same_path(
+                        &from,
+                        &exchange.config.origin_url(redirects.url()),
+                    )) =>
+            {
                 let place = place.unwrap_or_else(|| {
                     let is_judged = !redirect::asks_for_media(redirects.url());
                     is_judged.then(|| redirect::place(redirects.url()).to_owned())

@@ -71,7 +71,7 @@ pub(super) fn validated(
     leases: LeaseChange,
 ) -> Outcome {
     let mut headers = stored.headers();
-    for (name, value) in &to_client(&origin.headers) {
+    for (name, value) in &to_client(&origin.headers, &exchange.config) {
         // §3.2: a length is the stored body's own. Servers get the homeserver's tag, others ours.
         let is_own_tag = *name == ETAG && exchange.request.door != Door::Federation;
         if *name != CONTENT_LENGTH && !is_own_tag {
@@ -154,7 +154,7 @@ pub(super) fn fetched(
     status.is_stored = meta.is_some();
     // The runtime decodes what it is asked to cut, and what is encoded has another length.
     let length = origin.content_length().filter(|_| !is_encoded(&origin));
-    let mut headers = to_client(&origin.headers);
+    let mut headers = to_client(&origin.headers, &exchange.config);
     if exchange.request.door != Door::Federation {
         headers.remove(ETAG);
     }
@@ -210,7 +210,7 @@ pub(super) fn relayed(
         Some(refusal) => refused(exchange, refusal, forward),
         None => (false, LeaseChange::Keep),
     };
-    let mut head = ReplyHead::new(origin.status, to_client(&origin.headers));
+    let mut head = ReplyHead::new(origin.status, to_client(&origin.headers, &exchange.config));
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
         add_media_security(&mut head.headers);

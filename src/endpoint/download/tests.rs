@@ -458,6 +458,48 @@ fn a_redirect_back_to_where_it_was_asked_is_followed_nowhere() {
 }
 
 #[test]
+fn a_redirect_to_the_public_host_is_followed_at_the_origin_with_its_headers() {
+    let vars = &[("PUBLIC_URL", "https://matrix.example.com")];
+    for location in
+        ["https://matrix.example.com/file?sig=1", "https://Matrix.example.com/file?sig=1"]
+    {
+        let question = asked_again(missed(get(CLIENT, vars)), 307, &[(LOCATION, location)]);
+        let request = &question.request;
+        assert_eq!(request.url, "https://origin.example.com/file?sig=1");
+        assert!(request.is_for_homeserver);
+        assert!(!request.set.contains_key(AUTHORIZATION), "{request:?}");
+        // Where that leads on is resolved against what the homeserver said.
+        let question = asked_again(question, 307, &[(LOCATION, "/further")]);
+        assert_eq!(question.request.url, "https://origin.example.com/further");
+    }
+}
+
+#[test]
+fn a_redirect_to_the_public_host_is_followed_nowhere_where_it_leads_to_what_was_asked() {
+    let back: &'static str = format!("https://matrix.example.com{CLIENT}").leak();
+    let vars = &[("PUBLIC_URL", "https://matrix.example.com")];
+    let told = heard(missed(get(CLIENT, vars)), 301, &[(LOCATION, back)]);
+    assert_eq!((told.head.status, is_kept(&told)), (StatusCode::BAD_GATEWAY, true));
+}
+
+#[test]
+fn a_redirect_to_the_public_host_confirms_what_it_led_to_when_that_was_stored() {
+    let vars = &[("PUBLIC_URL", "https://matrix.example.com"), ("LEASE_SECONDS", "60")];
+    let location = (LOCATION, "https://matrix.example.com/file?sig=1");
+    let question = asked_again(missed(get(CLIENT, vars)), 307, std::slice::from_ref(&location));
+    let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
+    let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
+    let known = Validator::Redirect("https://matrix.example.com/file".to_owned());
+    assert_eq!(meta.validator(), &known);
+
+    let exchange = get(CLIENT, vars);
+    let stored = stored_as(&exchange, &origin(200, &[PNG, TAG]), known);
+    let question = asked(exchange.on_lookup(Some(stored), Leases::default(), false, NOW));
+    let again = (LOCATION, "https://matrix.example.com/file?sig=2");
+    assert_eq!(heard(question, 307, &[again]).plan, SERVED);
+}
+
+#[test]
 fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let mirror: &'static str = format!("https://mirror.example.com{LEGACY}").leak();
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);

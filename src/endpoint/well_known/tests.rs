@@ -139,6 +139,31 @@ fn a_missing_document_is_generated_on_demand() {
 }
 
 #[test]
+fn a_generated_document_leads_to_the_public_address_and_not_to_the_origin() {
+    let vars = [
+        ("WELL_KNOWN_GENERATE", "true"),
+        ("WELL_KNOWN_FIELDS", "stable"),
+        ("PUBLIC_URL", "https://matrix.example.com"),
+        ("MEDIA_URL", "https://matrix.example.com"),
+    ];
+    let config = config(&vars).unwrap();
+    for (document, expected) in [
+        (
+            Document::Client,
+            r#"{"m.homeserver":{"base_url":"https://matrix.example.com"},"m.media_server":{"base_url":"https://matrix.example.com"}}"#,
+        ),
+        (
+            Document::Server,
+            r#"{"m.server":"matrix.example.com:443","m.media_server":"matrix.example.com:443"}"#,
+        ),
+    ] {
+        let (reply, _) = decide(document, &answer(404, &[], ""), None, &config, NOW);
+        let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
 fn a_failing_host_is_bridged_with_the_last_good_copy() {
     let config = config(&[]).unwrap();
     for fetched in [answer(503, &[], "<html>"), Fetched::Failed(OriginError::Unreachable)] {

@@ -1,5 +1,6 @@
 //! Sends on what the origin answers each time.
 
+use ::http::header::LOCATION;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
@@ -11,6 +12,7 @@ use crate::route::{Endpoint, Upstream};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
+use crate::shell::runtime::heads;
 
 /// A media endpoint that the origin answers each time.
 pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, JsValue> {
@@ -42,7 +44,7 @@ pub(crate) async fn relay(
 ) -> Result<Relayed, OriginError> {
     let Answer { head, response } = answer?;
     let (answer, body) = fetch::read(head, response.body(), OriginHead::may_be_matrix_error).await;
-    match forward::media_reply(endpoint, &call.head.method, &answer) {
+    match forward::media_reply(endpoint, &call.head.method, &answer, &call.config) {
         Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
         Err(error) => {
             streams::release(&call.context, body.as_ref());
@@ -54,9 +56,13 @@ pub(crate) async fn relay(
 /// Streams through what is no media.
 pub(crate) async fn pass_through(call: &Call, upstream: Upstream) -> Result<Response, JsValue> {
     let request = forward::passthrough_request(&call.head, upstream, &call.config);
-    // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch.
+    // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch but the
+    // origin's name in a redirect.
     match fetch::ask_with_body(call, request).await {
-        Ok(answer) => Ok(answer.response),
+        Ok(Answer { head, response }) => match forward::passthrough_location(&head, &call.config) {
+            Some(location) => heads::with_header(&response, LOCATION.as_str(), &location),
+            None => Ok(response),
+        },
         Err(error) => call.reject(&Rejection::Origin(error)),
     }
 }

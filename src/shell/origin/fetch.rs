@@ -9,6 +9,7 @@ use web_sys::{ReadableStream, Request, Response};
 use crate::config::Config;
 use crate::headers::lines;
 use crate::origin::client_headers::Keep;
+use crate::origin::forwarding::homeserver_headers;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
@@ -114,9 +115,7 @@ async fn send(
     let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
     let mut set = lines::to_text(&request.set);
     if request.is_for_homeserver {
-        for header in &config.origin_headers {
-            lines::push(&mut set, &header.name, &header.value);
-        }
+        set.push_str(&lines::to_text(&homeserver_headers(config)));
     }
     let millis = match request.patience {
         Patience::Client => None,

@@ -30,3 +30,10 @@ export function setHeaders(headers, text) {
 export function response(status, text, body) {
   return new Response(body, { status, headers: setHeaders(new Headers(), text) });
 }
+
+/** A response as it is but for one header. */
+export function withHeader(response, name, value) {
+  const changed = new Response(response.body, response);
+  changed.headers.set(name, value);
+  return changed;
+}

@@ -20,6 +20,17 @@ extern "C" {
     /// Returns all headers as [`lines`] has them: names in lower case, values of one name joined.
     pub(crate) fn entries(headers: &Headers) -> String;
 
+    /// Returns a response as it is but for one header.
+    ///
+    /// # Errors
+    /// The runtime takes no such header.
+    #[wasm_bindgen(catch, js_name = withHeader)]
+    pub(crate) fn with_header(
+        response: &Response,
+        name: &str,
+        value: &str,
+    ) -> Result<Response, JsValue>;
+
     #[wasm_bindgen(catch, js_name = response)]
     fn response_of(status: u16, headers: &str, body: &JsValue) -> Result<Response, JsValue>;
 }

@@ -262,7 +262,7 @@ impl World {
                 }
                 self.hear(&flight, &answer, answered);
                 match next {
-                    Next::Forward(endpoint) => Some(Self::relay(flight, endpoint, answer)),
+                    Next::Forward(endpoint) => Some(self.relay(flight, endpoint, answer)),
                     Next::Pending(pending) => {
                         let read = answer.read(|head| pending.reads_body(head));
                         self.hear_of_outage(&flight, &answer, pending.evidence(&read));
@@ -427,9 +427,11 @@ impl World {
         }
     }
 
-    fn relay(flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
+    fn relay(&self, flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
         let read = answer.read(OriginHead::may_be_matrix_error);
-        let head = read.and_then(|read| forward::media_reply(endpoint, &flight.head.method, &read));
+        let method = &flight.head.method;
+        let head =
+            read.and_then(|read| forward::media_reply(endpoint, method, &read, &self.config));
         let reply = match head {
             Ok(head) => reply(&head, answer.body, answer.is_broken),
             Err(error) => {

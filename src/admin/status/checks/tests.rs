@@ -216,3 +216,24 @@ fn a_cache_that_is_slow_is_told_with_its_time() {
     assert_eq!(pop.level, Level::Good);
     assert!(pop.found.contains("1500 ms"), "{}", pop.found);
 }
+
+#[test]
+fn a_route_of_the_edges_on_the_homeservers_media_alone_is_found() {
+    let loops = heard(508, r#"{"errcode":"M_UNKNOWN","error":"Loop"}"#, &[]);
+    let findings = judge_probe(Probe::Media, &loops, &config(&[]).unwrap(), NOW);
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(finding.found, "HOMESERVER_URL leads back to the edge.");
+}
+
+#[test]
+fn a_document_that_names_the_origin_is_bad_where_clients_know_another_host() {
+    let document = r#"{"m.server":"origin.example.com:443","m.media_server":"media.example.com:443",
+        "com.beeper.msc3859.m.media_server":"media.example.com:443"}"#;
+    let judged = |vars: &[(&'static str, &str)]| {
+        let config = config(vars).unwrap();
+        let probe = Probe::WellKnown(Document::Server);
+        judge_probe(probe, &heard(200, document, &[]), &config, NOW)[0].level
+    };
+    assert_eq!(judged(&[("PUBLIC_URL", "https://matrix.example.com")]), Level::Bad);
+    assert_eq!(judged(&[]), Level::Good);
+}
