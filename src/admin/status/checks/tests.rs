@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::status::Level;
 use crate::config::tests::config;
-use crate::origin::OriginHead;
+use crate::origin::{OriginError, OriginHead};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const NOW: u64 = 1_700_000_000;
