@@ -37,7 +37,13 @@ fn judge_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
     let found = match (stored, others) {
         (0, 0) => format!("No media came from the homeserver{age}."),
         (_, 0) => format!("Each of {stored} answers with media was stored{age}."),
-        _ => format!("{stored} answers with media were stored, {others} can't be{age}."),
+        _ => {
+            let reasons = counts.not_stored.iter();
+            let reasons: Vec<_> =
+                reasons.map(|(reason, count)| format!("{} {count}", reason.as_str())).collect();
+            let reasons = reasons.join(", ");
+            format!("{stored} answers with media were stored, {others} can't be ({reasons}){age}.")
+        }
     };
     vec![Finding::good(check, found)]
 }
@@ -154,7 +160,8 @@ mod tests {
         let counts = counts(&[NoStoreReason::TooLarge, NoStoreReason::NoBody]);
         let [storing, _] = &judge_counts(&counts, NOW)[..] else { panic!("two findings") };
         assert_eq!(storing.level, Level::Good);
-        assert!(storing.found.starts_with("2 answers with media were stored, 2 can't be"));
+        let found = "2 answers with media were stored, 2 can't be (too-large 1, no-body 1)";
+        assert!(storing.found.starts_with(found), "{storing:?}");
     }
 
     #[test]
