@@ -69,7 +69,7 @@ pub fn unanswered(error: OriginError) -> Cause {
 fn failed(status: u16) -> (String, &'static str) {
     let (meaning, cure) = match status {
         520 => (
-            "the connection was cut or the answer made no sense",
+            "the answer made no sense",
             "See the log of the proxy before the homeserver: it ends connections, or sends headers of \
              more than 128 KB.",
         ),
@@ -79,31 +79,28 @@ fn failed(status: u16) -> (String, &'static str) {
              lets Cloudflare's addresses in.",
         ),
         522 => (
-            "no connection came about in time",
+            "no connection in time",
             "See that the homeserver's firewall doesn't drop Cloudflare's addresses, and that \
              HOMESERVER_URL is no host that a Worker of the same zone serves.",
         ),
         523 => (
-            "there is no way to the server",
+            "no way to the server",
             "See that the DNS record of HOMESERVER_URL's host has the homeserver's address.",
         ),
-        524 => (
-            "no answer came within 100 s",
-            "See in the homeserver's log what holds its answers up.",
-        ),
+        524 => ("no answer within 100 s", "See in the homeserver's log what holds its answers up."),
         525 => (
             "TLS failed",
             "See that the homeserver speaks TLS at HOMESERVER_URL's port, with a certificate for that \
              host.",
         ),
         526 => (
-            "the certificate is not valid",
+            "a bad certificate",
             "Give the homeserver a valid certificate for HOMESERVER_URL's host: one that has not \
              expired, of a public authority or Cloudflare's Origin CA.",
         ),
         527 => ("the connection broke", REACH),
         530 => (
-            "the host could not be found",
+            "the host was not found",
             "See the page's own code: for 1016 make a DNS record of HOMESERVER_URL's host, for 1033 \
              start the tunnel (cloudflared).",
         ),
