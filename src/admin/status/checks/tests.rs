@@ -168,6 +168,26 @@ fn what_came_instead_is_told() {
 }
 
 #[test]
+fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
+    let judged = |answer: &Answer| {
+        let findings = judge_probe(Probe::Versions, answer, &config(&[]).unwrap(), NOW);
+        let [homeserver, wall, ..] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((homeserver.level, wall.level), (Level::Bad, Level::Bad), "{findings:?}");
+        assert_eq!(homeserver.cure, wall.cure);
+        (homeserver.found.clone(), homeserver.cure.unwrap())
+    };
+    for (answer, found, cure) in [
+        (heard(403, "error code: 1010", &[]), "firewall", "Security > Events"),
+        (heard(429, "<html>", &[]), "rate limit", "past the rate limit"),
+        (heard(522, "<html>", &[]), "Cloudflare answered 522", "firewall doesn't drop"),
+        (heard(526, "<html>", &[]), "Cloudflare answered 526", "valid certificate"),
+    ] {
+        let judged = judged(&answer);
+        assert!(judged.0.contains(found) && judged.1.contains(cure), "{judged:?}");
+    }
+}
+
+#[test]
 fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
     let findings = |status| {
         let answer = heard(status, "{}", &[]);
