@@ -6,7 +6,7 @@ MAX_DEPLOYED_GZIP_BYTES = 400000
 export WRANGLER_SEND_METRICS = false
 export CLOUDFLARE_CF_FETCH_ENABLED = false
 
-.PHONY: help setup configure dev build deploy rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench profile simulation capture fuzz mutants
+.PHONY: help setup configure dev build deploy check rollback test format lint docs size configure-test cargo-test clients dry-run load audit bench profile simulation capture fuzz mutants
 .NOTPARALLEL:
 
 help:
@@ -27,6 +27,9 @@ build: ## Build the Worker into build/
 
 deploy: ## Deploy the Worker as wrangler.toml describes it; GRADUAL=10 to 10 % of the requests
 	@scripts/deploy $(if $(GRADUAL),--gradual $(GRADUAL)) $(if $(ENV),--env $(ENV))
+
+check: ## Check the deployed edge from outside (ARGS=), with MATRIX_ACCESS_TOKEN and ADMIN_TOKEN of the environment
+	@scripts/check $(ARGS)
 
 rollback: ## Go back to the version that was deployed before, or to VERSION=...
 	@scripts/deploy --rollback $(if $(VERSION),--version $(VERSION)) $(if $(ENV),--env $(ENV))

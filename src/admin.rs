@@ -2,6 +2,7 @@
 
 pub mod purge;
 pub mod quarantine;
+pub mod selftest;
 pub mod status;
 
 use http::header::AUTHORIZATION;

@@ -28,6 +28,10 @@ pub enum Rejection {
     StatusMethod,
     /// A purge is only ever sent.
     PurgeMethod,
+    /// A self-test is only ever started.
+    SelfTestMethod,
+    /// A self-test is running in this isolate.
+    SelfTestRuns,
     /// A well-known document is only ever read.
     WellKnownMethod,
     /// The admin's variables are wrong; every request is refused until they are right.
@@ -60,9 +64,11 @@ impl Rejection {
             Self::UnfaithfulTarget | Self::PurgeWhat => StatusCode::BAD_REQUEST,
             Self::NotAdmin => StatusCode::FORBIDDEN,
             Self::Unrecognized => StatusCode::NOT_FOUND,
-            Self::WellKnownMethod | Self::PurgeMethod | Self::StatusMethod => {
-                StatusCode::METHOD_NOT_ALLOWED
-            }
+            Self::WellKnownMethod
+            | Self::PurgeMethod
+            | Self::StatusMethod
+            | Self::SelfTestMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SelfTestRuns => StatusCode::TOO_MANY_REQUESTS,
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -85,6 +91,8 @@ impl Rejection {
             Self::PurgeWhat => "purge-what",
             Self::PurgeMethod => "purge-method",
             Self::StatusMethod => "status-method",
+            Self::SelfTestMethod => "self-test-method",
+            Self::SelfTestRuns => "self-test-runs",
             Self::WellKnownMethod => "well-known-method",
             Self::Misconfigured(_) => "misconfigured",
             Self::LengthRequired => "length-required",
@@ -107,9 +115,12 @@ impl Rejection {
             Self::UnfaithfulTarget => "M_INVALID_PARAM",
             Self::NotAdmin => "M_FORBIDDEN",
             Self::PurgeWhat => "M_BAD_JSON",
-            Self::Unrecognized | Self::WellKnownMethod | Self::PurgeMethod | Self::StatusMethod => {
-                "M_UNRECOGNIZED"
-            }
+            Self::Unrecognized
+            | Self::WellKnownMethod
+            | Self::PurgeMethod
+            | Self::StatusMethod
+            | Self::SelfTestMethod => "M_UNRECOGNIZED",
+            Self::SelfTestRuns => "M_LIMIT_EXCEEDED",
             Self::TooLarge { .. }
             | Self::Origin(OriginError::Intercepted(Intermediary::Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -143,6 +154,11 @@ impl Rejection {
                 .to_owned(),
             Self::PurgeMethod => "Use POST to purge".to_owned(),
             Self::StatusMethod => "Use GET or HEAD for the status".to_owned(),
+            Self::SelfTestMethod => "Use POST to run the self-test".to_owned(),
+            Self::SelfTestRuns => {
+                "A self-test is running: send this again when it has ended, in at most 15 s"
+                    .to_owned()
+            }
             Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
             Self::Misconfigured(error) => {
                 format!("The media edge is not configured: its admin must mend {error}")
@@ -228,6 +244,8 @@ mod tests {
             Rejection::PurgeWhat,
             Rejection::PurgeMethod,
             Rejection::StatusMethod,
+            Rejection::SelfTestMethod,
+            Rejection::SelfTestRuns,
             Rejection::LengthRequired,
             Rejection::TooLarge { limit_bytes: 5 },
             Rejection::Loop,
@@ -264,6 +282,7 @@ mod tests {
             (Rejection::NotAdmin, 403, "M_FORBIDDEN"),
             (Rejection::Unrecognized, 404, "M_UNRECOGNIZED"),
             (Rejection::WellKnownMethod, 405, "M_UNRECOGNIZED"),
+            (Rejection::SelfTestRuns, 429, "M_LIMIT_EXCEEDED"),
             (Rejection::LengthRequired, 411, "M_UNKNOWN"),
             (Rejection::TooLarge { limit_bytes: 5 }, 413, "M_TOO_LARGE"),
             (Rejection::Internal, 500, "M_UNKNOWN"),

@@ -30,6 +30,8 @@ pub enum Route {
     Status(StatusForm),
     /// The admin's request to purge.
     Purge,
+    /// The admin's request to run the self-test.
+    SelfTest,
     /// An upload, to this place.
     Upload(UploadTo),
     /// The limits of uploads (`config`), asked at this door.
@@ -51,6 +53,7 @@ impl Route {
             Self::Media(_) => "media",
             Self::Status(_) => "status",
             Self::Purge => "purge",
+            Self::SelfTest => "self-test",
             Self::Upload(_) => "upload",
             Self::Limits(_) => "limits",
             Self::Forward(_) => "forward",
@@ -70,6 +73,7 @@ impl Route {
             | Self::WellKnown(_)
             | Self::Status(_)
             | Self::Purge
+            | Self::SelfTest
             | Self::Passthrough(_)
             | Self::Unrecognized => None,
         }
@@ -213,6 +217,7 @@ fn admin_route(path: &str) -> Option<Route> {
         "/_edge" | "/_edge/" => Some(Route::Status(StatusForm::Page)),
         "/_edge/status" => Some(Route::Status(StatusForm::Json)),
         "/_edge/purge" => Some(Route::Purge),
+        "/_edge/selftest" => Some(Route::SelfTest),
         _ => None,
     }
 }

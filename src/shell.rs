@@ -22,7 +22,7 @@ use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use self::admin::{purge, quarantine, status};
+use self::admin::{purge, quarantine, selftest, status};
 use self::endpoint::{download, forward, upload, well_known};
 use self::recorder::Recorder;
 use self::request_context::{Call, reject};
@@ -132,6 +132,11 @@ async fn answer(
         Route::Purge => match authorize(head, config) {
             Ok(()) if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
             Ok(()) => purge::answer(&call).await,
+            Err(rejection) => call.reject(&rejection),
+        },
+        Route::SelfTest => match authorize(head, config) {
+            Ok(()) if head.method != Method::POST => call.reject(&Rejection::SelfTestMethod),
+            Ok(()) => selftest::answer(&call).await,
             Err(rejection) => call.reject(&rejection),
         },
         Route::Upload(to) => upload::answer(&call, to).await,

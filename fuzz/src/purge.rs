@@ -11,32 +11,41 @@ use crate::input::{CONFIG, key, texts};
 use crate::json::{Members, read_shallow};
 
 const NOW: u64 = 1_700_000_000;
-const MAX_PURGES: usize = 500;
+const MAX_PURGES: usize = 4_000;
+const MAX_MEDIA: usize = 1_000;
 
 /// The input's lines: a request, how many other purges there are, and a list that was found.
 pub(crate) fn target(input: &[u8]) {
     let Some([request, others, list]) = texts(input) else { return };
-    let scope = Scope::parse(request);
+    let scopes = Scope::parse_all(request);
     // Two members are too many, were they of one name.
     let is_one = Members::read(request).is_some_and(|members| members.texts().len() == 1);
     let expected = read_shallow(request).filter(|_| is_one).and_then(|value| named(&value));
-    assert_eq!(scope, expected, "{request}");
+    assert_eq!(scopes, expected, "{request}");
     let found = Purges::parse(list);
     if let Some(found) = &found {
         assert_eq!(Purges::parse(&found.to_text()).as_ref(), Some(found), "it is read back");
     }
-    let Some(scope) = scope else { return };
-    covers_what_it_names(&scope);
+    let Some(scopes) = scopes else { return };
+    scopes.iter().for_each(covers_what_it_names);
+    let Some(scope) = scopes.first() else { return };
     let others = others.parse().unwrap_or(0_u64).min(2 * MAX_PURGES as u64);
-    is_never_lost(&scope, found.unwrap_or_default(), others);
+    is_never_lost(scope, found.unwrap_or_default(), others);
 }
 
-fn named(request: &Value) -> Option<Scope> {
+fn named(request: &Value) -> Option<Vec<Scope>> {
     let (name, value) = request.as_object().filter(|all| all.len() == 1)?.iter().next()?;
-    match name.as_str() {
-        "mxc" => Mxc::parse(value.as_str()?).map(Scope::Media),
-        "server_name" => ServerName::parse(value.as_str()?).map(Scope::Server),
-        "everything" if value == true => Some(Scope::Everything),
+    let media = |value: &Value| Mxc::parse(value.as_str()?).map(Scope::Media);
+    match (name.as_str(), value) {
+        ("mxc", Value::Array(values)) => {
+            (1..=MAX_MEDIA).contains(&values.len()).then_some(())?;
+            values.iter().map(media).collect()
+        }
+        ("mxc", value) => media(value).map(|scope| vec![scope]),
+        ("server_name", value) => {
+            ServerName::parse(value.as_str()?).map(|server_name| vec![Scope::Server(server_name)])
+        }
+        ("everything", Value::Bool(true)) => Some(vec![Scope::Everything]),
         _ => None,
     }
 }

@@ -53,7 +53,7 @@ async function readText(response) {
 }
 
 /** Why there was no answer, in words for an admin. */
-function reason(error) {
+export function reason(error) {
   if (error.name === 'TimeoutError') return `no answer within ${PATIENCE_MS / 1000} s`;
   const code = error.cause?.code ?? error.code ?? error.cause?.message ?? error.message;
   const words = {

@@ -3,11 +3,13 @@ import { hasHostRoutes, hasMediaDomain } from './plan.mjs';
 
 /** The checks, one to a line, each with its cure. */
 export function describeChecks(checks) {
-  const lines = checks.flatMap(({ level, what, cure }) => [
-    `  ${level.padEnd(4)}  ${what}`,
-    ...(cure === undefined ? [] : [`        ${cure}.`]),
-  ]);
-  return ['What was found', ...lines].join('\n');
+  return ['What was found', ...checks.map(describeCheck)].join('\n');
+}
+
+/** One check, with its cure below it. */
+export function describeCheck({ level, what, cure }) {
+  const line = `  ${level.padEnd(4)}  ${what}`;
+  return cure === undefined ? line : `${line}\n        ${cure}.`;
 }
 
 /** The edits as a diff would have them. */

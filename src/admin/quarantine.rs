@@ -33,6 +33,33 @@ pub struct Page {
     pub has_changes: bool,
 }
 
+/// The last scheduled run, as it is kept beside the position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it ended, in seconds since the Unix epoch.
+    pub at_unix_secs: u64,
+    /// Whether it did all that there was to do.
+    pub is_done: bool,
+}
+
+impl LastRun {
+    /// Returns the run as text: a second, and `done` or `failed`.
+    pub fn to_text(self) -> String {
+        format!("{} {}", self.at_unix_secs, if self.is_done { "done" } else { "failed" })
+    }
+
+    /// Parses a kept run; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (at, word) = text.split_once(' ')?;
+        let is_done = match word {
+            "done" => true,
+            "failed" => false,
+            _ => return None,
+        };
+        Some(Self { at_unix_secs: at.parse().ok()?, is_done })
+    }
+}
+
 /// Asks for the page that begins at `position`.
 pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginRequest {
     let base = &config.homeserver;
@@ -116,6 +143,17 @@ mod tests {
     fn the_last_page_is_empty_and_has_a_position() {
         let page = parse(r#"{"next_batch":7,"changes":[]}"#).unwrap();
         assert_eq!((page.next, page.has_changes), (7, false));
+    }
+
+    #[test]
+    fn a_run_is_kept_with_what_came_of_it() {
+        for is_done in [true, false] {
+            let run = LastRun { at_unix_secs: 1_700_000_000, is_done };
+            assert_eq!(LastRun::parse(&run.to_text()), Some(run));
+        }
+        for text in ["", "1700000000", "1700000000 ", "x done", "1700000000 else"] {
+            assert_eq!(LastRun::parse(text), None, "{text}");
+        }
     }
 
     #[test]

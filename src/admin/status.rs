@@ -3,14 +3,20 @@
 //! Anyone may see whether all is well. What exactly was found is for the admin alone.
 
 mod addresses;
+mod causes;
 mod checks;
+mod counts;
 mod probes;
 
-pub use checks::{judge_probe, judge_redirects, judge_tiers};
+pub use causes::{Cause, REACH, cause, unanswered};
+pub use checks::{LOOPS, NO_CACHE, judge_probe, judge_redirects, judge_tiers};
+pub use counts::{LET_CONDITIONS_THROUGH, judge_counts};
 pub use probes::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
 
 use crate::config::Config;
 use crate::matrix::json;
+use crate::matrix::media::Door;
+use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Day;
 
 /// How long results are kept, in seconds, so that the page can't be used to hammer the homeserver.
@@ -51,6 +57,24 @@ pub enum Check {
     Pop,
     /// Whether the bucket stores.
     Bucket,
+    /// Why media was not stored.
+    NotStored,
+    /// Whether the homeserver confirms what is stored without sending it again.
+    Revalidations,
+    /// How it can be asked about stored media at this door.
+    Revalidation(Door),
+    /// Whether the data centre's cache gives parts of what is stored.
+    PopParts,
+    /// Whether it removes what is deleted.
+    PopDeletes,
+    /// Whether the list of purges is read.
+    PurgeList,
+    /// When the scheduled run was seen last.
+    Schedule,
+    /// Whether the edge is told where readers come from.
+    ReaderAddress,
+    /// Whether uploads come with a length.
+    UploadLength,
 }
 
 impl Check {
@@ -70,6 +94,18 @@ impl Check {
             Self::Memory => "Memory tier",
             Self::Pop => "Data centre's cache",
             Self::Bucket => "Bucket",
+            Self::NotStored => "Answers not stored",
+            Self::Revalidations => "Revalidations",
+            Self::Revalidation(Door::Client) => "Revalidation for clients",
+            Self::Revalidation(Door::Legacy) => "Revalidation of legacy media",
+            Self::Revalidation(Door::Federation) => "Revalidation for servers",
+            Self::Revalidation(Door::Other) => "Revalidation of other requests",
+            Self::PopParts => "Parts from the data centre's cache",
+            Self::PopDeletes => "Deletes in the data centre's cache",
+            Self::PurgeList => "List of purges",
+            Self::Schedule => "Schedule",
+            Self::ReaderAddress => "Readers' addresses",
+            Self::UploadLength => "Length of uploads",
         }
     }
 }
@@ -109,19 +145,23 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn good(check: Check, found: impl Into<String>) -> Self {
+    /// Returns a finding that all is as it should be.
+    pub fn good(check: Check, found: impl Into<String>) -> Self {
         Self { check, level: Level::Good, found: found.into(), cure: None }
     }
 
-    fn unsure(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+    /// Returns a finding that the admin is to look at.
+    pub fn unsure(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
         Self { check, level: Level::Unsure, found: found.into(), cure: Some(cure) }
     }
 
-    fn bad(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+    /// Returns a finding that something is to be mended.
+    pub fn bad(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
         Self { check, level: Level::Bad, found: found.into(), cure: Some(cure) }
     }
 
-    fn to_json(&self) -> String {
+    /// Returns the finding as a JSON object: `check`, `level`, `found` and `cure`, which may be null.
+    pub fn to_json(&self) -> String {
         format!(
             r#"{{"check":"{}","level":"{}","found":{},"cure":{}}}"#,
             self.check.title(),
@@ -183,20 +223,33 @@ impl Status {
         )
     }
 
-    /// What the admin may see, as JSON.
-    pub fn detailed_json(&self, config: &Config, days: &[Day]) -> String {
+    /// What the admin may see, as JSON: besides the results, what this isolate has counted and what
+    /// that means.
+    pub fn detailed_json(
+        &self,
+        config: &Config,
+        days: &[Day],
+        counts: &Counts,
+        now_unix_secs: u64,
+    ) -> String {
         let days: Vec<_> = days.iter().map(day_json).collect();
+        let kept = self.checks.strip_prefix('[').and_then(|checks| checks.strip_suffix(']'));
+        let counted = judge_counts(counts, now_unix_secs);
+        let counted = counted.iter().map(Finding::to_json);
+        let kept = kept.filter(|checks| !checks.is_empty()).map(str::to_owned);
+        let checks: Vec<_> = kept.into_iter().chain(counted).collect();
         format!(
             concat!(
                 r#"{{"ok":{},"server_name":"{}","checked_unix_secs":{},"version":"{}","#,
-                r#""checks":{},"isolate_days":[{}]}}"#
+                r#""checks":[{}],"isolate_days":[{}],"isolate_counts":{}}}"#
             ),
             self.is_good,
             config.server_name,
             self.checked_unix_secs,
             env!("CARGO_PKG_VERSION"),
-            self.checks,
-            days.join(",")
+            checks.join(","),
+            days.join(","),
+            counts.to_json(),
         )
     }
 }
@@ -243,7 +296,8 @@ mod tests {
     fn the_admin_sees_all_as_json() {
         let finding = Finding::bad(Check::Pop, "It said \"no\".", "Mend it.");
         let day = Day { requests: 3, ..Day::default() };
-        let text = status(&[finding]).detailed_json(&config(&[]).unwrap(), &[day]);
+        let counts = Counts { stored: 7, ..Counts::default() };
+        let text = status(&[finding]).detailed_json(&config(&[]).unwrap(), &[day], &counts, 60);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let check = &json["checks"][0];
         assert_eq!(
@@ -255,6 +309,9 @@ mod tests {
             (&"It said \"no\".".into(), &"Mend it.".into())
         );
         assert_eq!(json["isolate_days"][0]["requests"], 3);
+        assert_eq!(json["isolate_counts"]["stored"], 7);
+        assert_eq!(json["checks"][1]["check"], "Answers not stored");
+        assert_eq!(json["checks"].as_array().unwrap().len(), 3);
     }
 
     #[test]

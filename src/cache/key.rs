@@ -41,8 +41,12 @@ pub enum Subject<'a> {
     Status,
     /// What the status checks write, to see that it can be read.
     StatusProbe,
+    /// What a self-test writes and removes, by the number of its run.
+    SelfTest(u64),
     /// The list of purges.
     Purges,
+    /// When the scheduled run was seen last.
+    LastRun,
     /// How far the list of quarantined media has been read.
     QuarantinePosition,
     /// The last good copy of a well-known document.
@@ -71,6 +75,8 @@ impl CacheKey {
             }
             Subject::UploadLimit(token) => format!("upload-limit/{}", token.as_str()),
             Subject::QuarantinePosition => "quarantine-position".to_owned(),
+            Subject::LastRun => "last-run".to_owned(),
+            Subject::SelfTest(run) => format!("self-test/{run}"),
             Subject::Status => "status".to_owned(),
             Subject::StatusProbe => "status-probe".to_owned(),
             Subject::Purges => "purges".to_owned(),
@@ -262,6 +268,16 @@ mod tests {
             assert!(!KeyPrefix::media(&edge(), &named).is_of(&content(stranger, "abc")));
         }
         assert!(!KeyPrefix::media(&edge(), &named).is_of(&content("example.org", "abcd")));
+    }
+
+    #[test]
+    fn what_a_self_test_writes_is_no_stored_response() {
+        let key = CacheKey::new(&edge(), Subject::SelfTest(7));
+        assert_eq!(key.to_string(), "v2/example.com/self-test/7");
+        for prefix in KeyPrefix::everything(&edge()) {
+            assert!(!prefix.is_of(&key), "{prefix}");
+        }
+        assert_ne!(key, CacheKey::new(&edge(), Subject::SelfTest(8)));
     }
 
     #[test]

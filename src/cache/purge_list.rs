@@ -182,6 +182,12 @@ impl KnownPurges {
         }
     }
 
+    /// Returns how long ago the list was read, in seconds; `None` if it never was.
+    pub fn age_secs(&self, now_unix_secs: u64) -> Option<u64> {
+        let is_read = self.read_unix_secs > 0;
+        is_read.then(|| now_unix_secs.saturating_sub(self.read_unix_secs))
+    }
+
     /// Merges the copy of the data centre. Returns whether the bucket has to be read too: where there
     /// is one, and the copy is missing or no longer fresh.
     pub fn on_copy(
@@ -410,9 +416,11 @@ mod tests {
             let copy = copy_of(purged(everything()), NOW - age_secs);
             assert_eq!(known.on_copy(copy, true, NOW, &config), !is_enough, "{age_secs}");
             assert_eq!(known.freshness(NOW), freshness, "{age_secs}");
+            assert_eq!(known.age_secs(NOW), Some(age_secs));
             assert!(known.purges().covers(&federated("abc"), NOW), "{age_secs}");
         }
         assert_eq!(known().freshness(NOW), Freshness::Old, "there is none");
+        assert_eq!(known().age_secs(NOW), None);
     }
 
     #[test]

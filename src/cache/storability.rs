@@ -19,7 +19,7 @@ const PLATFORM_COOKIES: [&[u8]; 4] = [b"__cf_bm", b"_cfuvid", b"__cflb", b"cf_cl
 const MAX_STORED_BYTES: u64 = 512_000_000;
 
 /// Why an answer is not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NoStoreReason {
     /// Anything but 200.
     Status,

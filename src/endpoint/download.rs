@@ -29,6 +29,7 @@ use http::header::AUTHORIZATION;
 use self::origin_query::Aim;
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::key::{CacheKey, Subject};
+use crate::cache::storability::NoStoreReason;
 use crate::config::Config;
 use crate::config::lease_policy::LeaseScope;
 use crate::endpoint::upload::first_download;
@@ -118,6 +119,8 @@ pub enum ResponsePlan {
         cut: Option<Cut>,
         /// Whether the stored response is removed: it is no longer what the homeserver has.
         removes_stored: bool,
+        /// Why the media that it brings is not stored; `None` where it brings none.
+        not_stored: Option<NoStoreReason>,
     },
     /// Store the origin's body, and serve it meanwhile.
     FillCache {
@@ -141,11 +144,23 @@ impl ResponsePlan {
         }
     }
 
+    /// Returns whether media that came from the origin is stored, and if not, why not; `None` where
+    /// none came.
+    pub fn storing(&self) -> Option<Result<(), NoStoreReason>> {
+        match self {
+            Self::FillCache { .. } => Some(Ok(())),
+            Self::Relay { not_stored, .. } => not_stored.map(Err),
+            Self::ServeStored(_) | Self::Reply(_) => None,
+        }
+    }
+
     /// Returns what is left to do where nobody waits for the response.
     pub fn without_body(self) -> Self {
         match self {
             Self::ServeStored(_) => Self::ServeStored(None),
-            Self::Relay { removes_stored, .. } => Self::Relay { cut: None, removes_stored },
+            Self::Relay { removes_stored, not_stored, .. } => {
+                Self::Relay { cut: None, removes_stored, not_stored }
+            }
             Self::FillCache { meta, .. } => Self::FillCache { meta, cut: None },
             Self::Reply(_) => Self::Reply(None),
         }

@@ -57,6 +57,26 @@ pub enum RevalidateBy {
     Head,
 }
 
+/// What is known of how stored media can be asked about at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// No way was tried yet.
+    Untried,
+    /// This way works.
+    Works(RevalidateBy),
+    /// Each way that was tried brought the body, or no answer about what is stored.
+    Fails,
+}
+
+/// How the homeserver answered a question about a stored response that may still be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revalidated {
+    /// By its word alone.
+    WithoutBody,
+    /// By the whole body, which was stored already.
+    WithBody,
+}
+
 /// The outcome of one revalidation, for the choice of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lesson {
@@ -132,6 +152,22 @@ impl Revalidation {
             RevalidateBy::Head => known.head,
         };
         experience.is_known_to_work()
+    }
+
+    /// Returns what is known of this door: of the ways that work, the one that costs least.
+    pub const fn learned(&self, door: Door) -> Learned {
+        let AtDoor { told, guess, head } = self.at(door);
+        if told.is_known_to_work() {
+            Learned::Works(RevalidateBy::ToldValidator)
+        } else if guess.is_known_to_work() {
+            Learned::Works(RevalidateBy::GuessedValidator)
+        } else if head.is_known_to_work() {
+            Learned::Works(RevalidateBy::Head)
+        } else if told.failures > 0 || guess.failures > 0 || head.failures > 0 {
+            Learned::Fails
+        } else {
+            Learned::Untried
+        }
     }
 
     /// Takes a lesson in.
@@ -245,6 +281,19 @@ mod tests {
         assert_eq!(way(&[works, fails, fails]), Some(RevalidateBy::GuessedValidator));
         assert_eq!(way(&[works, fails, fails, fails]), Some(RevalidateBy::Head));
         assert_eq!(way(&[fails, works, fails]), Some(RevalidateBy::GuessedValidator));
+    }
+
+    #[test]
+    fn what_is_known_of_a_door_is_the_cheapest_way_that_works() {
+        let (told, guess, head) =
+            (RevalidateBy::ToldValidator, RevalidateBy::GuessedValidator, RevalidateBy::Head);
+        let learned = |lessons: &[_]| after(lessons, Door::Client).learned(Door::Client);
+        assert_eq!(learned(&[]), Learned::Untried);
+        assert_eq!(learned(&[(head, true), (guess, true)]), Learned::Works(guess));
+        assert_eq!(learned(&[(guess, true), (told, true)]), Learned::Works(told));
+        assert_eq!(learned(&[(guess, false), (head, true)]), Learned::Works(head));
+        assert_eq!(learned(&[(guess, false)]), Learned::Fails);
+        assert_eq!(after(&[(told, true)], Door::Legacy).learned(Door::Client), Learned::Untried);
     }
 
     #[test]

@@ -211,6 +211,7 @@ fn the_edge_tells_of_itself_on_the_media_domain_and_not_on_other_hosts() {
         ("/_edge/", Route::Status(StatusForm::Page)),
         ("/_edge/status", Route::Status(StatusForm::Json)),
         ("/_edge/purge", Route::Purge),
+        ("/_edge/selftest", Route::SelfTest),
     ] {
         assert_eq!(got(target), route, "{target}");
         let elsewhere = routed("GET", "matrix.example.com", target);

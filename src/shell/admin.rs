@@ -2,4 +2,5 @@
 
 pub(crate) mod purge;
 pub(crate) mod quarantine;
+pub(crate) mod selftest;
 pub(crate) mod status;

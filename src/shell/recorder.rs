@@ -15,11 +15,13 @@ use crate::origin::OriginHead;
 use crate::route::Route;
 use crate::shell::runtime::bindings::Setup;
 use crate::shell::runtime::{clock, log};
+use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Tally;
 use crate::telemetry::event::{Event, Pop, SERVER_TIMING};
 
 thread_local! {
     static TALLY: RefCell<Tally> = RefCell::default();
+    static COUNTS: RefCell<Counts> = RefCell::default();
     static POP: Cell<Option<Pop>> = const { Cell::new(None) };
 }
 
@@ -33,7 +35,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(request: &Request) -> Self {
-        Self { event: Rc::default(), began_ms: clock::now_unix_millis(), pop: pop(request) }
+        let began_ms = clock::now_unix_millis();
+        count(|counts| counts.begin(began_ms / 1000));
+        Self { event: Rc::default(), began_ms, pop: pop(request) }
     }
 
     /// One for what is not reported.
@@ -90,6 +94,16 @@ impl Recorder {
 /// Looks at what this isolate has counted.
 pub(crate) fn with_tally<T>(look: impl FnOnce(&Tally) -> T) -> T {
     TALLY.with_borrow(look)
+}
+
+/// Counts something, for a client or behind their back.
+pub(crate) fn count(add: impl FnOnce(&mut Counts)) {
+    COUNTS.with_borrow_mut(add);
+}
+
+/// Returns what this isolate has counted.
+pub(crate) fn counts() -> Counts {
+    COUNTS.with_borrow(Clone::clone)
 }
 
 /// The data centre, which is the same for the life of the isolate.

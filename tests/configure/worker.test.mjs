@@ -1,32 +1,13 @@
 // The Worker takes what `make configure` writes: the built one, in workerd.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { readWranglerToml } from '../../scripts/admin/wrangler-config.mjs';
+import { startEdge } from './edge.mjs';
 import { mediaFlags, run, writeFileFor } from './run.mjs';
 import { startStandIn } from './stand-in.mjs';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-
-/** The Worker with these variables; its URL. */
-async function startEdge(t, vars) {
-  const argv = ['tests/support/edge.mjs', 'build', JSON.stringify(vars), '{}'];
-  const edge = spawn(process.execPath, argv, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(async () => {
-    const ended = once(edge, 'exit');
-    edge.stdin.end();
-    await ended;
-  });
-  for await (const line of createInterface({ input: edge.stdout })) {
-    if (line.startsWith('READY ')) return `http://${JSON.parse(line.slice(6)).front}`;
-  }
-  throw new Error('the Worker did not start');
-}
 
 async function get(url, host, path) {
   const sent = request(new URL(path, url), { headers: { Host: host } }).end();
@@ -41,7 +22,8 @@ test('the worker runs with the variables that were written', async (t) => {
   const { code, said } = await run(file, mediaFlags(server));
   assert.equal(code, 0, said);
   const { vars } = await readWranglerToml(file);
-  const edge = await startEdge(t, vars);
+  const { front } = await startEdge(t, vars);
+  const edge = `http://${front}`;
 
   const elsewhere = await get(edge, 'media.example.org', '/_matrix/client/versions');
   assert.deepEqual([elsewhere.status, elsewhere.json.errcode], [404, 'M_UNRECOGNIZED']);

@@ -4,5 +4,6 @@ mod config;
 mod numbers;
 pub(crate) mod purge;
 mod quarantine;
+mod selftest;
 mod status;
 mod status_checks;

@@ -2,14 +2,15 @@
 
 use http::{Method, StatusCode};
 
+use super::causes::{Cause, REACH, WALL, cause, unanswered};
 use super::probes::{Answer, Heard, Probe};
 use super::{Check, Finding, addresses};
 use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
 use crate::matrix::json;
 use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
+use crate::origin::OriginAnswer;
 use crate::origin::intermediary::Intermediary;
-use crate::origin::{OriginAnswer, OriginError};
 
 /// From which version on the specification has authenticated media: v1.11.
 const AUTHENTICATED_MEDIA_SINCE: u32 = 11;
@@ -17,11 +18,8 @@ const AUTHENTICATED_MEDIA_SINCE: u32 = 11;
 /// How far two clocks may be apart, in seconds.
 const MAX_SKEW_SECS: u64 = 30;
 
-const REACH: &str = "See that HOMESERVER_URL is right, that the homeserver runs, and that its \
-     firewall lets Cloudflare in.";
-const WALL: &str = "Let the edge past the protection: skip it for requests with a secret header \
-     that you set in ORIGIN_HEADERS.";
-const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver behind the edge, not one \
+/// What to do where the edge asks itself.
+pub const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver behind the edge, not one \
      that a route of the edge covers: PUBLIC_URL is for the one that clients use.";
 const PUBLISHED: &str = "Let the document name PUBLIC_URL. If clients are to use the address that it \
      names, write that into PUBLIC_URL.";
@@ -72,7 +70,7 @@ pub fn judge_redirects(refused: Option<&str>) -> Finding {
 const SLOW_POP_MS: u64 = 1_000;
 
 /// What switches the Cache API off.
-const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Access before the Worker, \
+pub const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare Access before the Worker, \
     Development Mode of the zone, a Cache Rule that bypasses the cache for the media domain, or a \
     Worker on workers.dev instead of a custom domain or a route.";
 
@@ -120,17 +118,14 @@ fn homeserver(answer: &Answer) -> Finding {
         Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
             Finding::good(check, format!("It answers in {} ms.", heard.waited_ms))
         }
-        answer => Finding::bad(check, what(answer), REACH),
+        answer => bad_instead(check, answer),
     }
 }
 
 fn bot_wall(answer: &Answer) -> Finding {
     let check = Check::BotWall;
     match answer {
-        Ok(heard) if is_challenged(heard) => {
-            Finding::bad(check, "The edge's own requests are challenged.", WALL)
-        }
-        Ok(heard) if intermediary(heard).is_some() => Finding::bad(check, what(answer), WALL),
+        Ok(heard) if intermediary(heard).is_some() => bad_instead(check, answer),
         Ok(_) => Finding::good(check, "The edge's requests are let through."),
         Err(_) => Finding::unsure(check, "The homeserver gave no answer.", REACH),
     }
@@ -186,7 +181,7 @@ fn federation(answer: &Answer) -> Finding {
             "The homeserver has no keys at HOMESERVER_URL.",
             "Right if it doesn't federate, or does so on another port.",
         ),
-        answer => Finding::bad(check, what(answer), REACH),
+        answer => bad_instead(check, answer),
     }
 }
 
@@ -206,7 +201,7 @@ fn anonymous_reads(answer: &Answer) -> Finding {
             "Media that doesn't exist was served to a stranger.",
             "Something before the homeserver answers in its place: see what HOMESERVER_URL leads to.",
         ),
-        answer => Finding::bad(check, what(answer), REACH),
+        answer => bad_instead(check, answer),
     }
 }
 
@@ -216,14 +211,14 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
         Document::Server => Check::WellKnownServer,
     };
     let Ok(heard) = answer else {
-        return Finding::bad(check, what(answer), "See that WELL_KNOWN_URL is right.");
+        return Finding::bad(check, instead(answer).found, "See that WELL_KNOWN_URL is right.");
     };
     if heard.head.status == StatusCode::NOT_FOUND {
         return Finding::unsure(check, "There is no document.", FIELD);
     }
     if heard.head.status != StatusCode::OK || !is_object(heard) {
         let cure = "Clients take this for a failure of login: serve a JSON object, or a 404.";
-        return Finding::bad(check, what(answer), cure);
+        return Finding::bad(check, instead(answer).found, cure);
     }
     if addresses::is_publishing(document, &heard.body, config) {
         return Finding::bad(check, "It names HOMESERVER_URL, not PUBLIC_URL.", PUBLISHED);
@@ -283,39 +278,27 @@ fn is_object(heard: &Heard) -> bool {
     json::members(&heard.body).is_some()
 }
 
-/// What came instead of what was expected.
-fn what(answer: &Answer) -> String {
+/// What came instead of what was expected, and what to do about it.
+fn instead(answer: &Answer) -> Cause {
     match answer {
-        Err(OriginError::TimedOut) => "There was no answer in time.".to_owned(),
-        Err(OriginError::Unreachable) => "It could not be reached.".to_owned(),
-        Err(OriginError::Intercepted(intermediary)) => intercepted(*intermediary),
-        Err(OriginError::Malformed) => "The answer has a status that HTTP doesn't know.".to_owned(),
+        Err(error) => unanswered(*error),
         Ok(heard) => match intermediary(heard) {
-            Some(intermediary) => intercepted(intermediary),
+            Some(intermediary) => cause(intermediary),
             None if heard.head.status == StatusCode::OK => {
-                "The answer is not a JSON object.".to_owned()
+                Cause { found: "The answer is not a JSON object.".to_owned(), cure: REACH }
             }
-            None => format!("The answer was {}.", heard.head.status.as_u16()),
+            None => {
+                let status = heard.head.status.as_u16();
+                Cause { found: format!("The answer was {status}."), cure: REACH }
+            }
         },
     }
 }
 
-/// What an intermediary did.
-fn intercepted(intermediary: Intermediary) -> String {
-    match intermediary {
-        Intermediary::Blocked => {
-            "A firewall in front of the homeserver blocks the edge.".to_owned()
-        }
-        Intermediary::Challenged => "The edge's own requests are challenged.".to_owned(),
-        Intermediary::RateLimited => {
-            "A rate limit in front of the homeserver holds the edge up.".to_owned()
-        }
-        Intermediary::Login => "A login (Cloudflare Access) answered instead.".to_owned(),
-        Intermediary::Page => "A page came instead of the homeserver's answer.".to_owned(),
-        Intermediary::Refused(status) | Intermediary::Failed(status) => {
-            format!("A proxy answered {} in the homeserver's place.", status.as_u16())
-        }
-    }
+/// The finding that something else came.
+fn bad_instead(check: Check, answer: &Answer) -> Finding {
+    let Cause { found, cure } = instead(answer);
+    Finding::bad(check, found, cure)
 }
 
 #[cfg(test)]

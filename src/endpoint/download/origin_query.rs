@@ -26,7 +26,7 @@ use crate::origin::forwarding::{
 use crate::origin::intermediary::Intermediary;
 use crate::origin::outage::{self, Evidence};
 use crate::origin::redirect::{self, Next, Redirects};
-use crate::origin::revalidation::{Lesson, RevalidateBy};
+use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated};
 use crate::origin::{
     ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
 };
@@ -239,6 +239,29 @@ impl Pending {
             (Aim::Fetch(Method::GET), StatusCode::OK) if self.is_head_refused => {
                 lesson(RevalidateBy::Head, false)
             }
+            _ => None,
+        }
+    }
+
+    /// Returns how an answer revalidates what is stored, for the count; `None` for one that is about
+    /// something else, or refuses.
+    pub fn revalidated(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<Revalidated> {
+        let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
+            return None;
+        };
+        let door = self.exchange.request.door;
+        let has_body = self.method() != Method::HEAD;
+        match (&self.aim, head.status) {
+            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+                permission::confirms_by_condition(head, stored).then_some(Revalidated::WithoutBody)
+            }
+            (Aim::ValidateByHead, StatusCode::OK) => {
+                permission::confirms_by_head(head, stored, door).then_some(Revalidated::WithoutBody)
+            }
+            (Aim::Validate | Aim::Fetch(_), StatusCode::OK) if has_body => {
+                permission::has_mark(head, door).then_some(Revalidated::WithBody)
+            }
+            (Aim::FetchRedirected(_), StatusCode::OK) => Some(Revalidated::WithBody),
             _ => None,
         }
     }

@@ -150,7 +150,9 @@ pub(super) fn fetched(
         let length = storable(exchange, &origin, &validator, &method, times)?;
         StoredMeta::new(&exchange.key, &origin, validator.clone(), length, times)
     });
-    let meta = meta.inspect_err(|reason| status.detail = Some(reason.as_str())).ok();
+    let not_stored = meta.as_ref().err().copied();
+    let meta = meta.ok();
+    status.detail = not_stored.map(NoStoreReason::as_str);
     status.is_stored = meta.is_some();
     // The runtime decodes what it is asked to cut, and what is encoded has another length.
     let length = origin.content_length().filter(|_| !is_encoded(&origin));
@@ -170,7 +172,7 @@ pub(super) fn fetched(
     }
     let plan = match meta {
         Some(meta) => ResponsePlan::FillCache { meta, cut },
-        None => ResponsePlan::Relay { cut, removes_stored: false },
+        None => ResponsePlan::Relay { cut, removes_stored: false, not_stored },
     };
     Outcome { head, plan, leases }
 }
@@ -219,7 +221,8 @@ pub(super) fn relayed(
     head.cache_status = Some(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
     let cut = (!is_head).then_some(Cut::Whole);
-    Outcome { head, plan: ResponsePlan::Relay { cut, removes_stored }, leases }
+    let plan = ResponsePlan::Relay { cut, removes_stored, not_stored: None };
+    Outcome { head, plan, leases }
 }
 
 /// Returns whether a refusal removes the stored response, and which leases it revokes: of the

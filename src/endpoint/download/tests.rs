@@ -9,11 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::*;
 use crate::cache::entry::FetchTimes;
+use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
 use crate::message::target::Target;
 use crate::origin::client_headers::Keep;
 use crate::origin::outage::Evidence;
-use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidation};
+use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated, Revalidation};
 use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
 use crate::route::{Route, admit};
 
@@ -149,9 +150,9 @@ fn is_removed(outcome: &Outcome) -> bool {
     matches!(outcome.plan, ResponsePlan::Relay { removes_stored: true, .. })
 }
 
-/// The origin's body, or so much of it, and no change of what is stored.
-const fn relayed(cut: Cut) -> ResponsePlan {
-    ResponsePlan::Relay { cut: Some(cut), removes_stored: false }
+/// The origin's body, or so much of it, which is not stored, and no change of what is stored.
+const fn relayed(cut: Cut, reason: NoStoreReason) -> ResponsePlan {
+    ResponsePlan::Relay { cut: Some(cut), removes_stored: false, not_stored: Some(reason) }
 }
 
 const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(Cut::Whole));
@@ -246,9 +247,10 @@ fn a_page_is_for_nobody() {
     }
 }
 
-/// A body of the origin's, as a door gets it.
+/// A body without the homeserver's mark, as a door gets it.
 fn whole(target: &str) -> ResponsePlan {
-    relayed(if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole })
+    let cut = if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole };
+    relayed(cut, NoStoreReason::NoMark)
 }
 
 #[test]
@@ -444,7 +446,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         assert_eq!(question.request.url, "https://cdn.example.com/login");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
         assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-        assert_eq!(told.plan, relayed(Cut::Whole));
+        assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::Page));
     }
 }
 
@@ -505,7 +507,7 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
     assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-    assert_eq!(told.plan, relayed(Cut::Whole));
+    assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::SamePath));
 }
 
 #[test]
@@ -797,6 +799,26 @@ fn what_a_guess_comes_to_is_learned() {
     assert_eq!(lesson(&question(), 200, &[LENGTH, PAGE]), None, "a page");
     assert_eq!(lesson(&question(), 200, &[(CONTENT_LENGTH, "41"), PNG, INLINE]), None, "another");
     assert_eq!(lesson(&question(), 401, &[]), None);
+}
+
+#[test]
+fn a_revalidation_is_counted_by_whether_it_brought_the_body() {
+    let revalidated = |question: &Question, status, fields: &[_]| {
+        question.pending.revalidated(&Ok(OriginAnswer::unread(origin(status, fields))))
+    };
+    let guess = || asked_untold(get(CLIENT, STRICT), Leases::default());
+    let media = [LENGTH, PNG, INLINE];
+    assert_eq!(revalidated(&guess(), 304, &[]), Some(Revalidated::WithoutBody));
+    assert_eq!(revalidated(&guess(), 200, &media), Some(Revalidated::WithBody));
+    assert_eq!(revalidated(&guess(), 200, &[LENGTH, PNG]), None, "not the homeserver's");
+    assert_eq!(revalidated(&guess(), 401, &[]), None);
+    assert_eq!(revalidated(&missed(get(CLIENT, STRICT)), 200, &media), None, "nothing is stored");
+    let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+    let by_head = asked_untold(exchange, Leases::default());
+    assert_eq!(revalidated(&by_head, 200, &media), Some(Revalidated::WithoutBody));
+    assert_eq!(revalidated(&by_head, 200, &[LENGTH, PAGE]), None);
+    let after_head = asked_again(by_head, 405, &[]);
+    assert_eq!(revalidated(&after_head, 200, &media), Some(Revalidated::WithBody));
 }
 
 #[test]

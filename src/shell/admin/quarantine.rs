@@ -3,13 +3,14 @@
 use ::http::StatusCode;
 use worker_sys::R2Bucket;
 
-use crate::admin::quarantine::{self, MAX_PAGE_BYTES, MAX_PAGES, Page};
+use crate::admin::quarantine::{self, LastRun, MAX_PAGE_BYTES, MAX_PAGES, Page};
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
 use crate::shell::admin::purge;
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
+use crate::shell::runtime::clock;
 use crate::shell::runtime::log::{complain, note};
 use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::bucket::{self, Condition, Written};
@@ -18,31 +19,52 @@ use crate::shell::store::purge_list;
 /// The most that a position takes, in bytes.
 const MAX_POSITION_BYTES: usize = 20;
 
-/// Reads what has been quarantined since the last time, and purges it.
+/// The most that the record of the last run takes, in bytes.
+const MAX_RUN_BYTES: usize = 40;
+
+/// Reads what has been quarantined since the last time, and purges it. Records that it has run.
 pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
         complain("quarantine: bind MEDIA_BUCKET, where the position is kept");
         return;
     };
+    let is_done = catch_up(config, bucket, token).await;
+    let run = LastRun { at_unix_secs: clock::now_unix_secs(), is_done };
+    // Where that fails the log has it, and the run counts as not seen.
+    let _ = bucket::write_text(bucket, &run_key(config), &run.to_text(), &Condition::None).await;
+}
+
+/// Returns the last run, if it was recorded and can be read.
+pub(crate) async fn last_run(config: &Config, bucket: &R2Bucket) -> Option<LastRun> {
+    let (text, _) = bucket::read_text(bucket, &run_key(config), MAX_RUN_BYTES).await.ok()??;
+    LastRun::parse(&text)
+}
+
+fn run_key(config: &Config) -> CacheKey {
+    CacheKey::new(&config.server_name, Subject::LastRun)
+}
+
+/// Reads page by page. Returns whether all went well.
+async fn catch_up(config: &Config, bucket: &R2Bucket, token: &AccessToken) -> bool {
     let key = CacheKey::new(&config.server_name, Subject::QuarantinePosition);
-    let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return };
+    let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return false };
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
     for _ in 0..MAX_PAGES {
         let Some(page) = read(config, token, position).await else {
             complain(
                 "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's",
             );
-            return;
+            return false;
         };
         let doomed = purge::prefixes(config, &page.quarantined);
         if !doomed.is_empty() && !purge_list::list(config, Some(bucket), &doomed).await {
-            return;
+            return false;
         }
         // Only now: what fails before is read again the next time. And no later, since deleting a
         // full page takes more operations than some plans grant, and the list holds without it.
         if page.next != position && !write_position(bucket, &key, page.next).await {
-            return;
+            return false;
         }
         if !doomed.is_empty() {
             purge::delete(Some(bucket), &doomed).await;
@@ -50,9 +72,10 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
         }
         position = page.next;
         if !page.has_changes {
-            return;
+            break;
         }
     }
+    true
 }
 
 /// Writes how far the list has been read. Returns whether that has happened.

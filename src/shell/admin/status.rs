@@ -121,7 +121,10 @@ async fn told(call: &Call, viewer: Viewer) -> String {
     let status = current(call).await;
     match viewer {
         Viewer::Admin => {
-            recorder::with_tally(|tally| status.detailed_json(&call.config, tally.days()))
+            let (counts, now) = (recorder::counts(), clock::now_unix_secs());
+            recorder::with_tally(|tally| {
+                status.detailed_json(&call.config, tally.days(), &counts, now)
+            })
         }
         Viewer::Stranger | Viewer::Impostor => status.public_json(&call.config),
     }

@@ -22,6 +22,7 @@ use crate::shell::endpoint::cache_fill::{Filling, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
+use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
@@ -93,6 +94,9 @@ async fn ask(
             Err(error) => (Err(error), None),
         };
         outage::hear(call, pending.evidence(&answer));
+        if let Some(revalidated) = pending.revalidated(&answer) {
+            recorder::count(|counts| counts.add_revalidated(revalidated));
+        }
         if let Some(lesson) = pending.lesson(&answer) {
             known::learn(lesson);
         }
@@ -172,6 +176,9 @@ async fn respond(
         call.recorder.served_from(found.tier);
     }
     call.told(&mut head, plan.has_body());
+    if let Some(storing) = plan.storing() {
+        recorder::count(|counts| counts.add_fetched(storing));
+    }
     match plan {
         ResponsePlan::ServeStored(cut) => {
             streams::release(&call.context, origin.as_ref());
@@ -186,7 +193,7 @@ async fn respond(
                 }
             }
         }
-        ResponsePlan::Relay { cut, removes_stored } => {
+        ResponsePlan::Relay { cut, removes_stored, .. } => {
             release_stored(call, stored);
             // It may not be stored, and those who wait would each wait for the next in vain.
             if fill.is_some() && head.status.is_success() {

@@ -8,6 +8,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::key::CacheKey;
 use crate::endpoint::forward;
 use crate::endpoint::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::error::Rejection;
 use crate::matrix::media::Door;
 use crate::origin::OriginHead;
 use crate::route::{BypassReason, Endpoint, UploadTo};
@@ -15,6 +16,7 @@ use crate::shell::body::streams;
 use crate::shell::endpoint::download;
 use crate::shell::endpoint::forward::{Relayed, relay};
 use crate::shell::origin::fetch;
+use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
@@ -22,7 +24,10 @@ use crate::shell::store::pop;
 /// Answers an upload.
 pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
-    if let Err(rejection) = upload::check(&call.head, None, &call.config) {
+    let checked = upload::check(&call.head, None, &call.config);
+    let has_length = checked != Err(Rejection::LengthRequired);
+    recorder::count(|counts| counts.add_upload(has_length));
+    if let Err(rejection) = checked {
         return call.reject(&rejection);
     }
     let told_bytes = look_up(call).await;

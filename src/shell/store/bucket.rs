@@ -3,7 +3,7 @@
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
 use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
@@ -82,8 +82,24 @@ pub(crate) async fn store(
 /// Removes a stored response.
 pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
     // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
-    let _ =
-        settle("bucket: delete failed", LONG_PATIENCE_MILLIS, bucket.delete(key.to_string())).await;
+    let _ = delete(bucket, key).await;
+}
+
+/// Removes an object. Returns whether that went well.
+pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
+    let deletion = bucket.delete(key.to_string());
+    settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
+}
+
+/// Creates an object of these bytes, unless there is one. Returns what has come of it.
+pub(crate) async fn create(bucket: &R2Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
+    let condition = Condition::IsAbsent;
+    put(bucket, key, bytes.into(), LONG_PATIENCE_MILLIS, &condition, Vec::new()).await
+}
+
+/// Opens the body of an object, whatever it is.
+pub(crate) async fn open(bucket: &R2Bucket, key: &CacheKey) -> Option<ReadableStream> {
+    get(bucket, key, &JsValue::UNDEFINED).await.ok()??.body().ok()
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.

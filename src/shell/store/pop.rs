@@ -161,12 +161,18 @@ pub(crate) fn store_text(
 
 /// The same, at once. Says whether that went well, as far as the platform tells.
 pub(crate) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
-    // In this isolate nobody may have looked anything up before.
-    open().await;
     match text_entry(text, seconds) {
-        Ok(entry) => put(config, key, &entry).await,
+        Ok(entry) => put_entry(config, key, &entry).await,
         Err(_) => false,
     }
+}
+
+/// Stores an entry that is whole already, and waits for that. Returns whether that went well, as far
+/// as the platform tells.
+pub(crate) async fn put_entry(config: &Config, key: &CacheKey, entry: &Response) -> bool {
+    // In this isolate nobody may have looked anything up before.
+    open().await;
+    put(config, key, entry).await
 }
 
 /// Stores an entry that is whole already.
@@ -211,13 +217,29 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
 
 /// Removes a stored response from this PoP.
 pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
-    let Some(cache) = opened() else { return };
-    let delete = remove_url(&cache, &key.url(&config.media));
+    let delete = delete(config, key);
     detach(context, async move {
-        if let Err(error) = settled(&delete).await {
-            warn("cache: delete failed", &error);
-        }
+        delete.await;
     });
+}
+
+/// Starts to remove a stored response from this PoP. Returns whether that went well, as far as the
+/// platform tells: it limits deletes.
+pub(crate) fn delete(
+    config: &Config,
+    key: &CacheKey,
+) -> impl Future<Output = bool> + 'static + use<> {
+    let delete = opened().map(|cache| remove_url(&cache, &key.url(&config.media)));
+    async {
+        let Some(delete) = delete else { return false };
+        match settled(&delete).await {
+            Ok(_) => true,
+            Err(error) => {
+                warn("cache: delete failed", &error);
+                false
+            }
+        }
+    }
 }
 
 /// The cache, opened if it wasn't yet.

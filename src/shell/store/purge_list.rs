@@ -66,6 +66,12 @@ pub(crate) async fn current(call: &Call) -> Rc<Purges> {
     KNOWN.with_borrow(KnownPurges::purges)
 }
 
+/// Returns how long ago the list was read that this isolate goes by, in seconds; `None` if it never
+/// was.
+pub(crate) fn age_secs() -> Option<u64> {
+    KNOWN.with_borrow(|known| known.age_secs(clock::now_unix_secs()))
+}
+
 fn freshness() -> Freshness {
     KNOWN.with_borrow(|known| known.freshness(clock::now_unix_secs()))
 }

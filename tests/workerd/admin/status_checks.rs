@@ -112,7 +112,7 @@ fn all_is_green_before_a_homeserver_as_it_should_be() {
         assert_eq!((&finding["level"], &finding["cure"]), (&json!("good"), &Value::Null));
     }
     assert_eq!(status["ok"], true);
-    assert_eq!(status["checks"].as_array().map(Vec::len), Some(13), "{status}");
+    assert_eq!(status["checks"].as_array().map(Vec::len), Some(15), "{status}");
 }
 
 #[test]
@@ -144,9 +144,12 @@ fn a_homeserver_that_is_gone_or_silent_is_found() {
     assert_finding(&examined.examine(), ["Homeserver", "bad", silent, cure]);
     examined.world.origin.stop();
     let status = examined.examine();
-    let found = match Profile::current() {
-        Profile::Plain => "It could not be reached.",
-        Profile::Cloudflare => "A proxy answered 521 in the homeserver's place.",
+    let (found, cure) = match Profile::current() {
+        Profile::Plain => ("It could not be reached.", cure),
+        Profile::Cloudflare => (
+            "Cloudflare answered 521 in the homeserver's place: the connection was refused.",
+            "See that the homeserver's web server runs",
+        ),
     };
     assert_finding(&status, ["Homeserver", "bad", found, cure]);
 }

@@ -136,7 +136,6 @@ fn half(call: &mut Call<'_>, reply: &Reply) -> io::Result<Then> {
     call.wait_for_end()
 }
 
-
 /// Has the origin of a hit answer late, and a batch wait for it.
 fn staying(scene: &Scene) -> impl Fn() {
     let (id, token) = (scene.world.stored_media(), scene.world.token());

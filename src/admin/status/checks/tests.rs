@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::status::Level;
 use crate::config::tests::config;
-use crate::origin::OriginHead;
+use crate::origin::{OriginError, OriginHead};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const NOW: u64 = 1_700_000_000;
@@ -164,6 +164,26 @@ fn what_came_instead_is_told() {
         (Err(OriginError::Unreachable), "It could not be reached."),
     ] {
         assert_eq!(found(&answer), expected);
+    }
+}
+
+#[test]
+fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
+    let judged = |answer: &Answer| {
+        let findings = judge_probe(Probe::Versions, answer, &config(&[]).unwrap(), NOW);
+        let [homeserver, wall, ..] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((homeserver.level, wall.level), (Level::Bad, Level::Bad), "{findings:?}");
+        assert_eq!(homeserver.cure, wall.cure);
+        (homeserver.found.clone(), homeserver.cure.unwrap())
+    };
+    for (answer, found, cure) in [
+        (heard(403, "error code: 1010", &[]), "firewall", "Security > Events"),
+        (heard(429, "<html>", &[]), "rate limit", "past the rate limit"),
+        (heard(522, "<html>", &[]), "Cloudflare answered 522", "firewall doesn't drop"),
+        (heard(526, "<html>", &[]), "Cloudflare answered 526", "valid certificate"),
+    ] {
+        let judged = judged(&answer);
+        assert!(judged.0.contains(found) && judged.1.contains(cure), "{judged:?}");
     }
 }
 

@@ -1,0 +1,284 @@
+//! What stands between the edge and the homeserver, and between readers and the edge.
+
+use http::{Method, StatusCode};
+
+use crate::admin::quarantine::LastRun;
+use crate::admin::status::{
+    Cause, Check, Finding, LET_CONDITIONS_THROUGH, LOOPS, REACH, cause, unanswered,
+};
+use crate::error::Rejection;
+use crate::headers::CONNECTING_IP;
+use crate::matrix::media::Door;
+use crate::message::RequestHead;
+use crate::origin::intermediary::Intermediary;
+use crate::origin::revalidation::{Learned, RevalidateBy, Revalidation};
+use crate::origin::{OriginAnswer, OriginError};
+use crate::telemetry::counts::Counts;
+
+/// After how long the scheduled run is said to be late, in seconds: a day, since the schedule itself
+/// is not told to a Worker.
+const LATE_SCHEDULE_SECS: u64 = 24 * 60 * 60;
+
+/// Judges who answered the question whose token a request without one shows (see
+/// [`crate::origin::outage::probe_request`]): a homeserver refuses that with a Matrix error, and no
+/// cache answers it.
+pub fn judge_homeserver(answer: &Result<OriginAnswer, OriginError>, waited_ms: u64) -> Finding {
+    let check = Check::Homeserver;
+    let coded =
+        |Cause { found, cure }, code: &str| Finding::bad(check, format!("{found} ({code})"), cure);
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return coded(unanswered(*error), Rejection::Origin(*error).as_str()),
+    };
+    if let Some(intermediary) = Intermediary::of(answer, &Method::GET) {
+        return coded(cause(intermediary), intermediary.as_str());
+    }
+    match (answer.head.status, answer.errcode()) {
+        (StatusCode::LOOP_DETECTED, _) => {
+            Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
+        }
+        (status, Some(_)) if status.is_server_error() => {
+            let found = format!("It answers with an error of its own, {}.", status.as_u16());
+            Finding::bad(check, found, "See the homeserver's log.")
+        }
+        (_, Some(_)) => {
+            Finding::good(check, format!("It answers by its own word, in {waited_ms} ms."))
+        }
+        (status, None) => {
+            let status = status.as_u16();
+            let found =
+                format!("Something in its place accepts a request without a token ({status}).");
+            Finding::bad(check, found, REACH)
+        }
+    }
+}
+
+/// Judges how stored media can be revalidated at each door, as this isolate has learned so far.
+pub fn judge_revalidation(known: &Revalidation) -> Vec<Finding> {
+    [Door::Client, Door::Legacy, Door::Federation]
+        .map(|door| {
+            let check = Check::Revalidation(door);
+            match known.learned(door) {
+                Learned::Untried => Finding::good(check, "Nothing was asked yet in this isolate."),
+                Learned::Works(RevalidateBy::ToldValidator) => {
+                    Finding::good(check, "By the tag that the homeserver tells: a 304 was seen.")
+                }
+                Learned::Works(RevalidateBy::GuessedValidator) => Finding::good(
+                    check,
+                    "By a guessed tag, since none arrives with the media: a 304 was seen.",
+                ),
+                Learned::Works(RevalidateBy::Head) => Finding::unsure(
+                    check,
+                    "By HEAD: no condition was answered by a 304.",
+                    LET_CONDITIONS_THROUGH,
+                ),
+                Learned::Fails => Finding::unsure(
+                    check,
+                    "No way was found: what is cached was sent again.",
+                    LET_CONDITIONS_THROUGH,
+                ),
+            }
+        })
+        .into()
+}
+
+/// Judges whether the platform tells where the one who asks comes from.
+pub fn judge_reader_address(head: &RequestHead) -> Finding {
+    let check = Check::ReaderAddress;
+    if head.headers.contains_key(CONNECTING_IP) {
+        Finding::good(check, "They come with each request, and go on to the homeserver.")
+    } else {
+        Finding::unsure(
+            check,
+            "This request came without CF-Connecting-IP.",
+            "Switch off the managed transform that removes visitors' addresses, or the homeserver's \
+             rate limits count all readers as one.",
+        )
+    }
+}
+
+/// Judges how the uploads came that this isolate has seen.
+pub fn judge_uploads(counts: &Counts) -> Finding {
+    let check = Check::UploadLength;
+    let (with, without) = (counts.uploads_with_length, counts.uploads_without_length);
+    match (with, without) {
+        (0, 0) => Finding::good(check, "No upload came to this isolate yet."),
+        (_, 0) => Finding::good(check, format!("All of {with} in this isolate came with one.")),
+        _ => Finding::unsure(
+            check,
+            format!("{without} of {} in this isolate came without one.", with + without),
+            "Run the check from outside, whose upload has a length: if that is refused too, \
+             something before the Worker takes the length away; if not, a client sent none.",
+        ),
+    }
+}
+
+/// Judges when the scheduled run was seen last. `last` is `None` where it was never seen.
+pub fn judge_schedule(is_wanted: bool, last: Option<LastRun>, now_unix_secs: u64) -> Finding {
+    let check = Check::Schedule;
+    if !is_wanted {
+        return Finding::good(check, "None is needed: SYNAPSE_ADMIN_TOKEN is not set.");
+    }
+    let Some(LastRun { at_unix_secs, is_done }) = last else {
+        return Finding::unsure(
+            check,
+            "It was never seen to run.",
+            "See that wrangler.toml has crons under [triggers] and that MEDIA_BUCKET is bound, deploy, \
+             and look again after the next run.",
+        );
+    };
+    let secs = now_unix_secs.saturating_sub(at_unix_secs);
+    if !is_done {
+        return Finding::bad(
+            check,
+            format!("It ran {secs} s ago, and failed."),
+            "See in the Worker's log what it said: SYNAPSE_ADMIN_TOKEN must be an admin's, and \
+             /_synapse/admin reachable at HOMESERVER_URL.",
+        );
+    }
+    let found = format!("It ran {secs} s ago.");
+    if secs > LATE_SCHEDULE_SECS {
+        let cure = "See that wrangler.toml still has crons under [triggers], and deploy.";
+        Finding::unsure(check, found, cure)
+    } else {
+        Finding::good(check, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::admin::status::Level;
+    use crate::message::target::Target;
+    use crate::origin::OriginHead;
+    use crate::origin::revalidation::Lesson;
+
+    const NOW: u64 = 1_700_000_000;
+    const REFUSAL: &str = r#"{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}"#;
+
+    fn answer(
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+        text: Option<&str>,
+    ) -> Result<OriginAnswer, OriginError> {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let head =
+            OriginHead { status: StatusCode::from_u16(status).unwrap(), headers: fields.collect() };
+        Ok(OriginAnswer { head, text: text.map(str::to_owned) })
+    }
+
+    #[test]
+    fn a_homeserver_that_refuses_nobody_in_particular_is_heard_itself() {
+        let finding = judge_homeserver(&answer(401, &[], Some(REFUSAL)), 12);
+        assert_eq!(
+            finding,
+            Finding::good(Check::Homeserver, "It answers by its own word, in 12 ms.")
+        );
+    }
+
+    #[test]
+    fn whoever_else_answers_is_told_by_its_code() {
+        for (answer, code) in [
+            (answer(403, &[], None), "blocked"),
+            (answer(403, &[("cf-mitigated", "challenge")], None), "challenged"),
+            (answer(429, &[], None), "rate-limited"),
+            (answer(522, &[], None), "origin-522"),
+            (answer(200, &[("content-type", "text/html")], None), "page"),
+            (Err(OriginError::TimedOut), "origin-timed-out"),
+            (Err(OriginError::Unreachable), "origin-unreachable"),
+        ] {
+            let finding = judge_homeserver(&answer, 1);
+            assert_eq!(finding.level, Level::Bad, "{code}");
+            assert!(finding.found.ends_with(&format!("({code})")), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_no_homeserver_gives_is_not_its_word() {
+        assert_eq!(judge_homeserver(&answer(200, &[], Some("{}")), 1).level, Level::Bad);
+        assert_eq!(judge_homeserver(&answer(500, &[], Some(REFUSAL)), 1).level, Level::Bad);
+        let looped = judge_homeserver(&answer(508, &[], Some(REFUSAL)), 1);
+        assert_eq!(looped.cure, Some(LOOPS));
+    }
+
+    fn revalidation(lessons: &[(RevalidateBy, bool)]) -> Finding {
+        let mut known = Revalidation::NEW;
+        for &(by, works) in lessons {
+            known.learn(Lesson { door: Door::Client, by, works }, NOW);
+        }
+        judge_revalidation(&known).remove(0)
+    }
+
+    #[test]
+    fn what_was_learned_is_told_by_door() {
+        let untried = judge_revalidation(&Revalidation::NEW);
+        assert_eq!(untried.len(), 3);
+        assert!(untried.iter().all(|finding| finding.level == Level::Good), "{untried:?}");
+        for (lessons, level, found) in [
+            (&[(RevalidateBy::ToldValidator, true)][..], Level::Good, "By the tag that"),
+            (&[(RevalidateBy::GuessedValidator, true)], Level::Good, "By a guessed tag"),
+            (
+                &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, true)],
+                Level::Unsure,
+                "By HEAD",
+            ),
+            (&[(RevalidateBy::GuessedValidator, false)], Level::Unsure, "No way was found"),
+        ] {
+            let finding = revalidation(lessons);
+            assert_eq!(finding.check, Check::Revalidation(Door::Client));
+            assert!(finding.level == level && finding.found.starts_with(found), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_readers_address_that_is_missing_is_told() {
+        let head = |headers| RequestHead {
+            method: Method::POST,
+            scheme: "https".to_owned(),
+            authority: "media.example.com".to_owned(),
+            target: Target::new("/_edge/selftest"),
+            headers,
+        };
+        assert_eq!(judge_reader_address(&head(HeaderMap::new())).level, Level::Unsure);
+        let told = HeaderMap::from_iter([(CONNECTING_IP, HeaderValue::from_static("192.0.2.1"))]);
+        let finding = judge_reader_address(&head(told));
+        assert_eq!(finding.level, Level::Good);
+        assert!(!finding.found.contains("192.0.2.1"));
+    }
+
+    #[test]
+    fn uploads_without_a_length_are_told() {
+        let judged = |uploads_with_length, uploads_without_length| {
+            let counts =
+                Counts { uploads_with_length, uploads_without_length, ..Counts::default() };
+            judge_uploads(&counts)
+        };
+        assert_eq!(judged(0, 0).found, "No upload came to this isolate yet.");
+        assert_eq!(judged(2, 0).level, Level::Good);
+        let finding = judged(2, 1);
+        assert_eq!(
+            (finding.level, &*finding.found),
+            (Level::Unsure, "1 of 3 in this isolate came without one.")
+        );
+    }
+
+    #[test]
+    fn a_schedule_that_never_ran_failed_or_is_late_is_told() {
+        let ran = |secs, is_done| Some(LastRun { at_unix_secs: NOW - secs, is_done });
+        for (is_wanted, last, level) in [
+            (false, None, Level::Good),
+            (true, None, Level::Unsure),
+            (true, ran(60, true), Level::Good),
+            (true, ran(60, false), Level::Bad),
+            (true, ran(LATE_SCHEDULE_SECS, true), Level::Good),
+            (true, ran(LATE_SCHEDULE_SECS + 1, true), Level::Unsure),
+        ] {
+            assert_eq!(judge_schedule(is_wanted, last, NOW).level, level, "{last:?}");
+        }
+        assert_eq!(judge_schedule(true, None, NOW).found, "It was never seen to run.");
+    }
+}
