@@ -1,4 +1,5 @@
 //! Bodies, which stay streams of the runtime.
 
+pub(crate) mod envelope;
 pub(crate) mod pump;
 pub(crate) mod streams;

@@ -91,7 +91,7 @@ async function object(method, key, request, { BUCKET }) {
   switch (method) {
     case 'PUT': {
       const customMetadata = { record: request.headers.get(RECORD) };
-      await BUCKET.put(key, await request.arrayBuffer(), { customMetadata });
+      await BUCKET.put(key, request.body ?? '', { customMetadata });
       return new Response();
     }
     case 'DELETE':

@@ -2,14 +2,13 @@
 //! slowest. The chunks stay the runtime's: only references pass through here.
 //!
 //! Where every sink wants all of a stream the runtime's own `tee` is better. Here a client wants a
-//! part while the cache wants the whole, or servers want an envelope's head in one piece.
+//! part, while the cache may want the whole.
 
 use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
 
 use crate::headers::range::ByteRange;
-use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
 use crate::origin::pace::MIN_TELLING_BYTES;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock;
@@ -127,16 +126,6 @@ impl Sink {
     }
 }
 
-/// Whether the first bytes of a stream may be split anywhere.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beginning {
-    /// They may.
-    Free,
-    /// A multipart envelope's head leaves in one piece; without one, only the first sink gets the
-    /// body, who is the client.
-    Multipart,
-}
-
 /// What of a body is left when its client, the first sink, has had what they want.
 pub(crate) struct Rest {
     /// How long the whole body is.
@@ -149,17 +138,12 @@ pub(crate) struct Rest {
 
 /// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
 /// breaks the sinks, so that nobody takes a part for the whole.
-pub(crate) async fn pump(
-    stream: ReadableStream,
-    mut sinks: Vec<Sink>,
-    beginning: Beginning,
-    rest: Option<Rest>,
-) {
+pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, rest: Option<Rest>) {
     let mut source = match Source::new(&stream) {
         Ok(source) => source,
         Err(error) => return abort(&mut sinks, &error).await,
     };
-    let outcome = pump_into(&mut source, &mut sinks, beginning, rest).await;
+    let outcome = pump_into(&mut source, &mut sinks, rest).await;
     abort(&mut sinks, &outcome.err().unwrap_or(JsValue::UNDEFINED)).await;
     let _ = settled(&source.reader.cancel()).await;
 }
@@ -174,7 +158,6 @@ async fn abort(sinks: &mut [Sink], reason: &JsValue) {
 async fn pump_into(
     source: &mut Source,
     sinks: &mut [Sink],
-    beginning: Beginning,
     rest: Option<Rest>,
 ) -> Result<(), JsValue> {
     let mut offset = 0;
@@ -182,19 +165,7 @@ async fn pump_into(
     for sink in sinks.iter_mut().filter(|sink| sink.first == sink.end) {
         sink.close().await;
     }
-    let mut next = match beginning {
-        Beginning::Free => source.read().await?,
-        Beginning::Multipart => {
-            let preamble = read_preamble(source).await?;
-            let head = preamble.as_ref().map(first_bytes).unwrap_or_default();
-            if !holds_media(&head) {
-                abort(sinks.get_mut(1..).unwrap_or_default(), &"not an envelope of media".into())
-                    .await;
-            }
-            preamble
-        }
-    };
-    while let Some(chunk) = next {
+    while let Some(chunk) = source.read().await? {
         for sink in sinks.iter_mut() {
             sink.take(offset, &chunk).await;
         }
@@ -219,32 +190,8 @@ async fn pump_into(
         if is_over {
             return Ok(());
         }
-        next = source.read().await?;
     }
     Ok(())
-}
-
-/// Reads until the envelope's head is complete, and gives it back as one chunk.
-async fn read_preamble(source: &mut Source) -> Result<Option<Uint8Array>, JsValue> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = source.read().await? {
-        if bytes.is_empty() && chunk.length() as usize >= MAX_PREAMBLE_BYTES {
-            return Ok(Some(chunk));
-        }
-        bytes.extend(chunk.to_vec());
-        if bytes.len() >= MAX_PREAMBLE_BYTES || preamble_length(&bytes).is_some() {
-            break;
-        }
-    }
-    Ok((!bytes.is_empty()).then(|| Uint8Array::from(bytes.as_slice())))
-}
-
-/// As much of a chunk as an envelope's head may take.
-fn first_bytes(chunk: &Uint8Array) -> Vec<u8> {
-    let end = chunk.length().min(MAX_PREAMBLE_BYTES as u32);
-    let head = chunk.subarray(0, end).to_vec();
-    let length = preamble_length(&head).unwrap_or(0);
-    head[..length].to_vec()
 }
 
 /// An offset within a chunk, which is never of 4 GiB.

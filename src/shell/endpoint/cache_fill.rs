@@ -10,10 +10,11 @@ use crate::cache::entry::StoredMeta;
 use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::Cut;
+use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::origin::pace::Pace;
-use crate::shell::body::pump::{Beginning, Rest, Sink, pump};
-use crate::shell::body::streams;
+use crate::shell::body::pump::{Rest, Sink, pump};
+use crate::shell::body::{envelope, streams};
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
@@ -30,14 +31,6 @@ fn learn(bytes: u64, millis: u64, is_unhindered: bool) {
     let mut pace = PACE.get();
     pace.learn(bytes, millis, is_unhindered);
     PACE.set(pace);
-}
-
-/// Whether the client is about to read a whole body, be it as a part.
-fn is_whole(cut: Cut) -> bool {
-    match cut {
-        Cut::Whole | Cut::Multipart(_) => true,
-        Cut::Part(range, length) => range.length() == length,
-    }
 }
 
 /// Where the body comes from.
@@ -63,10 +56,7 @@ pub(crate) struct Filling<'a> {
 
 impl Filling<'_> {
     /// Stores the body, and sends as much of it as the cut says; nothing, if there is none.
-    ///
-    /// Takes no step that waits: both branches of a stream that is stored and served must be taken
-    /// up on the same turn, or the runtime buffers the whole of it.
-    pub(crate) fn respond(
+    pub(crate) async fn respond(
         self,
         head: &ReplyHead,
         cut: Option<Cut>,
@@ -75,40 +65,67 @@ impl Filling<'_> {
         // Of a body that is split, a branch that nobody reads would be kept whole.
         let cut = cut.filter(|_| !self.call.context.has_left());
         let length = self.meta.length_bytes();
-        let (Some(cut), Some(body)) = (cut, &body) else {
-            if self.source == Source::Bucket || PACE.get().is_in_time(length) {
-                self.store(body.as_ref())?;
-            } else {
-                streams::release(&self.call.context, body.as_ref());
-            }
-            return heads::response(head, None);
-        };
-        let context = Rc::clone(&self.call.context);
-        let ((sink, for_client), beginning) = match cut {
-            Cut::Whole if self.is_vain() => {
-                return heads::response(head, Some(&streams::guard(&context, body, length)));
-            }
-            Cut::Whole => {
-                let (for_client, for_store) = streams::tee(body);
-                // The platform would cut the fill off in the middle of a body that takes its time; and
-                // an object of the bucket's may have been replaced by a shorter one.
-                let is_guarded = length > MAX_AWAITED_BYTES || self.source == Source::Bucket;
-                self.store(Some(&for_store))?;
-                let for_client = if is_guarded {
-                    streams::guard(&context, &for_client, length)
+        match (cut, body) {
+            (None, body) | (_, body @ None) => {
+                if self.source == Source::Bucket || PACE.get().is_in_time(length) {
+                    self.store(body.as_ref())?;
                 } else {
-                    for_client
-                };
-                return heads::response(head, Some(&for_client));
+                    streams::release(&self.call.context, body.as_ref());
+                }
+                heads::response(head, None)
             }
-            Cut::Part(range, _) => (Sink::part(range)?, Beginning::Free),
-            Cut::Multipart(length) => (Sink::whole(length)?, Beginning::Multipart),
-        };
+            (Some(Cut::Part(range, length)), Some(body)) if range.length() < length => {
+                self.respond_part(head, range, body)
+            }
+            (Some(Cut::Multipart(_)), Some(body)) => {
+                let opened = envelope::open(body).await?;
+                let is_media = opened.holds_media();
+                let whole = opened.into_stream(&self.call.context, length)?;
+                if is_media {
+                    return self.respond_whole(head, &whole);
+                }
+                // Those who wait for it would each wait for the next in vain.
+                fills::record_fruitless(self.key);
+                heads::response(head, Some(&whole))
+            }
+            (Some(Cut::Whole | Cut::Part(..)), Some(body)) => {
+                let body = if self.needs_guard() {
+                    streams::guard(&self.call.context, &body, length)
+                } else {
+                    body
+                };
+                self.respond_whole(head, &body)
+            }
+        }
+    }
+
+    /// Stores a body, and sends all of it. Whatever is between the two branches and their readers would
+    /// make the runtime buffer what the slower has not read yet, so a pipe stands before the split.
+    fn respond_whole(self, head: &ReplyHead, body: &ReadableStream) -> Result<Response, JsValue> {
+        if self.is_vain() {
+            return heads::response(head, Some(body));
+        }
+        // Both branches are taken up on one turn, or the runtime buffers the whole of it.
+        let (for_client, for_store) = streams::tee(body);
+        self.fill(Some(&for_store))?;
+        heads::response(head, Some(&for_client))
+    }
+
+    /// Sends a part of a body, and stores the whole if that is worth it.
+    fn respond_part(
+        self,
+        head: &ReplyHead,
+        range: ByteRange,
+        body: ReadableStream,
+    ) -> Result<Response, JsValue> {
+        let context = Rc::clone(&self.call.context);
+        let length = self.meta.length_bytes();
+        let (sink, for_client) = Sink::part(range)?;
         let sink = sink.read_by(&context);
-        let (is_from_origin, is_whole) = (self.source != Source::Bucket, is_whole(cut));
+        let is_from_origin = self.source != Source::Bucket;
         let is_worth = self.is_alone() && (!is_from_origin || PACE.get().is_in_time(length));
-        if self.is_vain() || (!is_whole && !is_worth) {
-            serve(&context, pump(body.clone(), vec![sink], beginning, None));
+        if self.is_vain() || !is_worth {
+            serve(&context, pump(body, vec![sink], None));
             return heads::response(head, Some(&for_client));
         }
         let rest = Rest {
@@ -119,7 +136,7 @@ impl Filling<'_> {
         let (store_sink, for_store) = Sink::whole(length)?;
         self.fill(Some(&for_store))?;
         let rest = is_from_origin.then_some(rest);
-        detach(&context, pump(body.clone(), vec![sink, store_sink], beginning, rest));
+        detach(&context, pump(body, vec![sink, store_sink], rest));
         heads::response(head, Some(&for_client))
     }
 
@@ -138,11 +155,19 @@ impl Filling<'_> {
         !coalescing::is_under_way(Stage::Unawaited, self.key)
     }
 
-    /// Stores the body. One of the bucket's breaks if it is short.
+    /// Whether a body goes through a pipe of its length. The platform would cut off a fill in the middle
+    /// of a body that takes its time, an object of the bucket's may have been replaced by a shorter one,
+    /// and the bucket takes no body of unknown length.
+    fn needs_guard(&self) -> bool {
+        let is_awaited = self.meta.length_bytes() <= MAX_AWAITED_BYTES;
+        !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
+    }
+
+    /// Stores the body.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let (context, length) = (&self.call.context, self.meta.length_bytes());
         match body {
-            Some(body) if self.source == Source::Bucket && !self.is_vain() => {
+            Some(body) if self.needs_guard() && !self.is_vain() => {
                 let whole = streams::guard_copy(context, body, length);
                 self.fill(Some(&whole))
             }
@@ -188,9 +213,8 @@ impl Filling<'_> {
         let Self { call, key, meta, .. } = self;
         let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return Ok(()) };
         let (key, body) = (key.clone(), body.clone());
-        let whole = streams::guard_copy(&call.context, &body, meta.length_bytes());
         detach(&call.context, async move {
-            bucket::store(&bucket, &key, &meta, &whole, replaces).await;
+            bucket::store(&bucket, &key, &meta, &body, replaces).await;
         });
         Ok(())
     }

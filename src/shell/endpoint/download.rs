@@ -16,8 +16,8 @@ use crate::matrix::ids::Mxc;
 use crate::matrix::media::MediaRequest;
 use crate::message::ReplyHead;
 use crate::route::Endpoint;
-use crate::shell::body::pump::{Beginning, Sink, pump};
-use crate::shell::body::streams;
+use crate::shell::body::pump::{Sink, pump};
+use crate::shell::body::{envelope, streams};
 use crate::shell::endpoint::cache_fill::{Filling, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
@@ -203,7 +203,7 @@ async fn respond(
                 tiers::remove(call, &keys.entry);
             }
             if let Some(cut) = cut {
-                return respond_cut(call, &head, origin, cut);
+                return respond_cut(call, &head, origin, cut).await;
             }
             streams::release(&call.context, origin.as_ref());
             heads::response(&head, None)
@@ -212,7 +212,7 @@ async fn respond(
             release_stored(call, stored);
             let source = Source::Origin { replaces: is_stored };
             let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
-            filling.respond(&head, cut, origin)
+            filling.respond(&head, cut, origin).await
         }
         ResponsePlan::Reply(text) => {
             release_stored(call, stored);
@@ -266,26 +266,31 @@ async fn respond_stored(
             heads::response(&head, Some(&part))
         }
         // Where a part can't be had by itself, it is cut out of the whole.
-        (StoredBody::Pop(stream), None, _) => respond_cut(call, &head, Some(stream), cut),
-        (StoredBody::Bucket(stream), None, _) => filling.respond(&head, Some(cut), Some(stream)),
+        (StoredBody::Pop(stream), None, _) => respond_cut(call, &head, Some(stream), cut).await,
+        (StoredBody::Bucket(stream), None, _) => {
+            filling.respond(&head, Some(cut), Some(stream)).await
+        }
     }
 }
 
 /// Sends as much of a body as the cut says.
-fn respond_cut(
+async fn respond_cut(
     call: &Call,
     head: &ReplyHead,
     body: Option<ReadableStream>,
     cut: Cut,
 ) -> Result<Response, JsValue> {
-    let (sink, beginning) = match (cut, &body) {
-        (Cut::Whole, _) | (_, None) => return heads::response(head, body.as_ref()),
-        (Cut::Part(range, _), _) => (Sink::part(range)?, Beginning::Free),
-        (Cut::Multipart(length), _) => (Sink::whole(length)?, Beginning::Multipart),
-    };
-    let (sink, for_client) = sink;
-    if let Some(body) = body {
-        serve(&call.context, pump(body, vec![sink.read_by(&call.context)], beginning, None));
+    match (cut, body) {
+        (Cut::Whole, body) => heads::response(head, body.as_ref()),
+        (_, None) => heads::response(head, None),
+        (Cut::Part(range, _), Some(body)) => {
+            let (sink, for_client) = Sink::part(range)?;
+            serve(&call.context, pump(body, vec![sink.read_by(&call.context)], None));
+            heads::response(head, Some(&for_client))
+        }
+        (Cut::Multipart(length), Some(body)) => {
+            let whole = envelope::open(body).await?.into_stream(&call.context, length)?;
+            heads::response(head, Some(&whole))
+        }
     }
-    heads::response(head, Some(&for_client))
 }

@@ -89,7 +89,10 @@ fn a_data_centre_that_lost_its_entry_finds_it_in_the_bucket() {
         let id = in_bucket(world, length);
         let token = world.token();
         let host = format!("pop0.{MEDIA_HOST}");
-        world.edge.stores.remove_entry(&entry_name(&host, &content_key(&id)));
+        let entry = entry_name(&host, &content_key(&id));
+        let stores = &world.edge.stores;
+        wait_for("it shows up", PATIENCE, || stores.try_entry(&entry).ok().flatten());
+        stores.remove_entry(&entry);
         let answer = get(&id, &token).send(&world.edge.pop_addresses[0]);
         assert!(answer.body == bytes(length));
         // What is small is still in its isolate's memory.
