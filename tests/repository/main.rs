@@ -1,9 +1,8 @@
 //! What the repository says of itself: documents that cite tests, where all that it is built of comes
-//! from, what its shell may keep, and what the runtime is told to be.
+//! from, and what its shell may keep.
 
 mod citations;
 mod rooms;
-mod runtime;
 mod shared;
 mod supply;
 

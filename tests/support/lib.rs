@@ -4,7 +4,8 @@
 //! and tells a whole answer from one that broke off. [`process`] starts servers and makes sure that
 //! they end. [`edge`] is the built Worker in workerd, in the network that [`profile`] says,
 //! [`stores`] what it has stored, [`proxy`] and [`cloudflare`] what stands there for the platform,
-//! [`synapse`] a real homeserver, [`nginx`] what may stand before that.
+//! [`synapse`] a real homeserver, [`nginx`] what may stand before that, [`signature`] what other
+//! homeservers sign with.
 
 pub mod assertions;
 pub mod cloudflare;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod profile;
 pub mod proxy;
 pub mod script;
+pub mod signature;
 pub mod stores;
 pub mod synapse;
 pub mod time;

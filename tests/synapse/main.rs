@@ -18,7 +18,6 @@ mod quarantine;
 mod ranges;
 mod refused;
 mod servers;
-mod signature;
 mod status;
 mod surroundings;
 mod two_servers;

@@ -4,11 +4,11 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde_json::{Value, json};
 use test_support::edge::Edge;
+use test_support::signature::ServerKey;
 use test_support::synapse::Synapse;
 
 use crate::ask::{Answer, Ask, Media};
 use crate::servers::{SERVER_NAME, start_edge, start_synapse};
-use crate::signature::ServerKey;
 
 /// 1000 × 500 pixels, so that Synapse makes thumbnails of every size.
 pub(crate) const SQUARES: &[u8] = include_bytes!("squares.png");

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -115,18 +115,20 @@ fn whole(request: Request, status: u16) -> Part {
 /// Returns by how much workerd grew at most while `act` went on, in bytes.
 pub(crate) fn growth_bytes_during(edge: &Edge, act: impl FnOnce()) -> u64 {
     let before = edge.workerd_resident_bytes();
-    let is_done = AtomicBool::new(false);
+    let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        let most = scope.spawn(|| {
+        let most = scope.spawn(move || {
             let mut most = before;
-            while !is_done.load(Ordering::Relaxed) {
+            while is_done.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout)
+            {
                 most = most.max(edge.workerd_resident_bytes());
-                thread::sleep(Duration::from_millis(100));
             }
-            most
+            most.max(edge.workerd_resident_bytes())
         });
+        // Also where it panics, this ends the looks.
+        let done = done;
         act();
-        is_done.store(true, Ordering::Relaxed);
+        drop(done);
         most.join().expect("it only looks") - before
     })
 }

@@ -91,10 +91,12 @@ impl World {
         id
     }
 
-    /// Has the edge store this media.
+    /// Has the edge store this media, in memory and at the data centre.
     pub(crate) fn store(&self, id: &str) {
         let token = self.token();
         self.store_by(&download_path(id), || download(id, &token).send(&self.edge.address));
+        // It comes out of memory before.
+        wait_for_entry(&self.edge, MEDIA_HOST, &content_key(id));
     }
 
     /// Has the edge store what `ask` asks the origin's `path` for.

@@ -92,6 +92,11 @@ pub(crate) fn goals(samples: Samples<'_>, deployed_gzip_bytes: usize) -> Vec<Goa
             here(big, MegabytesPerSecond, Leased, Synapse),
         ),
         goal(
+            "10 MB federation hit, CPU: × (c)",
+            AtMost(1.1),
+            here("federation", CpuMsPerRequest, Strict, CachingWorker),
+        ),
+        goal(
             "10 MB miss, time to first byte: × (c)",
             AtMost(1.15),
             here("miss", FirstByteMs, Strict, CachingWorker),

@@ -28,11 +28,11 @@ impl Scene<'_> {
         self.contender.address(self.round_trip_ms)
     }
 
-    /// A request of the reader.
+    /// A request of the reader, or of another homeserver where those ask.
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
         Request::new(method, target)
             .header("Host", self.address())
-            .header("Authorization", self.world.authorization())
+            .header("Authorization", self.world.authorization(method, target))
     }
 
     pub(crate) fn client(&self) -> Client {

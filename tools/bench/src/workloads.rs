@@ -75,6 +75,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         measure: hits::big,
     },
     Workload {
+        name: "federation",
+        title: "10 MB for another homeserver, hit",
+        headline: Figure::CpuMsPerRequest,
+        contenders: &[CachingWorker, Strict],
+        measure: hits::federation,
+    },
+    Workload {
         name: "miss",
         title: "10 MB, miss",
         headline: Figure::FirstByteMs,

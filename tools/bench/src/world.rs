@@ -2,6 +2,7 @@
 
 use test_support::http::Request;
 use test_support::noise::noise;
+use test_support::signature::ServerKey;
 use test_support::synapse::Synapse;
 
 const USER: &str = "alice";
@@ -12,12 +13,15 @@ const PICTURE: &[u8] = include_bytes!("../circles.jpg");
 /// Synapse makes no thumbnails of this type, and so nothing looks into the noise.
 const OPAQUE_IMAGE: &str = "image/avif";
 
+const FEDERATION: &str = "/_matrix/federation/v1/media/";
+
 /// The thumbnails of a timeline.
 const TIMELINE_LENGTH: usize = 60;
 
 /// What all contenders serve, by their targets.
 pub(crate) struct World {
     pub(crate) synapse: Synapse,
+    key: ServerKey,
     pub(crate) thumbnails: Vec<String>,
     pub(crate) image: String,
     pub(crate) big: String,
@@ -41,6 +45,7 @@ impl World {
             image: upload(OPAQUE_IMAGE, &noise(IMAGE_BYTES)),
             big: upload(OPAQUE_IMAGE, &noise(BIG_BYTES)),
             huge: upload("video/mp4", &noise(HUGE_BYTES)),
+            key: ServerKey::read(&synapse.signing_key),
             synapse,
         }
     }
@@ -50,9 +55,19 @@ impl World {
         upload(&self.synapse, OPAQUE_IMAGE, &noise(BIG_BYTES))
     }
 
-    /// The `Authorization` of the reader.
-    pub(crate) fn authorization(&self) -> String {
-        format!("Bearer {}", self.synapse.token(USER))
+    /// Returns the target by which other homeservers get the media of a download.
+    pub(crate) fn federated(download: &str) -> String {
+        let (_, media_id) = download.rsplit_once('/').expect("a target has segments");
+        format!("{FEDERATION}download/{media_id}")
+    }
+
+    /// Returns the `Authorization` of the reader, or of another homeserver where those ask.
+    pub(crate) fn authorization(&self, method: &str, target: &str) -> String {
+        if target.starts_with(FEDERATION) {
+            self.key.authorization(method, target, &self.synapse.server_name)
+        } else {
+            format!("Bearer {}", self.synapse.token(USER))
+        }
     }
 }
 

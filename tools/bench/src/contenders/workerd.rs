@@ -70,12 +70,12 @@ fn modules(worker: &Path) -> Vec<String> {
     modules
 }
 
-/// The line of `wrangler.toml`, so that a contender runs as what is deployed.
-fn compatibility_date() -> String {
+/// Returns a value in `wrangler.toml`, so that a contender runs as what is deployed.
+fn deployed(name: &str) -> String {
     let path = Path::new(ROOT).join("wrangler.toml");
     let text = fs::read_to_string(path).expect("wrangler.toml is missing");
-    let date = text.lines().find_map(|line| line.strip_prefix("compatibility_date = "));
-    date.expect("wrangler.toml has no compatibility date").to_owned()
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+    value.unwrap_or_else(|| panic!("wrangler.toml has no {name}")).to_owned()
 }
 
 fn configure(modules: &[String], vars: &[(&str, &str)], cache: &str) -> String {
@@ -86,7 +86,7 @@ fn configure(modules: &[String], vars: &[(&str, &str)], cache: &str) -> String {
     let modules = modules.iter().map(module).collect::<Vec<_>>().join(",\n    ");
     let bindings = vars.iter().map(|(name, value)| format!("(name = {name:?}, text = {value:?})"));
     let bindings = bindings.collect::<Vec<_>>().join(",\n    ");
-    let date = compatibility_date();
+    let (date, flags) = (deployed("compatibility_date"), deployed("compatibility_flags"));
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 
@@ -107,7 +107,7 @@ const worker :Workerd.Worker = (
     {bindings}
   ],
   compatibilityDate = {date},
-  compatibilityFlags = ["enable_request_signal"],
+  compatibilityFlags = {flags},
   cacheApiOutbound = "cache",
 );
 "#

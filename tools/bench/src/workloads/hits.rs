@@ -4,7 +4,7 @@ use crate::contenders::Id;
 use crate::load::Load;
 use crate::sample::{Figure, Figures};
 use crate::scene::Scene;
-use crate::world::{BIG_BYTES, IMAGE_BYTES};
+use crate::world::{BIG_BYTES, IMAGE_BYTES, World};
 
 const CONNECTIONS: u32 = 8;
 
@@ -41,6 +41,10 @@ pub(crate) fn big(scene: &Scene<'_>) -> Figures {
     hit(scene, &scene.world.big, BIG_BYTES, BIG_CONNECTIONS)
 }
 
+pub(crate) fn federation(scene: &Scene<'_>) -> Figures {
+    hit(scene, &World::federated(&scene.world.big), BIG_BYTES, BIG_CONNECTIONS)
+}
+
 pub(crate) fn well_known(scene: &Scene<'_>) -> Figures {
     let target = "/.well-known/matrix/client";
     scene.warm(target);
@@ -59,8 +63,9 @@ pub(crate) fn refused(scene: &Scene<'_>) -> Figures {
 
 /// Synapse's own 304, by the way that the edge takes to it.
 fn not_modified_p50_ms(scene: &Scene<'_>) -> f64 {
-    let authorization = scene.world.authorization();
-    let url = format!("http://{}{}", scene.contender.link.address, scene.world.thumbnails[0]);
+    let target = &scene.world.thumbnails[0];
+    let authorization = scene.world.authorization("GET", target);
+    let url = format!("http://{}{target}", scene.contender.link.address);
     let load = Load {
         method: "GET",
         url: &url,
@@ -85,7 +90,7 @@ fn hit(scene: &Scene<'_>, target: &str, body_bytes: usize, connections: u32) -> 
 }
 
 fn run(scene: &Scene<'_>, target: &str, change: impl FnOnce(Load<'_>) -> Load<'_>) -> Figures {
-    let authorization = scene.world.authorization();
+    let authorization = scene.world.authorization("GET", target);
     let url = format!("http://{}{target}", scene.address());
     let load = change(Load {
         method: "GET",

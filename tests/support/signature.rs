@@ -10,14 +10,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use ed25519_dalek::{Signer, SigningKey};
 
-pub(crate) struct ServerKey {
+/// A homeserver's signing key.
+#[derive(Debug)]
+pub struct ServerKey {
     id: String,
     key: SigningKey,
 }
 
 impl ServerKey {
     /// Reads Synapse's signing key: `ed25519 <version> <seed>`.
-    pub(crate) fn read(path: &Path) -> Self {
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).expect("the signing key can't be read");
         let words: Vec<&str> = text.split_whitespace().collect();
         let [algorithm, version, seed] = words[..] else { panic!("not a signing key: {text:?}") };
@@ -26,8 +31,9 @@ impl ServerKey {
         Self { id: format!("{algorithm}:{version}"), key: SigningKey::from_bytes(&seed) }
     }
 
-    /// The Authorization header of a request for `uri`: method, path and query are signed, raw.
-    pub(crate) fn authorization(&self, method: &str, uri: &str, server_name: &str) -> String {
+    /// Returns the Authorization header of a request for `uri`: method, path and query are signed, raw.
+    #[must_use]
+    pub fn authorization(&self, method: &str, uri: &str, server_name: &str) -> String {
         let [method, uri, server] = [method, uri, server_name].map(|s| serde_json::json!(s));
         let canonical = format!(
             r#"{{"destination":{server},"method":{method},"origin":{server},"uri":{uri}}}"#
