@@ -103,7 +103,7 @@ function checkHomeserver({ versions, base, tried }) {
   });
   if (versions === undefined) return others;
   const checks = [...others, ok(`the homeserver at ${base.url} answers`)];
-  if (base.scheme === 'http') {
+  if (base.isNear) {
     const cure = 'Give the address that it has on the Internet';
     checks.push(note(`${base.url} is near this machine, and out of Cloudflare's reach`, cure));
   }

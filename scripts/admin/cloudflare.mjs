@@ -5,6 +5,10 @@ import { isProxied, readObject } from './reading.mjs';
 /** The HTTPS ports that Cloudflare's proxy takes requests on. */
 const PROXIED_PORTS = [443, 2053, 2083, 2087, 2096, 8443];
 
+/** What an address at another port means. */
+export const ODD_PORT =
+  "Cloudflare's proxy takes nothing there: its DNS record must stay \"DNS only\"";
+
 /** Whether requests to this port can come through Cloudflare's proxy. */
 export function isProxiedPort(port) {
   return PROXIED_PORTS.includes(port);
@@ -23,9 +27,10 @@ export function checkLoop({ base, loop }, { shape, publicHost }) {
 
 /** What stands before the homeserver, where the edge asks it at an address without routes. */
 export function checkOrigin({ base, versions }) {
-  if (!versions || !isProxied(versions)) return [];
+  const checks = isProxiedPort(base.port) ? [] : [note(`${base.url} is at an odd port`, ODD_PORT)];
+  if (!versions || !isProxied(versions)) return checks;
   const rules = "its rules apply to the edge's requests too";
-  return [note(`${base.url} is behind Cloudflare's proxy: ${rules}`)];
+  return [...checks, note(`${base.url} is behind Cloudflare's proxy: ${rules}`)];
 }
 
 /** Whether the requests of clients and servers can come by routes on the homeserver's own host. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { currentVersion, flaws, parseGradual, split, uploadedVersion } from './deployment.mjs';
+import { currentVersion, doubts, flaws, parseGradual, split, uploadedVersion } from './deployment.mjs';
 import { EXIT, Refusal } from './refusal.mjs';
 import { readWranglerToml } from './wrangler-config.mjs';
 
@@ -94,7 +94,9 @@ class Deployment {
 
   async #refuseFlaws() {
     const { config, env } = this.#flags;
-    const found = flaws(await readWranglerToml(config, env));
+    const worker = await readWranglerToml(config, env);
+    const found = flaws(worker);
+    for (const doubt of doubts(worker)) this.#world.say(`deploy: ${doubt}`);
     if (found.length === 0) return;
     const lines = [`${config} can't be deployed:`, ...found, 'See "make configure"'];
     throw new Refusal(EXIT.unfit, lines.join('\n  '));

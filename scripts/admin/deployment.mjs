@@ -1,4 +1,5 @@
 // What `make deploy` refuses, and the commands that it comes to.
+import { ODD_PORT, isProxiedPort } from './cloudflare.mjs';
 import { parseBaseUrl } from './names.mjs';
 
 /** Why a configuration must not be deployed: sentences for the admin. */
@@ -11,14 +12,26 @@ export function flaws({ vars, routes }) {
   for (const name of ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']) {
     if (!vars[name]) found.push(`${name} is not set`);
   }
-  const urls = ['HOMESERVER_URL', 'PUBLIC_URL', 'MEDIA_URL', 'WELL_KNOWN_URL'];
-  for (const name of urls.filter((name) => vars[name])) {
-    const { value, problem } = parseBaseUrl(vars[name]);
+  for (const [name, { value, problem }] of addresses(vars)) {
     if (problem) found.push(`${name} ${problem}`);
-    else if (value.scheme === 'http')
+    else if (value.isNear)
       found.push(`${name} is out of Cloudflare's reach (${vars[name]})`);
   }
   return found;
+}
+
+/** What is deployed, and may not work: sentences for the admin. */
+export function doubts({ vars }) {
+  return addresses(vars)
+    .filter(([, { value }]) => value && !isProxiedPort(value.port))
+    .map(([name, { value }]) => `${name} is at port ${value.port}. ${ODD_PORT}`);
+}
+
+/** The addresses in a configuration, by the names of their variables. */
+function addresses(vars) {
+  return ['HOMESERVER_URL', 'PUBLIC_URL', 'MEDIA_URL', 'WELL_KNOWN_URL']
+    .filter((name) => vars[name])
+    .map((name) => [name, parseBaseUrl(vars[name])]);
 }
 
 /** A share of the requests in percent, for a gradual deployment. */

@@ -33,7 +33,7 @@ export function parseDomain(text) {
     : { problem: 'must be a domain such as matrix-media.example.com' };
 }
 
-/** A base URL as the Worker takes it: a scheme and a host, plain http for near hosts only. */
+/** A base URL as the Worker takes it: a scheme and a host; plain http and IP addresses near this machine only. */
 export function parseBaseUrl(text) {
   const match = /^(https?):\/\/(.*)$/.exec(text);
   if (!match) return { problem: 'must start with https://' };
@@ -48,13 +48,17 @@ export function parseBaseUrl(text) {
   ) {
     return { problem: 'must name a host, with a port if it is not the usual one' };
   }
-  if (scheme === 'http' && !isNear(host)) {
+  const near = isNear(host);
+  if (!near && isIP(host.replace(/^\[|\]$/g, '')) !== 0) {
+    return { problem: 'must have a name for a host: Cloudflare fetches no IP address (error 1003)' };
+  }
+  if (scheme === 'http' && !near) {
     return { problem: 'must be https (http is for loopback and private addresses only)' };
   }
   const ownPort = scheme === 'https' ? 443 : 80;
   const number = port === undefined ? ownPort : Number(port);
   const url = `${scheme}://${host}${number === ownPort ? '' : `:${number}`}`;
-  return { value: { url, scheme, host, port: number } };
+  return { value: { url, scheme, host, port: number, isNear: near } };
 }
 
 /** Whether a host can have a route or a custom domain: a DNS name with a dot. */

@@ -106,6 +106,16 @@ test('what could not work is refused', async (t) => {
       /HOMESERVER_URL is out of Cloudflare's reach/,
     ],
     [
+      'https://matrix.chat.test',
+      'https://10.0.0.1',
+      /HOMESERVER_URL is out of Cloudflare's reach/,
+    ],
+    [
+      'https://matrix.chat.test',
+      'https://8.8.8.8',
+      /HOMESERVER_URL must have a name for a host/,
+    ],
+    [
       'https://media.chat.test',
       'https://media.chat.test/path',
       /MEDIA_URL must be a scheme and a host only/,
@@ -124,6 +134,19 @@ test('what could not work is refused', async (t) => {
     assert.equal(code, 4);
     assert.match(said, reason);
     assert.deepEqual(calls, []);
+  }
+});
+
+test('a port that the proxy of Cloudflare does not take is told, and deployed', async (t) => {
+  for (const [port, isOdd] of [
+    [8448, true],
+    [8443, false],
+  ]) {
+    const url = `https://matrix.chat.test:${port}`;
+    const file = await writeWorker(t, CONFIGURATION.replace('https://matrix.chat.test', url));
+    const { code, said } = await rehearse(file, []);
+    assert.equal(code, 0, said);
+    assert.equal(said.includes(`HOMESERVER_URL is at port ${port}`), isOdd, said);
   }
 });
 

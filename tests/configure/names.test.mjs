@@ -38,6 +38,8 @@ test('a base url that the worker refuses is refused', () => {
     'http://8.8.8.8',
     'http://10.example.com',
     'http://172.32.0.1',
+    'https://8.8.8.8',
+    'https://[2001:db8::1]:8448',
   ]) {
     assert.equal(typeof parseBaseUrl(text).problem, 'string', text);
   }
