@@ -2,7 +2,7 @@
 // (CUTS_BACKGROUND_MS) after the answer or the client's leaving, nothing waits for it any more. The
 // runtime then ends the request, and no code of it runs again. An answer has ended when its head is
 // sent, since the runtime moves a body by itself; but not before a pipe of the Worker's has, through
-// which its body goes.
+// which its body goes, be it split behind that or not.
 import Worker from './index.js';
 
 /** By the readable end of a pipe: when the pipe has ended. */
@@ -16,6 +16,13 @@ ReadableStream.prototype.pipeTo = function (writable, options) {
   const piped = pipeTo.call(this, writable, options);
   ends.get(writable)?.(piped);
   return piped;
+};
+const { tee } = ReadableStream.prototype;
+ReadableStream.prototype.tee = function () {
+  const pipe = pipes.get(this);
+  const branches = tee.call(this);
+  if (pipe) branches.forEach((branch) => pipes.set(branch, pipe));
+  return branches;
 };
 globalThis.FixedLengthStream = class extends FixedLengthStream {
   constructor(length) {
