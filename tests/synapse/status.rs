@@ -22,7 +22,7 @@ fn all_is_green_before_synapse() {
     let status = request.bearer(ADMIN_TOKEN).send(&edge.address).json();
     assert_eq!(status["ok"], true, "{status}");
     let checks = status["checks"].as_array().expect("the checks are told");
-    assert_eq!(checks.len(), 13, "{status}");
+    assert_eq!(checks.len(), 15, "{status}");
     for finding in checks {
         assert_eq!(finding["level"], "good", "{finding}");
     }

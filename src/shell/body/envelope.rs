@@ -9,8 +9,8 @@ use web_sys::{ReadableStream, ReadableStreamByobReader};
 use crate::matrix::multipart::{MAX_PREAMBLE_BYTES, holds_media, preamble_length};
 use crate::shell::body::streams;
 use crate::shell::runtime::context::Context;
-use crate::shell::runtime::settling::settled;
-use crate::shell::runtime::tasks::serve_by;
+use crate::shell::runtime::settling::{settled, sleep};
+use crate::shell::runtime::tasks::{serve, serve_by};
 
 /// How much is read at once, in bytes: more than the longest head, so that it mostly comes whole.
 const READ_BYTES: u32 = 64 * 1024;
@@ -53,13 +53,21 @@ impl Opened {
         length: u64,
     ) -> Result<ReadableStream, JsValue> {
         let pipe = streams::fixed_length(length);
+        let (reading, rest, writable) = (context.reading(), self.rest, pipe.writable());
         if let Some(first) = self.first {
-            let writer = pipe.writable().get_writer()?;
+            let writer = writable.get_writer()?;
             // If it fails, the pipe breaks, which is seen below.
             drop(settled(&writer.write_with_chunk(&first)));
             writer.release_lock();
+            serve_by(context, reading, rest.pipe_to(&writable));
+        } else {
+            serve(context, async move {
+                // Of an answer whose body has broken already, the runtime would not even send the head.
+                let _ = sleep(0).await;
+                let _ = settled(&rest.pipe_to(&writable)).await;
+                drop(reading);
+            });
         }
-        serve_by(context, context.reading(), self.rest.pipe_to(&pipe.writable()));
         Ok(pipe.readable())
     }
 }
