@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::spawn;
+use std::thread::{sleep, spawn};
+use std::time::Duration;
 
 use test_support::wire::{
     AnswerHead, Body, Framing, RequestHead, read_answer_head, read_request_head,
@@ -16,6 +17,12 @@ use test_support::wire::{
 
 /// Smaller bodies leave in one piece with their head.
 const SMALL_BYTES: usize = 64 << 10;
+
+/// What other homeservers get comes in pieces, as a network brings it. All else comes as fast as the
+/// machine can move it.
+const IN_PIECES: &str = "/federation/";
+const PIECE_BYTES: usize = 16 << 10;
+const PIECE_PAUSE: Duration = Duration::from_micros(40);
 
 const MISS: &str = "504 Gateway Timeout\r\nCF-Cache-Status: MISS";
 
@@ -66,10 +73,11 @@ fn serve(stream: TcpStream, entries: &Entries) -> io::Result<()> {
         drop(entries);
         let to = stream.get_mut();
         match (head.method.as_str(), found) {
-            ("PUT", _) => send(to, "204 No Content", &[])?,
-            ("PURGE", Some(_)) => send(to, "200 OK", &[])?,
-            ("PURGE", None) => send(to, "404 Not Found", &[])?,
-            (_, None) => send(to, MISS, &[])?,
+            ("PUT", _) => send(to, "204 No Content", 0, &[])?,
+            ("PURGE", Some(_)) => send(to, "200 OK", 0, &[])?,
+            ("PURGE", None) => send(to, "404 Not Found", 0, &[])?,
+            (_, None) => send(to, MISS, 0, &[])?,
+            (_, Some(entry)) if head.target.contains(IN_PIECES) => entry.send_in_pieces(to)?,
             (_, Some(entry)) => entry.send(to, head.headers.get("range"))?,
         }
     }
@@ -92,17 +100,34 @@ impl Entry {
         Ok(Self { status: head.status, fields: fields(&head), body: body.to_owned() })
     }
 
+    fn send_in_pieces(&self, to: &mut TcpStream) -> io::Result<()> {
+        send(to, &self.head(), self.body.len(), &[])?;
+        self.body.chunks(PIECE_BYTES).try_for_each(|piece| {
+            sleep(PIECE_PAUSE);
+            to.write_all(piece)
+        })
+    }
+
     fn send(&self, to: &mut TcpStream, range: Option<&str>) -> io::Result<()> {
         let length = self.body.len();
-        let head = format!("\r\nCF-Cache-Status: HIT{}", self.fields);
         match range.and_then(|range| parse_range(range, length)) {
-            None => send(to, &format!("{} OK{head}", self.status), &self.body),
+            None => send(to, &self.head(), length, &self.body),
             Some((first, last)) => {
-                let head =
-                    format!("206 Partial{head}\r\nContent-Range: bytes {first}-{last}/{length}");
-                send(to, &head, &self.body[first..=last])
+                let range = format!("Content-Range: bytes {first}-{last}/{length}");
+                let head = format!("206 Partial{}\r\n{range}", self.fields());
+                let part = &self.body[first..=last];
+                send(to, &head, part.len(), part)
             }
         }
+    }
+
+    /// The status line and the fields of the whole.
+    fn head(&self) -> String {
+        format!("{} OK{}", self.status, self.fields())
+    }
+
+    fn fields(&self) -> String {
+        format!("\r\nCF-Cache-Status: HIT{}", self.fields)
     }
 }
 
@@ -122,9 +147,8 @@ fn parse_range(range: &str, length: usize) -> Option<(usize, usize)> {
     (first <= last).then_some((first, last))
 }
 
-fn send(to: &mut TcpStream, head: &str, body: &[u8]) -> io::Result<()> {
-    let mut bytes =
-        format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+fn send(to: &mut TcpStream, head: &str, length: usize, body: &[u8]) -> io::Result<()> {
+    let mut bytes = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n").into_bytes();
     if body.len() <= SMALL_BYTES {
         bytes.extend(body);
         return to.write_all(&bytes);

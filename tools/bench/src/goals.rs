@@ -92,7 +92,7 @@ pub(crate) fn goals(samples: Samples<'_>, deployed_gzip_bytes: usize) -> Vec<Goa
             here(big, MegabytesPerSecond, Leased, Synapse),
         ),
         goal(
-            "10 MB federation hit, CPU: × (c)",
+            "10 MB federation hit in 16 KiB pieces, CPU: × (c)",
             AtMost(1.1),
             here("federation", CpuMsPerRequest, Strict, CachingWorker),
         ),

@@ -76,7 +76,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "federation",
-        title: "10 MB for another homeserver, hit",
+        title: "10 MB for another homeserver, in 16 KiB pieces, hit",
         headline: Figure::CpuMsPerRequest,
         contenders: &[CachingWorker, Strict],
         measure: hits::federation,

@@ -42,7 +42,10 @@ pub(crate) fn big(scene: &Scene<'_>) -> Figures {
 }
 
 pub(crate) fn federation(scene: &Scene<'_>) -> Figures {
-    hit(scene, &World::federated(&scene.world.big), BIG_BYTES, BIG_CONNECTIONS)
+    let target = World::federated(&scene.world.big);
+    // What V8 still compiles in the first seconds is no cost of a hit.
+    hit(scene, &target, BIG_BYTES, BIG_CONNECTIONS);
+    hit(scene, &target, BIG_BYTES, BIG_CONNECTIONS)
 }
 
 pub(crate) fn well_known(scene: &Scene<'_>) -> Figures {
