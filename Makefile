@@ -77,9 +77,9 @@ clients: setup build ## Run the tests of clients with matrix-sdk too, which comp
 	cargo build --locked --manifest-path tests/clients/matrix-sdk/Cargo.toml --target-dir target/matrix-sdk
 	cargo test --locked --test clients
 
-load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), and check every answer (SYNAPSE=1: before a real Synapse)
+load: build ## Ask for five minutes (SECONDS=) by 200 connections (CONNECTIONS=), while isolates are replaced and readers leave, and check every answer and the memory (SYNAPSE=1: before a real Synapse; LIMIT=1: with a hard limit, as root with cgroup v2)
 	@$(if $(SYNAPSE),scripts/setup node synapse)
-	cargo run --locked --profile bench --package load -- $(if $(SYNAPSE),synapse) $(or $(CONNECTIONS),200) $(or $(SECONDS),300)
+	cargo run --locked --profile bench --package load -- $(if $(SYNAPSE),synapse) $(if $(LIMIT),limit) $(or $(CONNECTIONS),200) $(or $(SECONDS),300)
 
 audit: ## Check licences, sources and known vulnerabilities of what it is built of (OFFLINE=1: no network)
 	@scripts/setup node audit

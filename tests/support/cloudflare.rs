@@ -18,6 +18,15 @@ impl StandIn {
         Self { address: address.to_owned() }
     }
 
+    /// Returns where it listens, `127.0.0.1:port`.
+    ///
+    /// # Panics
+    /// In a layout without it.
+    pub(crate) fn address(&self) -> &str {
+        assert!(!self.address.is_empty(), "the layout has none");
+        &self.address
+    }
+
     /// Changes the settings that are named, and has calls counted from none.
     ///
     /// # Panics
@@ -44,8 +53,7 @@ impl StandIn {
     }
 
     fn ask(&self, request: Request) -> Answer {
-        assert!(!self.address.is_empty(), "the layout has none");
-        let answer = request.header("Host", "stand-in").send(&self.address);
+        let answer = request.header("Host", "stand-in").send(self.address());
         assert!(matches!(answer.status, 200 | 204), "{}: {}", answer.status, answer.text());
         answer
     }

@@ -9,8 +9,9 @@
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
 // there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
 // whoever wants to can look into its isolates, one at a time (see held.mjs). Background work is cut
-// off `cutsBackgroundMs` after the answer (see cuts.mjs). With `cloudflareProxy`, `cloudflareCache`
-// and `cloudflareBucket` stand-ins do what Cloudflare's do (see cloudflare/).
+// off `cutsBackgroundMs` after the answer (see cuts.mjs). V8 gives up an isolate whose heap is larger
+// than `maxHeapMib`. With `cloudflareProxy`, `cloudflareCache` and `cloudflareBucket` stand-ins do what
+// Cloudflare's do (see cloudflare/); `cacheAddress` is that of another edge's cache, to share it.
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
@@ -25,14 +26,14 @@ import { fileURLToPath } from 'node:url';
 
 import { Log, LogLevel, Miniflare, PLUGINS } from 'miniflare';
 
-import { startCache } from './cloudflare/cache.mjs';
+import { serviceAt, startCache } from './cloudflare/cache.mjs';
 import { startProxy } from './cloudflare/proxy.mjs';
 import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...objects] = process.argv.slice(2);
 const [variables, layout] = objects.map((json) => JSON.parse(json));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected, cutsBackgroundMs } = layout;
+const { collectsGarbage, isInspected, cutsBackgroundMs, maxHeapMib, cacheAddress } = layout;
 const { cloudflareProxy, cloudflareCache, cloudflareBucket } = layout;
 
 const GARBAGE_MILLIS = 15_000;
@@ -114,6 +115,7 @@ const workers = [
 const proxy = cloudflareProxy ? await standInForProxy() : undefined;
 const cacheStandIn = cloudflareCache ? await standInForCache() : undefined;
 if (cloudflareBucket) standInForBucket();
+if (maxHeapMib) process.env.MINIFLARE_WORKERD_V8_FLAGS = `--max-heap-size=${maxHeapMib}`;
 const edge = new Miniflare({
   workers,
   host: '127.0.0.1',
@@ -173,7 +175,9 @@ async function standInForProxy() {
 /** Has each Worker's calls of the Cache API go to the cache of its zone at its data centre. */
 async function standInForCache() {
   const popOf = (host) => names.pops.find((name) => host.startsWith(`${name}.`)) ?? 'here';
-  const standIn = await startCache(cache ? {} : { offBy: 'access' }, popOf);
+  const standIn = cacheAddress
+    ? { address: cacheAddress, service: serviceAt(cacheAddress), close() {} }
+    : await startCache(cache ? {} : { offBy: 'access' }, popOf);
   const spaceOf = ({ config: { name } }) => {
     if (names.isolates.includes(name)) return 'here';
     return names.pops.find((pop) => pop === name);

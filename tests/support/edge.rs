@@ -11,7 +11,7 @@ use crate::http::Request;
 use crate::process::{Server, descendant, resident_bytes};
 use crate::profile::Profile;
 use crate::proxy::Proxy;
-use crate::script::{node, told_by};
+use crate::script::{json_of, node};
 use crate::stores::Stores;
 use crate::time::wait_for;
 
@@ -51,6 +51,9 @@ pub struct Layout {
     /// How long after the answer, or after its client's leaving, background work is cut off, in
     /// milliseconds: 30,000 on the platform. `None`: never, which is the local runtime's way.
     pub cuts_background_ms: Option<u32>,
+    /// The largest heap that V8 lets an isolate have, in MiB: it collects garbage before, and ends the
+    /// whole process where that is not enough. `None`: as large as the machine allows.
+    pub max_heap_mib: Option<u32>,
 }
 
 /// What is bound as `MEDIA_BUCKET`.
@@ -124,7 +127,7 @@ impl Edge {
     /// # Panics
     /// When it isn't built, when Miniflare isn't installed, or when it doesn't start.
     pub fn start(vars: &[(&str, &str)]) -> Self {
-        Self::launch(BUILD, Layout::default(), vars)
+        Self::launch(BUILD, Layout::default(), None, vars)
     }
 
     /// The same with the Worker in another folder of the repository.
@@ -132,7 +135,7 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`].
     pub fn start_worker(folder: &str, vars: &[(&str, &str)]) -> Self {
-        Self::launch(folder, Layout::default(), vars)
+        Self::launch(folder, Layout::default(), None, vars)
     }
 
     /// Starts a Worker of another folder in another layout.
@@ -140,7 +143,7 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`].
     pub fn start_worker_as(folder: &str, layout: Layout, vars: &[(&str, &str)]) -> Self {
-        Self::launch(folder, layout, vars)
+        Self::launch(folder, layout, None, vars)
     }
 
     /// The same in another layout.
@@ -148,10 +151,24 @@ impl Edge {
     /// # Panics
     /// As [`Edge::start`], or when the port is taken.
     pub fn start_as(layout: Layout, vars: &[(&str, &str)]) -> Self {
-        Self::launch(BUILD, layout, vars)
+        Self::launch(BUILD, layout, None, vars)
     }
 
-    fn launch(folder: &str, layout: Layout, vars: &[(&str, &str)]) -> Self {
+    /// Starts the built Worker in a process of its own that shares the stand-in of the cache with
+    /// this one, as isolates of a data centre do, and that ends without it.
+    ///
+    /// # Panics
+    /// As [`Edge::start`], or when this one's cache is no stand-in.
+    pub fn start_beside(&self, layout: Layout, vars: &[(&str, &str)]) -> Self {
+        Self::launch(BUILD, layout, Some(&self.cache), vars)
+    }
+
+    fn launch(
+        folder: &str,
+        layout: Layout,
+        shared: Option<&StandIn>,
+        vars: &[(&str, &str)],
+    ) -> Self {
         let main = format!("{folder}/index.js");
         for (path, remedy) in
             [(main.as_str(), "make build"), ("node_modules/miniflare", "make setup")]
@@ -162,7 +179,9 @@ impl Edge {
         let vars = Value::Object(vars.iter().map(text).collect::<Map<_, _>>());
         let mut command = node();
         command.current_dir(ROOT).args(["tests/support/edge.mjs", folder]);
-        command.args([vars.to_string(), layout.to_json().to_string()]);
+        let mut layout_json = layout.to_json();
+        layout_json["cacheAddress"] = json!(shared.map(StandIn::address));
+        command.args([vars.to_string(), layout_json.to_string()]);
         let (server, ready) = Server::start_watched(command, START_PATIENCE, tells_nobodys_secret);
         let addresses: Value = serde_json::from_str(&ready).expect("edge.mjs prints JSON");
         let at = |pointer: &str| {
@@ -218,11 +237,27 @@ impl Edge {
     /// # Panics
     /// In any other layout.
     pub fn held(&self) -> Held {
+        self.try_held().unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// The same where the isolate may be gone.
+    ///
+    /// # Errors
+    /// Why it can't be told.
+    pub fn try_held(&self) -> Result<Held, String> {
         let mut command = node();
         command.args(["tests/support/held.mjs", &self.inspector_address, &self.direct_address]);
-        let told = told_by("held.mjs", command);
-        let bytes = |name: &str| told[name].as_u64().unwrap_or_else(|| panic!("{name}: {told}"));
-        Held { heap: bytes("heap"), external: bytes("external"), wasm: bytes("wasm") }
+        let told = json_of("held.mjs", command)?;
+        let bytes = |name: &str| told[name].as_u64().ok_or_else(|| format!("{name}: {told}"));
+        Ok(Held { heap: bytes("heap")?, external: bytes("external")?, wasm: bytes("wasm")? })
+    }
+
+    /// Returns the process of its workerd, which runs the Worker.
+    ///
+    /// # Panics
+    /// When workerd is gone.
+    pub fn workerd_id(&self) -> u32 {
+        descendant(self.server.id(), "workerd").expect("workerd is gone")
     }
 
     /// The memory of its workerd, which runs the Worker and keeps the cache.
@@ -230,7 +265,7 @@ impl Edge {
     /// # Panics
     /// When workerd is gone.
     pub fn workerd_resident_bytes(&self) -> u64 {
-        resident_bytes(descendant(self.server.id(), "workerd").expect("workerd is gone"))
+        resident_bytes(self.workerd_id())
     }
 }
 
@@ -265,6 +300,7 @@ impl Layout {
             "cloudflareCache": is_on_cloudflare,
             "cloudflareBucket": is_on_cloudflare,
             "cutsBackgroundMs": self.cuts_background_ms,
+            "maxHeapMib": self.max_heap_mib,
         })
     }
 }

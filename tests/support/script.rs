@@ -22,16 +22,26 @@ pub fn tell(script: &str, arguments: &[&str]) -> Value {
     told_by(script, command)
 }
 
-/// Runs a program in the repository's root, which prints JSON.
+/// Runs a program in the repository's root, which prints JSON, and prints that for the test.
 ///
 /// # Panics
 /// When it fails, or prints something else.
-pub fn told_by(name: &str, mut command: Command) -> Value {
-    let output = command.current_dir(ROOT).output();
-    let output = output.unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} failed: {errors}");
-    let told = String::from_utf8_lossy(&output.stdout);
+pub fn told_by(name: &str, command: Command) -> Value {
+    let told = json_of(name, command).unwrap_or_else(|problem| panic!("{problem}"));
     println!("{name}: {told}");
-    serde_json::from_str(&told).unwrap_or_else(|_| panic!("{name} prints no JSON: {told}"))
+    told
+}
+
+/// Runs a program in the repository's root, and returns the JSON that it prints.
+///
+/// # Errors
+/// What is wrong, when it fails or prints something else.
+pub(crate) fn json_of(name: &str, mut command: Command) -> Result<Value, String> {
+    let output = command.current_dir(ROOT).output();
+    let output = output.map_err(|error| format!("{name} can't be started: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{name} failed: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&told).map_err(|_| format!("{name} prints no JSON: {told}"))
 }

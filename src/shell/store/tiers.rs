@@ -45,8 +45,8 @@ impl Found {
 pub(crate) enum StoredBody {
     /// A small one, read whole.
     Small(memory::Entry),
-    /// One that is open at this data centre.
-    Pop(ReadableStream),
+    /// One that is open at this data centre, and may yet turn out to be short.
+    Pop { body: ReadableStream, may_be_short: bool },
     /// One that is open at the bucket.
     Bucket(ReadableStream),
 }
@@ -73,12 +73,9 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
         return read_small(call, key, meta, response).await;
     }
     let body = body?;
-    // A new one may yet turn out to be short (see `fills::look_first`). The pipe that breaks then costs a
-    // quarter of the throughput.
-    let is_whole = !meta.is_new(clock::now_unix_secs()) || pop::is_seen_whole(&record);
-    let body =
-        if is_whole { body } else { streams::guard(&call.context, &body, meta.length_bytes()) };
-    Some(Found { meta, body: StoredBody::Pop(body), tier: Tier::Pop })
+    // Of a new one that is not known yet (see `fills::look_first`).
+    let may_be_short = meta.is_new(clock::now_unix_secs()) && !pop::is_seen_whole(&record);
+    Some(Found { meta, body: StoredBody::Pop { body, may_be_short }, tier: Tier::Pop })
 }
 
 async fn look_up_memory(call: &Call, key: &CacheKey) -> Option<Found> {

@@ -68,19 +68,21 @@ export async function startCache(given, spaceOf) {
   const address = `127.0.0.1:${server.address().port}`;
   return {
     address,
-    /** The service that a Worker's calls go to, as workerd's configuration has it. */
-    service: (space) => ({
-      external: {
-        address,
-        http: { cfBlobHeader: CF, injectRequestHeaders: [{ name: SPACE, value: space ?? ALL }] },
-      },
-    }),
+    service: serviceAt(address),
     close() {
       server.close();
       server.closeAllConnections();
     },
   };
 }
+
+/** The service that a Worker's calls go to, by the name of its cache, as workerd's configuration has it. */
+export const serviceAt = (address) => (space) => ({
+  external: {
+    address,
+    http: { cfBlobHeader: CF, injectRequestHeaders: [{ name: SPACE, value: space ?? ALL }] },
+  },
+});
 
 class Cache {
   #entries = new Map();

@@ -9,10 +9,10 @@ use std::time::Duration;
 use test_support::assertions::{assert_cache_status, assert_matrix_error};
 use test_support::http::{Answer, Request};
 
-use crate::support::origin::{Reply, Then};
+use crate::support::origin::{Media, Reply, Then};
 use crate::support::world::{
     BODY, HOMESERVER_HOST, PATIENCE, World, download, download_path, federation_path, leased,
-    same_host, shared,
+    same_host, shared, tier,
 };
 
 const SIGNATURE: &str =
@@ -293,6 +293,20 @@ fn the_head_of_the_envelope_comes_in_one_piece() {
         assert_in_one_piece(&first_read(world, id));
     }
     assert!(world.origin.asked(&federation_path(id)).iter().all(|a| a.answered_bytes == 0));
+}
+
+/// Which has not seen yet that the data centre has all of it.
+#[test]
+fn a_large_envelope_comes_whole_from_an_isolate_that_has_just_found_it() {
+    let world = World::start_two_isolates(&[]);
+    let id = world.origin.homeserver().add(Media::new("video/mp4", vec![5; 1 << 20]));
+    let request = signed("GET", &federation_path(&id));
+    world.store_by(&federation_path(&id), || request.send(&world.edge.direct_address));
+    let connection = request.open(&world.edge.neighbor_address).expect("it is sent");
+    connection.set_patience(PATIENCE).expect("it is connected");
+    let answer = connection.answer().and_then(|answer| answer.read()).expect("it is whole");
+    assert_eq!((answer.status, tier(&answer)), (200, "pop"));
+    assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
 }
 
 #[test]

@@ -39,6 +39,15 @@ pub(crate) enum Right {
     Media(Reading),
 }
 
+impl Ask {
+    /// Expects no more than so many bytes of media, for a reader who leaves then.
+    pub(crate) fn shorten(&mut self, bytes: usize) {
+        if let Right::Media(reading) = &mut self.right {
+            reading.body.truncate(bytes);
+        }
+    }
+}
+
 /// What a token gets that is good.
 pub(crate) enum Yes {
     /// The limit of uploads.
@@ -86,6 +95,15 @@ pub(crate) fn draw(random: &mut Random, truth: &Truth, is_federated: bool) -> As
         91..95 => config(token),
         _ => preflight(&media),
     }
+}
+
+/// Draws whom to ask for media whose body takes its time.
+pub(crate) fn draw_large(random: &mut Random, truth: &Truth) -> Ask {
+    let (token, media) = {
+        let state = truth.now();
+        (state.pick_token(random), state.pick_large(random))
+    };
+    client(&media, token, "download", "")
 }
 
 fn on(host: &str, method: &str, target: &str) -> Request {

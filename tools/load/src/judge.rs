@@ -21,7 +21,7 @@ pub(crate) struct Flight {
     pub(crate) answered: Instant,
 }
 
-/// What is known of one Worker beside the truth.
+/// What is known of one isolate beside the truth.
 pub(crate) struct Judge {
     /// For how long it may take a yes as still given.
     lease: Duration,
@@ -36,6 +36,8 @@ pub(crate) enum Verdict {
     Right,
     /// A failure while the origin was in trouble.
     Excused,
+    /// A transfer that broke off when its isolate was replaced.
+    Replaced,
 }
 
 impl Judge {
@@ -128,7 +130,7 @@ impl Judge {
     }
 
     /// A yes must have been true when the origin was asked, now or within a lease; and not before
-    /// this Worker heard a no.
+    /// this isolate heard a no.
     fn judge_yes(
         &self,
         reading: &Reading,

@@ -3,25 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::sleep;
-use std::time::Duration;
 
 use test_support::http::Answer;
 
 use crate::ask::Ask;
+use crate::isolates::Retired;
 use crate::judge::{Flight, Verdict};
-use crate::{Plan, Target};
-
-const WATCH: Duration = Duration::from_secs(1);
+use crate::memory::Looks;
+use crate::{NAMES, Plan};
 
 /// How many wrong answers are told in full.
 const TOLD: usize = 20;
-
-/// By how much a Worker may be larger in the last third than in the middle one; and for each upload
-/// in between, since the simulated cache is in the same process and keeps what it stores.
-const ALLOWED_GROWTH_BYTES: u64 = 32 << 20;
-const ALLOWED_BYTES_PER_UPLOAD: u64 = 32 << 10;
 
 /// What one reader has had.
 #[derive(Default)]
@@ -30,6 +22,11 @@ pub(crate) struct Tally {
     statuses: BTreeMap<u16, u64>,
     sources: BTreeMap<&'static str, u64>,
     excused: u64,
+    replaced: u64,
+    left_before_answer: u64,
+    left_in_body: u64,
+    control: u64,
+    control_broken: u64,
     wrong: Vec<String>,
     wrong_count: u64,
     micros: Vec<u32>,
@@ -42,10 +39,15 @@ impl Tally {
         answer: &io::Result<Answer>,
         flight: Flight,
         verdict: Result<Verdict, String>,
+        has_left: bool,
     ) {
         *self.kinds.entry(ask.kind).or_default() += 1;
-        let took = (flight.answered - flight.sent).as_micros();
-        self.micros.push(u32::try_from(took).unwrap_or(u32::MAX));
+        if has_left {
+            self.left_in_body += 1;
+        } else {
+            let took = (flight.answered - flight.sent).as_micros();
+            self.micros.push(u32::try_from(took).unwrap_or(u32::MAX));
+        }
         if let Ok(answer) = answer {
             *self.statuses.entry(answer.status).or_default() += 1;
             *self.sources.entry(source(answer)).or_default() += 1;
@@ -53,6 +55,7 @@ impl Tally {
         match verdict {
             Ok(Verdict::Right) => {}
             Ok(Verdict::Excused) => self.excused += 1,
+            Ok(Verdict::Replaced) => self.replaced += 1,
             Err(problem) => {
                 self.wrong_count += 1;
                 if self.wrong.len() < TOLD {
@@ -61,6 +64,18 @@ impl Tally {
                 }
             }
         }
+    }
+
+    /// Counts a request whose reader left before there was an answer.
+    pub(crate) fn count_left(&mut self, ask: &Ask) {
+        *self.kinds.entry(ask.kind).or_default() += 1;
+        self.left_before_answer += 1;
+    }
+
+    /// Counts a request to the control.
+    pub(crate) fn count_control(&mut self, is_whole: bool) {
+        self.control += 1;
+        self.control_broken += u64::from(!is_whole);
     }
 
     fn add(&mut self, other: Self) {
@@ -73,6 +88,11 @@ impl Tally {
             *self.statuses.entry(status).or_default() += count;
         }
         self.excused += other.excused;
+        self.replaced += other.replaced;
+        self.left_before_answer += other.left_before_answer;
+        self.left_in_body += other.left_in_body;
+        self.control += other.control;
+        self.control_broken += other.control_broken;
         self.wrong_count += other.wrong_count;
         self.wrong.extend(other.wrong);
         self.micros.extend(other.micros);
@@ -97,43 +117,63 @@ fn source(answer: &Answer) -> &'static str {
     }
 }
 
-/// The memory of each Worker's process, once in a while, in bytes.
-pub(crate) fn watch(targets: &[Target], is_over: &AtomicBool) -> Vec<Vec<u64>> {
-    let mut memory = vec![Vec::new(); targets.len()];
-    while !is_over.load(Ordering::Relaxed) {
-        for (memory, target) in memory.iter_mut().zip(targets) {
-            memory.push(target.edge.workerd_resident_bytes());
-        }
-        sleep(WATCH);
-    }
-    memory
-}
-
 /// All of it.
 pub struct Report {
     plan: Plan,
     total: Tally,
-    memory: Vec<Vec<u64>>,
+    looks: Vec<Looks>,
+    /// What replaced isolates held at the end.
+    retired: Looks,
+    kills: u64,
     asked: u64,
     changes: (usize, usize),
-    is_well: bool,
+    has_panicked: bool,
 }
 
 impl Report {
-    pub(crate) fn new(
-        plan: Plan,
-        tallies: Vec<Tally>,
-        memory: Vec<Vec<u64>>,
-        asked: u64,
-        changes: (usize, usize),
-        is_well: bool,
-    ) -> Self {
+    pub(crate) fn new(plan: Plan, tallies: Vec<Tally>) -> Self {
         let mut total = Tally::default();
         for tally in tallies {
             total.add(tally);
         }
         total.micros.sort_unstable();
-        Self { plan, total, memory, asked, changes, is_well }
+        Self {
+            plan,
+            total,
+            looks: Vec::new(),
+            retired: Looks::default(),
+            kills: 0,
+            asked: 0,
+            changes: (0, 0),
+            has_panicked: false,
+        }
+    }
+
+    /// The same with what isolates held: those that stay, and those that were replaced; and how many
+    /// the kernel ended.
+    pub(crate) fn with_memory(
+        mut self,
+        looks: Vec<Looks>,
+        retired: Vec<Retired>,
+        kills: u64,
+    ) -> Self {
+        (self.looks, self.kills) = (looks, kills);
+        for Retired { held, has_panicked } in retired {
+            self.retired.add(held);
+            self.has_panicked |= has_panicked;
+        }
+        self
+    }
+
+    /// The same with how often the homeserver was asked, and how often it changed its mind.
+    pub(crate) fn with_homeserver(self, asked: u64, changes: (usize, usize)) -> Self {
+        Self { asked, changes, ..self }
+    }
+
+    /// The same where an isolate panicked that is still there.
+    pub(crate) fn with_panic(mut self, has_panicked: bool) -> Self {
+        self.has_panicked |= has_panicked;
+        self
     }
 
     /// How many requests there were.
@@ -151,66 +191,73 @@ impl Report {
         &self.total.wrong
     }
 
-    /// Whether no answer was wrong, no Worker fell over, and none has grown.
+    /// How many readers left: before the answer, and in the middle of a body.
+    pub fn left(&self) -> (u64, u64) {
+        (self.total.left_before_answer, self.total.left_in_body)
+    }
+
+    /// How many isolates were replaced.
+    pub fn replaced(&self) -> usize {
+        self.retired.count()
+    }
+
+    /// How often each Worker was looked at, the control last.
+    pub fn looks(&self) -> Vec<usize> {
+        self.looks.iter().map(Looks::count).collect()
+    }
+
+    /// Whether no isolate that was looked at held more than the platform gives it. The control is no
+    /// Worker of the project's.
+    pub fn is_bounded(&self) -> bool {
+        self.kills == 0
+            && self.judged().all(Looks::is_bounded)
+            && (self.retired.count() == 0 || self.retired.is_bounded())
+    }
+
+    /// Whether no answer was wrong, no Worker fell over, and none holds too much, or more and more.
     pub fn is_good(&self) -> bool {
-        let allowed = self.allowed_growth_bytes();
-        let is_flat = |memory: &Vec<u64>| growth_bytes(memory) <= allowed;
-        self.total.wrong_count == 0 && self.is_well && self.memory.iter().all(is_flat)
+        let is_right = self.total.wrong_count == 0 && !self.has_panicked;
+        is_right && self.is_bounded() && self.judged().all(Looks::is_flat)
     }
 
-    fn allowed_growth_bytes(&self) -> u64 {
-        let uploads = self.total.kinds.get("upload").copied().unwrap_or_default();
-        // From the middle of one third to the middle of the next, and each Worker has its share.
-        let uploads = uploads / 3 / self.memory.len().max(1) as u64;
-        ALLOWED_GROWTH_BYTES + uploads * ALLOWED_BYTES_PER_UPLOAD
+    fn judged(&self) -> impl Iterator<Item = &Looks> {
+        self.looks.iter().take(self.looks.len().saturating_sub(1))
     }
-}
-
-/// By how much a process was larger in the last third than in the middle one.
-fn growth_bytes(memory: &[u64]) -> u64 {
-    let third = memory.len() / 3;
-    let mean = |part: &[u64]| part.iter().sum::<u64>() / part.len().max(1) as u64;
-    mean(&memory[2 * third..]).saturating_sub(mean(&memory[third..2 * third]))
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plan, total, .. } = self;
         let seconds = plan.duration.as_secs();
-        writeln!(f, "{} requests by {} in {seconds} s", self.requests(), plan.connections)?;
+        let (requests, control) = (self.requests(), total.control);
+        writeln!(f, "{requests} requests by {} in {seconds} s", plan.connections)?;
+        writeln!(f, "and {control} of the control, of which {} broke", total.control_broken)?;
         writeln!(f, "asked: {:?}", total.kinds)?;
         writeln!(f, "statuses: {:?}", total.statuses)?;
         writeln!(f, "media: {:?}, and {} questions to the origin", total.sources, self.asked)?;
         let (revoked, flipped) = self.changes;
         writeln!(f, "revoked {revoked} tokens, hid or showed media {flipped} times")?;
         writeln!(f, "failed while the origin was in trouble: {}", total.excused)?;
+        let (before, within) = self.left();
+        writeln!(f, "left before the answer: {before}, in the middle of a body: {within}")?;
+        let (count, broken) = (self.replaced(), total.replaced);
+        writeln!(f, "replaced {count} isolates, which broke {broken} transfers")?;
         let [p50, p99, p100] = [50, 99, 100].map(|percent| total.percentile(percent));
         writeln!(f, "p50 {p50:.1} ms, p99 {p99:.1} ms, slowest {p100:.1} ms")?;
-        let mib = |bytes: u64| bytes >> 20;
-        for (name, memory) in ["strict", "leased"].iter().zip(&self.memory) {
-            let curve: Vec<_> =
-                memory.iter().step_by((memory.len() / 20).max(1)).map(|m| mib(*m)).collect();
-            let (growth, allowed) = (mib(growth_bytes(memory)), mib(self.allowed_growth_bytes()));
-            writeln!(f, "{name} Worker in MiB: {curve:?}, grew by {growth} of at most {allowed}")?;
+        for (name, looks) in NAMES.iter().zip(&self.looks) {
+            writeln!(f, "{name} isolate: {looks}")?;
+        }
+        writeln!(f, "replaced isolates: {}", self.retired)?;
+        if plan.is_limited {
+            writeln!(f, "ended by the kernel for their memory: {}", self.kills)?;
+        }
+        if self.has_panicked {
+            writeln!(f, "a Worker panicked")?;
         }
         writeln!(f, "wrong: {}", total.wrong_count)?;
         for wrong in total.wrong.iter().take(TOLD) {
             writeln!(f, "  {wrong}")?;
         }
         write!(f, "{}", if self.is_good() { "good" } else { "NOT good" })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_is_told_from_a_warm_up() {
-        let flat = vec![100 << 20; 90];
-        let warm: Vec<u64> = (0..90).map(|s| if s < 25 { 1 << 20 } else { 200 << 20 }).collect();
-        let grows: Vec<u64> = (0..90).map(|s| (100 + 2 * s) << 20).collect();
-        assert_eq!((growth_bytes(&flat), growth_bytes(&warm)), (0, 0));
-        assert_eq!(growth_bytes(&grows), 60 << 20);
     }
 }

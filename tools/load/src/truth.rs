@@ -16,6 +16,9 @@ const PICKED_TOKENS: usize = 24;
 /// Half of all readings are of so few media.
 const POPULAR_MEDIA: usize = 8;
 
+/// From how many bytes on media is large.
+const LARGE_BYTES: usize = 1 << 20;
+
 /// How many uploads there are to be picked beside these.
 const PICKED_UPLOADS: usize = 40;
 
@@ -155,6 +158,13 @@ impl State {
         let upload = number.checked_sub(self.picked_media.len());
         let id = upload.map_or_else(|| &self.picked_media[number], |n| &self.picked_uploads[n]);
         self.media[id].clone()
+    }
+
+    /// Media that is not sent in one go.
+    pub(crate) fn pick_large(&self, random: &mut Random) -> Media {
+        let is_large = |id: &&String| self.media[*id].bytes.len() >= LARGE_BYTES;
+        let large: Vec<_> = self.picked_media.iter().filter(is_large).collect();
+        self.media[random.pick(&large)].clone()
     }
 
     /// Media of which thumbnails are known, or can be made.
