@@ -7,7 +7,8 @@ use crate::truth::{Media, Truth, bytes_of};
 const FIRST_TOKENS: usize = 16;
 
 /// Lengths of media in bytes, some around the bounds of what is kept in memory and of what others
-/// wait for; and how many there are of each.
+/// wait for; and how many there are of each. The largest that are kept in memory are more than fit
+/// there, so that an isolate soon holds as much as it ever will.
 const LENGTHS: [(usize, usize); 10] = [
     (1, 2),
     (200, 8),
@@ -15,7 +16,7 @@ const LENGTHS: [(usize, usize); 10] = [
     (12_000, 10),
     (40_000, 6),
     (64 * 1024, 4),
-    (262_144, 2),
+    (262_144, 110),
     (262_145, 2),
     (1_048_577, 1),
     (2_500_000, 1),
