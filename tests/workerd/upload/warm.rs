@@ -12,7 +12,8 @@ use test_support::time::wait_for;
 
 use crate::support::origin::{Record, Reply};
 use crate::support::world::{
-    BODY, PATIENCE, World, download, download_path, leased, media_domain, shared,
+    BODY, MEDIA_HOST, PATIENCE, World, content_key, download, download_path, leased, media_domain,
+    shared, wait_for_entry,
 };
 
 const MAX_WARM_BYTES: usize = 32 << 20;
@@ -222,7 +223,7 @@ fn the_uploaders_yes_is_a_lease_of_the_uploader_and_of_the_media() {
     download(&world.stored_media(), &reader).send(&world.edge.address);
     let id = new_id(&send(world, &post(&uploader, "leased", BODY)));
     let path = download_path(&id);
-    wait_for("it is fetched", PATIENCE, || world.origin.asked(&path).pop());
+    wait_for_entry(&world.edge, MEDIA_HOST, &content_key(&id));
     for token in [&uploader, &reader] {
         let answer = world.assert_unasked(&path, &download(&id, token));
         assert_eq!((answer.status, &answer.body[..]), (200, BODY));
@@ -239,7 +240,7 @@ fn where_a_yes_covers_one_media_the_uploaders_is_no_other_readers() {
     download(&world.stored_media(), &reader).send(&world.edge.address);
     let id = new_id(&send(&world, &post(&uploader, "leased", BODY)));
     let path = download_path(&id);
-    wait_for("it is fetched", PATIENCE, || world.origin.asked(&path).pop());
+    wait_for_entry(&world.edge, MEDIA_HOST, &content_key(&id));
     world.assert_unasked(&path, &download(&id, &uploader));
     let (_, asked) = world.assert_asked(&path, &download(&id, &reader));
     assert_eq!(asked.header("if-none-match"), Some("1"));
