@@ -44,7 +44,8 @@ test('the worker has status, media and documents at the public host of an origin
   const { code, said } = await run(file, [...mediaFlags(server), ...flags, ...publicHost]);
   assert.equal(code, 0, said);
   const { vars } = await readWranglerToml(file);
-  const edge = await startEdge(t, { ...vars, WELL_KNOWN_GENERATE: 'true' });
+  const { front } = await startEdge(t, { ...vars, WELL_KNOWN_GENERATE: 'true' });
+  const edge = `http://${front}`;
 
   const status = await get(edge, 'matrix.example.org', '/_edge/status');
   assert.deepEqual([status.status, status.json.server_name], [200, 'example.org']);
