@@ -288,7 +288,7 @@ impl Place {
 
     fn play_row(&self, row: &Row) -> Vec<String> {
         self.teach();
-        let cells = Situation::ALL.into_iter().zip(row.current_cells());
+        let cells = Situation::ALL.into_iter().zip(row.cells);
         let cells = cells.filter_map(|(situation, cell)| Some((situation, cell?)));
         // These may hit more than one request.
         if matches!(row.fault, Fault::Refused | Fault::LongBody) {

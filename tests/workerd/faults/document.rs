@@ -48,10 +48,6 @@ fn write_group(page: &mut String, group: &Group, subject: &str) {
     for row in group.rows {
         let fault = row.fault.as_str();
         let _ = writeln!(page, "| {fault} | {} |", describe_all(row.cells));
-        if let Some(cells) = row.behind_proxy {
-            let _ =
-                writeln!(page, "| {fault}: behind Cloudflare's proxy | {} |", describe_all(cells));
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What is to come of each fault in each situation.
 
-use test_support::profile::Profile;
-
 use super::origin::Fault;
 
 /// What the client gets.
@@ -52,21 +50,8 @@ pub(crate) type Cells = [Option<Cell>; 10];
 /// One fault in all situations.
 pub(crate) struct Row {
     pub(crate) fault: Fault,
-    /// Without anything between the edge and the origin, and behind Cloudflare's proxy too unless
-    /// that differs.
+    /// What is to come, behind Cloudflare's proxy and without anything between edge and origin.
     pub(crate) cells: Cells,
-    /// Behind Cloudflare's proxy, where it differs.
-    pub(crate) behind_proxy: Option<Cells>,
-}
-
-impl Row {
-    /// Returns what is to come in the network that the tests run in.
-    pub(crate) fn current_cells(&self) -> Cells {
-        match Profile::current() {
-            Profile::Cloudflare => self.behind_proxy.unwrap_or(self.cells),
-            Profile::Plain => self.cells,
-        }
-    }
 }
 
 /// Rows that one test shows.
@@ -136,16 +121,8 @@ pub(crate) const GROUPS: &[Group] = &[
                     PASSED,
                 ],
             ),
-            row_by_network(
-                Fault::Continue,
-                [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED],
-                INTERIM_ENDS,
-            ),
-            row_by_network(
-                Fault::EarlyHints,
-                [BAD, BAD, AWAITED, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED],
-                INTERIM_ENDS,
-            ),
+            row(Fault::Continue, INTERIM_ENDS),
+            row(Fault::EarlyHints, INTERIM_ENDS),
             row(Fault::Part, [BAD, BAD, AWAITED, BAD, BAD, KEPT, KEPT, FINE, NONE, PASSED]),
             row(Fault::NotModified, [BAD, BAD, AWAITED, BAD, BAD, NONE, NONE, FINE, NONE, PASSED]),
             row(Fault::Gzip, [PASSED, PASSED, FINE, PASSED, PASSED, FINE, FINE, FINE, NONE, NONE]),
@@ -230,15 +207,11 @@ pub(crate) const GROUPS: &[Group] = &[
 const UNREACHED: Cells = [BAD, BAD, NONE, BAD, BAD, KEPT, FINE, FINE, BAD, PASSED];
 /// The same, since that takes the origin too long.
 const UNREACHED_LATE: Cells = [LATE, LATE, NONE, LATE, LATE, LATE_KEPT, FINE, FINE, LATE, PASSED];
-/// Interim answers end at the proxy.
+/// Interim answers end at the proxy, or else in the runtime.
 const INTERIM_ENDS: Cells = [FINE, FINE, FINE, FINE, FINE, FINE, FINE, FINE, PASSED, PASSED];
 
 const fn row(fault: Fault, cells: Cells) -> Row {
-    Row { fault, cells, behind_proxy: None }
-}
-
-const fn row_by_network(fault: Fault, cells: Cells, behind_proxy: Cells) -> Row {
-    Row { fault, cells, behind_proxy: Some(behind_proxy) }
+    Row { fault, cells }
 }
 
 const fn page(name: &'static str) -> Row {
