@@ -7,11 +7,11 @@
 // under which they keep a cache of their own. `bucket` gives all of them one, "r2" or "faulty" (see
 // stores.mjs), and `metrics` a dataset that "told" writes to the log and that "fails" (see
 // metrics.mjs). With `cache: false` nothing stays in a cache. With a `tlsPort` the front speaks TLS
-// there. With `collectsGarbage` that is done from time to time (see garbage.mjs); with `isInspected`
-// whoever wants to can look into its isolates, one at a time (see held.mjs). Background work is cut
-// off `cutsBackgroundMs` after the answer (see cuts.mjs). V8 gives up an isolate whose heap is larger
-// than `maxHeapMib`. With `cloudflareProxy`, `cloudflareCache` and `cloudflareBucket` stand-ins do what
-// Cloudflare's do (see cloudflare/); `cacheAddress` is that of another edge's cache, to share it.
+// there. With `isInspected` whoever wants to can look into its isolates, one at a time (see held.mjs).
+// Background work is cut off `cutsBackgroundMs` after the answer (see cuts.mjs). V8 gives up an isolate
+// whose heap is larger than `maxHeapMib`. With `cloudflareProxy`, `cloudflareCache` and
+// `cloudflareBucket` stand-ins do what Cloudflare's do (see cloudflare/); `cacheAddress` is that of
+// another edge's cache, to share it.
 //
 // Listens on free ports and prints `READY <addresses as a JSON object>`: `front` is Miniflare's own
 // front, which does some of what Cloudflare does: it normalizes the target, sets CF-Connecting-IP,
@@ -28,15 +28,12 @@ import { Log, LogLevel, Miniflare, PLUGINS } from 'miniflare';
 
 import { serviceAt, startCache } from './cloudflare/cache.mjs';
 import { startProxy } from './cloudflare/proxy.mjs';
-import { collectGarbage } from './garbage.mjs';
 
 const [directory, ...objects] = process.argv.slice(2);
 const [variables, layout] = objects.map((json) => JSON.parse(json));
 const { neighbors = 0, pops = 0, bucket, metrics, cache = true, tlsPort } = layout;
-const { collectsGarbage, isInspected, cutsBackgroundMs, maxHeapMib, cacheAddress } = layout;
+const { isInspected, cutsBackgroundMs, maxHeapMib, cacheAddress } = layout;
 const { cloudflareProxy, cloudflareCache, cloudflareBucket } = layout;
-
-const GARBAGE_MILLIS = 15_000;
 
 /** By workerd's configuration (`HttpOptions.Style`): whole URLs stand in request lines. */
 const PROXY_STYLE = 1;
@@ -124,7 +121,7 @@ const edge = new Miniflare({
   cf: false,
   enableDevRegistry: false,
   telemetry: { enabled: false },
-  inspectorPort: collectsGarbage || isInspected ? 0 : undefined,
+  inspectorPort: isInspected ? 0 : undefined,
   unsafeTriggerHandlers: true,
   // What is logged is the Worker's alone.
   logRequests: false,
@@ -201,10 +198,4 @@ function standInForBucket() {
       }
     });
   };
-}
-
-if (collectsGarbage) {
-  // Those that end meanwhile have none.
-  const collect = () => collectGarbage(edge).catch((error) => isEnding || console.error(error));
-  setInterval(collect, GARBAGE_MILLIS).unref();
 }

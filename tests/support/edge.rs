@@ -42,11 +42,7 @@ pub struct Layout {
     pub is_without_cache: bool,
     /// Where the front speaks TLS, with a certificate that nobody trusts.
     pub tls_port: Option<u16>,
-    /// Whether garbage is collected from time to time, so that the process is as large as what it
-    /// holds.
-    pub collects_garbage: bool,
-    /// Whether [`Edge::held`] can be told. An isolate takes one inspector at a time, and so its
-    /// garbage isn't collected from time to time as well.
+    /// Whether [`Edge::held`] can be told. An isolate takes one inspector at a time.
     pub is_inspected: bool,
     /// How long after the answer, or after its client's leaving, background work is cut off, in
     /// milliseconds: 30,000 on the platform. `None`: never, which is the local runtime's way.
@@ -294,7 +290,6 @@ impl Layout {
             "bucket": bucket,
             "cache": !self.is_without_cache,
             "tlsPort": self.tls_port,
-            "collectsGarbage": self.collects_garbage,
             "isInspected": self.is_inspected,
             "cloudflareProxy": is_on_cloudflare,
             "cloudflareCache": is_on_cloudflare,
