@@ -118,20 +118,12 @@ fn a_missing_document_stays_missing() {
     assert_eq!(change, CopyChange::Remove);
 }
 
-#[test]
-fn a_missing_document_is_generated_on_demand() {
-    let config =
-        config(&[("WELL_KNOWN_GENERATE", "true"), ("WELL_KNOWN_FIELDS", "stable")]).unwrap();
-    for (document, expected) in [
-        (
-            Document::Client,
-            r#"{"m.homeserver":{"base_url":"https://origin.example.com"},"m.media_server":{"base_url":"https://media.example.com"}}"#,
-        ),
-        (
-            Document::Server,
-            r#"{"m.server":"origin.example.com:443","m.media_server":"media.example.com:443"}"#,
-        ),
-    ] {
+/// Claims what is generated for clients and servers where there is no document.
+#[track_caller]
+fn assert_generated(extra: &[(&'static str, &str)], client: &str, server: &str) {
+    let vars = [&[("WELL_KNOWN_GENERATE", "true"), ("WELL_KNOWN_FIELDS", "stable")], extra];
+    let config = config(&vars.concat()).unwrap();
+    for (document, expected) in [(Document::Client, client), (Document::Server, server)] {
         let (reply, _) = decide(document, &answer(404, &[], ""), None, &config, NOW);
         let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
         assert_eq!(text, expected);
@@ -139,28 +131,24 @@ fn a_missing_document_is_generated_on_demand() {
 }
 
 #[test]
+fn a_missing_document_is_generated_on_demand() {
+    assert_generated(
+        &[],
+        r#"{"m.homeserver":{"base_url":"https://origin.example.com"},"m.media_server":{"base_url":"https://media.example.com"}}"#,
+        r#"{"m.server":"origin.example.com:443","m.media_server":"media.example.com:443"}"#,
+    );
+}
+
+#[test]
 fn a_generated_document_leads_to_the_public_address_and_not_to_the_origin() {
-    let vars = [
-        ("WELL_KNOWN_GENERATE", "true"),
-        ("WELL_KNOWN_FIELDS", "stable"),
-        ("PUBLIC_URL", "https://matrix.example.com"),
-        ("MEDIA_URL", "https://matrix.example.com"),
-    ];
-    let config = config(&vars).unwrap();
-    for (document, expected) in [
-        (
-            Document::Client,
-            r#"{"m.homeserver":{"base_url":"https://matrix.example.com"},"m.media_server":{"base_url":"https://matrix.example.com"}}"#,
-        ),
-        (
-            Document::Server,
-            r#"{"m.server":"matrix.example.com:443","m.media_server":"matrix.example.com:443"}"#,
-        ),
-    ] {
-        let (reply, _) = decide(document, &answer(404, &[], ""), None, &config, NOW);
-        let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
-        assert_eq!(text, expected);
-    }
+    assert_generated(
+        &[
+            ("PUBLIC_URL", "https://matrix.example.com"),
+            ("MEDIA_URL", "https://matrix.example.com"),
+        ],
+        r#"{"m.homeserver":{"base_url":"https://matrix.example.com"},"m.media_server":{"base_url":"https://matrix.example.com"}}"#,
+        r#"{"m.server":"matrix.example.com:443","m.media_server":"matrix.example.com:443"}"#,
+    );
 }
 
 #[test]
