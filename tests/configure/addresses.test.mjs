@@ -104,7 +104,7 @@ test('a media domain is beside the public host, whose documents may be generated
   }
 });
 
-test('well-known is routed in the shape same-host where the admin says so', async (t) => {
+test('the shape same-host routes well-known documents if the admin asks for it', async (t) => {
   const server = await startOrigin(t);
   const file = await writeFileFor(t);
   await run(file, [...flags(server), '--well-known', 'route']);

@@ -24,7 +24,7 @@ pub(super) fn is_publishing(document: Document, text: &str, config: &Config) -> 
     config.has_own_origin() && named.is_some_and(|url| url.host() == config.homeserver.host())
 }
 
-/// Returns where a document says that the homeserver is.
+/// Returns the homeserver's address in a document; `None` where it names none that can be read.
 fn named(document: Document, text: &str) -> Option<BaseUrl> {
     let url = match document {
         Document::Client => {

@@ -135,7 +135,7 @@ async fn send(
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
     match response.status() {
         101 | 200..=599 => Ok(Answer { head: heads::origin_head(&response), response }),
-        // The local runtime takes an interim response (RFC 9110 §15.2) for the answer.
+        // Some versions of the runtime take an interim response (RFC 9110 §15.2) for the answer.
         ..200 => Err(OriginError::Unreachable),
         600.. => Err(OriginError::Malformed),
     }

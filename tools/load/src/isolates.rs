@@ -133,7 +133,7 @@ pub(crate) fn replace_at_random(
     retired
 }
 
-/// Waits for so many milliseconds; `false` where it is over meanwhile.
+/// Waits for so many milliseconds. Returns `false` if the load ends before that.
 fn wait(millis: usize, is_over: &AtomicBool) -> bool {
     let end = now() + Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
     while now() < end && !is_over.load(Ordering::Relaxed) {
