@@ -92,8 +92,9 @@ struct Shared {
     /// By raw target, with or without its query.
     handlers: Mutex<BTreeMap<String, Arc<Handler>>>,
     homeserver: Mutex<Homeserver>,
-    connections: Mutex<Vec<TcpStream>>,
-    open: AtomicUsize,
+    /// Those that are open, by number.
+    connections: Mutex<BTreeMap<usize, TcpStream>>,
+    accepted: AtomicUsize,
     arrived: AtomicUsize,
     is_stopped: AtomicBool,
 }
@@ -172,7 +173,7 @@ impl Origin {
         self.shared.is_stopped.store(true, Ordering::SeqCst);
         // Wakes the listener, which then closes.
         drop(TcpStream::connect(&self.address));
-        for connection in lock(&self.shared.connections).drain(..) {
+        for connection in lock(&self.shared.connections).values() {
             let _ = connection.shutdown(std::net::Shutdown::Both);
         }
         wait_for("the origin is gone", PATIENCE, || TcpStream::connect(&self.address).err());
@@ -186,7 +187,7 @@ impl Origin {
 
     /// How many connections to it are open.
     pub(crate) fn open_connections(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
+        lock(&self.shared.connections).len()
     }
 }
 
@@ -287,15 +288,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(stream) = stream else { continue };
-        if let Ok(other) = stream.try_clone() {
-            lock(&shared.connections).push(other);
-        }
+        let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
+        let other = stream.try_clone().expect("too many connections are open");
+        lock(&shared.connections).insert(number, other);
         let shared = Arc::clone(shared);
-        // The edge sees an error as the end of the connection.
         thread::spawn(move || {
-            shared.open.fetch_add(1, Ordering::SeqCst);
+            // The edge sees an error as the end of the connection.
             let _ = serve(stream, &shared);
-            shared.open.fetch_sub(1, Ordering::SeqCst);
+            lock(&shared.connections).remove(&number);
         });
     }
 }
