@@ -9,7 +9,8 @@ import process from 'node:process';
 import { fail, launch } from './browser.mjs';
 import { relay } from './relay.mjs';
 
-const BYTES = 64 << 20;
+// Nearly as much as a request may have.
+const BYTES = 95_000_000;
 const LINE_BYTES_PER_SECOND = 12_000_000;
 const WHOLE_PATIENCE_MS = 60_000;
 
