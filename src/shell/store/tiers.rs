@@ -142,7 +142,8 @@ pub(crate) async fn fill(
 ) {
     let memory::Entry { meta, bytes } = &small;
     let (config, length) = (&call.config, meta.length_bytes());
-    let fill = fill.filter(|_| !memory::store(config, key, &small));
+    let is_in_memory = memory::store(config, key, &small);
+    let fill = fill.filter(|_| !is_in_memory);
     let entry = heads::bytes_response(&meta.entry_head(config, clock::now_unix_secs()), bytes);
     let at_pop = async {
         if let Ok(entry) = entry {

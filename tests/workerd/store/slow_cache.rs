@@ -13,7 +13,7 @@ use test_support::time::{now, wait_for};
 use crate::store::bucket::{bytes, get};
 use crate::support::origin::{Media, Reply, Then};
 use crate::support::world::{
-    BODY, PATIENCE, World, content_key, download_path, tier, wait_for_tier,
+    BODY, PATIENCE, World, content_key, download_path, tier, wait_for_tier, wait_until_shown,
 };
 
 /// Kept in memory; filled from one buffer; larger than that.
@@ -84,6 +84,29 @@ fn memory_fills_though_the_cache_shows_nothing() {
         assert_eq!(answer.body, BODY);
         assert_eq!(bodies(&world, &id, BODY.len()), 1, "{settings}");
     }
+}
+
+#[test]
+fn what_replaces_a_stored_response_is_in_memory_though_the_cache_shows_nothing() {
+    let layout = Layout { profile: Some(Profile::Cloudflare), ..Layout::default() };
+    let world = World::start_as(layout, &[]);
+    world.edge.cache.set(&json!({ "visibleAfterMs": null }));
+    let id = world.media();
+    let request = get(&id, &world.token());
+    request.send(&world.edge.address);
+    wait_for_tier("memory", &request, &world.edge.address);
+    world.origin.on(&download_path(&id), |call| {
+        let is_known = call.head.headers.get("if-none-match") == Some("\"new\"");
+        let reply = Reply::new(if is_known { 304 } else { 200 }).header("ETag", "\"new\"");
+        let reply =
+            reply.header("Content-Type", "image/png").header("Content-Disposition", "inline");
+        call.reply(&if is_known { reply } else { reply.body(b"new") })
+    });
+    assert_eq!(request.send(&world.edge.address).body, b"new");
+    wait_until_shown();
+    let answer = request.send(&world.edge.address);
+    assert_eq!((&answer.body[..], tier(&answer)), (&b"new"[..], "memory"));
+    assert_eq!(bodies(&world, &id, 3), 1);
 }
 
 #[test]
