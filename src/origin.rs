@@ -6,6 +6,7 @@ pub mod forwarding;
 pub mod intermediary;
 pub mod outage;
 pub mod pace;
+pub mod ranges;
 pub mod redirect;
 pub mod response_headers;
 pub mod revalidation;

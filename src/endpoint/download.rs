@@ -15,11 +15,13 @@
 
 mod origin_query;
 mod origin_target;
+mod part;
 mod response;
 #[cfg(test)]
 mod tests;
 
 pub use origin_query::{Pending, Question, Suspicion, Verdict};
+pub use part::Whole;
 
 use std::rc::Rc;
 
@@ -40,6 +42,7 @@ use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::{Door, MediaRequest, Terms};
 use crate::message::{ReplyHead, RequestHead};
+use crate::origin::ranges::RangeHosts;
 use crate::origin::revalidation::{RevalidateBy, Revalidation};
 use crate::route::BypassReason;
 
@@ -54,6 +57,8 @@ pub struct Exchange {
     lease_keys: Option<LeaseKeys>,
     /// The ways of asking that this origin is known to answer.
     revalidation: Revalidation,
+    /// Which hosts are known to serve ranges; `None` where the whole is asked for in any case.
+    ranges: Option<Rc<RangeHosts>>,
 }
 
 /// The first step's answer.
@@ -122,6 +127,8 @@ pub enum ResponsePlan {
         /// Why the media that it brings is not stored; `None` where it brings none.
         not_stored: Option<NoStoreReason>,
     },
+    /// Pass the part on that the origin sent of its media.
+    RelayPart,
     /// Store the origin's body, and serve it meanwhile.
     FillCache {
         /// The record to store it with.
@@ -140,6 +147,7 @@ impl ResponsePlan {
             Self::ServeStored(cut) | Self::Relay { cut, .. } | Self::FillCache { cut, .. } => {
                 cut.is_some()
             }
+            Self::RelayPart => true,
             Self::Reply(text) => text.is_some(),
         }
     }
@@ -150,7 +158,7 @@ impl ResponsePlan {
         match self {
             Self::FillCache { .. } => Some(Ok(())),
             Self::Relay { not_stored, .. } => not_stored.map(Err),
-            Self::ServeStored(_) | Self::Reply(_) => None,
+            Self::ServeStored(_) | Self::RelayPart | Self::Reply(_) => None,
         }
     }
 
@@ -162,7 +170,7 @@ impl ResponsePlan {
                 Self::Relay { cut: None, removes_stored, not_stored }
             }
             Self::FillCache { meta, .. } => Self::FillCache { meta, cut: None },
-            Self::Reply(_) => Self::Reply(None),
+            Self::RelayPart | Self::Reply(_) => Self::Reply(None),
         }
     }
 }
@@ -214,8 +222,8 @@ impl Exchange {
                 let (door, mxc, kind) = (request.door, &request.mxc, request.representation.kind());
                 LeaseKeys::new(&config.server_name, policy, door, digest.as_ref(), mxc, kind)
             });
-        let revalidation = Revalidation::NEW;
-        Begin::LookUp(Self { config, head, request, key, token, lease_keys, revalidation })
+        let (revalidation, ranges) = (Revalidation::NEW, None);
+        Begin::LookUp(Self { config, head, request, key, token, lease_keys, revalidation, ranges })
     }
 
     /// Begins the download of new media that its uploader could make now. Returns `None` where the
@@ -238,6 +246,11 @@ impl Exchange {
     /// Goes by what is known of how this origin can be asked about stored media.
     pub fn knowing(self, revalidation: Revalidation) -> Self {
         Self { revalidation, ..self }
+    }
+
+    /// Asks for ranges that the client wants of media that is not stored, by what is known of hosts.
+    pub fn with_ranges(self, ranges: Rc<RangeHosts>) -> Self {
+        Self { ranges: Some(ranges), ..self }
     }
 
     /// The key to look up.

@@ -1,8 +1,23 @@
-//! Byte ranges (RFC 9110 §14), which no homeserver serves and every video player asks for.
+//! Byte ranges (RFC 9110 §14), which every video player asks for and few homeservers serve.
 //!
 //! One range is served. Several, or anything malformed, are answered with the whole, which §14.2
 //! always allows: nobody reads multipart ranges of media, and making them is work that a client
 //! could ask for without end.
+
+/// A range of a representation whose length is not known yet (RFC 9110 §14.1.1), one and in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeSpec {
+    /// From this offset to the end.
+    From(u64),
+    /// From one offset to another, which is in the range and not less.
+    Between(u64, u64),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+/// The largest offset that an origin is asked for: what a JavaScript number holds, of which many
+/// programs on the way are written.
+const MAX_ASKED_OFFSET: u64 = (1 << 53) - 1;
 
 /// What a `Range` header asks of a representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,24 +39,66 @@ pub struct ByteRange {
     pub last: u64,
 }
 
+impl RangeSpec {
+    /// Parses a `Range` header (RFC 9110 §14.2). Returns `None` unless it has exactly one range, in bytes.
+    pub fn parse(header: &str) -> Option<Self> {
+        let (unit, set) = header.split_once('=')?;
+        if !unit.trim().eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        // A list may have empty members (RFC 9110 §5.6.1.2).
+        let mut specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
+        let (Some(spec), None) = (specs.next(), specs.next()) else { return None };
+        match spec.split_once('-')? {
+            ("", count) => Some(Self::Last(position(count)?)),
+            (first, "") => Some(Self::From(position(first)?)),
+            (first, last) => {
+                let (first, last) = (position(first)?, position(last)?);
+                (first <= last).then_some(Self::Between(first, last))
+            }
+        }
+    }
+
+    /// Returns what it is of a representation of `length` bytes; [`RangeRequest::Unsatisfiable`] where
+    /// none of it exists.
+    pub const fn of(self, length: u64) -> RangeRequest {
+        match self {
+            Self::From(first) | Self::Between(first, _) if first >= length => {
+                RangeRequest::Unsatisfiable
+            }
+            Self::Last(0) => RangeRequest::Unsatisfiable,
+            Self::Last(_) if length == 0 => RangeRequest::Unsatisfiable,
+            Self::From(first) => RangeRequest::Part(ByteRange { first, last: length - 1 }),
+            Self::Between(first, last) => {
+                let last = if last < length { last } else { length - 1 };
+                RangeRequest::Part(ByteRange { first, last })
+            }
+            Self::Last(count) => {
+                let first = length.saturating_sub(count);
+                RangeRequest::Part(ByteRange { first, last: length - 1 })
+            }
+        }
+    }
+
+    /// Returns the `Range` that asks an origin for it, in one spelling. Returns `None` for all of a
+    /// representation, which is asked for without one, and for what no file has.
+    pub fn request_header(self) -> Option<String> {
+        match self {
+            Self::From(0) | Self::Last(0) => None,
+            Self::From(first) if first <= MAX_ASKED_OFFSET => Some(format!("bytes={first}-")),
+            Self::Between(first, last) if first <= MAX_ASKED_OFFSET => {
+                Some(format!("bytes={first}-{}", last.min(MAX_ASKED_OFFSET)))
+            }
+            Self::Last(count) if count <= MAX_ASKED_OFFSET => Some(format!("bytes=-{count}")),
+            Self::From(_) | Self::Between(..) | Self::Last(_) => None,
+        }
+    }
+}
+
 impl RangeRequest {
     /// Reads a `Range` header against a representation of `length` bytes.
     pub fn parse(header: Option<&str>, length: u64) -> Self {
-        let Some(range) = header.and_then(single_range) else { return Self::Whole };
-        match range {
-            RangeSpec::From(first) | RangeSpec::Between(first, _) if first >= length => {
-                Self::Unsatisfiable
-            }
-            RangeSpec::Last(0) => Self::Unsatisfiable,
-            RangeSpec::Last(_) if length == 0 => Self::Unsatisfiable,
-            RangeSpec::From(first) => Self::Part(ByteRange { first, last: length - 1 }),
-            RangeSpec::Between(first, last) => {
-                Self::Part(ByteRange { first, last: last.min(length - 1) })
-            }
-            RangeSpec::Last(count) => {
-                Self::Part(ByteRange { first: length.saturating_sub(count), last: length - 1 })
-            }
-        }
+        header.and_then(RangeSpec::parse).map_or(Self::Whole, |range| range.of(length))
     }
 }
 
@@ -62,41 +119,48 @@ impl ByteRange {
     }
 }
 
+/// The `Content-Range` of an origin's answer (RFC 9110 §14.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentRange {
+    /// Of a 206: the part, and the length of the whole in bytes.
+    Part(ByteRange, u64),
+    /// Of a 416: the length of the whole in bytes.
+    Unsatisfied(u64),
+}
+
+impl ContentRange {
+    /// Parses the header. Returns `None` where it is of another unit or malformed, tells no length of the
+    /// whole, or tells a part that this length has not.
+    pub fn parse(header: &str) -> Option<Self> {
+        let (unit, rest) = header.trim().split_once(' ')?;
+        let (part, length) = rest.trim().split_once('/')?;
+        if !unit.eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        let length = exact(length)?;
+        if part == "*" {
+            return Some(Self::Unsatisfied(length));
+        }
+        let (first, last) = part.split_once('-')?;
+        let (first, last) = (exact(first)?, exact(last)?);
+        (first <= last && last < length).then_some(Self::Part(ByteRange { first, last }, length))
+    }
+}
+
 /// The `Content-Range` of a 416.
 pub fn unsatisfied_content_range(complete_length: u64) -> String {
     format!("bytes */{complete_length}")
-}
-
-#[derive(Clone, Copy)]
-enum RangeSpec {
-    From(u64),
-    Between(u64, u64),
-    Last(u64),
-}
-
-/// RFC 9110 §14.1.1 with exactly one range-spec in bytes.
-fn single_range(header: &str) -> Option<RangeSpec> {
-    let (unit, set) = header.split_once('=')?;
-    if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return None;
-    }
-    // A list may have empty members (RFC 9110 §5.6.1.2).
-    let mut specs = set.split(',').map(str::trim).filter(|spec| !spec.is_empty());
-    let (Some(spec), None) = (specs.next(), specs.next()) else { return None };
-    match spec.split_once('-')? {
-        ("", count) => Some(RangeSpec::Last(position(count)?)),
-        (first, "") => Some(RangeSpec::From(position(first)?)),
-        (first, last) => {
-            let (first, last) = (position(first)?, position(last)?);
-            (first <= last).then_some(RangeSpec::Between(first, last))
-        }
-    }
 }
 
 /// A number of any size; what no file reaches is as good as the largest.
 fn position(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+/// A number, if it is one.
+fn exact(digits: &str) -> Option<u64> {
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -172,6 +236,47 @@ mod tests {
             assert_eq!(RangeRequest::parse(Some(header), 10), RangeRequest::Whole, "{header}");
         }
         assert_eq!(RangeRequest::parse(None, 10), RangeRequest::Whole);
+    }
+
+    #[test]
+    fn an_origin_is_asked_for_a_range_in_one_spelling() {
+        let asked = |header| RangeSpec::parse(header).and_then(RangeSpec::request_header);
+        for (header, expected) in [
+            ("Bytes = 007-", Some("bytes=7-")),
+            ("bytes=, 2-5 ,", Some("bytes=2-5")),
+            ("bytes=0-1", Some("bytes=0-1")),
+            ("bytes=-9", Some("bytes=-9")),
+            ("bytes=1-99999999999999999999", Some("bytes=1-9007199254740991")),
+            ("bytes=9007199254740992-", None),
+            ("bytes=-99999999999999999999", None),
+            ("bytes=-0", None),
+            ("bytes=0-", None),
+        ] {
+            assert_eq!(asked(header).as_deref(), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn an_origins_part_is_one_of_a_whole_of_known_length() {
+        let part = ByteRange { first: 2, last: 5 };
+        for (header, expected) in [
+            ("bytes 2-5/10", Some(ContentRange::Part(part, 10))),
+            ("Bytes  2-5/10 ", Some(ContentRange::Part(part, 10))),
+            ("bytes */10", Some(ContentRange::Unsatisfied(10))),
+            ("bytes 2-5/*", None),
+            ("bytes 2-10/10", None),
+            ("bytes 5-2/10", None),
+            ("bytes 2-5", None),
+            ("bytes=2-5/10", None),
+            ("bytes +2-5/10", None),
+            ("bytes 2-/10", None),
+            ("bytes -5/10", None),
+            ("bytes 0-1/99999999999999999999", None),
+            ("lines 2-5/10", None),
+            ("", None),
+        ] {
+            assert_eq!(ContentRange::parse(header), expected, "{header}");
+        }
     }
 
     #[test]

@@ -6,7 +6,11 @@ use crate::message::presence::MAX_BACKGROUND_MS;
 /// in time over 7 Mbit/s. Home uplinks are rarely slower than that when they are idle.
 const MAX_UNKNOWN_BYTES: u64 = 16 * 1024 * 1024;
 
-/// That pace, in bytes a second, with a fifth of the time to spare.
+/// How much may be left of a body that can't be had in parts, in bytes: what comes in time over
+/// 20 Mbit/s. It is worth a try, since each reader of a part would cost the origin the beginning again.
+const MAX_HOPED_BYTES: u64 = 62_500_000;
+
+/// [`MAX_UNKNOWN_BYTES`] as a pace, in bytes a second, with a fifth of the time to spare.
 const UNKNOWN_PER_SEC: u64 = MAX_UNKNOWN_BYTES * 1000 / (MAX_BACKGROUND_MS / 5 * 4);
 
 /// Less than this tells nothing of a pace, in bytes: it comes out of buffers on the way.
@@ -43,15 +47,46 @@ impl Pace {
         };
     }
 
+    /// Takes in that `bytes` had not come within so many milliseconds, though nobody slowed them down.
+    pub fn learn_late(&mut self, bytes: u64, millis: u64) {
+        let most = bytes.saturating_mul(1000) / millis.max(1);
+        self.bytes_per_sec = Some(self.bytes_per_sec.map_or(most, |known| known.min(most)));
+    }
+
     /// Returns whether so many bytes come within the time of background work, with a fifth to spare.
     pub fn is_in_time(self, bytes: u64) -> bool {
-        match self.bytes_per_sec {
-            Some(pace) => {
-                bytes.saturating_mul(1000) <= pace.saturating_mul(MAX_BACKGROUND_MS / 5 * 4)
+        self.ends_in_time(bytes, MAX_BACKGROUND_MS, Otherwise::Parts)
+    }
+
+    /// Returns whether a body is fetched on of which so many bytes are left, for at most `left_ms`.
+    pub fn ends_in_time(self, bytes: u64, left_ms: u64, otherwise: Otherwise) -> bool {
+        match (self.bytes_per_sec, otherwise) {
+            (Some(pace), Otherwise::Parts) => {
+                bytes.saturating_mul(1000) <= pace.saturating_mul(left_ms / 5 * 4)
             }
-            None => bytes <= MAX_UNKNOWN_BYTES,
+            (Some(pace), Otherwise::Again) => {
+                bytes.saturating_mul(1000) <= pace.saturating_mul(left_ms)
+            }
+            (None, Otherwise::Parts) => bytes <= MAX_UNKNOWN_BYTES,
+            (None, Otherwise::Again) => bytes <= MAX_HOPED_BYTES,
         }
     }
+
+    /// Returns how many of `bytes` are left at the most after so many milliseconds, as far as the pace
+    /// is known.
+    pub fn left(self, bytes: u64, millis: u64) -> u64 {
+        let came = self.bytes_per_sec.unwrap_or_default().saturating_mul(millis) / 1000;
+        bytes.saturating_sub(came)
+    }
+}
+
+/// What readers of a part cost the origin where the whole is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// That part: it serves ranges.
+    Parts,
+    /// Everything before that part too: it ignores ranges, as far as is known.
+    Again,
 }
 
 #[cfg(test)]
@@ -106,6 +141,37 @@ mod tests {
     #[test]
     fn a_small_body_tells_nothing() {
         assert_eq!(after(&[(MIB - 1, 1, true), (MIB - 1, 100_000, true)]), Pace::UNKNOWN);
+    }
+
+    #[test]
+    fn a_body_that_can_not_be_had_in_parts_is_worth_a_try() {
+        let ends = |pace: Pace, bytes, otherwise| pace.ends_in_time(bytes, 25_000, otherwise);
+        assert!(ends(Pace::UNKNOWN, 60_000_000, Otherwise::Again));
+        assert!(!ends(Pace::UNKNOWN, 60_000_000, Otherwise::Parts));
+        assert!(!ends(Pace::UNKNOWN, 64 * MIB, Otherwise::Again));
+        let known = after(&[(10 * MIB, 10_000, true)]);
+        assert!(ends(known, 25 * MIB, Otherwise::Again));
+        assert!(!ends(known, 25 * MIB + 1, Otherwise::Again));
+        assert!(!ends(known, 25 * MIB, Otherwise::Parts), "with a fifth to spare");
+    }
+
+    #[test]
+    fn what_was_not_there_in_time_shows_how_slow_the_origin_is() {
+        let mut pace = Pace::UNKNOWN;
+        pace.learn_late(50 * MIB, 25_000);
+        assert!(!pace.ends_in_time(50 * MIB + 1, 25_000, Otherwise::Again));
+        assert!(pace.is_in_time(40 * MIB));
+        let mut slower = after(&[(10 * MIB, 10_000, true)]);
+        slower.learn_late(50 * MIB, 25_000);
+        assert_eq!(slower, after(&[(10 * MIB, 10_000, true)]), "it is slower than that already");
+    }
+
+    #[test]
+    fn what_is_left_is_all_where_no_pace_is_known() {
+        assert_eq!(Pace::UNKNOWN.left(10 * MIB, 5_000), 10 * MIB);
+        let known = after(&[(10 * MIB, 10_000, true)]);
+        assert_eq!(known.left(10 * MIB, 5_000), 5 * MIB);
+        assert_eq!(known.left(10 * MIB, 50_000), 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use model::world::World;
 pub(crate) const SYNAPSE: Habits = Habits {
     validators: Validators::One,
     knows_head: true,
+    serves_ranges: false,
     knows_whoami: true,
     reads_legacy_tokens: false,
     refusal: 403,

@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use serde_json::Value;
-use test_support::edge::Layout;
+use test_support::edge::{Edge, Layout};
 use test_support::profile::Profile;
 use test_support::script::tell;
 
@@ -47,11 +47,53 @@ fn a_browser_seeks_through_the_edge_but_not_on_synapse_alone() {
     }
 }
 
+/// How many times its size a video may cost its homeserver, in tenths.
+const MAX_TENTHS: u64 = 12;
+
+#[test]
+fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_parts_little_more_than_once_its_size() {
+    let told = seek_cold("parts");
+    let first_byte = &told["firstByte"];
+    assert_eq!((number(&first_byte["status"]), number(&first_byte["questions"])), (206, 1));
+    assert_eq!(first_byte["isRight"], true);
+}
+
+#[test]
+fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_the_whole_little_more_than_once_its_size() {
+    seek_cold("whole");
+}
+
+/// Seeks in a video of 60 MB, and claims what it cost.
+fn seek_cold(sends: &str) -> Value {
+    let port = free_port();
+    let homeserver = format!("http://127.0.0.1:{port}");
+    let vars = [
+        ("HOMESERVER_URL", homeserver.as_str()),
+        ("SERVER_NAME", "example.com"),
+        ("MEDIA_URL", "https://media.example.com"),
+        ("WELL_KNOWN_URL", &homeserver),
+    ];
+    let edge = Edge::start_as(Layout::default(), &vars);
+    let told = tell("seek_cold.mjs", &[&edge.address, &port, sends]);
+    for seek in told["seeks"].as_array().expect("seeks are listed") {
+        assert_eq!(seek["shown"], seek["target"], "{seek}");
+    }
+    let (bytes, sent) = (number(&told["bytes"]), number(&told["sentBytes"]));
+    assert!(bytes >= 55_000_000, "the video has only {bytes} bytes");
+    assert!(sent * 10 <= bytes * MAX_TENTHS, "{sent} bytes were sent of {bytes}");
+    told
+}
+
+/// A port that nobody listens on.
+fn free_port() -> String {
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    port.expect("a free port").port().to_string()
+}
+
 #[test]
 fn an_uploads_progress_is_told_as_it_happens() {
     // An edge asks nothing before it is asked, so the line may come after it.
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    let port = port.expect("a free port").port().to_string();
+    let port = free_port();
     let line = format!("http://127.0.0.1:{port}");
     let synapse = &world().synapse;
     // What Cloudflare's proxy takes ahead of the origin is none of the edge's.

@@ -5,10 +5,11 @@
 
 use std::rc::Rc;
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap, RANGE};
 use http::{Method, StatusCode};
 
 use super::origin_target::Waiting;
+use super::part::Whole;
 use super::response::{self, Fetched};
 use super::{Exchange, Outcome};
 use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
@@ -16,6 +17,7 @@ use crate::config::OriginRedirects;
 use crate::error::Rejection;
 use crate::headers::cache_status::ForwardReason;
 use crate::headers::own_value;
+use crate::headers::range::RangeSpec;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::media::Door;
 use crate::message::target::split_url;
@@ -48,13 +50,15 @@ pub struct Question {
 /// What the origin was asked, and so how its answer is to be read.
 #[derive(Debug)]
 pub struct Pending {
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
     stored: Option<Rc<StoredMeta>>,
-    aim: Aim,
-    leases: Leases,
-    asked_unix_secs: u64,
+    pub(super) aim: Aim,
+    pub(super) leases: Leases,
+    pub(super) asked_unix_secs: u64,
     /// Whether a HEAD about this media was refused just now.
     is_head_refused: bool,
+    /// The range that the origin is asked for, where nothing is stored to cut it from.
+    pub(super) range: Option<RangeSpec>,
 }
 
 #[derive(Debug)]
@@ -83,11 +87,25 @@ pub(super) struct Redirected {
     place: Option<String>,
 }
 
+impl Redirected {
+    /// Returns where the media is asked for now.
+    pub(super) fn url(&self) -> &str {
+        self.redirects.url()
+    }
+
+    /// Returns what the media is known by where it is asked for later.
+    pub(super) fn validator(&self) -> Validator {
+        Validator::Redirect(self.place.clone().unwrap_or_default())
+    }
+}
+
 /// The last step's answer.
 #[derive(Debug)]
 pub enum Verdict {
     /// This is it.
     Answer(Outcome),
+    /// This is it: the part that the client wants. The whole may be worth a question of its own.
+    AnswerPart(Outcome, Option<Whole>),
     /// Release the answer's body and ask this instead.
     AskAgain(Question),
     /// The question failed, and its reader may be served stale: find out whether the homeserver is
@@ -111,8 +129,16 @@ impl Question {
         leases: Leases,
         asked_unix_secs: u64,
     ) -> Self {
-        let is_head_refused = false;
-        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs, is_head_refused };
+        let range = if stored.is_none() { exchange.range_for(&aim, asked_unix_secs) } else { None };
+        let pending = Pending {
+            exchange,
+            stored,
+            aim,
+            leases,
+            asked_unix_secs,
+            is_head_refused: false,
+            range,
+        };
         Self { request: pending.request(), pending }
     }
 }
@@ -132,7 +158,7 @@ impl Pending {
         }
     }
 
-    fn request(&self) -> OriginRequest {
+    pub(super) fn request(&self) -> OriginRequest {
         let exchange = &self.exchange;
         let homeserver = &exchange.config.homeserver;
         let waiting = if self.stored.is_some() { Waiting::ForNothing } else { Waiting::ForUpload };
@@ -163,6 +189,9 @@ impl Pending {
             }
         }
         ask_for_identity(&mut set);
+        if let Some(range) = self.range.and_then(RangeSpec::request_header) {
+            set.insert(RANGE, own_value(&range));
+        }
         if self.stored.is_some()
             && self.aim.is_about_stored()
             && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
@@ -322,6 +351,14 @@ impl Pending {
         if self.exchange.follows(&origin.head) && !matches!(self.aim, Aim::WhoAmI) {
             return self.on_redirect(&origin);
         }
+        if let Some(range) = self.range {
+            if origin.head.status == StatusCode::PARTIAL_CONTENT {
+                return self.on_part(range, &origin.head, now_unix_secs);
+            }
+            if self.refuses_range(&origin) {
+                return Verdict::AskAgain(self.for_whole());
+            }
+        }
         let Self { exchange, stored, aim, leases, asked_unix_secs, .. } = self;
         let status = origin.head.status;
         let policy = exchange.config.lease;
@@ -357,8 +394,8 @@ impl Pending {
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
             }
-            (Aim::FetchRedirected(Redirected { place, .. }), StatusCode::OK, _) => {
-                fetched(&exchange, Validator::Redirect(place.unwrap_or_default()))
+            (Aim::FetchRedirected(redirected), StatusCode::OK, _) => {
+                fetched(&exchange, redirected.validator())
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
@@ -373,7 +410,7 @@ impl Pending {
                 response::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             (_, StatusCode::OK, _) => fetched(&exchange, Validator::of(head)),
-            // We sent no such precondition, and no range.
+            // The edge sent no such precondition, and no range.
             (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
                 nonsense(&exchange, forward)
             }
@@ -389,7 +426,8 @@ impl Pending {
             && match self.aim {
                 Aim::WhoAmI | Aim::ValidateByHead => true,
                 Aim::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
-                _ => false,
+                // A proxy may refuse a range alone.
+                _ => self.range.is_some() && origin.is_error(),
             }
     }
 
@@ -510,7 +548,7 @@ impl Aim {
         }
     }
 
-    const fn forward_reason(&self) -> ForwardReason {
+    pub(super) const fn forward_reason(&self) -> ForwardReason {
         match self {
             Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => {
                 ForwardReason::Stale

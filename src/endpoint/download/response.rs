@@ -16,7 +16,7 @@ use crate::headers::cache_control::add_no_transform;
 use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::headers::conditional::{is_current, is_range_wanted};
 use crate::headers::content_disposition::with_file_name;
-use crate::headers::range::{RangeRequest, unsatisfied_content_range};
+use crate::headers::range::{ByteRange, RangeRequest, unsatisfied_content_range};
 use crate::headers::{add_cors, add_media_security, is_html, own_value, remove_policies};
 use crate::lease::LeaseChange;
 use crate::matrix::media::{Door, Terms};
@@ -175,6 +175,45 @@ pub(super) fn fetched(
         None => ResponsePlan::Relay { cut, removes_stored: false, not_stored },
     };
     Outcome { head, plan, leases }
+}
+
+/// The origin sent this part of media: pass it on. `whole` is the head that all of it would have. Returns
+/// the outcome, and whether the whole could be stored; `None` where this client is to get something else
+/// than the part. Nothing is granted by it.
+pub(super) fn part(
+    exchange: &Exchange,
+    whole: &OriginHead,
+    part: ByteRange,
+    validator: &Validator,
+    forward: ForwardReason,
+    times: FetchTimes,
+) -> Option<(Outcome, bool)> {
+    let mut whole = whole.clone();
+    if matches!(validator, Validator::Redirect(_)) {
+        remove_policies(&mut whole.headers);
+    }
+    let accepted = accept(exchange, &whole, validator, None);
+    let is_accepted = accepted.is_ok();
+    let storable = accepted.and_then(|()| {
+        storable(exchange, &whole, validator, &Method::GET, times)?;
+        Ok(())
+    });
+    let mut status = forwarded(forward, Some(StatusCode::PARTIAL_CONTENT));
+    status.detail = Some(NoStoreReason::Partial.as_str());
+    let length = whole.content_length();
+    let mut headers = to_client(&whole.headers, &exchange.config);
+    headers.remove(ETAG);
+    let (mut head, cut) = complete(exchange, Served { headers, length, validator }, status);
+    if !is_accepted {
+        // Nobody has granted it, so its reader may not know what is stored.
+        head.headers.remove(CACHE_STATUS);
+    }
+    let plan = match cut {
+        Some(Cut::Part(wanted, _)) if wanted == part => ResponsePlan::RelayPart,
+        None if head.status == StatusCode::NOT_MODIFIED => ResponsePlan::Reply(None),
+        _ => return None,
+    };
+    Some((Outcome { head, plan, leases: LeaseChange::Keep }, storable.is_ok()))
 }
 
 /// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the

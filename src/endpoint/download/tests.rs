@@ -2,8 +2,9 @@
 //! `tests/policy` for that.
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, REFERER, USER_AGENT,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RANGE,
+    REFERER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -14,6 +15,7 @@ use crate::config::tests::config;
 use crate::message::target::Target;
 use crate::origin::client_headers::Keep;
 use crate::origin::outage::Evidence;
+use crate::origin::ranges::RangeLesson;
 use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated, Revalidation};
 use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
 use crate::route::{Route, admit};
@@ -47,6 +49,16 @@ fn headers(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
 }
 
 fn begin(method: Method, target: &str, vars: &[(&'static str, &str)]) -> Exchange {
+    begin_with(method, target, vars, &[])
+}
+
+/// Begins a request with these headers besides its credential.
+fn begin_with(
+    method: Method,
+    target: &str,
+    vars: &[(&'static str, &str)],
+    more: &[(HeaderName, &'static str)],
+) -> Exchange {
     let credential = if target.starts_with(SERVER) {
         r#"X-Matrix origin="other.example",key="ed25519:1",sig="Z29vZA""#
     } else {
@@ -62,7 +74,7 @@ fn begin(method: Method, target: &str, vars: &[(&'static str, &str)]) -> Exchang
         scheme: "https".to_owned(),
         authority: "media.example.com".to_owned(),
         target: Target::new(target),
-        headers: headers(shown),
+        headers: headers(&[shown, more].concat()),
     };
     let Ok(Route::Media(request)) = admit(&head, &config) else { panic!("{target} is no media") };
     match Exchange::begin(Rc::new(config), Rc::new(head), request, b"key") {
@@ -128,7 +140,7 @@ fn refused(question: Question, status: u16, errcode: &str) -> Outcome {
 
 fn answered(question: Question, answer: OriginAnswer) -> Outcome {
     match question.pending.on_origin(Ok(answer), NOW) {
-        Verdict::Answer(outcome) => outcome,
+        Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => outcome,
         Verdict::AskAgain(question) => panic!("{:?}", question.request),
         Verdict::Suspect(suspicion) => panic!("{suspicion:?}"),
     }
@@ -910,4 +922,130 @@ fn a_redirect_to_a_host_that_nobody_named_is_told_to_the_admin() {
     assert_eq!(host(&[(LOCATION, "/elsewhere")]), None);
     assert_eq!(host(&[(LOCATION, "https://a.cloudflareaccess.com/")]), None);
     assert_eq!(host(&[]), None);
+}
+
+const PART: (HeaderName, &str) = (CONTENT_RANGE, "bytes 10-19/40");
+
+/// Asks for ten bytes of what is not stored, of hosts of which nothing is known.
+fn missed_part(method: Method, target: &str) -> Question {
+    let exchange = begin_with(method, target, LEASED, &[(RANGE, "bytes=10-19")]);
+    missed(exchange.with_ranges(Rc::default()))
+}
+
+fn asked_range(question: &Question) -> Option<&str> {
+    question.request.set.get(RANGE).map(|range| range.to_str().expect("it is text"))
+}
+
+#[test]
+fn a_part_of_what_is_not_stored_is_asked_of_the_homeserver() {
+    for target in [CLIENT, LEGACY] {
+        assert_eq!(asked_range(&missed_part(Method::GET, target)), Some("bytes=10-19"), "{target}");
+    }
+    assert_eq!(asked_range(&missed_part(Method::GET, SERVER)), None, "envelopes have no parts");
+    assert_eq!(asked_range(&missed_part(Method::HEAD, CLIENT)), None);
+    let exchange = begin_with(Method::GET, CLIENT, LEASED, &[(RANGE, "bytes=10-19")]);
+    let question = validating(exchange.with_ranges(Rc::default()), Leases::default());
+    assert_eq!(asked_range(&question), None, "it is cut from what is stored");
+}
+
+#[test]
+fn a_host_that_ignores_ranges_is_asked_for_the_whole() {
+    let mut hosts = RangeHosts::new();
+    let host = "origin.example.com".to_owned();
+    hosts.learn(RangeLesson { host, serves: false, is_proven: true }, NOW);
+    let exchange = begin_with(Method::GET, CLIENT, LEASED, &[(RANGE, "bytes=10-19")]);
+    let exchange = exchange.with_ranges(Rc::new(hosts));
+    assert!(exchange.waits_for_whole(NOW));
+    assert_eq!(asked_range(&missed(exchange)), None);
+}
+
+/// Hears a 206 with these headers.
+fn heard_part(fields: &[(HeaderName, &'static str)]) -> Verdict {
+    let answer = OriginAnswer::unread(origin(206, fields));
+    missed_part(Method::GET, CLIENT).pending.on_origin(Ok(answer), NOW)
+}
+
+#[test]
+fn a_part_is_passed_on_and_grants_nothing() {
+    let Verdict::AnswerPart(outcome, whole) = heard_part(&[PART, PNG, INLINE, TAG]) else {
+        panic!("it fits")
+    };
+    assert_eq!(outcome.plan, ResponsePlan::RelayPart);
+    assert_eq!(
+        (outcome.head.status, outcome.leases),
+        (StatusCode::PARTIAL_CONTENT, LeaseChange::Keep)
+    );
+    assert_eq!(outcome.head.headers[CONTENT_RANGE], "bytes 10-19/40");
+    assert_eq!(outcome.head.headers[CONTENT_LENGTH], "10");
+    let whole = whole.expect("the whole could be stored");
+    assert_eq!((whole.length_bytes, asked_range(&whole.question)), (BYTES, None));
+    let filled = heard(whole.question, 200, &[LENGTH, PNG, INLINE, TAG]);
+    assert!(is_stored(&filled) && matches!(filled.leases, LeaseChange::Grant { .. }));
+}
+
+#[test]
+fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
+    for fields in [&[PART, PNG, INLINE, TAG, PRIVATE][..], &[PART, PNG]] {
+        let Verdict::AnswerPart(outcome, whole) = heard_part(fields) else { panic!("it fits") };
+        assert_eq!(outcome.plan, ResponsePlan::RelayPart);
+        assert!(whole.is_none(), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_part_that_does_not_fit_is_asked_for_whole() {
+    for fields in [
+        &[PNG, INLINE, TAG][..],
+        &[(CONTENT_RANGE, "bytes 0-9/40"), PNG, INLINE, TAG],
+        &[(CONTENT_RANGE, "bytes 10-19/*"), PNG, INLINE, TAG],
+        &[PART, LENGTH, PNG, INLINE, TAG],
+        &[PART, (CONTENT_ENCODING, "gzip"), PNG, INLINE, TAG],
+    ] {
+        let Verdict::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
+        assert_eq!(asked_range(&question), None);
+    }
+}
+
+#[test]
+fn a_part_that_nobody_asked_for_is_an_error() {
+    let told = heard(missed(get(CLIENT, LEASED)), 206, &[PART, PNG, INLINE, TAG]);
+    assert_eq!(told.head.status, StatusCode::BAD_GATEWAY);
+}
+
+#[test]
+fn a_refusal_of_the_range_alone_is_asked_for_whole() {
+    for (status, field) in [(416, PART), (416, PAGE), (403, PAGE), (400, PAGE)] {
+        let question = asked_again(missed_part(Method::GET, CLIENT), status, &[field]);
+        assert_eq!(asked_range(&question), None, "{status}");
+    }
+    let told = refused(missed_part(Method::GET, CLIENT), 404, "M_NOT_FOUND");
+    assert_eq!(told.head.status, StatusCode::NOT_FOUND, "the homeserver's word is about media");
+}
+
+#[test]
+fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
+    let question = asked_again(missed_part(Method::GET, CLIENT), 302, &[(LOCATION, FAR)]);
+    assert_eq!(asked_range(&question), Some("bytes=10-19"));
+    assert_eq!(question.request.set.get(AUTHORIZATION), None);
+    let answer = OriginAnswer::unread(origin(206, &[PART, PNG, INLINE]));
+    let lesson = question.pending.range_lesson(&Ok(answer.clone()));
+    let host = "cdn.example.com".to_owned();
+    assert_eq!(lesson, Some(RangeLesson { host, serves: true, is_proven: true }));
+    let Verdict::AnswerPart(outcome, _) = question.pending.on_origin(Ok(answer), NOW) else {
+        panic!("it fits")
+    };
+    assert_eq!(outcome.plan, ResponsePlan::RelayPart);
+}
+
+#[test]
+fn what_a_host_does_with_a_range_is_learned_from_its_answer() {
+    let lesson = |status, fields: &[_]| {
+        let answer = OriginAnswer::unread(origin(status, fields));
+        let lesson = missed_part(Method::GET, CLIENT).pending.range_lesson(&Ok(answer));
+        lesson.map(|lesson| lesson.serves)
+    };
+    assert_eq!(lesson(206, &[PART, PNG]), Some(true));
+    assert_eq!(lesson(206, &[(CONTENT_RANGE, "bytes 0-9/40"), PNG]), Some(false));
+    assert_eq!(lesson(200, &[LENGTH, PNG]), Some(false));
+    assert_eq!(lesson(403, &[PAGE]), None);
 }

@@ -4,6 +4,8 @@
 //! Where every sink wants all of a stream the runtime's own `tee` is better. Here a client wants a
 //! part, while the cache may want the whole.
 
+use std::any::Any;
+
 use js_sys::{ArrayBuffer, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, ReadableStreamByobReader, WritableStreamDefaultWriter};
@@ -126,12 +128,14 @@ impl Sink {
     }
 }
 
-/// What of a body is left when its client, the first sink, has had what they want.
+/// What becomes of a body when its client, the first sink, has had what they want.
 pub(crate) struct Rest {
     /// How long the whole body is.
     pub(crate) length: u64,
     /// Whether so many bytes are worth fetching for the others.
-    pub(crate) is_worth: fn(u64) -> bool,
+    pub(crate) is_worth: Box<dyn Fn(u64) -> bool>,
+    /// Announces that no client slows it down, until what is returned is dropped.
+    pub(crate) announce: Box<dyn Fn() -> Box<dyn Any>>,
     /// Hears how many bytes came in how many milliseconds when no client was there to slow them down.
     pub(crate) came: fn(u64, u64),
 }
@@ -161,7 +165,7 @@ async fn pump_into(
     rest: Option<Rest>,
 ) -> Result<(), JsValue> {
     let mut offset = 0;
-    let mut alone_since = None;
+    let (mut alone_since, mut announced) = (None, None);
     for sink in sinks.iter_mut().filter(|sink| sink.first == sink.end) {
         sink.close().await;
     }
@@ -175,17 +179,20 @@ async fn pump_into(
             rest.as_ref().filter(|_| sinks.first().is_some_and(|sink| !sink.is_open))
         {
             let now = clock::now_unix_millis();
-            match alone_since {
-                None if !(rest.is_worth)(rest.length.saturating_sub(offset)) => {
-                    return Err("the rest would not come in time".into());
-                }
-                None => alone_since = Some((offset, now)),
-                Some((first, began)) if is_over || offset - first >= MIN_TELLING_BYTES => {
-                    (rest.came)(offset - first, now.saturating_sub(began));
-                    alone_since = None;
-                }
-                Some(_) => {}
+            let (first, began) = *alone_since.get_or_insert((offset, now));
+            let is_telling = offset - first >= MIN_TELLING_BYTES;
+            if is_over || is_telling {
+                (rest.came)(offset - first, now.saturating_sub(began));
+                alone_since = None;
             }
+            let is_new = announced.is_none();
+            if !is_over
+                && (is_new || is_telling)
+                && !(rest.is_worth)(rest.length.saturating_sub(offset))
+            {
+                return Err("the rest would not come in time".into());
+            }
+            announced.get_or_insert_with(|| (rest.announce)());
         }
         if is_over {
             return Ok(());

@@ -3,7 +3,7 @@
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ReadableStream, WritableStream};
+use web_sys::{AbortController, ReadableStream, StreamPipeOptions, WritableStream};
 
 use crate::headers::range::ByteRange;
 use crate::shell::runtime::context::Context;
@@ -49,6 +49,16 @@ pub(crate) fn fixed_length(length: u64) -> FixedLengthStream {
     FixedLengthStream::new(length as f64)
 }
 
+/// A way to end a pipe before all has gone through: both of its ends break.
+pub(crate) struct PipeEnd(AbortController);
+
+impl PipeEnd {
+    /// Ends the pipe, if it has not ended.
+    pub(crate) fn abort(&self) {
+        self.0.abort();
+    }
+}
+
 /// Returns a stream for the client as it is, but one that a short body breaks instead of looking
 /// whole. While the client reads it, background work has no deadline: the platform, too, counts from
 /// the end of a body that goes through a pipe.
@@ -56,6 +66,20 @@ pub(crate) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> 
     let pipe = fixed_length(length);
     serve_by(context, context.reading(), stream.pipe_to(&pipe.writable()));
     pipe.readable()
+}
+
+/// Returns a stream as [`guard`] does, and how it is ended before its time.
+///
+/// # Errors
+/// The runtime refuses a pipe.
+pub(crate) fn guard_until(
+    context: &Context,
+    stream: &ReadableStream,
+    length: u64,
+) -> Result<(ReadableStream, PipeEnd), JsValue> {
+    let (piping, readable, end) = pipe(stream, length)?;
+    serve_by(context, context.reading(), piping);
+    Ok((readable, end))
 }
 
 /// Returns a stream for a store as it is, but one that a short body breaks.
@@ -67,6 +91,31 @@ pub(crate) fn guard_copy(
     let pipe = fixed_length(length);
     forget(context, stream.pipe_to(&pipe.writable()));
     pipe.readable()
+}
+
+/// Returns a stream as [`guard_copy`] does, and how it is ended before its time.
+///
+/// # Errors
+/// The runtime refuses a pipe.
+pub(crate) fn guard_copy_until(
+    context: &Context,
+    stream: &ReadableStream,
+    length: u64,
+) -> Result<(ReadableStream, PipeEnd), JsValue> {
+    let (piping, readable, end) = pipe(stream, length)?;
+    forget(context, piping);
+    Ok((readable, end))
+}
+
+fn pipe(
+    stream: &ReadableStream,
+    length: u64,
+) -> Result<(Promise, ReadableStream, PipeEnd), JsValue> {
+    let (pipe, controller, options) =
+        (fixed_length(length), AbortController::new()?, StreamPipeOptions::new());
+    options.set_signal(&controller.signal());
+    let piping = stream.pipe_to_with_options(&pipe.writable(), &options);
+    Ok((piping, pipe.readable(), PipeEnd(controller)))
 }
 
 /// A part of bytes, by reference.

@@ -1,6 +1,5 @@
 //! A body on its way to the client and into the stores at once.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
@@ -12,9 +11,12 @@ use crate::cache::key::CacheKey;
 use crate::endpoint::download::Cut;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
-use crate::origin::pace::Pace;
+use crate::message::presence::MAX_BACKGROUND_MS;
 use crate::shell::body::pump::{Rest, Sink, pump};
+use crate::shell::body::streams::PipeEnd;
 use crate::shell::body::{envelope, streams};
+use crate::shell::endpoint::fill_watch::{OtherwiseAt, Watch, Watched};
+use crate::shell::origin::known;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
@@ -22,15 +24,11 @@ use crate::shell::store::coalescing::{self, Fill, MAX_AWAITED_BYTES, Stage};
 use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
 
-thread_local! {
-    /// How fast the origin sends, as far as this isolate has seen.
-    static PACE: Cell<Pace> = const { Cell::new(Pace::UNKNOWN) };
-}
-
-fn learn(bytes: u64, millis: u64, is_unhindered: bool) {
-    let mut pace = PACE.get();
-    pace.learn(bytes, millis, is_unhindered);
-    PACE.set(pace);
+/// Whether a body of this length may be fetched behind a reader's back: it is not being fetched, a fill of it
+/// has not come to nothing lately, and it comes in time.
+pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
+    let is_new = !coalescing::is_under_way(Stage::Large, key) && !fills::is_fruitless(key);
+    is_new && known::pace().is_in_time(length)
 }
 
 /// Where the body comes from.
@@ -43,6 +41,13 @@ pub(crate) enum Source {
     },
     /// The bucket, which needs no copy of it.
     Bucket,
+}
+
+/// Who reads a body while it is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReadBy {
+    Client,
+    Nobody,
 }
 
 /// A body to be stored.
@@ -67,7 +72,7 @@ impl Filling<'_> {
         let length = self.meta.length_bytes();
         match (cut, body) {
             (None, body) | (_, body @ None) => {
-                if self.source == Source::Bucket || PACE.get().is_in_time(length) {
+                if self.source == Source::Bucket || known::pace().is_in_time(length) {
                     self.store(body.as_ref())?;
                 } else {
                     streams::release(&self.call.context, body.as_ref());
@@ -82,32 +87,37 @@ impl Filling<'_> {
                 let is_media = opened.holds_media();
                 let whole = opened.into_stream(&self.call.context, length)?;
                 if is_media {
-                    return self.respond_whole(head, &whole);
+                    return self.respond_whole(head, &whole, None);
                 }
                 // Those who wait for it would each wait for the next in vain.
                 fills::record_fruitless(self.key);
                 heads::response(head, Some(&whole))
             }
             (Some(Cut::Whole | Cut::Part(..)), Some(body)) => {
-                let body = if self.needs_guard() {
-                    streams::guard(&self.call.context, &body, length)
-                } else {
-                    body
-                };
-                self.respond_whole(head, &body)
+                if !self.needs_guard() {
+                    return self.respond_whole(head, &body, None);
+                }
+                let (body, end) = streams::guard_until(&self.call.context, &body, length)?;
+                self.respond_whole(head, &body, Some(end))
             }
         }
     }
 
     /// Stores a body, and sends all of it. Whatever is between the two branches and their readers would
-    /// make the runtime buffer what the slower has not read yet, so a pipe stands before the split.
-    fn respond_whole(self, head: &ReplyHead, body: &ReadableStream) -> Result<Response, JsValue> {
-        if self.is_vain() {
+    /// make the runtime buffer what the slower has not read yet, so a pipe stands before the split. It
+    /// is ended where the reader leaves and the rest would not come in time.
+    fn respond_whole(
+        self,
+        head: &ReplyHead,
+        body: &ReadableStream,
+        end: Option<PipeEnd>,
+    ) -> Result<Response, JsValue> {
+        if self.is_vain() || !self.is_alone() {
             return heads::response(head, Some(body));
         }
         // Both branches are taken up on one turn, or the runtime buffers the whole of it.
         let (for_client, for_store) = streams::tee(body);
-        self.fill(Some(&for_store))?;
+        self.fill(Some(&for_store), ReadBy::Client, end)?;
         heads::response(head, Some(&for_client))
     }
 
@@ -123,18 +133,27 @@ impl Filling<'_> {
         let (sink, for_client) = Sink::part(range)?;
         let sink = sink.read_by(&context);
         let is_from_origin = self.source != Source::Bucket;
-        let is_worth = self.is_alone() && (!is_from_origin || PACE.get().is_in_time(length));
-        if self.is_vain() || !is_worth {
+        let otherwise = OtherwiseAt::new(&self.call.config, self.meta.validator());
+        let is_worth =
+            move |bytes, left_ms| known::pace().ends_in_time(bytes, left_ms, otherwise.now());
+        let is_begun = self.is_alone() && (!is_from_origin || is_worth(length, MAX_BACKGROUND_MS));
+        if self.is_vain() || !is_begun {
             serve(&context, pump(body, vec![sink], None));
             return heads::response(head, Some(&for_client));
         }
+        let (behind, reader, key) = (Rc::clone(&context), Rc::clone(&context), self.key.clone());
         let rest = Rest {
             length,
-            is_worth: |bytes| PACE.get().is_in_time(bytes),
-            came: |bytes, millis| learn(bytes, millis, true),
+            is_worth: Box::new(move |bytes| {
+                is_worth(bytes, behind.background_ms().unwrap_or(MAX_BACKGROUND_MS))
+            }),
+            announce: Box::new(move || {
+                Box::new(coalescing::begin(&reader, Stage::Unhindered, &key))
+            }),
+            came: |bytes, millis| known::learn_pace(bytes, millis, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
-        self.fill(Some(&for_store))?;
+        self.fill(Some(&for_store), ReadBy::Client, None)?;
         let rest = is_from_origin.then_some(rest);
         detach(&context, pump(body, vec![sink, store_sink], rest));
         heads::response(head, Some(&for_client))
@@ -152,7 +171,7 @@ impl Filling<'_> {
 
     /// Whether no other fill of this body is under way in this isolate.
     fn is_alone(&self) -> bool {
-        !coalescing::is_under_way(Stage::Unawaited, self.key)
+        !coalescing::is_under_way(Stage::Large, self.key)
     }
 
     /// Whether a body goes through a pipe of its length. The platform would cut off a fill in the middle
@@ -163,20 +182,25 @@ impl Filling<'_> {
         !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
     }
 
-    /// Stores the body.
+    /// Stores the body, which nobody reads.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let (context, length) = (&self.call.context, self.meta.length_bytes());
         match body {
             Some(body) if self.needs_guard() && !self.is_vain() => {
-                let whole = streams::guard_copy(context, body, length);
-                self.fill(Some(&whole))
+                let (whole, end) = streams::guard_copy_until(context, body, length)?;
+                self.fill(Some(&whole), ReadBy::Nobody, Some(end))
             }
-            body => self.fill(body),
+            body => self.fill(body, ReadBy::Nobody, None),
         }
     }
 
     /// Fills the tiers with a body that breaks if it is short.
-    fn fill(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
+    fn fill(
+        self,
+        body: Option<&ReadableStream>,
+        read_by: ReadBy,
+        end: Option<PipeEnd>,
+    ) -> Result<(), JsValue> {
         if let Source::Origin { replaces: true } = self.source {
             memory::remove(self.key);
         }
@@ -187,7 +211,7 @@ impl Filling<'_> {
                 streams::release(&self.call.context, body);
                 Ok(())
             }
-            (source, _) => self.fill_pop(body, source),
+            (source, _) => self.fill_pop(body, source, read_by, end),
         }
     }
 
@@ -220,7 +244,13 @@ impl Filling<'_> {
     }
 
     /// Stores a body at the data centre. What the origin has sent is copied to the bucket from there.
-    fn fill_pop(self, body: Option<&ReadableStream>, source: Source) -> Result<(), JsValue> {
+    fn fill_pop(
+        self,
+        body: Option<&ReadableStream>,
+        source: Source,
+        read_by: ReadBy,
+        end: Option<PipeEnd>,
+    ) -> Result<(), JsValue> {
         let Self { call, key, meta, fill, .. } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
@@ -229,16 +259,31 @@ impl Filling<'_> {
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
-        let unawaited = coalescing::begin(&call.context, Stage::Unawaited, key);
+        let watched = Watched {
+            key: key.clone(),
+            length,
+            is_read: read_by == ReadBy::Client,
+            otherwise: OtherwiseAt::new(&call.config, meta.validator()),
+            end: end.filter(|_| source != Source::Bucket),
+        };
+        let watch = Watch::begin(call, watched);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
             put.await;
             let (context, config, record) = (&call.context, &call.config, meta.to_text());
+            if watch.has_given_up() {
+                fills::remove_broken(context, config, &key, &record, length).await;
+                return;
+            }
             let mut commit = fills::look_first(context, config, &key, &record, length).await;
-            drop((fill, unawaited));
+            drop((fill, watch));
             let Source::Origin { replaces } = source else { return };
             if commit == Commit::Whole {
-                learn(length, clock::now_unix_millis().saturating_sub(began_millis), false);
+                known::learn_pace(
+                    length,
+                    clock::now_unix_millis().saturating_sub(began_millis),
+                    false,
+                );
             }
             if call.bucket.is_none() {
                 return;

@@ -9,16 +9,18 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
     Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict, Warming,
+    Whole,
 };
 use crate::error::Rejection;
 use crate::lease::LeaseKeys;
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::MediaRequest;
 use crate::message::ReplyHead;
+use crate::origin::ranges::RangeSupport;
 use crate::route::Endpoint;
 use crate::shell::body::pump::{Sink, pump};
 use crate::shell::body::{envelope, streams};
-use crate::shell::endpoint::cache_fill::{Filling, Source};
+use crate::shell::endpoint::cache_fill::{self, Filling, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
@@ -40,11 +42,38 @@ struct Keys {
 
 /// Answers a request for media.
 pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
+    match attempt(call, media.clone(), Attempt::First).await? {
+        Some(response) => Ok(response),
+        None => match attempt(call, media, Attempt::Last).await? {
+            Some(response) => Ok(response),
+            None => call.reject(&Rejection::Internal),
+        },
+    }
+}
+
+/// Whether a request may be answered from the beginning once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Last,
+}
+
+/// Answers a request for media. Returns `None` where a part was asked for and the origin sent the whole,
+/// while another request stores that: then it is better to wait for it.
+async fn attempt(
+    call: &Call,
+    media: MediaRequest,
+    attempt: Attempt,
+) -> Result<Option<Response>, JsValue> {
     let door = media.door;
     let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
     let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
-        Begin::LookUp(exchange) => exchange.knowing(known::revalidation()),
-        Begin::Bypass(reason) => return forward::answer(call, Endpoint { door, reason }).await,
+        Begin::LookUp(exchange) => {
+            exchange.knowing(known::revalidation()).with_ranges(known::ranges())
+        }
+        Begin::Bypass(reason) => {
+            return forward::answer(call, Endpoint { door, reason }).await.map(Some);
+        }
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
     let look_up =
@@ -58,6 +87,13 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         // Much may have been said in the meantime, about the credential too.
         (found, held) = look_up().await;
     }
+    if found.is_none()
+        && exchange.waits_for_whole(clock::now_unix_secs())
+        && coalescing::ride(&keys.entry).await
+    {
+        (found, held) = look_up().await;
+    }
+    let wants_part = exchange.wanted_range().is_some();
     let mut fill = None;
     if found.is_none() {
         fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
@@ -65,24 +101,44 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
     let is_down = outage::is_known(call);
-    let (outcome, origin) = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
+    let asked = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
         Decision::Serve(outcome, refresh) => {
             if let Some(refresh) = refresh {
                 renew_old(call, &keys, refresh);
             }
-            (outcome, None)
+            Asked { outcome, body: None, whole: None }
         }
         Decision::Ask(question) => ask(call, question).await?,
     };
+    let Asked { outcome, body: origin, whole } = asked;
+    let is_being_filled = wants_part
+        && matches!(outcome.plan, ResponsePlan::FillCache { .. })
+        && known::range_support(call.config.homeserver.authority()) == RangeSupport::Ignores
+        && coalescing::is_under_way(Stage::Large, &keys.entry);
+    if is_being_filled && attempt == Attempt::First {
+        leases::apply(call, keys.leases.as_ref(), outcome.leases);
+        streams::release(&call.context, origin.as_ref());
+        return Ok(None);
+    }
+    if let Some(whole) = whole {
+        drop(fill.take());
+        fill_beside(call, &keys, whole);
+    }
     let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
-    respond(call, &keys, outcome, sources).await
+    respond(call, &keys, outcome, sources).await.map(Some)
 }
 
-/// Asks until there is an answer, and gives the origin's last body with it.
-async fn ask(
-    call: &Call,
-    mut question: Question,
-) -> Result<(Outcome, Option<ReadableStream>), JsValue> {
+/// What came of asking the origin.
+struct Asked {
+    outcome: Outcome,
+    /// The origin's last body.
+    body: Option<ReadableStream>,
+    /// The whole of which that is a part, where it could be stored.
+    whole: Option<Whole>,
+}
+
+/// Asks until there is an answer.
+async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
     loop {
         let Question { request, pending } = question;
         let (answer, body) = match fetch::ask(call, &request).await {
@@ -100,15 +156,20 @@ async fn ask(
         if let Some(lesson) = pending.lesson(&answer) {
             known::learn(lesson);
         }
+        if let Some(lesson) = pending.range_lesson(&answer) {
+            known::learn_range(lesson);
+        }
         if let Some(host) = pending.refused_redirect_host(&answer) {
             known::refuse_redirect(host);
         }
         match pending.on_origin(answer, clock::now_unix_secs()) {
-            Verdict::Answer(outcome) => return Ok((outcome, body)),
+            Verdict::Answer(outcome) => return Ok(Asked { outcome, body, whole: None }),
+            Verdict::AnswerPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
             Verdict::Suspect(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
                 let held = leases::look_up(call, suspicion.lease_keys()).await;
-                return Ok((suspicion.on_probe(is_down, held, clock::now_unix_secs()), body));
+                let outcome = suspicion.on_probe(is_down, held, clock::now_unix_secs());
+                return Ok(Asked { outcome, body, whole: None });
             }
             Verdict::AskAgain(again) => {
                 streams::release(&call.context, body.as_ref());
@@ -133,6 +194,19 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
     });
 }
 
+/// Stores the whole of media of which a reader gets a part, where it comes in time.
+fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole) {
+    if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
+        return;
+    }
+    let begun = coalescing::begin(&call.context, Stage::Large, &keys.entry);
+    let (call, keys) = (call.behind(), keys.clone());
+    detach(&call.context.clone(), async move {
+        renew(&call, &keys, question, Sources::default()).await;
+        drop(begun);
+    });
+}
+
 /// Renews a lease that is about to end, unless that is being done.
 fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
@@ -146,7 +220,7 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
 
 /// Renews a lease for a client who is served already.
 async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
-    let Ok((outcome, body)) = ask(call, question).await else { return };
+    let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
     // The response goes nowhere; what is stored and granted on the way is what counts.
@@ -207,6 +281,10 @@ async fn respond(
             }
             streams::release(&call.context, origin.as_ref());
             heads::response(&head, None)
+        }
+        ResponsePlan::RelayPart => {
+            release_stored(call, stored);
+            heads::response(&head, origin.as_ref())
         }
         ResponsePlan::FillCache { meta, cut } => {
             release_stored(call, stored);

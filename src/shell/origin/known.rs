@@ -1,12 +1,17 @@
 //! What this isolate has learned of the origin from its answers.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
+use crate::origin::pace::Pace;
+use crate::origin::ranges::{RangeHosts, RangeLesson, RangeSupport};
 use crate::origin::revalidation::{Lesson, Revalidation};
 use crate::shell::runtime::{clock, log};
 
 thread_local! {
     static REVALIDATION: Cell<Revalidation> = const { Cell::new(Revalidation::NEW) };
+    static PACE: Cell<Pace> = const { Cell::new(Pace::UNKNOWN) };
+    static RANGES: RefCell<Rc<RangeHosts>> = RefCell::new(Rc::default());
     static REFUSED_REDIRECT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -20,6 +25,41 @@ pub(crate) fn learn(lesson: Lesson) {
     let mut known = REVALIDATION.get();
     known.learn(lesson, clock::now_unix_secs());
     REVALIDATION.set(known);
+}
+
+/// Returns how fast the origin sends.
+pub(crate) fn pace() -> Pace {
+    PACE.get()
+}
+
+/// Takes in that so many bytes came within so many milliseconds.
+pub(crate) fn learn_pace(bytes: u64, millis: u64, is_unhindered: bool) {
+    let mut pace = PACE.get();
+    pace.learn(bytes, millis, is_unhindered);
+    PACE.set(pace);
+}
+
+/// Takes in that so many bytes had not come within so many milliseconds.
+pub(crate) fn learn_late(bytes: u64, millis: u64) {
+    let mut pace = PACE.get();
+    pace.learn_late(bytes, millis);
+    PACE.set(pace);
+}
+
+/// Returns which hosts serve ranges.
+pub(crate) fn ranges() -> Rc<RangeHosts> {
+    RANGES.with_borrow(Rc::clone)
+}
+
+/// Returns whether a host serves ranges.
+pub(crate) fn range_support(host: &str) -> RangeSupport {
+    RANGES.with_borrow(|hosts| hosts.support(host, clock::now_unix_secs()))
+}
+
+/// Takes in whether a host serves ranges.
+pub(crate) fn learn_range(lesson: RangeLesson) {
+    let now = clock::now_unix_secs();
+    RANGES.with_borrow_mut(|hosts| Rc::make_mut(hosts).learn(lesson, now));
 }
 
 /// Returns the host that the origin redirected media to last and that is not followed.

@@ -164,6 +164,11 @@ impl Context {
         self.0.presence.get().has_left()
     }
 
+    /// For how many milliseconds background work may still go on; `None` while an answer is on its way.
+    pub(crate) fn background_ms(&self) -> Option<u64> {
+        self.0.presence.get().background_ms(clock::now_unix_millis())
+    }
+
     /// Until it is dropped, the client counts as reading.
     pub(crate) fn reading(&self) -> Reading {
         self.update(Presence::begin_reading);
@@ -204,7 +209,7 @@ impl Drop for Hold {
 /// Ends when background work must.
 async fn deadline(context: Context) {
     loop {
-        let left = context.0.presence.get().background_ms(clock::now_unix_millis());
+        let left = context.background_ms();
         match left.map_or(LOOK_MILLIS, |left| left.min(LOOK_MILLIS)) {
             0 => return,
             millis => {

@@ -30,6 +30,13 @@ const MAX_WAIT_MILLIS: u32 = 3_000;
 const FIRST_PAUSE_MILLIS: u32 = 4;
 const MAX_PAUSE_MILLIS: u32 = 64;
 
+/// How long others wait for a large body: as long as one may take that nobody reads.
+const MAX_RIDE_MILLIS: u32 = 30_000;
+
+/// How long others wait until a reader is known to have left: players end one request as they send the
+/// next.
+const MAX_LEAVING_MILLIS: u32 = 1_500;
+
 thread_local! {
     static FILLS: RefCell<InFlight<Name>> = const { RefCell::new(InFlight::new()) };
 }
@@ -43,8 +50,10 @@ pub(crate) enum Stage {
     Memory,
     /// The data centre's cache, from the bucket or the origin.
     Pop,
-    /// The same by a body that nobody waits for, or for a client who wants a part of it.
-    Unawaited,
+    /// The data centre's cache, with a large body, of which one fill at a time is enough.
+    Large,
+    /// The data centre's cache, with a large body that no reader slows down any more.
+    Unhindered,
 }
 
 /// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
@@ -102,6 +111,24 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
         }
         left_millis -= millis;
         pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
+    }
+    false
+}
+
+/// Waits for another request's fill of a large body that can't be had in parts, as long as that takes and
+/// no reader slows it down. Returns whether there was one that has ended.
+pub(crate) async fn ride(key: &CacheKey) -> bool {
+    let (mut waited_millis, mut is_unhindered) = (0, false);
+    while waited_millis < MAX_RIDE_MILLIS {
+        if !is_under_way(Stage::Large, key) {
+            return waited_millis > 0;
+        }
+        is_unhindered |= is_under_way(Stage::Unhindered, key);
+        if waited_millis >= MAX_LEAVING_MILLIS && !is_unhindered {
+            return false;
+        }
+        let _ = sleep(MAX_PAUSE_MILLIS).await;
+        waited_millis += MAX_PAUSE_MILLIS;
     }
     false
 }

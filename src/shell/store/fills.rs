@@ -64,6 +64,17 @@ pub(crate) async fn look_first(
     commit
 }
 
+/// Removes the beginning of an entry that was given up, where the cache has kept that.
+pub(crate) async fn remove_broken(
+    context: &Context,
+    config: &Config,
+    key: &CacheKey,
+    record: &str,
+    length: u64,
+) {
+    look(context, config, key, record, length, &FIRST_PAUSES_MS).await;
+}
+
 /// Goes on looking for an entry that has not been seen yet.
 pub(crate) async fn look_on(
     context: &Context,

@@ -12,6 +12,7 @@ use matrix_media_edge::cache::purge_list::{Freshness, KnownPurges, Purges, Purge
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::origin::ranges::RangeHosts;
 use matrix_media_edge::origin::revalidation::Revalidation;
 
 use crate::lease_store::LeaseStore;
@@ -40,6 +41,7 @@ pub struct Isolate {
     pub renewals: InFlight<CacheKey>,
     /// How the origin can be asked about stored media.
     pub revalidation: Revalidation,
+    pub ranges: Rc<RangeHosts>,
 }
 
 /// One of the stores beyond the isolates.
@@ -82,6 +84,7 @@ impl Isolate {
             fills: Fills::new(),
             renewals: InFlight::new(),
             revalidation: Revalidation::NEW,
+            ranges: Rc::default(),
         }
     }
 

@@ -4,11 +4,12 @@
 //! differ, [`Habits`] says how this one does it.
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
-    RETRY_AFTER, SET_COOKIE, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Method, StatusCode};
+use matrix_media_edge::headers::range::{RangeRequest, RangeSpec, unsatisfied_content_range};
 use matrix_media_edge::origin::{MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead};
 
 pub const HOMESERVER: &str = "https://origin.example.com";
@@ -57,6 +58,8 @@ pub struct Media {
 pub struct Habits {
     pub validators: Validators,
     pub knows_head: bool,
+    /// Whether it sends parts, as the place does that it redirects to.
+    pub serves_ranges: bool,
     pub knows_whoami: bool,
     /// Whether a token opens media at the legacy door that is shut to everybody else.
     pub reads_legacy_tokens: bool,
@@ -249,6 +252,11 @@ impl Homeserver {
     }
 
     pub fn answer(&mut self, wire: &Wire) -> Answer {
+        let answer = self.answer_whole(wire);
+        if self.habits.serves_ranges { part_of(wire, answer) } else { answer }
+    }
+
+    fn answer_whole(&mut self, wire: &Wire) -> Answer {
         if let Some(target) = wire.url.strip_prefix(CDN) {
             return self.answer_as_cdn(wire, target);
         }
@@ -467,6 +475,34 @@ impl Homeserver {
             Cdn::Downgrades => elsewhere("http://127.0.0.1/0/content"),
         }
     }
+}
+
+/// Cuts the range out of an answer that a question wants.
+fn part_of(wire: &Wire, mut answer: Answer) -> Answer {
+    let range = wire.headers.get(RANGE).and_then(|range| RangeSpec::parse(range.to_str().ok()?));
+    let (Some(range), Ok(head)) = (range, &mut answer.head) else { return answer };
+    if head.status != StatusCode::OK || wire.method != Method::GET {
+        return answer;
+    }
+    let length = answer.body.len() as u64;
+    match range.of(length) {
+        RangeRequest::Whole => {}
+        RangeRequest::Part(part) => {
+            head.status = StatusCode::PARTIAL_CONTENT;
+            head.headers.insert(CONTENT_RANGE, value(&part.content_range(length)));
+            if head.headers.contains_key(CONTENT_LENGTH) {
+                head.headers.insert(CONTENT_LENGTH, part.length().into());
+            }
+            let at = |offset| usize::try_from(offset).expect("it is short");
+            answer.body = answer.body[at(part.first)..=at(part.last)].to_vec();
+        }
+        RangeRequest::Unsatisfiable => {
+            let headers = [(CONTENT_RANGE, value(&unsatisfied_content_range(length)))];
+            let status = StatusCode::RANGE_NOT_SATISFIABLE.as_u16();
+            return Answer::new(answer.by, status, HeaderMap::from_iter(headers), "");
+        }
+    }
+    answer
 }
 
 /// Two parts: a JSON object and the media.

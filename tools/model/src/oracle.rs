@@ -15,7 +15,8 @@ use http::Method;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, AGE, AUTHORIZATION, CONTENT_DISPOSITION,
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, USER_AGENT,
+    HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
+    USER_AGENT,
 };
 use matrix_media_edge::config::OriginRedirects;
 use matrix_media_edge::config::lease_policy::LeaseScope;
@@ -150,7 +151,13 @@ fn discretion(Answered { flight, reply, .. }: &Answered) -> Verdict {
         let sent = &told.wire.headers;
         let scheme = sent.get(FORWARDED_PROTO);
         expect(scheme.is_none_or(|scheme| scheme == "https"), || format!("{scheme:?}"))?;
-        let foreign = sent.keys().find(|name| !ASKED_WITH.contains(&name.as_str()));
+        let is_foreign = |name: &&HeaderName| !ASKED_WITH.contains(&name.as_str());
+        let foreign = sent.keys().find(|name| is_foreign(name) && *name != RANGE);
+        let range = sent.get(RANGE).and_then(|range| range.to_str().ok());
+        expect(
+            range.is_none() || !flight.has_looked_up() || range == missing_part(flight).as_deref(),
+            || format!("{range:?} is asked for"),
+        )?;
         expect(!flight.has_looked_up() || foreign.is_none(), || format!("{foreign:?} is asked"))?;
         let agent = sent.get(USER_AGENT).map_or(0, |agent| agent.len());
         expect(agent <= 256, || format!("a User-Agent of {agent} bytes"))?;
@@ -532,6 +539,17 @@ fn disposition(reply: &Reply, of_origin: Option<&str>, name: Option<&str>) -> Ve
     };
     let is_right = kind == if is_inline { "inline" } else { "attachment" } && read == name;
     expect(is_right, || format!("Content-Disposition {field:?} for {name:?}"))
+}
+
+/// The one spelling in which a part is asked for, where it can't be cut from what is stored.
+fn missing_part(flight: &Flight) -> Option<String> {
+    let may_be_part = flight.ask.door != Door::Federation && flight.ask.method == Method::GET;
+    match flight.ask.range.filter(|_| may_be_part && flight.found.stored.is_none())? {
+        Span::From(0) | Span::Last(0) | Span::Ignored(_) => None,
+        Span::From(first) => Some(format!("bytes={first}-")),
+        Span::Between(first, last) => Some(format!("bytes={first}-{last}")),
+        Span::Last(count) => Some(format!("bytes=-{count}")),
+    }
 }
 
 /// Servers get the whole envelope with its own boundary, always.

@@ -202,6 +202,7 @@ fn habits(random: &mut Random) -> Habits {
             Validators::Redirect,
         ]),
         knows_head: !random.once_in(3),
+        serves_ranges: random.once_in(3),
         knows_whoami: !random.once_in(3),
         reads_legacy_tokens: random.once_in(2),
         refusal: random.pick(&[403, 404]),

@@ -156,7 +156,10 @@ impl World {
         let door = media.door;
         let config = Rc::clone(&self.config);
         let exchange = match Exchange::begin(config, head, media, self.config.digest_key()) {
-            Begin::LookUp(exchange) => exchange.knowing(self.edge.isolate(isolate).revalidation),
+            Begin::LookUp(exchange) => {
+                let isolate = self.edge.isolate(isolate);
+                exchange.knowing(isolate.revalidation).with_ranges(Rc::clone(&isolate.ranges))
+            }
             Begin::Bypass(reason) => return self.forward(flight, Endpoint { door, reason }),
         };
         let keys = (exchange.key().clone(), exchange.lease_keys().cloned());
@@ -271,8 +274,13 @@ impl World {
                             let isolate = self.edge.isolate(flight.isolate);
                             isolate.revalidation.learn(lesson, now_unix_secs);
                         }
+                        if let Some(lesson) = pending.range_lesson(&read) {
+                            let now_unix_secs = self.edge_secs(flight.isolate);
+                            let isolate = self.edge.isolate(flight.isolate);
+                            Rc::make_mut(&mut isolate.ranges).learn(lesson, now_unix_secs);
+                        }
                         match pending.on_origin(read, self.edge_secs(flight.isolate)) {
-                            Verdict::Answer(outcome) => {
+                            Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
                             Verdict::AskAgain(question) => {
@@ -469,6 +477,7 @@ impl World {
             }
             ResponsePlan::ServeStored(_)
             | ResponsePlan::Relay { removes_stored: false, .. }
+            | ResponsePlan::RelayPart
             | ResponsePlan::Reply(_) => {}
         }
         let change = Change {
@@ -490,6 +499,10 @@ impl World {
             | ResponsePlan::FillCache { cut: Some(cut), .. } => {
                 let (answer, _) = origin.expect("an answer to serve");
                 (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
+            }
+            ResponsePlan::RelayPart => {
+                let (answer, _) = origin.expect("a part to serve");
+                (reply.body, reply.is_broken) = (answer.body, answer.is_broken);
             }
             ResponsePlan::Reply(Some(text)) => reply.body = text.into_bytes(),
             ResponsePlan::ServeStored(None)

@@ -118,6 +118,7 @@ impl<'a> Edge<'a> {
             match pending.on_origin(Ok(answer), unix_secs(request)) {
                 Verdict::Answer(outcome) => return outcome,
                 Verdict::AskAgain(again) => question = again,
+                Verdict::AnswerPart(..) => unreachable!("nobody wants a part here"),
                 Verdict::Suspect(_) => unreachable!("the homeserver is up"),
             }
         }
@@ -161,6 +162,7 @@ impl<'a> Edge<'a> {
                 }
                 Some(Source::Origin)
             }
+            ResponsePlan::RelayPart => unreachable!("nobody wants a part here"),
             ResponsePlan::Reply(_) => unreachable!("the edge has no errors of its own here"),
         };
         let Some(source) = source.filter(|_| has_body) else { return };

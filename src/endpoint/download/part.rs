@@ -1,0 +1,137 @@
+//! A range of media that is not stored: asked of the origin where that may serve ranges, and passed on.
+//!
+//! What comes of it is for one client: it is stored for nobody and grants nothing. The whole is asked
+//! for by itself, if it is worth that.
+
+use std::rc::Rc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{Method, StatusCode};
+
+use super::origin_query::{Aim, Pending, Question, Verdict};
+use super::{Exchange, response};
+use crate::cache::entry::{FetchTimes, Validator};
+use crate::cache::storability::is_encoded;
+use crate::headers::range::{ByteRange, ContentRange, RangeRequest, RangeSpec};
+use crate::matrix::media::Door;
+use crate::message::target::split_url;
+use crate::origin::intermediary::Intermediary;
+use crate::origin::ranges::{RangeHosts, RangeLesson, RangeSupport, serves_ranges};
+use crate::origin::{OriginAnswer, OriginError, OriginHead};
+
+/// The whole of which a client was served a part.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its length in bytes.
+    pub length_bytes: u64,
+    /// Asks for it, behind the client's back.
+    pub question: Question,
+}
+
+impl Exchange {
+    /// Returns the range that the client wants; `None` for all of it. Servers get envelopes, which have
+    /// none.
+    pub fn wanted_range(&self) -> Option<RangeSpec> {
+        let may_be_part = self.request.door != Door::Federation && self.head.method == Method::GET;
+        RangeSpec::parse(self.head.header(&RANGE).filter(|_| may_be_part)?)
+    }
+
+    /// Returns whether the client wants a part of what the homeserver sends only whole, so that a fill that
+    /// is under way is worth waiting for.
+    pub fn waits_for_whole(&self, now_unix_secs: u64) -> bool {
+        let host = self.config.homeserver.authority();
+        let is_whole =
+            |hosts: &Rc<RangeHosts>| hosts.support(host, now_unix_secs) == RangeSupport::Ignores;
+        self.wanted_range().is_some() && self.ranges.as_ref().is_some_and(is_whole)
+    }
+
+    /// Returns the range to ask the origin for; `None` where the client wants none, or where the host is
+    /// known to ignore it.
+    pub(super) fn range_for(&self, aim: &Aim, now_unix_secs: u64) -> Option<RangeSpec> {
+        let url = match aim {
+            Aim::Fetch(Method::GET) => self.config.homeserver.to_string(),
+            Aim::FetchRedirected(redirected) => redirected.url().to_owned(),
+            _ => return None,
+        };
+        let range = self.wanted_range()?;
+        let support = self.ranges.as_ref()?.support(host_of(&url)?, now_unix_secs);
+        (support != RangeSupport::Ignores && range.request_header().is_some()).then_some(range)
+    }
+}
+
+impl Pending {
+    /// Takes the part that the origin sent, or asks for the whole where it does not fit.
+    pub(super) fn on_part(
+        self,
+        range: RangeSpec,
+        origin: &OriginHead,
+        now_unix_secs: u64,
+    ) -> Verdict {
+        let times =
+            FetchTimes { asked_unix_secs: self.asked_unix_secs, answered_unix_secs: now_unix_secs };
+        let validator = match &self.aim {
+            Aim::FetchRedirected(redirected) => redirected.validator(),
+            _ => Validator::of(origin),
+        };
+        let Some((part, length_bytes)) = part_of(origin, range) else {
+            return Verdict::AskAgain(self.for_whole());
+        };
+        let whole = whole_of(origin, length_bytes);
+        let forward = self.aim.forward_reason();
+        let answer = response::part(&self.exchange, &whole, part, &validator, forward, times);
+        let Some((outcome, is_storable)) = answer else {
+            return Verdict::AskAgain(self.for_whole());
+        };
+        let whole = is_storable.then(|| Whole { length_bytes, question: self.for_whole() });
+        Verdict::AnswerPart(outcome, whole)
+    }
+
+    /// Whether an answer is about the range, not about the media: a 416, or an intermediary's refusal.
+    pub(super) fn refuses_range(&self, answer: &OriginAnswer) -> bool {
+        answer.head.status == StatusCode::RANGE_NOT_SATISFIABLE
+            || Intermediary::of(answer, &Method::GET).is_some()
+    }
+
+    /// Asks the homeserver for the whole.
+    pub(super) fn for_whole(self) -> Question {
+        let Self { exchange, leases, asked_unix_secs, .. } = self;
+        Exchange { ranges: None, ..exchange }.fetch(leases, asked_unix_secs)
+    }
+
+    /// Returns whether the host that gave an answer serves ranges, as far as the answer shows that.
+    pub fn range_lesson(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<RangeLesson> {
+        let head = &answer.as_ref().ok()?.head;
+        if !matches!(self.aim, Aim::Fetch(Method::GET) | Aim::FetchRedirected(_)) {
+            return None;
+        }
+        let is_proven = self.range.is_some();
+        let serves = serves_ranges(head.status, &head.headers, is_proven)?;
+        let is_fitting = head.status != StatusCode::PARTIAL_CONTENT
+            || self.range.is_some_and(|range| part_of(head, range).is_some());
+        let host = host_of(&self.request().url)?.to_owned();
+        Some(RangeLesson { host, serves: serves && is_fitting, is_proven })
+    }
+}
+
+/// Returns the part that a 206 brings, and the length of the whole in bytes. Returns `None` unless that
+/// is the part that was asked for, as it is.
+fn part_of(origin: &OriginHead, asked: RangeSpec) -> Option<(ByteRange, u64)> {
+    let mut told = origin.headers.get_all(CONTENT_RANGE).iter();
+    let field = told.next().filter(|_| told.next().is_none())?.to_str().ok()?;
+    let ContentRange::Part(part, length) = ContentRange::parse(field)? else { return None };
+    let is_asked = asked.of(length) == RangeRequest::Part(part);
+    let is_of_length = origin.content_length().is_none_or(|told| told == part.length());
+    (is_asked && is_of_length && !is_encoded(origin)).then_some((part, length))
+}
+
+/// Returns the head that the whole would have.
+fn whole_of(part: &OriginHead, length_bytes: u64) -> OriginHead {
+    let mut headers = part.headers.clone();
+    headers.remove(CONTENT_RANGE);
+    headers.insert(CONTENT_LENGTH, length_bytes.into());
+    OriginHead { status: StatusCode::OK, headers }
+}
+
+fn host_of(url: &str) -> Option<&str> {
+    split_url(url).map(|url| url.authority)
+}

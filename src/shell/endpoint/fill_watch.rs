@@ -1,0 +1,116 @@
+//! Large cache fills whose reader may leave: from then on they go on only as long as they can end in time.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::rc::Rc;
+
+use crate::cache::entry::Validator;
+use crate::cache::key::CacheKey;
+use crate::config::Config;
+use crate::message::target::split_url;
+use crate::origin::pace::Otherwise;
+use crate::origin::ranges::RangeSupport;
+use crate::shell::body::streams::PipeEnd;
+use crate::shell::origin::known;
+use crate::shell::request_context::Call;
+use crate::shell::runtime::clock;
+use crate::shell::runtime::context::{Context, Stopping};
+use crate::shell::runtime::tasks::sleep;
+use crate::shell::store::coalescing::{self, Stage};
+
+/// How often a fill is looked at, in milliseconds.
+const LOOK_MILLIS: u32 = 250;
+
+/// How long a reader may slow a fill down before another fill of the body may begin, in milliseconds.
+const MAX_HINDERED_MS: u64 = 60_000;
+
+/// A fill that is watched over until this is dropped.
+pub(crate) struct Watch {
+    has_given_up: Rc<Cell<bool>>,
+    _watching: Stopping,
+}
+
+/// What is watched over.
+pub(crate) struct Watched {
+    pub(crate) key: CacheKey,
+    /// How many bytes the body has.
+    pub(crate) length: u64,
+    /// Whether a client reads it meanwhile.
+    pub(crate) is_read: bool,
+    pub(crate) otherwise: OtherwiseAt,
+    /// Ends it before its time; `None` where it is ended by another, or not at all.
+    pub(crate) end: Option<PipeEnd>,
+}
+
+impl Watch {
+    /// Begins to watch over a fill that has just begun.
+    pub(crate) fn begin(call: &Call, watched: Watched) -> Self {
+        let has_given_up = Rc::new(Cell::new(false));
+        let (context, given_up) = (Rc::clone(&call.context), Rc::clone(&has_given_up));
+        let watching = call.context.go_on_behind(async move {
+            watched.watch(&context).await;
+            given_up.set(true);
+        });
+        Self { has_given_up, _watching: Stopping(watching) }
+    }
+
+    /// Whether the fill was ended before its time.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.has_given_up.get()
+    }
+}
+
+impl Watched {
+    /// Returns once the fill has been ended before its time.
+    async fn watch(self, context: &Context) {
+        let Self { key, length, is_read, otherwise, end } = self;
+        let began_ms = clock::now_unix_millis();
+        let mut large = Some(coalescing::begin(context, Stage::Large, &key));
+        while is_read && !context.has_left() {
+            if clock::now_unix_millis().saturating_sub(began_ms) >= MAX_HINDERED_MS {
+                large = None;
+            }
+            let _ = sleep(LOOK_MILLIS).await;
+        }
+        let Some(end) = end else { return pending().await };
+        let _unhindered = coalescing::begin(context, Stage::Unhindered, &key);
+        let alone_ms = clock::now_unix_millis();
+        let bytes = known::pace().left(length, alone_ms.saturating_sub(began_ms));
+        while let Some(left_ms) = context.background_ms() {
+            let waited_ms = clock::now_unix_millis().saturating_sub(alone_ms);
+            let left = known::pace().left(bytes, waited_ms);
+            if left_ms <= u64::from(2 * LOOK_MILLIS) {
+                known::learn_late(bytes, waited_ms);
+                break;
+            }
+            if !known::pace().ends_in_time(left, left_ms, otherwise.now()) {
+                break;
+            }
+            let _ = sleep(LOOK_MILLIS).await;
+        }
+        drop(large);
+        end.abort();
+    }
+}
+
+/// The host of a body, by which readers of a part cost that part or more.
+pub(crate) struct OtherwiseAt(String);
+
+impl OtherwiseAt {
+    /// Takes the homeserver's host, or the one that it redirected to.
+    pub(crate) fn new(config: &Config, validator: &Validator) -> Self {
+        let redirected = match validator {
+            Validator::Redirect(place) => split_url(place).map(|url| url.authority),
+            _ => None,
+        };
+        Self(redirected.unwrap_or_else(|| config.homeserver.authority()).to_owned())
+    }
+
+    /// Returns what readers of a part cost, as far as is known now.
+    pub(crate) fn now(&self) -> Otherwise {
+        match known::range_support(&self.0) {
+            RangeSupport::Serves => Otherwise::Parts,
+            RangeSupport::Ignores | RangeSupport::Unknown => Otherwise::Again,
+        }
+    }
+}
