@@ -4,7 +4,7 @@
 //! Only the homeserver's own answer grants, refuses, removes or is relayed as it is. What an
 //! intermediary says is that the homeserver could not be asked.
 
-use http::header::{CONTENT_DISPOSITION, LOCATION};
+use http::header::{CONTENT_DISPOSITION, CONTENT_RANGE, LOCATION};
 use http::{Method, StatusCode};
 
 use crate::headers::{CF_MITIGATED, is_html, media_type};
@@ -54,6 +54,12 @@ impl Intermediary {
         if status.is_success() {
             let is_page = is_html(headers) && !headers.contains_key(CONTENT_DISPOSITION);
             return is_page.then_some(Self::Page);
+        }
+        // It answers a condition or a range of the request's (RFC 9110 §15.5.13, §15.5.17).
+        if *status == StatusCode::PRECONDITION_FAILED
+            || *status == StatusCode::RANGE_NOT_SATISFIABLE && headers.contains_key(CONTENT_RANGE)
+        {
+            return None;
         }
         let is_unread_json =
             *method == Method::HEAD && media_type(headers).as_deref() == Some("application/json");
@@ -128,6 +134,20 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::*;
+
+    #[test]
+    fn an_answer_to_a_condition_or_a_range_is_no_intermediarys() {
+        let of = |status: u16, range: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            headers.extend(range.map(|range| (CONTENT_RANGE, HeaderValue::from_static(range))));
+            let head = OriginHead { status: StatusCode::from_u16(status).unwrap(), headers };
+            Intermediary::of(&OriginAnswer::unread(head), &Method::GET)
+        };
+        assert_eq!(of(416, Some("bytes */5")), None);
+        assert_eq!(of(412, None), None);
+        assert_eq!(of(416, None), Some(Intermediary::Page));
+    }
 
     const MATRIX_ERROR: &str = r#"{"errcode":"M_NOT_FOUND","error":"Not found"}"#;
 

@@ -411,9 +411,14 @@ impl Pending {
             }
             (_, StatusCode::OK, _) => fetched(&exchange, Validator::of(head)),
             // The edge sent no such precondition, and no range.
-            (_, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
-                nonsense(&exchange, forward)
-            }
+            (
+                _,
+                StatusCode::NOT_MODIFIED
+                | StatusCode::PARTIAL_CONTENT
+                | StatusCode::PRECONDITION_FAILED
+                | StatusCode::RANGE_NOT_SATISFIABLE,
+                _,
+            ) => nonsense(&exchange, forward),
             _ => response::relayed(&exchange, &origin, forward),
         })
     }

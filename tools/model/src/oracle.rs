@@ -78,7 +78,7 @@ pub fn check(world: &World, answered: &Answered) -> Verdict {
         Some(last) => match (last.answer.by, last.answer.status()) {
             (_, None) => return relayed(last, answered),
             (By::Homeserver | By::Cdn, Some(200)) if last.is_whoami() => Ground::Identity,
-            (By::Homeserver | By::Cdn, Some(200)) => Ground::Yes,
+            (By::Homeserver | By::Cdn, Some(200 | 206)) => Ground::Yes,
             (By::Homeserver, Some(304)) => Ground::Yes,
             (By::Homeserver, Some(307)) if follows(world, flight.ask.door) => Ground::Yes,
             (By::Proxy | By::Login, Some(200)) if !is_html(last) => return page(last, answered),
@@ -300,7 +300,8 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
                 |told: &&Exchanged| told.answer.by == By::Homeserver && !told.is_redirected();
             let judge = flight.talk.iter().rev().find(is_judge);
             let said_yes = judge.is_some_and(|told| {
-                matches!(told.answer.status(), Some(200 | 304 | 307)) && is_own(world, flight, told)
+                matches!(told.answer.status(), Some(200 | 206 | 304 | 307))
+                    && is_own(world, flight, told)
             });
             return expect(said_yes, complaint);
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
@@ -247,7 +247,8 @@ impl World {
                 }
                 let is_refused = answer.by == By::Homeserver
                     && answer.status().is_some_and(|status| status >= 400);
-                let direct = is_refused.then(|| self.directly(&flight)).flatten();
+                let range = wire.headers.get(RANGE).cloned();
+                let direct = is_refused.then(|| self.directly(&flight, range)).flatten();
                 flight.talk.push(Exchanged { wire, answer: answer.clone(), direct });
                 let answered = self.moment(flight.isolate);
                 let patience = request.patience;
@@ -309,11 +310,12 @@ impl World {
     }
 
     /// Without preconditions: these are the edge's to answer.
-    fn directly(&mut self, flight: &Flight) -> Option<u16> {
+    fn directly(&mut self, flight: &Flight, range: Option<HeaderValue>) -> Option<u16> {
         let url = format!("{HOMESERVER}{}", flight.head.target.as_str());
         let method = flight.head.method.clone();
         let credential = flight.sent.get(AUTHORIZATION).map(|value| (AUTHORIZATION, value.clone()));
-        let headers = HeaderMap::from_iter(credential);
+        let range = range.map(|range| (RANGE, range));
+        let headers = credential.into_iter().chain(range).collect();
         self.homeserver.answer(&Wire { method, url, headers }).status()
     }
 
