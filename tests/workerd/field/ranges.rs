@@ -250,7 +250,7 @@ fn answer_range(world: &World, id: &str, reply: Reply) {
         .header("Content-Type", "video/mp4")
         .header("Content-Disposition", "inline")
         .header("ETag", "\"film\"")
-        .body(&WHOLE);
+        .body(WHOLE);
     world.origin.on(&download_path(id), move |call| {
         let is_ranged = call.head.headers.get("range").is_some();
         call.reply(if is_ranged { &reply } else { &whole })

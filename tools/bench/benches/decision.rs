@@ -92,7 +92,7 @@ fn ask(
                 .pending
                 .on_origin(Ok(OriginAnswer::unread(answer(status))), NOW_UNIX_SECS)
             {
-                Verdict::Answer(outcome) => outcome,
+                Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => outcome,
                 Verdict::AskAgain(_) => unreachable!("it has a validator"),
                 Verdict::Suspect(_) => unreachable!("the origin answers"),
             }
