@@ -4,8 +4,8 @@
 //
 // The homeserver is here: it sends parts, or only the whole, over a line of 20 Mbit/s whose ends are 75 ms
 // apart. Prints one line of JSON: the file's size, how far it is playable, what was seen after each seek, and
-// how many bytes the homeserver had sent by then and half a minute later; then after how long the first byte
-// of a far part of another video came, and how many questions that took.
+// how many bytes the homeserver had sent by then and half a minute later; then, of a homeserver that sends
+// parts, after how long the first byte of a far part of another video came, and how many questions that took.
 import http from 'node:http';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,7 +34,7 @@ const homeserver = http.createServer(answer).listen(Number(port), '127.0.0.1');
 try {
   video = await onPage((page) => film(page, PICTURES));
   const played = await onPage(play);
-  const firstByte = await askForFarPart();
+  const firstByte = sends === 'parts' ? await askForFarPart() : undefined;
   console.log(JSON.stringify({ bytes: video.length, seconds: SECONDS, ...played, firstByte }));
 } finally {
   await close();
