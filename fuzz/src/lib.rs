@@ -31,12 +31,13 @@ mod stored;
 mod thumbnail;
 mod upload;
 mod well_known;
+mod vary;
 
 /// Reads any bytes; panics where a claim doesn't hold.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("cache_control", cache_control::target),
     ("conditional", conditional::target),
     ("config", config::target),
@@ -61,6 +62,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("upload", upload::target),
     ("well_known", well_known::target),
 ];
+    ("vary", vary::target),
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<Target> {
