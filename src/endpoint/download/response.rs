@@ -313,7 +313,7 @@ fn complete(
         return (head, (!is_head).then_some(cut));
     }
     if let Some(file_name) = &exchange.request.file_name {
-        let of_origin = headers.get(CONTENT_DISPOSITION).and_then(|field| field.to_str().ok());
+        let of_origin = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
         let disposition = with_file_name(of_origin, file_name);
         headers.insert(CONTENT_DISPOSITION, own_value(&disposition));
     }
