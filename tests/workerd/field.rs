@@ -1,6 +1,9 @@
 //! What people's homeservers, proxies and clients really do, as they have reported it: each file is
 //! about one kind of thing.
 
+mod errors;
 mod names;
+mod policies;
 mod servers;
+mod transforms;
 mod vary;

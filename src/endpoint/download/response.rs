@@ -12,7 +12,7 @@ use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::config::lease_policy::LeaseScope;
 use crate::error::Rejection;
-use crate::headers::cache_control::add_no_transform;
+use crate::headers::cache_control::{add_no_transform, forbid_reuse, forbid_storing};
 use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::headers::conditional::{is_current, is_range_wanted};
 use crate::headers::content_disposition::with_file_name;
@@ -214,6 +214,11 @@ pub(super) fn relayed(
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers, &exchange.config));
     if exchange.request.door != Door::Federation {
+    if origin.is_error() {
+        forbid_reuse(&mut head.headers);
+    } else if !origin.status.is_redirection() {
+        add_no_transform(&mut head.headers);
+    }
         add_cors(&mut head.headers);
         add_media_security(&mut head.headers);
     }
@@ -351,6 +356,8 @@ fn complete(
         RangeRequest::Unsatisfiable => {
             head.status = StatusCode::RANGE_NOT_SATISFIABLE;
             head.headers.insert(CONTENT_RANGE, own_value(&unsatisfied_content_range(length)));
+            forbid_storing(&mut head.headers);
+            add_no_transform(&mut head.headers);
             head.headers.insert(CONTENT_LENGTH, 0.into());
             None
         }
