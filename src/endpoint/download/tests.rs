@@ -8,6 +8,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::*;
+mod heads;
+
 use crate::cache::entry::FetchTimes;
 use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;

@@ -105,6 +105,9 @@ async fn ask(
         }
         match pending.on_origin(answer, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
+        if let Some(works) = pending.knows_head(&answer) {
+            known::learn_head(pending.door(), works);
+        }
             Verdict::Suspect(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
                 let held = leases::look_up(call, suspicion.lease_keys()).await;

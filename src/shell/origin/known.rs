@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use crate::matrix::media::Door;
 use crate::origin::revalidation::{Lesson, Revalidation};
 use crate::shell::runtime::{clock, log};
 
@@ -19,6 +20,13 @@ pub(crate) fn revalidation() -> Revalidation {
 pub(crate) fn learn(lesson: Lesson) {
     let mut known = REVALIDATION.get();
     known.learn(lesson, clock::now_unix_secs());
+    REVALIDATION.set(known);
+}
+
+/// Takes in whether a HEAD brings what a GET does.
+pub(crate) fn learn_head(door: Door, works: bool) {
+    let mut known = REVALIDATION.get();
+    known.learn_head(door, works, clock::now_unix_secs());
     REVALIDATION.set(known);
 }
 
