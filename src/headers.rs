@@ -5,6 +5,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod conditional;
 pub mod content_disposition;
+pub mod freshening;
 pub mod lines;
 pub mod range;
 
@@ -219,7 +220,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn a_type_is_read_whatever_bytes_its_parameters_have() {
         for parameter in ["text/html; a=\u{e9}".as_bytes(), b"text/html; a=\xe9"] {
             let value = HeaderValue::from_bytes(parameter).unwrap();
@@ -231,6 +231,7 @@ mod tests {
         assert_eq!(media_type(&HeaderMap::from_iter([(CONTENT_TYPE, value)])), None);
     }
 
+    #[test]
     fn a_media_type_is_one_type_without_its_parameters() {
         let found = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();

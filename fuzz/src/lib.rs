@@ -15,6 +15,7 @@ mod config;
 mod credentials;
 mod disposition;
 mod event;
+mod freshening;
 mod json_reader;
 mod lease;
 mod multipart;
@@ -30,14 +31,14 @@ mod status;
 mod stored;
 mod thumbnail;
 mod upload;
-mod well_known;
 mod vary;
+mod well_known;
 
 /// Reads any bytes; panics where a claim doesn't hold.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("cache_control", cache_control::target),
     ("conditional", conditional::target),
     ("config", config::target),
@@ -45,6 +46,7 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("disposition", disposition::target),
     ("event", event::target),
     ("exchange", exchange::target),
+    ("freshening", freshening::target),
     ("json", json_reader::target),
     ("lease", lease::target),
     ("multipart", multipart::target),
@@ -60,9 +62,9 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("stored", stored::target),
     ("thumbnail", thumbnail::target),
     ("upload", upload::target),
+    ("vary", vary::target),
     ("well_known", well_known::target),
 ];
-    ("vary", vary::target),
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<Target> {

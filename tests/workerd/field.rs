@@ -2,6 +2,7 @@
 //! about one kind of thing.
 
 mod errors;
+mod freshening;
 mod heads;
 mod names;
 mod policies;
