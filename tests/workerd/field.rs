@@ -7,5 +7,6 @@ mod heads;
 mod names;
 mod policies;
 mod servers;
+mod sizes;
 mod transforms;
 mod vary;

@@ -29,7 +29,7 @@ use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::fills;
 use crate::shell::store::leases;
-use crate::shell::store::tiers::{self, Found, StoredBody};
+use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]
@@ -58,10 +58,14 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         // Much may have been said in the meantime, about the credential too.
         (found, held) = look_up().await;
     }
-    let mut fill = None;
+    let (mut fill, mut is_taken) = (None, false);
     if found.is_none() {
         fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
-        found = tiers::look_up_bucket(call, &keys.entry).await;
+        match tiers::look_up_bucket(call, &keys.entry).await {
+            InBucket::Found(stored) => found = Some(stored),
+            InBucket::Neighbor => is_taken = true,
+            InBucket::Absent => {}
+        }
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
     let is_down = outage::is_known(call);
@@ -74,7 +78,8 @@ pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response,
         }
         Decision::Ask(question) => ask(call, question).await?,
     };
-    let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
+    let is_stored = found.is_some() || is_taken;
+    let sources = Sources { origin, is_stored, stored: found, fill };
     respond(call, &keys, outcome, sources).await
 }
 
@@ -100,14 +105,14 @@ async fn ask(
         if let Some(lesson) = pending.lesson(&answer) {
             known::learn(lesson);
         }
+        if let Some(works) = pending.knows_head(&answer) {
+            known::learn_head(pending.door(), works);
+        }
         if let Some(host) = pending.refused_redirect_host(&answer) {
             known::refuse_redirect(host);
         }
         match pending.on_origin(answer, clock::now_unix_secs()) {
             Verdict::Answer(outcome) => return Ok((outcome, body)),
-        if let Some(works) = pending.knows_head(&answer) {
-            known::learn_head(pending.door(), works);
-        }
             Verdict::Suspect(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
                 let held = leases::look_up(call, suspicion.lease_keys()).await;
@@ -161,7 +166,7 @@ async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
 struct Sources {
     origin: Option<ReadableStream>,
     stored: Option<Found>,
-    /// Whether there is a stored response, at hand or not.
+    /// Whether there is a stored response, at hand or not, or another one under its name.
     is_stored: bool,
     fill: Option<Fill>,
 }
