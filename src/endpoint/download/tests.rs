@@ -190,6 +190,21 @@ fn a_304_changes_nothing_that_describes_the_stored_bytes() {
 }
 
 #[test]
+fn a_304_to_a_renewal_changes_nothing_that_is_stored() {
+    let exchange = get(CLIENT, LEASED);
+    let stored = stored(&exchange, &[TAG, PNG, INLINE]);
+    let old = confirmed(NOW - 50, NOW - 50);
+    let Decision::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
+    else {
+        panic!("it is renewed")
+    };
+    let wrong = [TAG, (CONTENT_TYPE, "text/html"), (CONTENT_ENCODING, "gzip")];
+    let told = heard(refresh.question, 304, &wrong);
+    assert_eq!(told.plan.without_body(), ResponsePlan::ServeStored(None));
+    assert_eq!(told.leases, LeaseChange::Grant { asked_unix_secs: NOW });
+}
+
+#[test]
 fn a_304_freshens_what_belongs_to_the_exchange() {
     for target in [CLIENT, LEGACY, SERVER] {
         let question = validating(get(target, STRICT), Leases::default());
