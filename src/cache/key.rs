@@ -347,10 +347,21 @@ mod tests {
 
     #[test]
     fn the_sizes_of_one_media_share_a_bounded_number_of_names() {
-        let keys = (1..=1000).map(|width| thumbnail("abc", &format!("width={width}&height=5")));
-        let keys: BTreeSet<_> = keys.collect();
-        let names: BTreeSet<_> = keys.iter().map(CacheKey::name).collect();
-        assert_eq!((keys.len(), names.len()), (1000, usize::from(SLOTS)));
+        let mxc = mxc("example.org", "abc");
+        let spec = |width| {
+            let target = Target::new(&format!("/t?width={width}&height=5"));
+            Representation::Thumbnail(ThumbnailSpec::parse(target.query()).unwrap())
+        };
+        let for_clients = |width| CacheKey::new(&edge(), Subject::Media(&mxc, spec(width)));
+        let for_servers =
+            |width| CacheKey::new(&edge(), Subject::Federation(&mxc.media_id, spec(width)));
+        let widths = 1..=1000;
+        let keys: [BTreeSet<_>; 2] =
+            [widths.clone().map(for_clients).collect(), widths.map(for_servers).collect()];
+        for keys in keys {
+            let names: BTreeSet<_> = keys.iter().map(CacheKey::name).collect();
+            assert_eq!((keys.len(), names.len()), (1000, usize::from(SLOTS)));
+        }
     }
 
     #[test]
