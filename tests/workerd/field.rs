@@ -1,6 +1,7 @@
 //! What people's homeservers, proxies and clients really do, as they have reported it: each file is
 //! about one kind of thing.
 
+mod conformance;
 mod errors;
 mod freshening;
 mod heads;
