@@ -5,6 +5,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod conditional;
 pub mod content_disposition;
+pub mod freshening;
 pub mod lines;
 pub mod range;
 
@@ -127,12 +128,13 @@ pub fn remove_policies(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns the media type without parameters in lower case (RFC 9110 §8.3.1). `None` where there is
-/// no type, or more than one.
+/// Returns the media type without parameters in lower case (RFC 9110 §8.3.1), whatever bytes these
+/// have. `None` where there is no type, or more than one.
 pub fn media_type(headers: &HeaderMap) -> Option<String> {
     let mut fields = headers.get_all(CONTENT_TYPE).iter();
-    let field = fields.next().filter(|_| fields.next().is_none())?.to_str().ok()?;
-    let essence = field.split(';').next()?.trim();
+    let field = fields.next().filter(|_| fields.next().is_none())?;
+    let essence = field.as_bytes().split(|byte| *byte == b';').next()?.trim_ascii();
+    let essence = std::str::from_utf8(essence).ok().filter(|essence| essence.is_ascii())?;
     let is_one = !essence.is_empty() && !essence.contains(',');
     is_one.then(|| essence.to_ascii_lowercase())
 }
@@ -140,10 +142,11 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
 /// Returns whether the type is that of a page that a browser would show and run. Of several types in
 /// one field, browsers take one.
 pub fn is_html(headers: &HeaderMap) -> bool {
-    let fields = headers.get_all(CONTENT_TYPE).iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).any(|type_| {
-        let essence = type_.split(';').next().unwrap_or_default().trim();
-        HTML_TYPES.iter().any(|html| html.eq_ignore_ascii_case(essence))
+    let fields = headers.get_all(CONTENT_TYPE).iter();
+    let mut types = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    types.any(|type_| {
+        let essence = type_.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        HTML_TYPES.iter().any(|html| html.as_bytes().eq_ignore_ascii_case(essence))
     })
 }
 
@@ -214,6 +217,18 @@ mod tests {
         };
         assert!(is_page("Text/HTML; charset=utf-8") && is_page("image/png, application/xhtml+xml"));
         assert!(!is_page("image/png") && !is_page("text/plain"));
+    }
+
+    #[test]
+    fn a_type_is_read_whatever_bytes_its_parameters_have() {
+        for parameter in ["text/html; a=\u{e9}".as_bytes(), b"text/html; a=\xe9"] {
+            let value = HeaderValue::from_bytes(parameter).unwrap();
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+            assert!(is_html(&headers), "{parameter:?}");
+            assert_eq!(media_type(&headers).as_deref(), Some("text/html"), "{parameter:?}");
+        }
+        let value = HeaderValue::from_bytes(b"im\xe9ge/png").unwrap();
+        assert_eq!(media_type(&HeaderMap::from_iter([(CONTENT_TYPE, value)])), None);
     }
 
     #[test]

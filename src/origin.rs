@@ -98,6 +98,14 @@ impl OriginHead {
         self.status.as_u16() == 520 && !self.is_small_json()
     }
 
+    /// Returns whether an answer to HEAD may come of a server that knows no HEAD there, where it knows
+    /// GET (RFC 9110 §9.1 demands both, MSC4120 asks homeservers for it): 405 and 501 say so
+    /// (§15.5.6, §15.6.2), some say it by a 500, and others by Matrix's `M_UNRECOGNIZED`, which is a
+    /// 404 without a body to tell it from one about the media.
+    pub fn may_not_know_head(&self) -> bool {
+        matches!(self.status.as_u16(), 404 | 405 | 500 | 501)
+    }
+
     /// `Content-Length` in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.header(&CONTENT_LENGTH)?.parse().ok()

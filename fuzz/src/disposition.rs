@@ -4,20 +4,21 @@ use http::HeaderValue;
 use matrix_media_edge::headers::content_disposition::{with_file_name, with_short_name};
 use percent_encoding::percent_decode_str;
 
-use crate::input::{is_plain, texts};
+use crate::input::{is_plain, lines};
 
-/// The input's lines: the origin's field, and the file name.
+/// The input's lines: the origin's field, which may have any bytes, and the file name.
 pub(crate) fn target(input: &[u8]) {
-    let Some([of_origin, name]) = texts(input) else { return };
+    let [of_origin, name] = lines(input);
+    let Ok(name) = std::str::from_utf8(name) else { return };
     let field = with_file_name(Some(of_origin), name);
     assert!(is_plain(&field), "{field:?}");
     let (kind, parameter) = field.split_once("; ").expect("a type and a name");
-    let origins_kind = of_origin.split(';').next().unwrap_or_default().trim();
-    let is_inline = origins_kind.eq_ignore_ascii_case("inline");
+    let origins_kind = of_origin.split(|byte| *byte == b';').next().unwrap_or_default();
+    let is_inline = origins_kind.trim_ascii().eq_ignore_ascii_case(b"inline");
     assert_eq!(kind, if is_inline { "inline" } else { "attachment" });
     assert_eq!(read(parameter), name);
     shortened(of_origin, is_inline);
-    let kept = shortened(&field, is_inline);
+    let kept = shortened(field.as_bytes(), is_inline);
     let short = kept.split_once("; ").map(|(_, parameter)| read(parameter));
     if name.is_empty() {
         return assert_eq!(short, None);
@@ -29,8 +30,8 @@ pub(crate) fn target(input: &[u8]) {
 }
 
 /// Of one type with the field, and of a length that can be kept.
-fn shortened(field: &str, is_inline: bool) -> String {
-    let Ok(value) = HeaderValue::from_str(field) else { return String::new() };
+fn shortened(field: &[u8], is_inline: bool) -> String {
+    let Ok(value) = HeaderValue::from_bytes(field) else { return String::new() };
     let short = with_short_name(&value);
     assert!(is_plain(&short) && short.len() < 1024, "{short:?}");
     assert_eq!(short.starts_with("inline"), is_inline);

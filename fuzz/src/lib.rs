@@ -15,6 +15,7 @@ mod config;
 mod credentials;
 mod disposition;
 mod event;
+mod freshening;
 mod json_reader;
 mod lease;
 mod multipart;
@@ -30,13 +31,14 @@ mod status;
 mod stored;
 mod thumbnail;
 mod upload;
+mod vary;
 mod well_known;
 
 /// Reads any bytes; panics where a claim doesn't hold.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("cache_control", cache_control::target),
     ("conditional", conditional::target),
     ("config", config::target),
@@ -44,6 +46,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("disposition", disposition::target),
     ("event", event::target),
     ("exchange", exchange::target),
+    ("freshening", freshening::target),
     ("json", json_reader::target),
     ("lease", lease::target),
     ("multipart", multipart::target),
@@ -59,6 +62,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("stored", stored::target),
     ("thumbnail", thumbnail::target),
     ("upload", upload::target),
+    ("vary", vary::target),
     ("well_known", well_known::target),
 ];
 

@@ -130,11 +130,16 @@ fn the_same_without_its_name(head: &RequestHead, media: &MediaRequest) {
 
 fn alone_under_its_key(media: &MediaRequest, other: &str) {
     let Ok(Route::Media(other)) = admit(&get(other, HeaderMap::new()), &CONFIG) else { return };
+    let other_id = other.mxc.media_id.clone();
     let is_for_servers = |media: &MediaRequest| media.door == Door::Federation;
     let is_same = media.mxc == other.mxc
         && media.representation == other.representation
         && is_for_servers(media) == is_for_servers(&other);
-    assert_eq!(key(media) == key(&other), is_same);
+    let (key, other) = (key(media), key(&other));
+    assert_eq!(key == other, is_same);
+    let shares = !is_same && key.name() == other.name();
+    assert_eq!(key.shares_name_with(&other.to_string()), shares);
+    assert!(!shares || media.mxc.media_id == other_id, "only of one media");
 }
 
 fn key(media: &MediaRequest) -> CacheKey {

@@ -78,6 +78,39 @@ pub struct StoredMeta {
     headers: HeaderMap,
 }
 
+/// What lies under the name of a key, by the record beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// The response that the key names.
+    Wanted(StoredMeta),
+    /// Another response that shares the name (see [`CacheKey::name`]). It stays until one takes its
+    /// place that the homeserver has granted: who is refused removes nobody's thumbnail.
+    Neighbor,
+    /// A record of another version, of a key that has nothing to do with this, or none.
+    Useless,
+}
+
+impl Occupant {
+    /// Reads the record of what was found under the name of `key`.
+    pub fn of(record: &str, key: &CacheKey) -> Self {
+        match StoredMeta::parse(record, key) {
+            Some(meta) => Self::Wanted(meta),
+            None if is_neighbor(record, key) => Self::Neighbor,
+            None => Self::Useless,
+        }
+    }
+}
+
+/// Whether a record of this version is of a key that shares the name of `key`.
+fn is_neighbor(record: &str, key: &CacheKey) -> bool {
+    let mut fields = record.split('&').map(|field| field.split_once('=').unwrap_or_default());
+    fields.next() == Some((VERSION_FIELD, VERSION))
+        && fields.find(|(name, _)| *name == "key").is_some_and(|(_, text)| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.is_ok_and(|text| key.shares_name_with(&text))
+        })
+}
+
 /// When a body was fetched, in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchTimes {
@@ -352,6 +385,8 @@ mod tests {
     use crate::config::tests::config;
     use crate::matrix::ids::{MediaId, Mxc, ServerName};
     use crate::matrix::media::Representation;
+    use crate::matrix::thumbnail::ThumbnailSpec;
+    use crate::message::target::Target;
     use http::StatusCode;
 
     const TIMES: FetchTimes =
@@ -518,6 +553,31 @@ mod tests {
     #[test]
     fn a_record_under_another_key_is_not_used() {
         assert_eq!(StoredMeta::parse(&meta().to_text(), &key("abd")), None);
+    }
+
+    #[test]
+    fn a_record_of_another_size_is_a_neighbors_where_the_name_is_shared() {
+        let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
+        let keys: Vec<_> = (1..=200)
+            .map(|width| {
+                let target = Target::new(&format!("/t?width={width}&height=1"));
+                let spec = ThumbnailSpec::parse(target.query()).unwrap();
+                let subject = Subject::Media(&mxc, Representation::Thumbnail(spec));
+                CacheKey::new(&mxc.server_name, subject)
+            })
+            .collect();
+        let (first, others) = keys.split_first().unwrap();
+        let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
+        let record =
+            |key| StoredMeta::new(key, &head, Validator::None, 5, TIMES).unwrap().to_text();
+        assert!(matches!(Occupant::of(&record(first), first), Occupant::Wanted(_)));
+        let neighbor = others.iter().find(|key| key.name() == first.name()).unwrap();
+        let stranger = others.iter().find(|key| key.name() != first.name()).unwrap();
+        assert_eq!(Occupant::of(&record(neighbor), first), Occupant::Neighbor);
+        let older = record(neighbor).replace("version=3", "version=2");
+        for useless in [record(stranger), record(&key("abc")), older, String::new()] {
+            assert_eq!(Occupant::of(&useless, first), Occupant::Useless, "{useless}");
+        }
     }
 
     #[test]

@@ -3,9 +3,16 @@
 //! It is built from identifiers that were parsed by their grammar, never from a raw path and never
 //! from a credential, so that no two things share a name and nothing secret is in one. The server
 //! name stands in every key: two deployments that share a bucket or a zone share nothing in it.
+//!
+//! A key names one response. The stores beyond an isolate keep it under the key's *name*, which some
+//! keys share: whoever asks may choose the size of a thumbnail, so sizes that are not usual ones
+//! share [`SLOTS`] names for each media, and what a media takes in a store is bounded. Which response
+//! lies under a name is told by the record beside it (see [`crate::cache::entry`]).
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
+
+use sha2::{Digest, Sha256};
 
 use crate::config::base_url::BaseUrl;
 use crate::matrix::access_token::TokenDigest;
@@ -20,9 +27,16 @@ const VERSION: &str = "v2";
 const MEDIA: &str = "media";
 const FEDERATION: &str = "federation";
 
+/// How many names the thumbnails of one media share that are not of a usual size.
+pub const SLOTS: u8 = 64;
+
 /// A cache key: URL-safe path segments.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CacheKey(String);
+pub struct CacheKey {
+    path: String,
+    /// Where the last segment begins, if a slot takes its place in the name.
+    slotted_at: Option<usize>,
+}
 
 /// What a key names.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +70,11 @@ pub enum Subject<'a> {
 impl CacheKey {
     /// Returns the key of `subject` at the edge of `server_name`.
     pub fn new(server_name: &ServerName, subject: Subject<'_>) -> Self {
+        let slotted = match subject {
+            Subject::Media(_, Representation::Thumbnail(spec))
+            | Subject::Federation(_, Representation::Thumbnail(spec)) => !spec.is_usual(),
+            _ => false,
+        };
         let rest = match subject {
             Subject::Media(mxc, representation) => {
                 format!("{MEDIA}/{}/{}", path_of(mxc), name_of(representation))
@@ -83,32 +102,58 @@ impl CacheKey {
             Subject::WellKnown(Document::Client) => "well-known/client".to_owned(),
             Subject::WellKnown(Document::Server) => "well-known/server".to_owned(),
         };
-        Self(format!("{VERSION}/{server_name}/{rest}"))
+        let path = format!("{VERSION}/{server_name}/{rest}");
+        let slotted_at = slotted.then(|| path.rfind('/').map_or(0, |slash| slash + 1));
+        Self { path, slotted_at }
     }
 
-    /// Returns the key as the Cache API wants it: a URL on the media domain, under a path that is
+    /// Returns the name under which stores keep the response. It depends on nothing but the key, in
+    /// every build: by it what was stored is found again.
+    pub fn name(&self) -> Cow<'_, str> {
+        match self.slotted_at {
+            None => Cow::Borrowed(&self.path),
+            Some(start) => Cow::Owned(slotted_name(&self.path, start)),
+        }
+    }
+
+    /// Returns whether the response of another key, told by its text, is kept under this one's name.
+    pub fn shares_name_with(&self, other: &str) -> bool {
+        self.slotted_at.is_some_and(|start| {
+            let is_sibling = other.get(..start) == self.path.get(..start);
+            is_sibling && other != self.path && slotted_name(other, start) == self.name()
+        })
+    }
+
+    /// Returns the name as the Cache API wants it: a URL on the media domain, under a path that is
     /// never served.
     pub fn url(&self, media: &BaseUrl) -> String {
-        format!("{media}/_edge/cache/{self}")
+        format!("{media}/_edge/cache/{}", self.name())
     }
 
     /// Returns the length of the key in bytes.
     pub fn length_bytes(&self) -> u64 {
-        self.0.len() as u64
+        self.path.len() as u64
     }
 
     /// Returns all that may be a [`KeyPrefix`] of the key, the shortest first.
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
-        self.0.match_indices('/').filter_map(|(slash, _)| self.0.get(..=slash))
+        self.path.match_indices('/').filter_map(|(slash, _)| self.path.get(..=slash))
     }
 
     /// Returns the key of the lease about the other kind of this media: of its thumbnails for its
     /// content, and the other way round. `None` for a lease that is not about one kind.
     pub fn of_other_kind(&self) -> Option<Self> {
-        let (path, kind) = self.0.rsplit_once('/')?;
+        let (path, kind) = self.path.rsplit_once('/')?;
         let kind = MediaKind::parse(kind)?.other();
-        Some(Self(format!("{path}/{}", kind.as_str())))
+        Some(Self { path: format!("{path}/{}", kind.as_str()), slotted_at: None })
     }
+}
+
+/// The name of a key of this text whose last segment, from `start` on, gives its place to a slot: the
+/// whole text chooses it, so that two sizes which share a slot for one media don't for others.
+fn slotted_name(path: &str, start: usize) -> String {
+    let slot = Sha256::digest(path)[0] % SLOTS;
+    format!("{}slot-{slot}", &path[..start])
 }
 
 /// What the keys of several stored responses begin with: whole segments, so it ends with a slash.
@@ -166,7 +211,7 @@ impl KeyPrefix {
 
     /// Whether `key` begins so.
     pub fn is_of(&self, key: &CacheKey) -> bool {
-        key.0.starts_with(&self.0)
+        key.path.starts_with(&self.0)
     }
 }
 
@@ -198,14 +243,18 @@ fn name_of(representation: Representation) -> String {
 
 impl fmt::Display for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.path)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::matrix::ids::MediaId;
+    use crate::matrix::thumbnail::ThumbnailSpec;
+    use crate::message::target::Target;
 
     fn edge() -> ServerName {
         ServerName::parse("example.com").unwrap()
@@ -288,6 +337,71 @@ mod tests {
         assert_eq!(content.of_other_kind().as_ref(), Some(&thumbnail));
         assert_eq!(thumbnail.of_other_kind().as_ref(), Some(&content));
         assert_eq!(CacheKey::new(&edge(), Subject::Status).of_other_kind(), None);
+    }
+
+    fn thumbnail(media_id: &str, query: &str) -> CacheKey {
+        let spec = ThumbnailSpec::parse(Target::new(&format!("/t?{query}")).query()).unwrap();
+        let mxc = mxc("example.org", media_id);
+        CacheKey::new(&edge(), Subject::Media(&mxc, Representation::Thumbnail(spec)))
+    }
+
+    #[test]
+    fn the_sizes_of_one_media_share_a_bounded_number_of_names() {
+        let mxc = mxc("example.org", "abc");
+        let spec = |width| {
+            let target = Target::new(&format!("/t?width={width}&height=5"));
+            Representation::Thumbnail(ThumbnailSpec::parse(target.query()).unwrap())
+        };
+        let for_clients = |width| CacheKey::new(&edge(), Subject::Media(&mxc, spec(width)));
+        let for_servers =
+            |width| CacheKey::new(&edge(), Subject::Federation(&mxc.media_id, spec(width)));
+        let widths = 1..=1000;
+        let keys: [BTreeSet<_>; 2] =
+            [widths.clone().map(for_clients).collect(), widths.map(for_servers).collect()];
+        for keys in keys {
+            let names: BTreeSet<_> = keys.iter().map(CacheKey::name).collect();
+            assert_eq!((keys.len(), names.len()), (1000, usize::from(SLOTS)));
+        }
+    }
+
+    #[test]
+    fn a_usual_size_has_a_name_of_its_own() {
+        let usual = thumbnail("abc", "width=96&height=96&method=crop");
+        assert_eq!(usual.name(), usual.to_string());
+        assert!(usual.to_string().ends_with("/thumbnail/96x96-crop"));
+        let content = content("example.org", "abc");
+        assert_eq!(content.name(), content.to_string());
+    }
+
+    #[test]
+    fn a_slot_is_chosen_alike_in_every_build() {
+        let key = thumbnail("abc", "width=97&height=97");
+        let expected = "v2/example.com/media/example.org/abc/example.org/thumbnail/slot-15";
+        assert_eq!(key.name(), expected);
+    }
+
+    #[test]
+    fn keys_tell_whose_name_they_share() {
+        let keys: Vec<_> =
+            (1..=300).map(|width| thumbnail("abc", &format!("width={width}&height=5"))).collect();
+        let (first, others) = keys.split_first().unwrap();
+        for other in others {
+            let shares = first.name() == other.name();
+            assert_eq!(first.shares_name_with(&other.to_string()), shares, "{other}");
+        }
+        assert!(others.iter().any(|other| first.name() == other.name()));
+        assert!(!first.shares_name_with(&first.to_string()), "its own");
+        for stranger in ["", "v2", "v2/example.com/media/example.org/abd/example.org/thumbnail/1x5"]
+        {
+            assert!(!first.shares_name_with(stranger), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_purge_covers_what_has_a_slot() {
+        let key = thumbnail("abc", "width=97&height=97");
+        let prefix = KeyPrefix::media(&edge(), &mxc("example.org", "abc"));
+        assert!(prefix.is_of(&key) && key.name().starts_with(&prefix.to_string()));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, V
 use http::{HeaderValue, StatusCode};
 
 use crate::headers::cache_control::has_directive;
+use crate::headers::is_token_byte;
 use crate::origin::OriginHead;
+use crate::origin::forwarding::differs_between_readers;
 
 /// Cookies that Cloudflare adds to whatever passes its proxy. They tell clients apart for its bot
 /// management, rate limits, load balancers and challenges, and nothing of the answer depends on them.
@@ -98,17 +100,8 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
     if head.headers.get_all(SET_COOKIE).iter().any(|cookie| !is_platforms_cookie(cookie)) {
         return Err(NoStoreReason::SetCookie);
     }
-    // §4.1: CORS is ours to write and encodings are never stored, so these two select nothing.
-    let selects_nothing = |name: &str| {
-        let name = name.trim();
-        name.is_empty()
-            || name.eq_ignore_ascii_case("origin")
-            || name.eq_ignore_ascii_case("accept-encoding")
-    };
-    for value in head.headers.get_all(VARY) {
-        if !value.to_str().is_ok_and(|field| field.split(',').all(selects_nothing)) {
-            return Err(NoStoreReason::Vary);
-        }
+    if head.headers.get_all(VARY).iter().any(selects_by_reader) {
+        return Err(NoStoreReason::Vary);
     }
     if is_encoded(head) {
         return Err(NoStoreReason::Encoded);
@@ -121,6 +114,20 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
         return Err(NoStoreReason::TooLarge);
     }
     Ok(length)
+}
+
+/// Whether a `Vary` field says that another reader's question might be answered otherwise (RFC 9111
+/// §4.1): by a field in which readers differ, by anything at all (`*`), or by what can't be read.
+/// What the edge never sends, or always in one form, selects nothing: in that, no question differs
+/// from another.
+fn selects_by_reader(field: &HeaderValue) -> bool {
+    let Ok(field) = field.to_str() else { return true };
+    let mut names = field.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.any(|name| {
+        name == "*"
+            || !name.bytes().all(is_token_byte)
+            || differs_between_readers(&name.to_ascii_lowercase())
+    })
 }
 
 /// Whether a `Set-Cookie` field sets one of [`PLATFORM_COOKIES`] (RFC 6265 §4.1.1).
@@ -173,7 +180,7 @@ mod tests {
             ("cache-control", "public, No-Store", NoStoreReason::NoStore),
             ("set-cookie", "a=b", NoStoreReason::SetCookie),
             ("vary", "*", NoStoreReason::Vary),
-            ("vary", "Origin, Accept", NoStoreReason::Vary),
+            ("vary", "Origin, User-Agent", NoStoreReason::Vary),
             ("content-encoding", "gzip", NoStoreReason::Encoded),
             ("content-range", "bytes 0-1/5", NoStoreReason::Partial),
             ("content-length", "", NoStoreReason::NoLength),
@@ -183,6 +190,50 @@ mod tests {
             assert_eq!(storable(&[(header, value)]), Err(reason), "{header}: {value}");
         }
         assert_eq!(storable(&[("content-length", "512000000")]), Ok(512_000_000));
+    }
+
+    #[test]
+    fn a_field_that_is_never_sent_selects_nothing() {
+        for field in [
+            "origin, access-control-request-method, access-control-request-headers",
+            "Accept",
+            "Accept-Language, Accept-Encoding",
+            "Cookie",
+            "Range, If-None-Match",
+            "X-Requested-With",
+            " , Origin ,, ",
+            "",
+        ] {
+            let vary = HeaderValue::from_static(field);
+            assert!(!selects_by_reader(&vary), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_field_in_which_readers_differ_selects_an_answer() {
+        for field in [
+            "authorization",
+            "Origin, USER-AGENT",
+            "X-Forwarded-For",
+            "CF-IPCountry",
+            "CF-Connecting-IP",
+            "True-Client-IP",
+            "X-Real-IP",
+            "Forwarded",
+            "Via",
+        ] {
+            assert!(selects_by_reader(&HeaderValue::from_static(field)), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_selects_an_answer() {
+        for field in
+            [&b"*"[..], b"Origin, *", b"Accept Language", b"Origin;q=1", b"caf\xe9", b"(a)"]
+        {
+            let vary = HeaderValue::from_bytes(field).unwrap();
+            assert!(selects_by_reader(&vary), "{vary:?}");
+        }
     }
 
     #[test]

@@ -299,7 +299,7 @@ impl Exchange {
 
     /// Asks for the media where nothing is stored. HEAD spares the origin the body.
     fn fetch(self, leases: Leases, now_unix_secs: u64) -> Question {
-        let aim = Aim::Fetch(self.head.method.clone());
+        let aim = Aim::Fetch(self.fetch_method(now_unix_secs));
         Question::new(self, None, aim, leases, now_unix_secs)
     }
 
@@ -353,7 +353,7 @@ impl Exchange {
             Some(RevalidateBy::ToldValidator) => Aim::Validate,
             // The client's own HEAD costs no body, whatever a guess would.
             Some(by @ RevalidateBy::GuessedValidator)
-                if self.head.method == Method::HEAD
+                if self.asks_by_head(now_unix_secs)
                     && !self.revalidation.is_known_to_work(door, by) =>
             {
                 Aim::Fetch(Method::HEAD)
@@ -361,7 +361,7 @@ impl Exchange {
             Some(RevalidateBy::GuessedValidator) => Aim::Validate,
             Some(RevalidateBy::Head) | None if can_ask_whoami => Aim::WhoAmI,
             Some(RevalidateBy::Head) => Aim::ValidateByHead,
-            None if !is_told && self.head.method == Method::HEAD => Aim::Fetch(Method::HEAD),
+            None if !is_told && self.asks_by_head(now_unix_secs) => Aim::Fetch(Method::HEAD),
             // The condition does no harm, and may work again.
             None => Aim::Validate,
         }

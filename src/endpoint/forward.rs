@@ -1,14 +1,14 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
-use http::header::LOCATION;
+use http::header::{CONTENT_DISPOSITION, LOCATION};
 use http::{Method, StatusCode};
 
 use crate::config::Config;
 use crate::error::Rejection;
-use crate::headers::cache_control::add_no_transform;
+use crate::headers::cache_control::{add_no_transform, forbid_reuse};
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
-use crate::headers::{add_cors, add_media_security};
+use crate::headers::{add_cors, add_media_security, media_type};
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::client_headers::Keep;
@@ -52,7 +52,9 @@ pub fn media_reply(
     }
     let origin = &answer.head;
     let mut headers = to_client(&origin.headers, config);
-    if endpoint.door != Door::Other && origin.status.is_success() {
+    if origin.is_error() {
+        forbid_reuse(&mut headers);
+    } else if may_be_media(endpoint, origin) {
         add_no_transform(&mut headers);
     }
     // Servers don't read these, and what they get is to be what the origin sent.
@@ -63,6 +65,24 @@ pub fn media_reply(
     let mut reply = ReplyHead::new(origin.status, headers);
     reply.set_cache_status(cache_status(endpoint, Some(origin.status)));
     Ok(reply)
+}
+
+/// Returns whether a HEAD that was answered so is asked again as a GET, whose head is its answer. Only
+/// where media is downloaded: elsewhere the method may be signed, or a GET do something.
+pub fn asks_again_by_get(endpoint: Endpoint, method: &Method, origin: &OriginHead) -> bool {
+    let is_download = matches!(endpoint.door, Door::Client | Door::Legacy);
+    *method == Method::HEAD && is_download && origin.may_not_know_head()
+}
+
+/// Whether an answer that is no error brings media, or tells of some by a 304. Beside the three doors
+/// are endpoints that answer in JSON, and older names of downloads.
+fn may_be_media(endpoint: Endpoint, origin: &OriginHead) -> bool {
+    let is_json = media_type(&origin.headers).as_deref() == Some("application/json");
+    let is_at_door = endpoint.door != Door::Other;
+    let is_media = is_at_door || !is_json || origin.headers.contains_key(CONTENT_DISPOSITION);
+    let has_representation =
+        origin.status.is_success() || origin.status == StatusCode::NOT_MODIFIED;
+    has_representation && is_media
 }
 
 /// What the client gets where the origin gave no answer: a head and a JSON body.
@@ -201,18 +221,62 @@ mod tests {
 
     #[test]
     fn only_media_is_kept_from_being_transformed() {
-        let control = |door| {
-            let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
+        let control = |door, status, type_| {
+            let type_ = (http::header::CONTENT_TYPE, http::HeaderValue::from_static(type_));
+            let head = OriginHead { status, headers: HeaderMap::from_iter([type_]) };
             let answer = OriginAnswer::unread(head);
             let config = config(&[]).unwrap();
             let endpoint = Endpoint { door, ..CLIENT };
             let reply = media_reply(endpoint, &Method::GET, &answer, &config).unwrap();
             reply.headers.get("cache-control").cloned()
         };
+        let (ok, json) = (StatusCode::OK, "application/json");
         for door in [Door::Client, Door::Legacy, Door::Federation] {
-            assert_eq!(control(door).unwrap(), "no-transform");
+            for status in [ok, StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED] {
+                assert_eq!(control(door, status, json).unwrap(), "no-transform");
+            }
         }
-        assert_eq!(control(Door::Other), None);
+        assert_eq!(control(Door::Other, ok, "text/plain").unwrap(), "no-transform");
+        assert_eq!(control(Door::Other, ok, json), None);
+        assert_eq!(control(Door::Client, StatusCode::FOUND, json), None);
+    }
+
+    #[test]
+    fn an_error_is_passed_on_so_that_nobody_keeps_it() {
+        for door in [Door::Client, Door::Legacy, Door::Federation, Door::Other] {
+            let fields = [("cache-control", "max-age=259200"), ("expires", "x"), ("etag", "\"a\"")];
+            let fields = fields.map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            });
+            let head =
+                OriginHead { status: StatusCode::NOT_FOUND, headers: fields.into_iter().collect() };
+            let text = Some(r#"{"errcode":"M_NOT_FOUND","error":""}"#.to_owned());
+            let answer = OriginAnswer { head, text };
+            let endpoint = Endpoint { door, ..CLIENT };
+            let config = config(&[]).unwrap();
+            let reply = media_reply(endpoint, &Method::GET, &answer, &config).unwrap();
+            assert_eq!(reply.headers["cache-control"], "no-store", "{door:?}");
+            assert!(!reply.headers.contains_key("expires") && !reply.headers.contains_key("etag"));
+        }
+    }
+
+    #[test]
+    fn a_head_is_asked_again_only_where_media_is_downloaded() {
+        let asks = |door, method, status| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let head = OriginHead { status, headers: HeaderMap::new() };
+            asks_again_by_get(Endpoint { door, ..CLIENT }, &method, &head)
+        };
+        for status in [404, 405, 500, 501] {
+            assert!(asks(Door::Client, Method::HEAD, status), "{status}");
+            assert!(asks(Door::Legacy, Method::HEAD, status), "{status}");
+            assert!(!asks(Door::Federation, Method::HEAD, status), "{status}");
+            assert!(!asks(Door::Other, Method::HEAD, status), "{status}");
+            assert!(!asks(Door::Client, Method::GET, status), "{status}");
+        }
+        for status in [200, 304, 401, 403, 410, 429, 502, 503, 504] {
+            assert!(!asks(Door::Client, Method::HEAD, status), "{status}");
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! Reading never fails: what can't be read is left out, and every use is safe without it.
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{AGE, CACHE_CONTROL, ETAG, EXPIRES, HeaderMap, HeaderValue, LAST_MODIFIED};
 
 use crate::headers::own_value;
 
 const NO_TRANSFORM: &str = "no-transform";
+const NO_STORE: &str = "no-store";
 
 /// The field of what any cache may keep for so many seconds.
 pub fn public_for(seconds: u64) -> HeaderValue {
@@ -41,6 +42,22 @@ pub fn add_no_transform(headers: &mut HeaderMap) {
     directives.extend(NO_TRANSFORM.as_bytes());
     let value = HeaderValue::from_bytes(&directives);
     headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static(NO_TRANSFORM)));
+}
+
+/// Makes a head one that nobody keeps (RFC 9111 §5.2.2.5).
+pub fn forbid_storing(headers: &mut HeaderMap) {
+    headers.remove(EXPIRES);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+}
+
+/// Makes the head of another's error one that nobody keeps or asks about again, whatever it says of
+/// reuse: what is refused now may be granted in a moment, and a browser that remembers a 404 asks
+/// nobody.
+pub fn forbid_reuse(headers: &mut HeaderMap) {
+    for name in [AGE, ETAG, LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    forbid_storing(headers);
 }
 
 /// Directives and arguments. A comma within quotes splits too, which can only add directives that
@@ -86,5 +103,17 @@ mod tests {
         assert_eq!(found(&[]), "no-transform");
         assert_eq!(found(&["private", "max-age=5"]), "private, max-age=5, no-transform");
         assert_eq!(found(&["private, No-Transform"]), "private, No-Transform");
+    }
+
+    #[test]
+    fn an_error_is_kept_by_nobody() {
+        let mut headers: HeaderMap = [AGE, CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED]
+            .map(|name| (name, HeaderValue::from_static("max-age=259200")))
+            .into_iter()
+            .collect();
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("public"));
+        forbid_reuse(&mut headers);
+        let expected = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        assert_eq!(headers, HeaderMap::from_iter([expected]));
     }
 }

@@ -25,12 +25,13 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// The field for `file_name`, given what the origin sent for the media.
+/// Returns the field for `file_name`, given what the origin sent for the media: bytes, since names
+/// come as raw UTF-8 or Latin-1 too (`obs-text`, RFC 9110 §5.5).
 ///
 /// A type that is not clearly `inline` becomes `attachment`, the safer one. The name is written as
 /// a bare token where it can be and as an extended value otherwise, as Synapse does, so nothing of
 /// the URL stands raw in a header.
-pub fn with_file_name(of_origin: Option<&str>, file_name: &str) -> String {
+pub fn with_file_name(of_origin: Option<&[u8]>, file_name: &str) -> String {
     let kind = kind(of_origin);
     if !file_name.is_empty() && file_name.bytes().all(is_token_char) {
         format!("{kind}; filename={file_name}")
@@ -39,10 +40,11 @@ pub fn with_file_name(of_origin: Option<&str>, file_name: &str) -> String {
     }
 }
 
-/// The disposition type of a field, or the safer one where that isn't clear.
-fn kind(field: Option<&str>) -> &'static str {
-    let disposition = field.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if disposition.eq_ignore_ascii_case("inline") { "inline" } else { "attachment" }
+/// Returns the disposition type of a field, or the safer one where that isn't clear.
+fn kind(field: Option<&[u8]>) -> &'static str {
+    let mut parts = field.unwrap_or_default().split(|byte| *byte == b';');
+    let disposition = parts.next().unwrap_or_default().trim_ascii();
+    if disposition.eq_ignore_ascii_case(b"inline") { "inline" } else { "attachment" }
 }
 
 /// The longest file name that is kept, in bytes of UTF-8: what file systems take for one.
@@ -51,10 +53,10 @@ const MAX_NAME_BYTES: usize = 255;
 /// Returns the field with its file name cut to 255 bytes, the extension kept. A name that
 /// can't be read is left out.
 pub fn with_short_name(field: &HeaderValue) -> String {
-    let field = String::from_utf8_lossy(field.as_bytes());
-    match file_name(&field) {
-        Some(name) => with_file_name(Some(&field), &short_name(&name)),
-        None => kind(Some(&field)).to_owned(),
+    let bytes = field.as_bytes();
+    match file_name(&String::from_utf8_lossy(bytes)) {
+        Some(name) => with_file_name(Some(bytes), &short_name(&name)),
+        None => kind(Some(bytes)).to_owned(),
     }
 }
 
@@ -100,17 +102,31 @@ mod tests {
 
     #[test]
     fn plain_names_are_tokens() {
-        assert_eq!(with_file_name(Some("inline"), "cat.png"), "inline; filename=cat.png");
+        assert_eq!(with_file_name(Some(b"inline"), "cat.png"), "inline; filename=cat.png");
         assert_eq!(
-            with_file_name(Some("Inline; filename=old.png"), "cat.png"),
+            with_file_name(Some(b"Inline; filename=old.png"), "cat.png"),
             "inline; filename=cat.png"
         );
     }
 
     #[test]
+    fn a_type_is_read_whatever_bytes_the_name_has() {
+        for name in ["caf\u{e9}.png".as_bytes(), b"caf\xe9.png", b"\xff\xfe", b"\xef\xbf\xbd"] {
+            for (kind, other) in
+                [("inline", "inline"), ("attachment", "attachment"), ("x", "attachment")]
+            {
+                let field = [kind.as_bytes(), b"; filename=\"", name, b"\""].concat();
+                let expected = format!("{other}; filename=cat.png");
+                assert_eq!(with_file_name(Some(&field), "cat.png"), expected, "{name:?}");
+            }
+        }
+    }
+
+    #[test]
     fn unclear_types_become_attachments() {
         for origin in [None, Some(""), Some("form-data"), Some("attachment; x"), Some("inlined")] {
-            assert_eq!(with_file_name(origin, "a"), "attachment; filename=a", "{origin:?}");
+            let field = origin.map(str::as_bytes);
+            assert_eq!(with_file_name(field, "a"), "attachment; filename=a", "{origin:?}");
         }
     }
 
@@ -156,7 +172,7 @@ mod tests {
             ("it's", "it%27s"),
         ] {
             assert_eq!(
-                with_file_name(Some("inline"), name),
+                with_file_name(Some(b"inline"), name),
                 format!("inline; filename*=utf-8''{value}")
             );
         }

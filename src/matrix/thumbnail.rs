@@ -9,6 +9,16 @@ use crate::message::target::Query;
 /// Digits of a dimension that we read ourselves; more are the origin's to judge.
 const MAX_DIMENSION_DIGITS: usize = 5;
 
+/// The sizes that homeservers make by default, with the method of each.
+/// <https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html#thumbnail_sizes>
+const USUAL: [(u32, u32, Method); 5] = [
+    (32, 32, Method::Crop),
+    (96, 96, Method::Crop),
+    (320, 240, Method::Scale),
+    (640, 480, Method::Scale),
+    (800, 600, Method::Scale),
+];
+
 /// Width, height, method and animation: all that selects the bytes of a thumbnail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThumbnailSpec {
@@ -64,6 +74,13 @@ impl ThumbnailSpec {
             query.push_str(if animated { "&animated=true" } else { "&animated=false" });
         }
         query
+    }
+}
+
+impl ThumbnailSpec {
+    /// Returns whether it is one of those few that homeservers make by default, animated or not.
+    pub fn is_usual(self) -> bool {
+        self.method.is_some_and(|method| USUAL.contains(&(self.width, self.height, method)))
     }
 }
 
@@ -149,6 +166,29 @@ mod tests {
         ];
         let keys: std::collections::BTreeSet<_> = queries.iter().map(|q| key(q).unwrap()).collect();
         assert_eq!(keys.len(), queries.len());
+    }
+
+    #[test]
+    fn only_a_few_sizes_are_usual() {
+        let is_usual = |query: &str| {
+            let target = Target::new(&format!("/t?{query}"));
+            ThumbnailSpec::parse(target.query()).unwrap().is_usual()
+        };
+        for query in [
+            "width=32&height=32&method=crop",
+            "width=96&height=96&method=crop&animated=true",
+            "width=800&height=600&method=scale&animated=false",
+        ] {
+            assert!(is_usual(query), "{query}");
+        }
+        for query in [
+            "width=32&height=32",
+            "width=32&height=32&method=scale",
+            "width=33&height=32&method=crop",
+            "width=600&height=800&method=scale",
+        ] {
+            assert!(!is_usual(query), "{query}");
+        }
     }
 
     #[test]

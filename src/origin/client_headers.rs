@@ -29,6 +29,12 @@ const CONDITIONS: [&str; 6] =
 /// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
 const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
 
+/// Returns whether the field `name` (lower case) tells who is connecting, or how: the platform and
+/// proxies write these into any request.
+pub fn tells_who_connects(name: &str) -> bool {
+    FORWARDING.contains(&name) || name.starts_with("cf-") || name.starts_with("x-forwarded-")
+}
+
 /// Which headers of the client's request are sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
@@ -58,11 +64,7 @@ impl Keep {
             Self::Endpoint => MEDIA_REQUEST.contains(&name) || CONDITIONS.contains(&name),
             // `Upgrade` too, for a WebSocket, though it is a hop's.
             Self::Most => {
-                !(HOP_BY_HOP.contains(&name)
-                    || FORWARDING.contains(&name)
-                    || name.starts_with("cf-")
-                    || name.starts_with("x-forwarded-")
-                    || name == LOOP.as_str())
+                !(HOP_BY_HOP.contains(&name) || tells_who_connects(name) || name == LOOP.as_str())
             }
             Self::Nothing => false,
         }

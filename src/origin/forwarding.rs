@@ -1,10 +1,13 @@
 //! What the edge tells the origin of its own accord: who is connecting, and that it passed here.
 
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 
 use crate::config::{Config, OriginHeader};
 use crate::headers::{CONNECTING_IP, LOOP, own_value};
 use crate::message::RequestHead;
+use crate::origin::client_headers::tells_who_connects;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -62,6 +65,13 @@ pub fn add_reader_agent(headers: &mut HeaderMap, head: &RequestHead) {
         Ok(value) if !value.is_empty() => drop(headers.insert(USER_AGENT, value)),
         _ => add_own_agent(headers),
     }
+}
+
+/// Returns whether readers differ in the field `name` (lower case) of a question about media: in
+/// their credential, in their `User-Agent`, and in what the platform and proxies tell of them. The
+/// edge sends nothing else of theirs.
+pub fn differs_between_readers(name: &str) -> bool {
+    [AUTHORIZATION, USER_AGENT].iter().any(|known| known == name) || tells_who_connects(name)
 }
 
 /// Adds the edge's own `User-Agent`.

@@ -65,6 +65,7 @@ mod tests {
 
     use super::*;
     use crate::config::tests::config;
+    use crate::headers::freshening::FRESHENED;
 
     #[test]
     fn cookies_and_what_is_not_listed_reach_no_client() {
@@ -76,6 +77,13 @@ mod tests {
         let reached = to_client(&origin, &config(&[]).unwrap());
         assert_eq!(reached.len(), 2);
         assert!(reached.contains_key("content-type") && reached.contains_key("etag"));
+    }
+
+    #[test]
+    fn what_is_freshened_is_read() {
+        for name in &FRESHENED {
+            assert!(ANSWERED.contains(name), "{name}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ struct AtDoor {
     guess: Experience,
     /// A HEAD.
     head: Experience,
+    /// HEAD at all, whatever it is asked about: whether it brings the head that GET does.
+    method: Experience,
 }
 
 /// What came of a way of asking.
@@ -135,11 +137,27 @@ impl Revalidation {
         if experience.may_work(now_unix_secs) {
             return Some(condition);
         }
+        let may_head_work = known.head.may_work(now_unix_secs);
         match door {
-            Door::Client | Door::Legacy if known.head.may_work(now_unix_secs) => {
+            Door::Client | Door::Legacy
+                if may_head_work && self.may_ask_by_head(door, now_unix_secs) =>
+            {
                 Some(RevalidateBy::Head)
             }
             Door::Client | Door::Legacy | Door::Federation | Door::Other => None,
+        }
+    }
+
+    /// Returns whether a client's HEAD may be asked as one at this door: not for a while after it
+    /// brought an error where GET brought media.
+    pub const fn may_ask_by_head(&self, door: Door, now_unix_secs: u64) -> bool {
+        self.at(door).method.may_work(now_unix_secs)
+    }
+
+    /// Takes in whether a HEAD brought the head of media that is there.
+    pub const fn learn_head(&mut self, door: Door, works: bool, now_unix_secs: u64) {
+        if let Some(known) = self.at_mut(door) {
+            known.method = known.method.after(works, now_unix_secs);
         }
     }
 
@@ -156,7 +174,7 @@ impl Revalidation {
 
     /// Returns what is known of this door: of the ways that work, the one that costs least.
     pub const fn learned(&self, door: Door) -> Learned {
-        let AtDoor { told, guess, head } = self.at(door);
+        let AtDoor { told, guess, head, .. } = self.at(door);
         if told.is_known_to_work() {
             Learned::Works(RevalidateBy::ToldValidator)
         } else if guess.is_known_to_work() {
@@ -172,18 +190,22 @@ impl Revalidation {
 
     /// Takes a lesson in.
     pub const fn learn(&mut self, lesson: Lesson, now_unix_secs: u64) {
-        let known = match lesson.door {
-            Door::Client => &mut self.client,
-            Door::Legacy => &mut self.legacy,
-            Door::Federation => &mut self.federation,
-            Door::Other => return,
-        };
+        let Some(known) = self.at_mut(lesson.door) else { return };
         let experience = match lesson.by {
             RevalidateBy::ToldValidator => &mut known.told,
             RevalidateBy::GuessedValidator => &mut known.guess,
             RevalidateBy::Head => &mut known.head,
         };
         *experience = experience.after(lesson.works, now_unix_secs);
+    }
+
+    const fn at_mut(&mut self, door: Door) -> Option<&mut AtDoor> {
+        match door {
+            Door::Client => Some(&mut self.client),
+            Door::Legacy => Some(&mut self.legacy),
+            Door::Federation => Some(&mut self.federation),
+            Door::Other => None,
+        }
     }
 
     const fn at(&self, door: Door) -> AtDoor {
@@ -197,8 +219,12 @@ impl Revalidation {
 }
 
 impl AtDoor {
-    const NEW: Self =
-        Self { told: Experience::UNTRIED, guess: Experience::UNTRIED, head: Experience::UNTRIED };
+    const NEW: Self = Self {
+        told: Experience::UNTRIED,
+        guess: Experience::UNTRIED,
+        head: Experience::UNTRIED,
+        method: Experience::UNTRIED,
+    };
 }
 
 #[cfg(test)]
@@ -304,5 +330,26 @@ mod tests {
         );
         assert!(known.is_known_to_work(Door::Legacy, RevalidateBy::GuessedValidator));
         assert!(!known.is_known_to_work(Door::Client, RevalidateBy::GuessedValidator));
+    }
+
+    #[test]
+    fn a_head_that_brought_an_error_is_tried_again_later() {
+        let mut known = Revalidation::NEW;
+        assert!(known.may_ask_by_head(Door::Client, NOW));
+        known.learn_head(Door::Client, false, NOW);
+        assert!(!known.may_ask_by_head(Door::Client, NOW + RETRY_SECS - 1));
+        assert!(known.may_ask_by_head(Door::Client, NOW + RETRY_SECS));
+        assert!(known.may_ask_by_head(Door::Legacy, NOW), "another door");
+        known.learn_head(Door::Client, true, NOW);
+        known.learn_head(Door::Client, false, NOW);
+        assert!(known.may_ask_by_head(Door::Client, NOW), "it has worked");
+    }
+
+    #[test]
+    fn stored_media_is_not_asked_about_by_a_head_that_brought_an_error() {
+        let mut known = after(&[(RevalidateBy::GuessedValidator, false)], Door::Client);
+        known.learn_head(Door::Client, false, NOW);
+        assert_eq!(known.way(Door::Client, false, NOW), None);
+        assert_eq!(known.learned(Door::Client), Learned::Fails);
     }
 }

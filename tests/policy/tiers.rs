@@ -5,10 +5,10 @@ use matrix_media_edge::cache::tier::{MAX_MEMORY_BODY_BYTES, Tier};
 use matrix_media_edge::matrix::media::Door;
 
 use crate::scene::{
-    BOB, LEASED, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, head, ranged, server, world,
+    BOB, LEASED, NO_QUESTION, STRICT, SYNAPSE, ask, bytes, head, ranged, server, video, world,
     world_with_bucket,
 };
-use model::ask::{Ask, Span};
+use model::ask::{Ask, Credential, Span, What};
 use model::edge::Place;
 use model::flight::Answered;
 use model::homeserver::{Quirk, Validators};
@@ -253,4 +253,48 @@ fn nothing_outlives_its_time_in_any_tier() {
     }
     world.now_ms += 60_000;
     assert_eq!(tier(&world.answer_at(ELSEWHERE, &ask())), None);
+}
+
+/// Two sizes that homeservers don't make by default, and that share a name for this media.
+const SHARING: [&str; 2] = ["32x32-scale-default", "44x32-scale-default"];
+
+fn sized(name: &'static str) -> Ask {
+    let query = match name {
+        "32x32-scale-default" => "width=32&height=32&method=scale",
+        _ => "width=44&height=32&method=scale",
+    };
+    Ask { what: What::Thumbnail(name, query), ..ask() }
+}
+
+#[test]
+fn sizes_that_share_a_name_take_each_others_place_and_are_served_as_themselves() {
+    let [first, second] = SHARING;
+    let mut world = world_with_bucket(STRICT);
+    for (isolate, name, found) in [
+        (HERE, first, None),
+        (HERE, second, None),
+        (HERE, first, Some(Tier::Memory)),
+        (HERE, second, Some(Tier::Memory)),
+        (BESIDE, second, Some(Tier::Pop)),
+        (BESIDE, first, None),
+        (ELSEWHERE, second, None),
+        (ELSEWHERE + 1, second, Some(Tier::Pop)),
+        (ELSEWHERE + 1, first, None),
+    ] {
+        let answered = world.answer_at(isolate, &sized(name));
+        assert_eq!((tier(&answered), answered.reply.body), (found, video(0).bytes(name)), "{name}");
+    }
+}
+
+#[test]
+fn who_is_refused_one_size_removes_no_other() {
+    let [first, second] = SHARING;
+    let mut world = world_with_bucket(STRICT);
+    world.answer_at(HERE, &sized(first));
+    let garbage = Ask { credential: Credential::Garbage("syt_nobody"), ..sized(second) };
+    for isolate in [BESIDE, ELSEWHERE] {
+        assert_eq!(world.answer_at(isolate, &garbage).status(), 401);
+    }
+    assert_eq!(tier(&world.answer_at(BESIDE, &sized(first))), Some(Tier::Pop));
+    assert_eq!(tier(&world.answer_at(ELSEWHERE, &sized(first))), Some(Tier::Bucket));
 }

@@ -44,6 +44,15 @@ impl StandIn {
         serde_json::from_value(answer.json()).expect("they are numbers")
     }
 
+    /// The names of all that is in the cache.
+    ///
+    /// # Panics
+    /// When they can't be listed.
+    pub fn keys(&self) -> Vec<String> {
+        let answer = self.ask(Request::new("GET", "/keys"));
+        serde_json::from_value(answer.json()).expect("they are texts")
+    }
+
     /// Has so many milliseconds pass for what is in the cache.
     ///
     /// # Panics

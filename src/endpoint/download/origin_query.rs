@@ -55,8 +55,6 @@ pub struct Pending {
     pub(super) aim: Aim,
     pub(super) leases: Leases,
     pub(super) asked_unix_secs: u64,
-    /// Whether a HEAD about this media was refused just now.
-    is_head_refused: bool,
     /// The range that the origin is asked for, where nothing is stored to cut it from.
     pub(super) range: Option<RangeSpec>,
 }
@@ -74,6 +72,12 @@ pub(super) enum Aim {
     WhoAmI,
     /// The media, by this method.
     Fetch(Method),
+    /// The media by GET, since a HEAD was refused just now.
+    FetchAfterHead {
+        /// Whether the HEAD failed, as it may in an outage: what may be served then may be served
+        /// where the GET fails too.
+        failed: bool,
+    },
     /// The media, from where the origin redirected to.
     FetchRedirected(Redirected),
 }
@@ -130,15 +134,7 @@ impl Question {
         asked_unix_secs: u64,
     ) -> Self {
         let range = if stored.is_none() { exchange.range_for(&aim, asked_unix_secs) } else { None };
-        let pending = Pending {
-            exchange,
-            stored,
-            aim,
-            leases,
-            asked_unix_secs,
-            is_head_refused: false,
-            range,
-        };
+        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs, range };
         Self { request: pending.request(), pending }
     }
 }
@@ -154,7 +150,11 @@ impl Pending {
             Aim::Fetch(method) => method.clone(),
             Aim::ValidateByHead => Method::HEAD,
             // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
-            Aim::Validate | Aim::Confirm | Aim::WhoAmI | Aim::FetchRedirected(_) => Method::GET,
+            Aim::Validate
+            | Aim::Confirm
+            | Aim::WhoAmI
+            | Aim::FetchAfterHead { .. }
+            | Aim::FetchRedirected(_) => Method::GET,
         }
     }
 
@@ -173,7 +173,7 @@ impl Pending {
                     set.insert(name, value);
                 }
             }
-            Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_) => {}
+            Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_) | Aim::FetchAfterHead { .. } => {}
             Aim::WhoAmI => {
                 url = whoami_url(&exchange.config);
                 if let Some(token) = &exchange.token {
@@ -265,9 +265,26 @@ impl Pending {
                 permission::confirms_by_head(head, stored, door).then_some(())?;
                 lesson(RevalidateBy::Head, true)
             }
-            (Aim::Fetch(Method::GET), StatusCode::OK) if self.is_head_refused => {
-                lesson(RevalidateBy::Head, false)
-            }
+            (Aim::FetchAfterHead { .. }, StatusCode::OK) => lesson(RevalidateBy::Head, false),
+            _ => None,
+        }
+    }
+
+    /// The door that the question is about.
+    pub fn door(&self) -> Door {
+        self.exchange.request.door
+    }
+
+    /// Returns whether a HEAD brings what a GET does, as far as the answer shows that: media by
+    /// either; `None` for any other answer.
+    pub fn knows_head(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<bool> {
+        let head = &answer.as_ref().ok()?.head;
+        if head.status != StatusCode::OK || !permission::has_mark(head, self.door()) {
+            return None;
+        }
+        match &self.aim {
+            Aim::ValidateByHead | Aim::Fetch(Method::HEAD) => Some(true),
+            Aim::FetchAfterHead { .. } => Some(false),
             _ => None,
         }
     }
@@ -287,7 +304,9 @@ impl Pending {
             (Aim::ValidateByHead, StatusCode::OK) => {
                 permission::confirms_by_head(head, stored, door).then_some(Revalidated::WithoutBody)
             }
-            (Aim::Validate | Aim::Fetch(_), StatusCode::OK) if has_body => {
+            (Aim::Validate | Aim::Fetch(_) | Aim::FetchAfterHead { .. }, StatusCode::OK)
+                if has_body =>
+            {
                 permission::has_mark(head, door).then_some(Revalidated::WithBody)
             }
             (Aim::FetchRedirected(_), StatusCode::OK) => Some(Revalidated::WithBody),
@@ -315,7 +334,11 @@ impl Pending {
             }
             (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
             (
-                Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_),
+                Aim::Validate
+                | Aim::ValidateByHead
+                | Aim::Confirm
+                | Aim::Fetch(_)
+                | Aim::FetchAfterHead { .. },
                 StatusCode::OK,
             ) => permission::has_mark(&answer.head, door),
             _ => false,
@@ -342,6 +365,7 @@ impl Pending {
             Ok(origin) if !origin.head.status.is_server_error() => origin,
             // It has no body to relay: what the client asked for itself brings the error's.
             Ok(origin) if matches!(self.aim, Aim::ValidateByHead) => origin,
+            Ok(origin) if self.can_ask_otherwise(&origin.head) => origin,
             failed => return self.on_failure(failed, now_unix_secs),
         };
         if matches!(self.aim, Aim::ValidateByHead) {
@@ -390,7 +414,7 @@ impl Pending {
             }
             // Nothing learned, so only the media itself can tell.
             (Aim::WhoAmI, ..) | (Aim::Validate, StatusCode::NOT_MODIFIED, Some(_)) => {
-                let aim = Aim::Fetch(exchange.head.method.clone());
+                let aim = Aim::Fetch(exchange.fetch_method(now_unix_secs));
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
             }
@@ -400,7 +424,7 @@ impl Pending {
             // What the homeserver redirects to is not the homeserver: its word means nothing.
             (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
             (Aim::Fetch(Method::HEAD), ..) if exchange.asks_again_by_get(head) => {
-                let aim = Aim::Fetch(Method::GET);
+                let aim = Aim::after_head(head);
                 let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
                 return Verdict::AskAgain(question);
             }
@@ -427,13 +451,13 @@ impl Pending {
     /// answered by an error: `whoami` may not be let through where media is, and what answers a HEAD
     /// has no body to be known by.
     fn can_ask_otherwise(&self, origin: &OriginHead) -> bool {
-        !outage::is_failure(origin)
-            && match self.aim {
-                Aim::WhoAmI | Aim::ValidateByHead => true,
-                Aim::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
-                // A proxy may refuse a range alone.
-                _ => self.range.is_some() && origin.is_error(),
-            }
+        match self.aim {
+            Aim::WhoAmI => !outage::is_failure(origin),
+            Aim::ValidateByHead => !outage::is_failure(origin) || origin.may_not_know_head(),
+            Aim::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
+            // A proxy may refuse a range alone.
+            _ => self.range.is_some() && origin.is_error() && !outage::is_failure(origin),
+        }
     }
 
     /// Reads the answer to a HEAD about what is stored. Whatever does not fit that is asked again as
@@ -446,11 +470,13 @@ impl Pending {
             let granted = exchange.granted(asked_unix_secs);
             return Verdict::Answer(response::validated(&exchange, stored, origin, granted));
         }
-        let aim = Aim::Fetch(exchange.head.method.clone());
-        let mut question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-        question.pending.is_head_refused =
-            origin.status != StatusCode::OK && !origin.status.is_server_error();
-        Verdict::AskAgain(question)
+        let is_refused = origin.status != StatusCode::OK && !origin.status.is_server_error();
+        let aim = if is_refused || origin.may_not_know_head() {
+            Aim::after_head(origin)
+        } else {
+            Aim::Fetch(exchange.head.method.clone())
+        };
+        Verdict::AskAgain(Question::new(exchange, stored, aim, leases, asked_unix_secs))
     }
 
     fn on_redirect(self, answer: &OriginAnswer) -> Verdict {
@@ -465,9 +491,12 @@ impl Pending {
         }
         let (mut redirects, place) = match aim {
             Aim::FetchRedirected(Redirected { redirects, place }) => (redirects, Some(place)),
-            Aim::Fetch(_) | Aim::Validate | Aim::ValidateByHead | Aim::Confirm | Aim::WhoAmI => {
-                (Redirects::begin(from.clone()), None)
-            }
+            Aim::Fetch(_)
+            | Aim::FetchAfterHead { .. }
+            | Aim::Validate
+            | Aim::ValidateByHead
+            | Aim::Confirm
+            | Aim::WhoAmI => (Redirects::begin(from.clone()), None),
         };
         // No homeserver sends readers back to where they came from, without their credential: that
         // is about the way, such as to https, and whoever stands in front of it says so.
@@ -544,11 +573,17 @@ impl Suspicion {
 }
 
 impl Aim {
+    /// Asks by GET what a HEAD was answered so about.
+    const fn after_head(origin: &OriginHead) -> Self {
+        Self::FetchAfterHead { failed: origin.status.as_u16() >= 500 }
+    }
+
     /// Whether the answer can be that what is stored may be served.
     pub(super) const fn is_about_stored(&self) -> bool {
         match self {
             Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => true,
             Self::Fetch(method) => matches!(*method, Method::HEAD),
+            Self::FetchAfterHead { failed } => *failed,
             Self::FetchRedirected(_) => false,
         }
     }
@@ -558,7 +593,9 @@ impl Aim {
             Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => {
                 ForwardReason::Stale
             }
-            Self::Fetch(_) | Self::FetchRedirected(_) => ForwardReason::UriMiss,
+            Self::Fetch(_) | Self::FetchAfterHead { .. } | Self::FetchRedirected(_) => {
+                ForwardReason::UriMiss
+            }
         }
     }
 }
@@ -576,11 +613,24 @@ impl Exchange {
     /// edge does (MSC4120). And a refusal of HEAD has no body to be known by as the homeserver's,
     /// though a lease may end by it, or an intermediary have sent it. Servers sign their method.
     fn asks_again_by_get(&self, origin: &OriginHead) -> bool {
-        let is_unknown = origin.status == StatusCode::METHOD_NOT_ALLOWED;
         let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(origin.status);
         let answer = OriginAnswer::unread(origin.clone());
         let may_be_page = Intermediary::of(&answer, &Method::HEAD).is_some();
-        self.request.door != Door::Federation && (is_unknown || may_end_lease || may_be_page)
+        let is_otherwise_refused = !outage::is_failure(origin) && (may_end_lease || may_be_page);
+        self.request.door != Door::Federation
+            && (origin.may_not_know_head() || is_otherwise_refused)
+    }
+
+    /// The method by which media is asked for: the client's own, but that a HEAD which is known to bring
+    /// an error is a GET. Servers sign theirs.
+    pub(super) fn fetch_method(&self, now_unix_secs: u64) -> Method {
+        if self.asks_by_head(now_unix_secs) { Method::HEAD } else { Method::GET }
+    }
+
+    /// Whether the client's request is a HEAD, and may be asked as one.
+    pub(super) fn asks_by_head(&self, now_unix_secs: u64) -> bool {
+        self.head.method == Method::HEAD
+            && self.revalidation.may_ask_by_head(self.request.door, now_unix_secs)
     }
 
     /// What becomes of the leases where the homeserver grants this request.

@@ -12,10 +12,11 @@ use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
 use crate::config::lease_policy::LeaseScope;
 use crate::error::Rejection;
-use crate::headers::cache_control::add_no_transform;
+use crate::headers::cache_control::{add_no_transform, forbid_reuse, forbid_storing};
 use crate::headers::cache_status::{CACHE_STATUS, CacheStatus, ForwardReason, Source};
 use crate::headers::conditional::{is_current, is_range_wanted};
 use crate::headers::content_disposition::with_file_name;
+use crate::headers::freshening::freshen;
 use crate::headers::range::{ByteRange, RangeRequest, unsatisfied_content_range};
 use crate::headers::{add_cors, add_media_security, is_html, own_value, remove_policies};
 use crate::lease::LeaseChange;
@@ -71,12 +72,12 @@ pub(super) fn validated(
     leases: LeaseChange,
 ) -> Outcome {
     let mut headers = stored.headers();
-    for (name, value) in &to_client(&origin.headers, &exchange.config) {
-        // §3.2: a length is the stored body's own. Servers get the homeserver's tag, others ours.
-        let is_own_tag = *name == ETAG && exchange.request.door != Door::Federation;
-        if *name != CONTENT_LENGTH && !is_own_tag {
-            headers.insert(name.clone(), value.clone());
-        }
+    freshen(&mut headers, &to_client(&origin.headers, &exchange.config));
+    // Servers get the homeserver's tag, others the edge's.
+    if exchange.request.door == Door::Federation
+        && let Some(tag) = origin.headers.get(ETAG)
+    {
+        headers.insert(ETAG, tag.clone());
     }
     let status = forwarded(ForwardReason::Stale, Some(origin.status));
     from_stored(exchange, stored, headers, status, leases)
@@ -252,6 +253,11 @@ pub(super) fn relayed(
         None => (false, LeaseChange::Keep),
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers, &exchange.config));
+    if origin.is_error() {
+        forbid_reuse(&mut head.headers);
+    } else if !origin.status.is_redirection() {
+        add_no_transform(&mut head.headers);
+    }
     if exchange.request.door != Door::Federation {
         add_cors(&mut head.headers);
         add_media_security(&mut head.headers);
@@ -352,7 +358,7 @@ fn complete(
         return (head, (!is_head).then_some(cut));
     }
     if let Some(file_name) = &exchange.request.file_name {
-        let of_origin = headers.get(CONTENT_DISPOSITION).and_then(|field| field.to_str().ok());
+        let of_origin = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
         let disposition = with_file_name(of_origin, file_name);
         headers.insert(CONTENT_DISPOSITION, own_value(&disposition));
     }
@@ -389,6 +395,8 @@ fn complete(
         }
         RangeRequest::Unsatisfiable => {
             head.status = StatusCode::RANGE_NOT_SATISFIABLE;
+            forbid_storing(&mut head.headers);
+            add_no_transform(&mut head.headers);
             head.headers.insert(CONTENT_RANGE, own_value(&unsatisfied_content_range(length)));
             head.headers.insert(CONTENT_LENGTH, 0.into());
             None

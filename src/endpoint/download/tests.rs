@@ -3,17 +3,21 @@
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RANGE,
-    REFERER, USER_AGENT,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION,
+    RANGE, REFERER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+mod heads;
 
 use super::*;
 use crate::cache::entry::FetchTimes;
 use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
+use crate::message::READ;
 use crate::message::target::Target;
 use crate::origin::client_headers::Keep;
+use crate::origin::forwarding::differs_between_readers;
 use crate::origin::outage::Evidence;
 use crate::origin::ranges::RangeLesson;
 use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated, Revalidation};
@@ -178,12 +182,94 @@ fn confirmed(credential: u64, media: u64) -> Leases {
 }
 
 #[test]
-fn a_304_freshens_what_it_says_but_the_length_and_our_tag() {
-    let fields = [TAG, (CONTENT_TYPE, "image/webp"), (CONTENT_LENGTH, "7")];
-    let told = heard(validating(get(CLIENT, STRICT), Leases::default()), 304, &fields);
-    assert_eq!(told.head.headers[CONTENT_TYPE], "image/webp");
-    assert_eq!(told.head.headers[CONTENT_LENGTH], "40");
-    assert_eq!(told.head.headers[ETAG], "\"abc-40\"");
+fn a_304_changes_nothing_that_describes_the_stored_bytes() {
+    let fields = [
+        TAG,
+        (CONTENT_TYPE, "image/webp"),
+        (CONTENT_LENGTH, "7"),
+        (CONTENT_ENCODING, "gzip"),
+        (CONTENT_RANGE, "bytes 0-6/7"),
+        (CONTENT_DISPOSITION, "attachment"),
+        (LOCATION, FAR),
+    ];
+    for target in [CLIENT, LEGACY, SERVER] {
+        let asks = || validating(get(target, STRICT), Leases::default());
+        let (told, plain) = (heard(asks(), 304, &fields), heard(asks(), 304, &[TAG]));
+        assert_eq!(told.head.headers, plain.head.headers, "{target}");
+        assert_eq!(told.head.headers[CONTENT_TYPE], "image/png");
+    }
+}
+
+#[test]
+fn a_304_to_a_renewal_changes_nothing_that_is_stored() {
+    let exchange = get(CLIENT, LEASED);
+    let stored = stored(&exchange, &[TAG, PNG, INLINE]);
+    let old = confirmed(NOW - 50, NOW - 50);
+    let Decision::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
+    else {
+        panic!("it is renewed")
+    };
+    let wrong = [TAG, (CONTENT_TYPE, "text/html"), (CONTENT_ENCODING, "gzip")];
+    let told = heard(refresh.question, 304, &wrong);
+    assert_eq!(told.plan.without_body(), ResponsePlan::ServeStored(None));
+    assert_eq!(told.leases, LeaseChange::Grant { asked_unix_secs: NOW });
+}
+
+#[test]
+fn a_304_freshens_what_belongs_to_the_exchange() {
+    for target in [CLIENT, LEGACY, SERVER] {
+        let question = validating(get(target, STRICT), Leases::default());
+        let told = heard(question, 304, &[(CACHE_CONTROL, "private"), (EXPIRES, "0")]);
+        assert_eq!(told.head.headers[CACHE_CONTROL], "private, no-transform", "{target}");
+        assert_eq!(told.head.headers[EXPIRES], "0", "{target}");
+    }
+}
+
+#[test]
+fn an_error_is_relayed_so_that_nobody_keeps_it() {
+    let kept = [(CACHE_CONTROL, "max-age=259200"), (EXPIRES, "x"), TAG];
+    for target in [CLIENT, LEGACY, SERVER] {
+        let head = OriginHead { status: StatusCode::NOT_FOUND, headers: headers(&kept) };
+        let text = Some(r#"{"errcode":"M_NOT_FOUND","error":""}"#.to_owned());
+        let told = answered(missed(get(target, STRICT)), OriginAnswer { head, text });
+        assert_eq!(told.head.headers[CACHE_CONTROL], "no-store", "{target}");
+        for name in [EXPIRES, ETAG] {
+            assert!(!told.head.headers.contains_key(&name), "{target}: {name}");
+        }
+    }
+}
+
+/// What `Vary` counts by is told by [`differs_between_readers`]: a question that tells more of its
+/// reader must name it there.
+#[test]
+fn readers_differ_in_a_question_only_where_vary_counts() {
+    let question = |target: &str, who: &'static str| {
+        let mut exchange = get(target, LEASED);
+        let mut head = RequestHead::clone(&exchange.head);
+        for name in &READ {
+            // The credential is the client's own, and decides who it is.
+            let value = if *name == AUTHORIZATION { "Bearer syt_" } else { "" };
+            let value = HeaderValue::from_str(&format!("{value}{who}")).expect("ASCII");
+            head.headers.insert(name.clone(), value);
+        }
+        exchange.head = Rc::new(head);
+        exchange.token = AccessToken::parse(&format!("syt_{who}"));
+        exchange
+    };
+    for target in [CLIENT, LEGACY, SERVER] {
+        let sets = |who| {
+            let missed = missed(question(target, who)).request.set;
+            let validating = validating(question(target, who), Leases::default()).request.set;
+            [missed, validating]
+        };
+        for (one, other) in sets("a").into_iter().zip(sets("b")) {
+            assert!(one.contains_key(AUTHORIZATION) && one.contains_key(USER_AGENT));
+            for name in one.keys().chain(other.keys()) {
+                let differs = one.get(name) != other.get(name);
+                assert!(!differs || differs_between_readers(name.as_str()), "{target}: {name}");
+            }
+        }
+    }
 }
 
 #[test]

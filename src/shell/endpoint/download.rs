@@ -31,7 +31,7 @@ use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::fills;
 use crate::shell::store::leases;
-use crate::shell::store::tiers::{self, Found, StoredBody};
+use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
 
 /// The names that an exchange's outcome is written under.
 #[derive(Clone)]
@@ -94,10 +94,14 @@ async fn attempt(
         (found, held) = look_up().await;
     }
     let wants_part = exchange.wanted_range().is_some();
-    let mut fill = None;
+    let (mut fill, mut is_taken) = (None, false);
     if found.is_none() {
         fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
-        found = tiers::look_up_bucket(call, &keys.entry).await;
+        match tiers::look_up_bucket(call, &keys.entry).await {
+            InBucket::Found(stored) => found = Some(stored),
+            InBucket::Neighbor => is_taken = true,
+            InBucket::Absent => {}
+        }
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
     let is_down = outage::is_known(call);
@@ -124,7 +128,8 @@ async fn attempt(
         drop(fill.take());
         fill_beside(call, &keys, whole);
     }
-    let sources = Sources { origin, is_stored: found.is_some(), stored: found, fill };
+    let is_stored = found.is_some() || is_taken;
+    let sources = Sources { origin, is_stored, stored: found, fill };
     respond(call, &keys, outcome, sources).await.map(Some)
 }
 
@@ -158,6 +163,9 @@ async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
         }
         if let Some(lesson) = pending.range_lesson(&answer) {
             known::learn_range(lesson);
+        }
+        if let Some(works) = pending.knows_head(&answer) {
+            known::learn_head(pending.door(), works);
         }
         if let Some(host) = pending.refused_redirect_host(&answer) {
             known::refuse_redirect(host);
@@ -232,7 +240,7 @@ async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
 struct Sources {
     origin: Option<ReadableStream>,
     stored: Option<Found>,
-    /// Whether there is a stored response, at hand or not.
+    /// Whether there is a stored response, at hand or not, or another one under its name.
     is_stored: bool,
     fill: Option<Fill>,
 }

@@ -36,11 +36,12 @@ pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
     }
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
     let request = forward::media_request(&call.head, &call.config);
-    let answer = fetch::ask_with_body(call, request).await;
-    let Relayed { head, origin, mut body } = match relay(call, endpoint, answer).await {
-        Ok(relayed) => relayed,
-        Err(error) => return call.fail(endpoint, error),
-    };
+    let answer = fetch::ask_with_body(call, &request).await;
+    let Relayed { head, origin, mut body } =
+        match relay(call, endpoint, &request.method, answer).await {
+            Ok(relayed) => relayed,
+            Err(error) => return call.fail(endpoint, error),
+        };
     if upload::is_worth_warming(&call.head, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
@@ -81,10 +82,11 @@ pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
     let answer = fetch::ask(call, &request).await;
-    let Relayed { mut head, origin, body } = match relay(call, endpoint, answer).await {
-        Ok(relayed) => relayed,
-        Err(error) => return call.fail(endpoint, error),
-    };
+    let Relayed { mut head, origin, body } =
+        match relay(call, endpoint, &request.method, answer).await {
+            Ok(relayed) => relayed,
+            Err(error) => return call.fail(endpoint, error),
+        };
     let body = match body {
         Some(body) if upload::is_readable(&origin) => body,
         body => return call.reply(head, body.as_ref()),

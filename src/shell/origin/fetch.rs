@@ -87,10 +87,10 @@ pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, 
 /// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
 pub(crate) async fn ask_with_body(
     call: &Call,
-    request: OriginRequest,
+    request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
     let body = call.request.body().filter(|_| !call.head.is_read());
-    send_for(call, &request, body).await
+    send_for(call, request, body).await
 }
 
 async fn send_for(

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::matrix::media::Door;
 use crate::origin::pace::Pace;
 use crate::origin::ranges::{RangeHosts, RangeLesson, RangeSupport};
 use crate::origin::revalidation::{Lesson, Revalidation};
@@ -60,6 +61,13 @@ pub(crate) fn range_support(host: &str) -> RangeSupport {
 pub(crate) fn learn_range(lesson: RangeLesson) {
     let now = clock::now_unix_secs();
     RANGES.with_borrow_mut(|hosts| Rc::make_mut(hosts).learn(lesson, now));
+}
+
+/// Takes in whether a HEAD brings what a GET does.
+pub(crate) fn learn_head(door: Door, works: bool) {
+    let mut known = REVALIDATION.get();
+    known.learn_head(door, works, clock::now_unix_secs());
+    REVALIDATION.set(known);
 }
 
 /// Returns the host that the origin redirected media to last and that is not followed.

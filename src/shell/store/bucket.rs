@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
 use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
-use crate::cache::entry::StoredMeta;
+use crate::cache::entry::{Occupant, StoredMeta};
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
@@ -38,19 +38,22 @@ const BUSY_JITTER_MILLIS: u32 = 1_000;
 /// Free plan.
 const MAX_LISTS: usize = 10;
 
-/// The body of an object, and its record, if that is one of this key and of a body so long.
+/// Returns the body of the object under the name of this key, and what it is by its record and length.
 pub(crate) async fn look_up(
     bucket: &R2Bucket,
     key: &CacheKey,
-) -> Option<(Option<StoredMeta>, ReadableStream)> {
+) -> Option<(Occupant, ReadableStream)> {
     let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
-    let meta = record_of(&object)
-        .and_then(|text| StoredMeta::parse(&text, key))
-        .filter(|meta| length_of(&object) == Some(meta.length_bytes()));
-    if meta.is_none() {
+    let mut occupant = occupant_of(&object, key);
+    if let Occupant::Wanted(meta) = &occupant
+        && length_of(&object) != Some(meta.length_bytes())
+    {
+        occupant = Occupant::Useless;
+    }
+    if occupant == Occupant::Useless {
         tell("bucket: what is stored has no record of ours, or another length");
     }
-    Some((meta, object.body().ok()?))
+    Some((occupant, object.body().ok()?))
 }
 
 /// A part of a stored body.
@@ -61,7 +64,9 @@ pub(crate) async fn look_up_part(
 ) -> Option<ReadableStream> {
     let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
     let part = get(bucket, key, &object(&[("range", wanted)])).await.ok()??;
-    part.body().ok()
+    // Another thumbnail may have taken the place since.
+    let is_wanted = matches!(occupant_of(&part, key), Occupant::Wanted(_));
+    is_wanted.then(|| part.body().ok()).flatten()
 }
 
 /// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
@@ -87,7 +92,7 @@ pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
 
 /// Removes an object. Returns whether that went well.
 pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
-    let deletion = bucket.delete(key.to_string());
+    let deletion = bucket.delete(key.name().into_owned());
     settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
 }
 
@@ -218,7 +223,7 @@ async fn put(
     mut options: Vec<(&str, JsValue)>,
 ) -> Written {
     options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
-    let outcome = match bucket.put(key.to_string(), value, object(&options)) {
+    let outcome = match bucket.put(key.name().into_owned(), value, object(&options)) {
         Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
         Err(error) => Err(error),
     };
@@ -240,9 +245,13 @@ async fn get(
     key: &CacheKey,
     options: &JsValue,
 ) -> Result<Option<R2ObjectBody>, Failed> {
-    let operation = bucket.get(key.to_string(), options.clone());
+    let operation = bucket.get(key.name().into_owned(), options.clone());
     let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
     Ok((!found.is_null()).then(|| found.unchecked_into()))
+}
+
+fn occupant_of(object: &R2Object, key: &CacheKey) -> Occupant {
+    Occupant::of(&record_of(object).unwrap_or_default(), key)
 }
 
 fn record_of(object: &R2Object) -> Option<String> {

@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Cache, ReadableStream, Response};
 
-use crate::cache::entry::STORED_META;
+use crate::cache::entry::{Occupant, STORED_META};
 use crate::cache::filling::Look;
 use crate::cache::key::CacheKey;
 use crate::config::Config;
@@ -67,7 +67,8 @@ pub(crate) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response>
     find(match_url(&cache, &key.url(&config.media), None)).await?.dyn_into().ok()
 }
 
-/// Returns a part of a stored body, sliced by the platform; `None` unless it is exactly the part.
+/// Returns a part of a stored body, sliced by the platform; `None` unless it is exactly the part, of
+/// just this response.
 pub(crate) async fn look_up_part(
     config: &Config,
     key: &CacheKey,
@@ -76,9 +77,10 @@ pub(crate) async fn look_up_part(
 ) -> Option<ReadableStream> {
     let response = match_range(config, key, range).await?;
     let sliced = response.headers().get(CONTENT_RANGE.as_str()).ok()??;
-    (response.status() == 206 && sliced == range.content_range(length))
-        .then(|| response.body())
-        .flatten()
+    // Another thumbnail may have taken the place since.
+    let occupant = Occupant::of(&record_of(&response).unwrap_or_default(), key);
+    let is_part = response.status() == 206 && sliced == range.content_range(length);
+    (is_part && matches!(occupant, Occupant::Wanted(_))).then(|| response.body()).flatten()
 }
 
 /// Looks for the last byte of a new entry, by the record that was stored with it. Cloudflare commits

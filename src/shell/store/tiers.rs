@@ -7,7 +7,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use web_sys::{ReadableStream, Response};
 
-use crate::cache::entry::StoredMeta;
+use crate::cache::entry::{Occupant, StoredMeta};
 use crate::cache::key::CacheKey;
 use crate::cache::purge_list::Purges;
 use crate::cache::tier::{self, Tier, is_small};
@@ -63,11 +63,15 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     };
     let body = response.body();
     let record = pop::record_of(&response).unwrap_or_default();
-    let meta = StoredMeta::parse(&record, key).filter(|meta| is_usable(call, key, meta, &purges));
-    let Some(meta) = meta.map(Rc::new) else {
-        streams::release(&call.context, body.as_ref());
-        pop::remove(&call.context, &call.config, key);
-        return None;
+    let meta = match Occupant::of(&record, key) {
+        Occupant::Wanted(meta) if is_usable(call, key, &meta, &purges) => Rc::new(meta),
+        occupant => {
+            streams::release(&call.context, body.as_ref());
+            if occupant != Occupant::Neighbor {
+                pop::remove(&call.context, &call.config, key);
+            }
+            return None;
+        }
     };
     if is_small(meta.length_bytes()) {
         return read_small(call, key, meta, response).await;
@@ -88,17 +92,43 @@ async fn look_up_memory(call: &Call, key: &CacheKey) -> Option<Found> {
     None
 }
 
+/// What a look-up in the bucket has found.
+pub(crate) enum InBucket {
+    /// The stored response.
+    Found(Found),
+    /// Another response, which has the name of this one and is to be replaced by it.
+    Neighbor,
+    /// None.
+    Absent,
+}
+
 /// Looks a stored response up in the bucket, for which the data centre had none.
-pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> Option<Found> {
-    let bucket = call.bucket.as_ref()?;
+pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> InBucket {
+    let Some(bucket) = call.bucket.as_ref() else { return InBucket::Absent };
     let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
-    let (meta, body) = found?;
-    let Some(meta) = meta.filter(|meta| is_usable(call, key, meta, &purges)).map(Rc::new) else {
-        // It holds the place of one that is of use.
-        streams::release(&call.context, Some(&body));
-        remove_from_bucket(call, key);
-        return None;
+    let Some((occupant, body)) = found else { return InBucket::Absent };
+    let meta = match occupant {
+        Occupant::Wanted(meta) if is_usable(call, key, &meta, &purges) => Rc::new(meta),
+        Occupant::Neighbor => {
+            streams::release(&call.context, Some(&body));
+            return InBucket::Neighbor;
+        }
+        Occupant::Wanted(_) | Occupant::Useless => {
+            // It holds the place of one that is of use.
+            streams::release(&call.context, Some(&body));
+            remove_from_bucket(call, key);
+            return InBucket::Absent;
+        }
     };
+    open_in_bucket(call, key, meta, body).await.map_or(InBucket::Absent, InBucket::Found)
+}
+
+async fn open_in_bucket(
+    call: &Call,
+    key: &CacheKey,
+    meta: Rc<StoredMeta>,
+    body: ReadableStream,
+) -> Option<Found> {
     if !is_small(meta.length_bytes()) {
         return Some(Found { meta, body: StoredBody::Bucket(body), tier: Tier::Bucket });
     }

@@ -54,7 +54,8 @@ const MISS = { 'CF-Cache-Status': 'MISS' };
 /**
  * Starts it with settings on top of the defaults. `spaceOf` names the cache that has a host, for
  * those who see all. Requests without a space are a test's: `PUT /settings` changes those that it
- * names and counts from zero, `GET /counts` tells the calls since, `POST /later?ms=` has time pass.
+ * names and counts from zero, `GET /counts` tells the calls since, `GET /keys` the names of all
+ * entries, `POST /later?ms=` has time pass.
  */
 export async function startCache(given, spaceOf) {
   const cache = new Cache({ ...DEFAULTS, ...given }, spaceOf);
@@ -198,6 +199,8 @@ class Cache {
         return send(response, 204, {});
       case 'GET /counts':
         return send(response, 200, {}, Buffer.from(JSON.stringify(this.#counts)));
+      case 'GET /keys':
+        return send(response, 200, {}, Buffer.from(JSON.stringify([...this.#entries.keys()])));
       default:
         return send(response, 404, {});
     }

@@ -192,12 +192,13 @@ function relay(request, response, incoming, rule) {
     incoming.destroy();
     return answer(request, response, failure(520));
   }
-  response.flushHeaders();
   const hasBody = request.method !== 'HEAD' && ![204, 304].includes(incoming.statusCode);
   if (!hasBody) {
     incoming.resume();
     return response.end();
   }
+  // The head leaves before the body comes, byte by byte as it is. (`flushHeaders` would encode it.)
+  response.write(Buffer.alloc(0));
   // What breaks off breaks off, so that nobody takes a part for the whole.
   const broken = (error) => { if (error) response.destroy(); };
   if (decoder === undefined) pipeline(incoming, response, broken);

@@ -7,7 +7,7 @@ use test_support::http::{Answer, Request};
 use crate::support::origin::{MEDIA_HEADERS, Reply};
 use crate::support::world::{
     BODY, World, download, download_path, leased, legacy_download, legacy_path, media_domain,
-    shared,
+    shared, wait_until_shown,
 };
 
 const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
@@ -207,6 +207,8 @@ fn without_validators_what_is_stored_is_confirmed_by_head() {
     let bodies = (0..3).map(|_| {
         let (answer, asked) = world.assert_asked(&path, &download(id, &token));
         assert_whole(&answer);
+        // What brought the body has taken the place of what was in memory.
+        wait_until_shown();
         asked.answered_bytes
     });
     assert_eq!(bodies.collect::<Vec<_>>(), [BODY.len(), BODY.len(), 0]);

@@ -89,8 +89,12 @@ fn thumbnails_of_one_media_are_told_apart_in_the_bucket() {
     let world = world();
     let (id, token) = (world.media(), world.token());
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
-    let queries =
-        ["width=32&height=32&method=crop", "width=32&height=32&method=scale", "width=64&height=32"];
+    // Sizes that homeservers make by default, each of which has a name of its own.
+    let queries = [
+        "width=32&height=32&method=crop",
+        "width=96&height=96&method=crop",
+        "width=320&height=240&method=scale",
+    ];
     let thumbnail = |query| same_host("GET", format!("{path}?{query}")).bearer(&token);
     for query in queries {
         thumbnail(query).send(&world.edge.pop_addresses[0]);

@@ -18,7 +18,6 @@ const MEMORY_MIB: u64 = 8;
 /// What an isolate may hold beside what it keeps, in bytes: the runtime's own, and what is under way.
 const ALLOWED_BESIDE_BYTES: u64 = 4 << 20;
 
-const PATH: &str = "/_matrix/client/v1/media/thumbnail/example.com/many";
 const READERS: usize = 4;
 
 fn start(memory_mib: u64) -> (World, String) {
@@ -26,21 +25,27 @@ fn start(memory_mib: u64) -> (World, String) {
     let layout = Layout { is_inspected: true, ..Layout::default() };
     let vars = [("MEMORY_CACHE_MIB", memory_mib.as_str()), ("LEASE_SECONDS", "600")];
     let world = World::start_as(layout, &vars);
-    world.origin.on(PATH, |call| {
-        let is_known = call.head.headers.get("if-none-match") == Some("1");
-        let reply = Reply::new(if is_known { 304 } else { 200 })
-            .header("ETag", "1")
-            .header("Content-Disposition", "inline");
-        call.reply(&reply.header("Content-Type", "image/png").body([3; BODY_BYTES]))
-    });
+    for number in 0..=BODIES {
+        world.origin.on(&path(number), |call| {
+            let is_known = call.head.headers.get("if-none-match") == Some("1");
+            let reply = Reply::new(if is_known { 304 } else { 200 })
+                .header("ETag", "1")
+                .header("Content-Disposition", "inline");
+            call.reply(&reply.header("Content-Type", "image/png").body([3; BODY_BYTES]))
+        });
+    }
     let token = world.token();
     (world, token)
 }
 
+/// The path of the thumbnails of one of many media: those of one share their places in a store.
+fn path(number: usize) -> String {
+    format!("/_matrix/client/v1/media/thumbnail/example.com/many{number}")
+}
+
 fn thumbnail(number: usize, token: &str) -> Request {
-    let (width, height) = (1 + number % 500, 1 + number / 500);
-    let query = format!("width={width}&height={height}&method=scale");
-    media_domain("GET", format!("{PATH}?{query}")).bearer(token)
+    let target = format!("{}?width=320&height=240&method=scale", path(number));
+    media_domain("GET", target).bearer(token)
 }
 
 /// Asks for all once. Says how many came from a store.

@@ -293,6 +293,7 @@ fn canonical(name: &str) -> &'static str {
         "32x32-crop-default" => "width=32&height=32&method=crop",
         "32x32-default-default" => "width=32&height=32",
         "32x32-scale-default" => "width=32&height=32&method=scale",
+        "44x32-scale-default" => "width=44&height=32&method=scale",
         "64x32-scale-default" => "width=64&height=32&method=scale",
         "32x32-scale-true" => "width=32&height=32&method=scale&animated=true",
         other => panic!("nobody asks for {other}"),

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use matrix_media_edge::cache::entry::{STORED_META, StoredMeta};
+use matrix_media_edge::cache::entry::{Occupant, STORED_META, StoredMeta};
 use matrix_media_edge::cache::filling::{Commit, Fills, Look, Way};
 use matrix_media_edge::cache::in_flight::InFlight;
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
@@ -160,8 +160,11 @@ impl Edge {
     fn look_up_pop(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
         let pop = &mut self.pops[pop_of(isolate)];
         let entry = pop.find(key, now.ms)?;
+        let is_neighbor = Occupant::of(&entry.record, key) == Occupant::Neighbor;
         let Some(stored) = self.isolates[isolate].read(entry, Tier::Pop, key, now) else {
-            pop.remove(key);
+            if !is_neighbor {
+                pop.remove(key);
+            }
             return None;
         };
         if is_small(stored.meta.length_bytes()) {
@@ -179,6 +182,9 @@ impl Edge {
         let entry = bucket.find(key, now.ms)?;
         // A size is told with the head, and a body that breaks as it is read has the right one.
         let is_breaking = bucket.fault == Fault::Break;
+        if Occupant::of(&entry.record, key) == Occupant::Neighbor {
+            return None;
+        }
         let stored = self.isolates[isolate].read(entry, Tier::Bucket, key, now);
         let Some(stored) = stored.filter(|stored| is_breaking || !stored.is_broken()) else {
             bucket.remove(key);
@@ -238,6 +244,11 @@ impl Edge {
             Way::BucketAlone => Some(body.clone()),
         };
         let (Some(bucket), Some(body)) = (&mut self.bucket, body) else { return };
+        // The look-up has met another response under its name.
+        let is_taken = bucket
+            .find(key, now.ms)
+            .is_some_and(|entry| Occupant::of(&entry.record, key) == Occupant::Neighbor);
+        let replaces = replaces || is_taken;
         let condition = if replaces { Condition::None } else { Condition::IsAbsent };
         bucket.store(key, Entry { record: meta.to_text(), body, ends_ms: u64::MAX }, condition);
     }

@@ -412,7 +412,7 @@ impl Homeserver {
             Quirk::NoStore => drop(headers.insert(CACHE_CONTROL, value("no-store"))),
             Quirk::NoLength => drop(headers.remove(CONTENT_LENGTH)),
             Quirk::Cookie => drop(headers.insert(SET_COOKIE, value("a=b"))),
-            Quirk::Vary => drop(headers.insert(VARY, value("Accept"))),
+            Quirk::Vary => drop(headers.insert(VARY, value("User-Agent"))),
         }
         Ok(Answer { is_broken, ..Answer::own(200, headers, body) })
     }

@@ -11,7 +11,8 @@ use crate::flight::Moment;
 
 #[derive(Default)]
 pub struct Store {
-    entries: BTreeMap<CacheKey, Entry>,
+    /// By name, which some keys share.
+    entries: BTreeMap<String, (CacheKey, Entry)>,
     /// Stored, but not to be found yet.
     late: Vec<(CacheKey, Entry)>,
     pub fault: Fault,
@@ -86,7 +87,8 @@ impl Entry {
 impl Store {
     /// What is found under `key`, its body open.
     pub fn find(&self, key: &CacheKey, now_ms: u64) -> Option<Entry> {
-        let found = self.entries.get(key).filter(|entry| now_ms < entry.ends_ms);
+        let found = self.entries.get(&*key.name()).map(|(_, entry)| entry);
+        let found = found.filter(|entry| now_ms < entry.ends_ms);
         let mut entry = found.filter(|_| self.fault != Fault::LookUp).cloned()?;
         if self.fault == Fault::Break {
             entry.break_off();
@@ -112,45 +114,55 @@ impl Store {
     /// Says whether the entry has been written, as far as it knows.
     pub fn store(&mut self, key: &CacheKey, entry: Entry, condition: Condition) -> bool {
         assert!(!key.to_string().contains("syt_"), "a key tells no token");
-        let is_allowed = condition == Condition::None || !self.entries.contains_key(key);
+        let is_allowed = condition == Condition::None || !self.entries.contains_key(&*key.name());
         match self.fault {
             _ if !is_allowed => return false,
             Fault::Store => return false,
             Fault::Late if entry.is_response() => self.late.push((key.clone(), entry)),
-            _ => drop(self.entries.insert(key.clone(), entry)),
+            _ => self.insert(key.clone(), entry),
         }
         self.fault != Fault::Doubt
     }
 
+    fn insert(&mut self, key: CacheKey, entry: Entry) {
+        self.entries.insert(key.name().into_owned(), (key, entry));
+    }
+
     pub fn remove(&mut self, key: &CacheKey) {
         if self.fault != Fault::Remove {
-            self.entries.remove(key);
+            self.entries.remove(&*key.name());
         }
     }
 
     /// Removes all that is named, if that can be found out.
     pub fn remove_where(&mut self, is_doomed: impl Fn(&CacheKey) -> bool) {
         if !matches!(self.fault, Fault::Remove | Fault::LookUp) {
-            self.entries.retain(|key, _| !is_doomed(key));
+            self.entries.retain(|_, (key, _)| !is_doomed(key));
         }
     }
 
     /// Forgets one entry. The list of purges stays: it is the one thing that must.
     pub fn evict(&mut self, which: usize) {
-        let is_list = |key: &CacheKey| key.to_string().ends_with("/purges");
-        let keys: Vec<_> = self.entries.keys().filter(|key| !is_list(key)).cloned().collect();
-        keys.get(which % keys.len().max(1)).map(|key| self.entries.remove(key));
+        let is_list = |name: &str| name.ends_with("/purges");
+        let names: Vec<_> = self.entries.keys().filter(|name| !is_list(name)).cloned().collect();
+        names.get(which % names.len().max(1)).map(|name| self.entries.remove(name));
     }
 
     /// What was late is there now.
     pub fn settle(&mut self) {
-        self.entries.extend(self.late.drain(..));
+        for (key, entry) in std::mem::take(&mut self.late) {
+            self.insert(key, entry);
+        }
     }
 
     /// Makes one stored response bad.
     pub fn spoil(&mut self, which: usize, spoil: Spoil) {
-        let mut responses: Vec<_> =
-            self.entries.values_mut().filter(|entry| entry.is_response()).collect();
+        let mut responses: Vec<_> = self
+            .entries
+            .values_mut()
+            .map(|(_, entry)| entry)
+            .filter(|entry| entry.is_response())
+            .collect();
         let count = responses.len().max(1);
         if let Some(entry) = responses.get_mut(which % count) {
             entry.spoil(spoil);

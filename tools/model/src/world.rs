@@ -280,6 +280,11 @@ impl World {
                             let isolate = self.edge.isolate(flight.isolate);
                             Rc::make_mut(&mut isolate.ranges).learn(lesson, now_unix_secs);
                         }
+                        if let Some(works) = pending.knows_head(&read) {
+                            let now_unix_secs = self.edge_secs(flight.isolate);
+                            let isolate = self.edge.isolate(flight.isolate);
+                            isolate.revalidation.learn_head(pending.door(), works, now_unix_secs);
+                        }
                         match pending.on_origin(read, self.edge_secs(flight.isolate)) {
                             Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))

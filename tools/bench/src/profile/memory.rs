@@ -110,9 +110,8 @@ fn ask(address: &str, numbers: Range<usize>) {
     let ask_each = |offset: usize| {
         let mut client = Client::connect(address).expect("it can be reached");
         for number in numbers.clone().skip(offset).step_by(CONNECTIONS) {
-            let (width, height) = (1 + number % 500, 1 + number / 500);
-            let path = "/_matrix/client/v1/media/thumbnail/localhost/abc";
-            let target = format!("{path}?width={width}&height={height}&method=scale");
+            let path = format!("/_matrix/client/v1/media/thumbnail/localhost/abc{number}");
+            let target = format!("{path}?width=320&height=240&method=scale");
             let request = Request::new("GET", target)
                 .header("Host", "media.example.org")
                 .header("Authorization", "Bearer syt_alice");

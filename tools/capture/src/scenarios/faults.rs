@@ -83,7 +83,7 @@ fn media_of_all_kinds(world: &mut World<'_>) {
         ("nostore", "no-store", cached("no-store")),
         ("private", "private", cached("private, max-age=60")),
         ("cookie", "a cookie", media().header("Set-Cookie", "a=1")),
-        ("vary", "Vary: Cookie", media().header("Vary", "Cookie")),
+        ("vary", "Vary: User-Agent", media().header("Vary", "User-Agent")),
         ("html", "a type that browsers run", typed("text/html")),
         ("plain", "no disposition", media().without("Content-Disposition")),
         ("gzip", "a gzipped body", media().header("Content-Encoding", "gzip").body(GZIPPED)),
