@@ -5,6 +5,7 @@ mod support;
 mod admin;
 mod download;
 mod faults;
+mod field;
 mod lease;
 mod leaving;
 mod network;

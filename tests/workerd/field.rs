@@ -1,0 +1,4 @@
+//! What people's homeservers, proxies and clients do, as reported in public: each test is a kind of
+//! report, not its sample alone.
+
+mod chunked;
