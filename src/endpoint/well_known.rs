@@ -11,7 +11,6 @@
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::config::base_url::BaseUrl;
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_seconds};
@@ -138,16 +137,11 @@ pub enum CopyChange {
 
 /// Asks for a document, first at its own host and then wherever that redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
-    let target_at = |base: &BaseUrl| {
-        let target = url.strip_prefix(&base.to_string())?;
-        target.starts_with('/').then_some(target)
-    };
     // A redirect may lead anywhere: to the homeserver with its secrets for its documents alone, and
     // to strangers without anyone's address.
-    let is_for_homeserver = target_at(&config.homeserver).is_some_and(|target| {
-        [Document::Client, Document::Server].map(Document::path).contains(&target)
-    });
-    let mut set = if is_for_homeserver || target_at(&config.well_known).is_some() {
+    let is_for_homeserver = config.is_homeservers_document(&url);
+    let own = url.strip_prefix(&config.well_known.to_string());
+    let mut set = if is_for_homeserver || own.is_some_and(|target| target.starts_with('/')) {
         forwarding_headers(head, config)
     } else {
         loop_header(config)

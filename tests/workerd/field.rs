@@ -2,3 +2,5 @@
 //! report, not its sample alone.
 
 mod chunked;
+mod locations;
+mod tunnel;
