@@ -2,5 +2,6 @@
 //! report, not its sample alone.
 
 mod chunked;
+mod cookies;
 mod locations;
 mod tunnel;

@@ -16,7 +16,7 @@ use crate::shell::runtime::heads;
 
 /// A media endpoint that the origin answers each time.
 pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, JsValue> {
-    let request = forward::media_request(&call.head, &call.config);
+    let request = forward::endpoint_request(&call.head, endpoint, &call.config);
     match relay(call, endpoint, fetch::ask_with_body(call, request).await).await {
         Ok(Relayed { head, body, .. }) => call.reply(head, body.as_ref()),
         Err(error) => call.fail(endpoint, error),
@@ -44,7 +44,7 @@ pub(crate) async fn relay(
 ) -> Result<Relayed, OriginError> {
     let Answer { head, response } = answer?;
     let (answer, body) = fetch::read(head, response.body(), OriginHead::may_be_matrix_error).await;
-    match forward::media_reply(endpoint, &call.head.method, &answer, &call.config) {
+    match forward::media_reply(endpoint, &call.head, &answer, &call.config) {
         Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
         Err(error) => {
             streams::release(&call.context, body.as_ref());
