@@ -4,4 +4,5 @@
 mod chunked;
 mod cookies;
 mod locations;
+mod parameters;
 mod tunnel;
