@@ -3,6 +3,7 @@
 
 mod chunked;
 mod cookies;
+mod documents;
 mod locations;
 mod parameters;
 mod tunnel;
