@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{files, read};
 
-const DOCUMENTS: [&str; 3] = ["docs/security.md", "docs/reliability.md", "docs/platform.md"];
+const DOCUMENTS: [&str; 4] =
+    ["docs/compatibility.md", "docs/security.md", "docs/reliability.md", "docs/platform.md"];
 
 /// Where tests are.
 const FOLDERS: [&str; 3] = ["src", "tests", "tools"];
