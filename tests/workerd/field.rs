@@ -4,6 +4,7 @@
 mod chunked;
 mod cookies;
 mod documents;
+mod hosts;
 mod locations;
 mod parameters;
 mod tunnel;
