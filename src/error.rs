@@ -36,8 +36,6 @@ pub enum Rejection {
     WellKnownMethod,
     /// The admin's variables are wrong; every request is refused until they are right.
     Misconfigured(ConfigError),
-    /// An upload that doesn't say how long it is.
-    LengthRequired,
     /// An upload of more bytes than the origin or the edge takes.
     TooLarge {
         /// The limit.
@@ -70,7 +68,6 @@ impl Rejection {
             | Self::SelfTestMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::SelfTestRuns => StatusCode::TOO_MANY_REQUESTS,
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
@@ -95,7 +92,6 @@ impl Rejection {
             Self::SelfTestRuns => "self-test-runs",
             Self::WellKnownMethod => "well-known-method",
             Self::Misconfigured(_) => "misconfigured",
-            Self::LengthRequired => "length-required",
             Self::TooLarge { .. } => "too-large",
             Self::Loop => "loop",
             Self::Origin(OriginError::Unreachable) => "origin-unreachable",
@@ -125,9 +121,7 @@ impl Rejection {
             | Self::Origin(OriginError::Intercepted(Intermediary::Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
             ))) => "M_TOO_LARGE",
-            // As Synapse has it.
-            Self::LengthRequired
-            | Self::Misconfigured(_)
+            Self::Misconfigured(_)
             | Self::Loop
             | Self::Origin(_)
             | Self::OriginNonsense
@@ -163,7 +157,6 @@ impl Rejection {
             Self::Misconfigured(error) => {
                 format!("The media edge is not configured: its admin must mend {error}")
             }
-            Self::LengthRequired => "Send the upload with a Content-Length".to_owned(),
             Self::TooLarge { limit_bytes } => {
                 format!("Uploads are limited to {limit_bytes} bytes: send a smaller file")
             }
@@ -246,7 +239,6 @@ mod tests {
             Rejection::StatusMethod,
             Rejection::SelfTestMethod,
             Rejection::SelfTestRuns,
-            Rejection::LengthRequired,
             Rejection::TooLarge { limit_bytes: 5 },
             Rejection::Loop,
             Rejection::Origin(OriginError::Unreachable),
@@ -283,7 +275,6 @@ mod tests {
             (Rejection::Unrecognized, 404, "M_UNRECOGNIZED"),
             (Rejection::WellKnownMethod, 405, "M_UNRECOGNIZED"),
             (Rejection::SelfTestRuns, 429, "M_LIMIT_EXCEEDED"),
-            (Rejection::LengthRequired, 411, "M_UNKNOWN"),
             (Rejection::TooLarge { limit_bytes: 5 }, 413, "M_TOO_LARGE"),
             (Rejection::Internal, 500, "M_UNKNOWN"),
             (Rejection::Origin(OriginError::Unreachable), 502, "M_UNKNOWN"),

@@ -5,6 +5,7 @@ pub mod cache_control;
 pub mod cache_status;
 pub mod conditional;
 pub mod content_disposition;
+pub mod cookies;
 pub mod freshening;
 pub mod lines;
 pub mod range;

@@ -4,8 +4,8 @@ pub mod presence;
 pub mod target;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, RANGE, USER_AGENT,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -14,10 +14,11 @@ use crate::headers::{CONNECTING_IP, LOOP, own_value};
 use crate::message::target::Target;
 
 /// The request headers that decisions depend on.
-pub static READ: [HeaderName; 9] = [
+pub static READ: [HeaderName; 10] = [
     AUTHORIZATION,
     CONNECTING_IP,
     CONTENT_LENGTH,
+    COOKIE,
     IF_MODIFIED_SINCE,
     IF_NONE_MATCH,
     IF_RANGE,

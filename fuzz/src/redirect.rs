@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use http::header::LOCATION;
+use matrix_media_edge::message::target::{Fidelity, Target};
 use matrix_media_edge::origin::{OriginHead, redirect};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -29,12 +30,32 @@ pub(crate) fn target(input: &[u8]) {
     assert!(read.scheme() == "https" || is_near(&read), "{target}");
     // Letters that no URL has are read in many ways.
     let is_url = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    if let (true, Ok(from)) = (is_url(location) && is_url(path), Url::parse(&from)) {
+    // What is asked has no dots to be resolved, by which readers would come to another place.
+    let is_asked = is_url(path) && Target::new(path).fidelity() != Fidelity::Changed;
+    if let (true, Ok(from)) = (is_url(location) && is_asked, Url::parse(&from)) {
         let mut joined = from.join(location).expect("a URL");
         joined.set_fragment(None);
-        assert_eq!(read, joined, "{location}");
+        // More is escaped than browsers do, and what is escaped stays so.
+        let same = |url: &Url| percent_decode_str(url.as_str()).collect::<Vec<_>>();
+        assert_eq!(same(&read), same(&joined), "{location}");
+        if location
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~:/?#@!$&()*+,;=".contains(&b))
+        {
+            assert_eq!(read.query(), joined.query(), "{location}");
+        }
     }
+    is_resolved_once(&from, &target);
     leads_where_it_says(&target, &read);
+}
+
+/// A target is absolute, and so leads to itself wherever it is named.
+fn is_resolved_once(from: &str, target: &str) {
+    let head = OriginHead {
+        status: StatusCode::FOUND,
+        headers: headers(&[(LOCATION, target.as_bytes())]),
+    };
+    assert_eq!(redirect::target(from, &head).as_deref(), Some(target));
 }
 
 /// Nobody who reads it, and decodes it once or twice before, takes it for another path.

@@ -46,6 +46,7 @@ pub(crate) fn target(input: &[u8]) {
             assert!(head.is_read(), "{}", head.method);
             assert!(head.target.query().has_one_reading(), "two readings are no reading");
             is_no_way_out(&head.target);
+            asks_what_is_known(&head.target, &media);
             named_by_its_path(&head.target, &media);
             the_same_without_its_name(&head, &media);
             alone_under_its_key(&media, other);
@@ -114,6 +115,27 @@ fn is_no_way_out(target: &Target) {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     for path in [decode(target.path()), decode(&decode(target.path()))] {
         assert!(!path.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")), "{path}");
+    }
+}
+
+/// A parameter that the edge doesn't know may select other bytes than are stored.
+fn asks_what_is_known(target: &Target, media: &MediaRequest) {
+    let url = Url::parse(&format!("https://origin.example.com{}", target.as_str()));
+    let of_both = [
+        "access_token",
+        "allow_redirect",
+        "allow_remote",
+        "com.beeper.msc3860.allow_redirect",
+        "device_id",
+        "org.matrix.msc3202.device_id",
+        "timeout_ms",
+        "user_id",
+    ];
+    let of_thumbnails = ["animated", "height", "method", "width"];
+    let is_thumbnail = matches!(media.representation, Representation::Thumbnail(_));
+    for (name, _) in url.expect("a target never spoils a URL").query_pairs() {
+        let is_known = of_both.contains(&&*name) || is_thumbnail && of_thumbnails.contains(&&*name);
+        assert!(is_known, "{name}");
     }
 }
 

@@ -41,25 +41,31 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
     let is_document = origin.status == StatusCode::OK && is_object;
     let is_gone = origin.status == StatusCode::NOT_FOUND;
     match (reply, change) {
-        (WellKnownReply::Document(head, added), CopyChange::Store(kept)) => {
-            assert_eq!(origin.status, StatusCode::OK);
+        (WellKnownReply::Document(head, added), CopyChange::Store(kept)) if is_document => {
             is_sent_as_json(document, &head);
             let text = text.expect("a text that is sent");
             only_ours_is_added(text, &added);
             assert_eq!(kept.text, text);
             is_read_back(&kept);
         }
-        // Only a document takes the place of the last good one, and only a 404 ends it.
-        (WellKnownReply::Document(head, added), CopyChange::Keep) => {
-            assert!(!is_document && !is_gone && kept.is_some(), "{}", origin.status);
+        // Only a document takes the place of the last good one, and only a 404 that lasts ends it.
+        (
+            WellKnownReply::Document(head, added),
+            change @ (CopyChange::Keep | CopyChange::Store(_)),
+        ) => {
+            assert!(!is_document, "{}", origin.status);
             is_sent_as_json(document, &head);
             only_ours_is_added("{\"kept\":1}", &added);
+            is_marked(kept.expect("the last good copy"), &change, is_gone);
         }
         (WellKnownReply::Untouched(head), change) => {
             assert_eq!(head.status, origin.status);
             assert_eq!(head.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-            assert_eq!(change, if is_gone { CopyChange::Remove } else { CopyChange::Keep });
+            let is_ended = is_gone && kept.is_some();
+            assert_eq!(change, if is_ended { CopyChange::Remove } else { CopyChange::Keep });
             assert!(!is_document && (is_gone || kept.is_none()), "{}", origin.status);
+            let since = kept.and_then(|kept| kept.missing_since_unix_secs);
+            assert!(!is_ended || since.is_some_and(|since| NOW - since >= 300), "{since:?}");
         }
         (WellKnownReply::Rejected(_), CopyChange::Keep) => {
             let is_no_word = [206, 304, 401, 403, 407, 429].contains(&origin.status.as_u16())
@@ -74,8 +80,26 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
 fn failed(document: Document, kept: Option<&KeptDocument>) {
     let fetched = Fetched::Failed(OriginError::Unreachable);
     let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
-    assert_eq!(change, CopyChange::Keep);
     assert_eq!(kept.is_some(), matches!(reply, WellKnownReply::Document(..)));
+    match kept {
+        Some(kept) => is_marked(kept, &change, false),
+        None => assert_eq!(change, CopyChange::Keep),
+    }
+}
+
+/// The last good copy is as it was, but for since when its host has said that there is none.
+fn is_marked(kept: &KeptDocument, change: &CopyChange, is_gone: bool) {
+    let since = match change {
+        CopyChange::Store(new) => {
+            let old = KeptDocument { missing_since_unix_secs: None, ..kept.clone() };
+            assert_eq!(KeptDocument { missing_since_unix_secs: None, ..new.clone() }, old);
+            assert!(new.differs_from(kept), "it is stored for nothing");
+            new.missing_since_unix_secs
+        }
+        CopyChange::Keep => kept.missing_since_unix_secs,
+        CopyChange::Remove => panic!("it is the last good copy"),
+    };
+    assert_eq!(since.is_some(), is_gone, "{since:?}");
 }
 
 fn is_sent_as_json(document: Document, head: &ReplyHead) {

@@ -19,7 +19,8 @@ const RANGE = [100, 199];
 const UPLOAD_FAILURES = {
   401: 'MATRIX_ACCESS_TOKEN is no token of this homeserver (or has ended): take another',
   403: 'See that this user may upload, and that MATRIX_ACCESS_TOKEN is of this homeserver',
-  411: 'Something before the Worker takes the length of uploads away: see the rules of the zone',
+  400: 'Where the error speaks of a Content-Length, something before the Worker takes the length of uploads away: see the rules of the zone',
+  411: 'Something before the homeserver takes the length of uploads away: see the rules of its zone and its proxy',
   413: 'See MAX_UPLOAD_BYTES and the limit of the homeserver: 48 kB must fit',
   429: 'The homeserver limits uploads: do this again later',
 };

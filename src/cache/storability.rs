@@ -8,14 +8,10 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, V
 use http::{HeaderValue, StatusCode};
 
 use crate::headers::cache_control::has_directive;
+use crate::headers::cookies::is_platforms;
 use crate::headers::is_token_byte;
 use crate::origin::OriginHead;
 use crate::origin::forwarding::differs_between_readers;
-
-/// Cookies that Cloudflare adds to whatever passes its proxy. They tell clients apart for its bot
-/// management, rate limits, load balancers and challenges, and nothing of the answer depends on them.
-/// <https://developers.cloudflare.com/fundamentals/reference/policies-compliances/cloudflare-cookies/>
-const PLATFORM_COOKIES: [&[u8]; 4] = [b"__cf_bm", b"_cfuvid", b"__cflb", b"cf_clearance"];
 
 /// The most that the platform's cache takes for one response: 512 MB.
 const MAX_STORED_BYTES: u64 = 512_000_000;
@@ -97,7 +93,7 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
             return Err(NoStoreReason::NoStore);
         }
     }
-    if head.headers.get_all(SET_COOKIE).iter().any(|cookie| !is_platforms_cookie(cookie)) {
+    if head.headers.get_all(SET_COOKIE).iter().any(|field| !is_platforms(field.as_bytes())) {
         return Err(NoStoreReason::SetCookie);
     }
     if head.headers.get_all(VARY).iter().any(selects_by_reader) {
@@ -130,12 +126,6 @@ fn selects_by_reader(field: &HeaderValue) -> bool {
     })
 }
 
-/// Whether a `Set-Cookie` field sets one of [`PLATFORM_COOKIES`] (RFC 6265 §4.1.1).
-fn is_platforms_cookie(field: &HeaderValue) -> bool {
-    let name = field.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
-    PLATFORM_COOKIES.contains(&name.trim_ascii())
-}
-
 /// Whether the body is encoded, though we ask for none that is.
 pub fn is_encoded(head: &OriginHead) -> bool {
     head.header(&CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
@@ -144,7 +134,7 @@ pub fn is_encoded(head: &OriginHead) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, HeaderName};
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     /// Synapse's answer, with these headers changed; an empty value takes one away.
     fn storable(changes: &[(&'static str, &'static str)]) -> Result<u64, NoStoreReason> {
@@ -239,7 +229,7 @@ mod tests {
     #[test]
     fn the_platforms_cookies_make_an_answer_for_nobody() {
         for cookie in
-            ["__cf_bm=a; path=/", "_cfuvid=a", "__cflb=a; SameSite=Lax", "cf_clearance = a"]
+            ["__cf_bm=a; path=/", "_cfuvid=a", "__cflb=a; SameSite=Lax", "CF_Authorization=a"]
         {
             assert_eq!(storable(&[("set-cookie", cookie)]), Ok(5), "{cookie}");
         }

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use super::Config;
 use crate::matrix::ids::split_port;
+use crate::matrix::well_known::Document;
 use crate::message::target::{SplitUrl, split_url};
+
+/// Below which paths homeservers have media, signed links to it included.
+const MEDIA_PATHS: [&str; 2] = ["/_matrix/", "/_synapse/media/"];
 
 impl Config {
     /// Returns whether clients know the homeserver by another host than the edge reaches it at.
@@ -43,10 +47,25 @@ impl Config {
         is_hidden.then(|| format!("{}{}", self.public, target.as_str()))
     }
 
-    /// Returns whether an absolute URL is the homeserver's: of its scheme, host and port.
-    pub fn is_homeservers(&self, url: &str) -> bool {
-        let rest = url.strip_prefix(&self.homeserver.to_string());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+    /// Returns whether a request for media that was redirected to this absolute URL is for the homeserver,
+    /// and so gets `ORIGIN_HEADERS`: on its own scheme, host and port (RFC 6454 §4), and where it has
+    /// media. What else is there may be anything, and who follows a redirect has no say in where it leads.
+    pub fn is_homeservers_media(&self, url: &str) -> bool {
+        let target = self.homeserver_target(url);
+        target.is_some_and(|target| MEDIA_PATHS.iter().any(|path| target.starts_with(path)))
+    }
+
+    /// Returns whether a request for a well-known document that was redirected to this absolute URL is for
+    /// the homeserver: for exactly one of its own documents.
+    pub fn is_homeservers_document(&self, url: &str) -> bool {
+        let paths = [Document::Client, Document::Server].map(Document::path);
+        self.homeserver_target(url).is_some_and(|target| paths.contains(&target))
+    }
+
+    /// Returns path and query of an absolute URL on the homeserver's own scheme, host and port; `None`
+    /// for any other.
+    fn homeserver_target<'a>(&self, url: &'a str) -> Option<&'a str> {
+        url.strip_prefix(&self.homeserver.to_string()).filter(|target| target.starts_with('/'))
     }
 
     /// Whether `authority` is where the well-known documents are looked for: the host of the server
@@ -128,10 +147,43 @@ mod tests {
         assert!(config.admits_redirect("https://matrix.example.com/a"));
         assert!(config.admits_redirect("https://origin.example.com/a"));
         assert!(!config.admits_redirect("https://media.example.com/a"));
-        assert!(
-            !config.is_homeservers("https://matrix.example.com/a"),
-            "its secrets are the origin's"
-        );
+    }
+
+    #[test]
+    fn the_homeservers_secrets_are_for_its_media_alone() {
+        let config = config(&[PUBLIC]).unwrap();
+        for url in [
+            "https://origin.example.com/_matrix/media/signed?a=b",
+            "https://origin.example.com/_synapse/media/a",
+        ] {
+            assert!(config.is_homeservers_media(url), "{url}");
+            assert!(!config.is_homeservers_document(url), "{url}");
+        }
+        for url in [
+            "https://origin.example.com",
+            "https://origin.example.com/_matrix",
+            "https://origin.example.com/_synapse/admin/v1/users",
+            "https://origin.example.com/_synapse/metrics?/_matrix/",
+            "https://origin.example.com/x/_matrix/media",
+            "https://origin.example.com?/_matrix/",
+            "https://origin.example.com:8448/_matrix/media",
+            "http://origin.example.com/_matrix/media",
+            "https://origin.example.com.evil.test/_matrix/media",
+            "https://matrix.example.com/_matrix/media",
+        ] {
+            assert!(!config.is_homeservers_media(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_homeservers_secrets_are_for_its_documents_to_the_byte() {
+        let config = config(&[]).unwrap();
+        let base = "https://origin.example.com/.well-known/matrix";
+        assert!(config.is_homeservers_document(&format!("{base}/client")));
+        assert!(config.is_homeservers_document(&format!("{base}/server")));
+        for path in ["/support", "/client/", "/client?a", "/", "/client/../server"] {
+            assert!(!config.is_homeservers_document(&format!("{base}{path}")), "{path}");
+        }
     }
 
     #[test]

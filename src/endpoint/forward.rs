@@ -1,14 +1,16 @@
 //! Requests that the cache has no part in: media endpoints that the origin answers every time, and
 //! everything that merely passes through.
 
-use http::header::{CONTENT_DISPOSITION, LOCATION};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_DISPOSITION, COOKIE, LOCATION};
+use http::{HeaderValue, Method, StatusCode};
 
 use crate::config::Config;
 use crate::error::Rejection;
-use crate::headers::cache_control::{add_no_transform, forbid_reuse};
+use crate::headers::cache_control::{add_no_transform, forbid_reuse, make_private};
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
+use crate::headers::cookies::without_platforms;
 use crate::headers::{add_cors, add_media_security, media_type};
+use crate::matrix::credential::Credential;
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::client_headers::Keep;
@@ -18,7 +20,7 @@ use crate::origin::response_headers::to_client;
 use crate::origin::{
     ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
-use crate::route::{Endpoint, Upstream};
+use crate::route::{BypassReason, Endpoint, Upstream};
 
 /// The client's media request, for the origin: same method, same target to the byte. Only a file
 /// name that would lead a careless reader to another path is left out.
@@ -37,12 +39,35 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     }
 }
 
-/// Returns the head of the origin's answer to a request of this method, for the client.
+/// Returns the client's request at this endpoint, for the origin: [`media_request`] with the cookie that
+/// the homeserver may know its user by.
+pub fn endpoint_request(head: &RequestHead, endpoint: Endpoint, config: &Config) -> OriginRequest {
+    let mut request = media_request(head, config);
+    request.set.extend(cookie(head, endpoint).map(|cookie| (COOKIE, cookie)));
+    request
+}
+
+/// Returns the cookie that is sent on: at the client door's downloads and thumbnails, where that is the
+/// credential (MSC4250, <https://github.com/matrix-org/matrix-spec-proposals/pull/4250>). The platform's
+/// own are none. Elsewhere homeservers must not read cookies, and beside a token they need none.
+fn cookie(head: &RequestHead, endpoint: Endpoint) -> Option<HeaderValue> {
+    let is_media = match endpoint.reason {
+        BypassReason::Credential | BypassReason::Unusual | BypassReason::QuarantineBypass => true,
+        BypassReason::Upload | BypassReason::Endpoint | BypassReason::Method => false,
+    };
+    let is_read = is_media && endpoint.door == Door::Client;
+    let field = head.headers.get(COOKIE).filter(|_| is_read)?;
+    (Credential::of(head) == Credential::Missing).then(|| without_platforms(field))?
+}
+
+/// Returns the head of the origin's answer to the client's request, which was sent by this method, for the
+/// client.
 ///
 /// # Errors
 /// Something else answered in the origin's place.
 pub fn media_reply(
     endpoint: Endpoint,
+    request: &RequestHead,
     method: &Method,
     answer: &OriginAnswer,
     config: &Config,
@@ -52,10 +77,13 @@ pub fn media_reply(
     }
     let origin = &answer.head;
     let mut headers = to_client(&origin.headers, config);
+    if may_be_media(endpoint, origin) {
+        add_no_transform(&mut headers);
+    }
     if origin.is_error() {
         forbid_reuse(&mut headers);
-    } else if may_be_media(endpoint, origin) {
-        add_no_transform(&mut headers);
+    } else if cookie(request, endpoint).is_some() {
+        make_private(&mut headers);
     }
     // Servers don't read these, and what they get is to be what the origin sent.
     if endpoint.door != Door::Federation {
@@ -131,8 +159,8 @@ mod tests {
     use super::*;
     use crate::config::tests::config;
     use crate::message::target::Target;
-    use crate::route::BypassReason;
-    use http::HeaderMap;
+    use http::header::CACHE_CONTROL;
+    use http::{HeaderMap, Method};
 
     const CLIENT: Endpoint = Endpoint { door: Door::Client, reason: BypassReason::Unusual };
 
@@ -144,6 +172,68 @@ mod tests {
             target: Target::new("/a//b?c='d"),
             headers: HeaderMap::new(),
         }
+    }
+
+    fn head_of_get() -> RequestHead {
+        head(Method::GET)
+    }
+
+    /// What is sent on of a cookie at an endpoint.
+    fn sent_cookie(endpoint: Endpoint, fields: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut head = head(Method::GET);
+        for (name, value) in fields {
+            head.headers.insert(*name, HeaderValue::from_static(value));
+        }
+        let request = endpoint_request(&head, endpoint, &config(&[]).unwrap());
+        request.set.get(COOKIE).map(|cookie| cookie.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_cookie_in_place_of_a_token_is_sent_on_without_the_platforms() {
+        for reason in
+            [BypassReason::Credential, BypassReason::Unusual, BypassReason::QuarantineBypass]
+        {
+            let endpoint = Endpoint { door: Door::Client, reason };
+            let cookie = sent_cookie(endpoint, &[("cookie", "__cf_bm=a; auth=b")]);
+            assert_eq!(cookie.as_deref(), Some("auth=b"), "{reason:?}");
+            assert_eq!(sent_cookie(endpoint, &[("cookie", "__cf_bm=a")]), None);
+            let token = ("authorization", "Bearer t");
+            assert_eq!(sent_cookie(endpoint, &[("cookie", "auth=b"), token]), None);
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_no_credential_elsewhere() {
+        for (door, reason) in [
+            (Door::Client, BypassReason::Endpoint),
+            (Door::Client, BypassReason::Method),
+            (Door::Legacy, BypassReason::Unusual),
+            (Door::Federation, BypassReason::Unusual),
+            (Door::Other, BypassReason::Upload),
+            (Door::Other, BypassReason::Endpoint),
+        ] {
+            let endpoint = Endpoint { door, reason };
+            let cookie = sent_cookie(endpoint, &[("cookie", "auth=b")]);
+            assert_eq!(cookie, None, "{door:?} {reason:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_a_cookie_is_for_no_shared_cache() {
+        let control = |cookie| {
+            let mut request = head(Method::GET);
+            request.headers.insert(COOKIE, HeaderValue::from_static(cookie));
+            let field = (CACHE_CONTROL, HeaderValue::from_static("public, max-age=5"));
+            let headers = HeaderMap::from_iter([field]);
+            let answer = OriginAnswer::unread(OriginHead { status: StatusCode::OK, headers });
+            let endpoint = Endpoint { reason: BypassReason::Credential, ..CLIENT };
+            let reply =
+                media_reply(endpoint, &request, &Method::GET, &answer, &config(&[]).unwrap())
+                    .unwrap();
+            reply.headers[CACHE_CONTROL].clone()
+        };
+        assert_eq!(control("auth=b"), "private, max-age=5, no-transform");
+        assert_eq!(control("__cf_bm=b"), "public, max-age=5, no-transform");
     }
 
     #[test]
@@ -171,7 +261,7 @@ mod tests {
     #[test]
     fn a_redirect_that_names_the_origin_passes_as_one_to_the_public_host() {
         let location = |sent: &'static str| {
-            let headers = HeaderMap::from_iter([(LOCATION, http::HeaderValue::from_static(sent))]);
+            let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(sent))]);
             let head = OriginHead { status: StatusCode::FOUND, headers };
             let vars = [("PUBLIC_URL", "https://matrix.example.com")];
             passthrough_location(&head, &config(&vars).unwrap())
@@ -196,7 +286,7 @@ mod tests {
             let answer = OriginAnswer { head, text };
             let config = config(&[]).unwrap();
             let endpoint = Endpoint { door, ..CLIENT };
-            media_reply(endpoint, &Method::GET, &answer, &config).unwrap().headers
+            media_reply(endpoint, &head_of_get(), &Method::GET, &answer, &config).unwrap().headers
         };
         let has = |headers: &HeaderMap| {
             ["access-control-allow-origin", "content-security-policy"]
@@ -215,19 +305,21 @@ mod tests {
         let head = OriginHead { status: StatusCode::FORBIDDEN, headers: HeaderMap::new() };
         let answer = OriginAnswer::unread(head);
         let config = config(&[]).unwrap();
-        let error = media_reply(CLIENT, &Method::GET, &answer, &config).unwrap_err();
+        let error =
+            media_reply(CLIENT, &head_of_get(), &Method::GET, &answer, &config).unwrap_err();
         assert_eq!(error, OriginError::Intercepted(Intermediary::Blocked));
     }
 
     #[test]
     fn only_media_is_kept_from_being_transformed() {
         let control = |door, status, type_| {
-            let type_ = (http::header::CONTENT_TYPE, http::HeaderValue::from_static(type_));
+            let type_ = (header::CONTENT_TYPE, http::HeaderValue::from_static(type_));
             let head = OriginHead { status, headers: HeaderMap::from_iter([type_]) };
             let answer = OriginAnswer::unread(head);
             let config = config(&[]).unwrap();
             let endpoint = Endpoint { door, ..CLIENT };
-            let reply = media_reply(endpoint, &Method::GET, &answer, &config).unwrap();
+            let reply =
+                media_reply(endpoint, &head_of_get(), &Method::GET, &answer, &config).unwrap();
             reply.headers.get("cache-control").cloned()
         };
         let (ok, json) = (StatusCode::OK, "application/json");
@@ -246,7 +338,7 @@ mod tests {
         for door in [Door::Client, Door::Legacy, Door::Federation, Door::Other] {
             let fields = [("cache-control", "max-age=259200"), ("expires", "x"), ("etag", "\"a\"")];
             let fields = fields.map(|(name, value)| {
-                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+                (HeaderName::from_static(name), http::HeaderValue::from_static(value))
             });
             let head =
                 OriginHead { status: StatusCode::NOT_FOUND, headers: fields.into_iter().collect() };
@@ -254,7 +346,8 @@ mod tests {
             let answer = OriginAnswer { head, text };
             let endpoint = Endpoint { door, ..CLIENT };
             let config = config(&[]).unwrap();
-            let reply = media_reply(endpoint, &Method::GET, &answer, &config).unwrap();
+            let reply =
+                media_reply(endpoint, &head_of_get(), &Method::GET, &answer, &config).unwrap();
             assert_eq!(reply.headers["cache-control"], "no-store", "{door:?}");
             assert!(!reply.headers.contains_key("expires") && !reply.headers.contains_key("etag"));
         }

@@ -47,22 +47,42 @@ pub fn limit_key(head: &RequestHead, config: &Config) -> Option<CacheKey> {
     }
 }
 
+/// How an upload that may be sent keeps within its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Its length says that it does.
+    Measured {
+        /// That length.
+        length_bytes: u64,
+    },
+    /// It has no length (RFC 9112 §7.1: it comes in chunks), so its bytes are counted on their way.
+    /// Whether a length is needed, the homeserver says.
+    Counted {
+        /// The most that may be sent.
+        limit_bytes: u64,
+    },
+}
+
 /// Judges an upload by its head, given what limit the origin told its user.
 ///
 /// # Errors
-/// It has no length, which origins insist on, or more than may be sent.
+/// It has a length of more than may be sent.
 pub fn check(
     head: &RequestHead,
     told_bytes: Option<u64>,
     config: &Config,
-) -> Result<(), Rejection> {
-    let length = head.header(&CONTENT_LENGTH).ok_or(Rejection::LengthRequired)?;
+) -> Result<Admission, Rejection> {
     let limit_bytes =
         told_bytes.map_or(config.max_upload_bytes, |told| told.min(config.max_upload_bytes));
+    let Some(length) = head.headers.get(CONTENT_LENGTH) else {
+        return Ok(Admission::Counted { limit_bytes });
+    };
     // A number that no integer holds is too large.
-    match length.parse::<u64>() {
-        Ok(length_bytes) if length_bytes <= limit_bytes => Ok(()),
-        _ => Err(Rejection::TooLarge { limit_bytes }),
+    match length.to_str().ok().and_then(|length| length.parse().ok()) {
+        Some(length_bytes) if length_bytes <= limit_bytes => {
+            Ok(Admission::Measured { length_bytes })
+        }
+        Some(_) | None => Err(Rejection::TooLarge { limit_bytes }),
     }
 }
 
@@ -110,12 +130,12 @@ pub fn content_uri(answer: &str) -> Option<Mxc> {
     Mxc::parse(&json::string(json::member(answer, "content_uri")?)?)
 }
 
-/// Whether media is fetched for its first reader, right after the origin took the upload.
-pub fn is_worth_warming(head: &RequestHead, origin: &OriginHead, config: &Config) -> bool {
-    let length = head.header(&CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+/// Whether media is fetched for its first reader, right after the origin took the upload. `sent_bytes`
+/// is how long that was; `None` where its end has not been seen.
+pub fn is_worth_warming(sent_bytes: Option<u64>, origin: &OriginHead, config: &Config) -> bool {
     config.warm_uploads
         && origin.status == StatusCode::OK
-        && length.is_some_and(|length| (1..=MAX_WARM_BYTES).contains(&length))
+        && sent_bytes.is_some_and(|sent| (1..=MAX_WARM_BYTES).contains(&sent))
 }
 
 /// The download that the uploader could make now: its head, with nothing of the upload's but who is
@@ -170,7 +190,7 @@ mod tests {
         }
     }
 
-    fn judged(length: &'static str, told_bytes: Option<u64>) -> Result<(), Rejection> {
+    fn judged(length: &'static str, told_bytes: Option<u64>) -> Result<Admission, Rejection> {
         let config = config(&[("MAX_UPLOAD_BYTES", "1000")]).unwrap();
         check(&upload(&[("content-length", length)]), told_bytes, &config)
     }
@@ -179,18 +199,29 @@ mod tests {
     fn the_smaller_of_both_limits_counts() {
         for (told, limit) in [(None, 1000), (Some(2000), 1000), (Some(500), 500)] {
             let over = Err(Rejection::TooLarge { limit_bytes: limit });
-            assert_eq!(judged("500", told), Ok(()));
+            assert_eq!(judged("500", told), Ok(Admission::Measured { length_bytes: 500 }));
             assert_eq!(judged("1001", told), over);
             assert_eq!(judged("99999999999999999999999", told), over);
         }
-        assert_eq!(judged("1000", None), Ok(()));
+        assert_eq!(judged("1000", None), Ok(Admission::Measured { length_bytes: 1000 }));
         assert_eq!(judged("501", Some(500)), Err(Rejection::TooLarge { limit_bytes: 500 }));
     }
 
     #[test]
-    fn an_upload_needs_a_length() {
-        let config = config(&[]).unwrap();
-        assert_eq!(check(&upload(&[]), None, &config), Err(Rejection::LengthRequired));
+    fn an_upload_without_a_length_is_counted_against_the_smaller_limit() {
+        let config = config(&[("MAX_UPLOAD_BYTES", "1000")]).unwrap();
+        for (told, limit_bytes) in [(None, 1000), (Some(2000), 1000), (Some(500), 500)] {
+            let expected = Ok(Admission::Counted { limit_bytes });
+            assert_eq!(check(&upload(&[]), told, &config), expected);
+        }
+    }
+
+    #[test]
+    fn a_length_that_can_not_be_read_is_too_large() {
+        for length in ["", "-1", "5,5", "0x5"] {
+            let expected = Err(Rejection::TooLarge { limit_bytes: 1000 });
+            assert_eq!(judged(length, None), expected, "{length}");
+        }
     }
 
     #[test]
@@ -286,17 +317,17 @@ mod tests {
     #[test]
     fn what_is_empty_large_or_unwanted_is_not_warmed() {
         let origin = |status| OriginHead { status, headers: HeaderMap::new() };
-        let sized = |length| upload(&[("content-length", length)]);
         let on = config(&[]).unwrap();
         let off = config(&[("WARM_UPLOADS", "false")]).unwrap();
-        assert!(is_worth_warming(&sized("33554432"), &origin(StatusCode::OK), &on));
-        for (length, status, config) in [
-            ("33554433", StatusCode::OK, &on),
-            ("0", StatusCode::OK, &on),
-            ("5", StatusCode::CREATED, &on),
-            ("5", StatusCode::OK, &off),
+        assert!(is_worth_warming(Some(33_554_432), &origin(StatusCode::OK), &on));
+        for (sent_bytes, status, config) in [
+            (Some(33_554_433), StatusCode::OK, &on),
+            (Some(0), StatusCode::OK, &on),
+            (None, StatusCode::OK, &on),
+            (Some(5), StatusCode::CREATED, &on),
+            (Some(5), StatusCode::OK, &off),
         ] {
-            assert!(!is_worth_warming(&sized(length), &origin(status), config));
+            assert!(!is_worth_warming(sent_bytes, &origin(status), config));
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! <https://spec.matrix.org/v1.15/client-server-api/#well-known-uri> and
 //! <https://spec.matrix.org/v1.15/server-server-api/#resolving-server-names>. To a client a 404
-//! means *go on without*, while a 5xx or a page of HTML means *fail*: so a 404 stays a 404, and a
-//! failing host is bridged with the last good copy.
+//! means *go on without*, while a 5xx or a page of HTML means *fail*: so a 404 stays a 404 once it has
+//! lasted, and a failing host is bridged with the last good copy.
 //!
 //! The members are spliced into the text as it came, so everything else in it stays as it was to
 //! the byte: order, white space, numbers that no float can hold, members that we don't know.
@@ -11,7 +11,6 @@
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
-use crate::config::base_url::BaseUrl;
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_seconds};
@@ -46,8 +45,17 @@ const STALE_MAX_AGE_SECS: u64 = 300;
 /// it should not have to wait a day.
 const MAX_REUSE_SECS: u64 = 3_600;
 
-/// The version of the record kept beside a document.
-const KEPT_VERSION: &str = "1";
+/// For how long on end a host must say that there is no document before the last good copy is given up,
+/// in seconds: restarts, deployments and moves of websites answer so for a while.
+const MISSING_SECS: u64 = 300;
+
+/// For how long after a look that found none the bucket is taken to have no copy, in seconds: where a host
+/// has no document, every reader would wait for the bucket.
+const NOT_IN_BUCKET_SECS: u64 = 60;
+
+/// The version of the record kept beside a document, and the one before it, without `missing_since`.
+const KEPT_VERSION: &str = "2";
+const EARLIER_VERSION: &str = "1";
 
 /// A document as its host sent it, kept for when the host is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,28 +66,46 @@ pub struct KeptDocument {
     pub cache_control: Option<String>,
     /// Until when its host allows reuse without asking, in seconds since the Unix epoch.
     pub fresh_until_unix_secs: u64,
+    /// Since when its host has said, and nothing else, that there is no such document, in seconds since
+    /// the Unix epoch.
+    pub missing_since_unix_secs: Option<u64>,
 }
 
 impl KeptDocument {
-    /// The record to keep beside the text, as a header value: version, second and
+    /// The record to keep beside the text, as a header value: version, both seconds (`-` for none) and
     /// `Cache-Control`, a space apart.
     pub fn meta(&self) -> HeaderValue {
         let cache_control = self.cache_control.as_deref().unwrap_or_default();
-        own_value(&format!("{KEPT_VERSION} {} {cache_control}", self.fresh_until_unix_secs))
+        let missing = self.missing_since_unix_secs.map(|secs| secs.to_string());
+        let missing = missing.as_deref().unwrap_or("-");
+        let fresh = self.fresh_until_unix_secs;
+        own_value(&format!("{KEPT_VERSION} {fresh} {missing} {cache_control}"))
     }
 
-    /// Reads a record and the text beside it, or says nothing if it is of another version.
+    /// Parses a record and the text beside it; `None` if it is of another version.
     pub fn parse(meta: &str, text: Vec<u8>) -> Option<Self> {
-        let mut fields = meta.splitn(3, ' ');
-        if fields.next() != Some(KEPT_VERSION) {
-            return None;
-        }
+        let (version, rest) = split_field(meta);
+        let (fresh, rest) = split_field(rest);
+        let (missing, cache_control) = match version {
+            KEPT_VERSION => split_field(rest),
+            EARLIER_VERSION => ("-", rest),
+            _ => return None,
+        };
         Some(Self {
-            fresh_until_unix_secs: fields.next()?.parse().ok()?,
-            cache_control: fields.next().filter(|field| !field.is_empty()).map(str::to_owned),
+            fresh_until_unix_secs: fresh.parse().ok()?,
+            missing_since_unix_secs: match missing {
+                "-" => None,
+                secs => Some(secs.parse().ok()?),
+            },
+            cache_control: Some(cache_control).filter(|field| !field.is_empty()).map(str::to_owned),
             text: String::from_utf8(text).ok()?,
         })
     }
+}
+
+/// Splits a record behind its first field. Where there are none behind it, headers lose its space.
+fn split_field(record: &str) -> (&str, &str) {
+    record.split_once(' ').unwrap_or((record, ""))
 }
 
 /// The most that [`KeptDocument::to_text`] returns, in bytes.
@@ -99,7 +125,30 @@ impl KeptDocument {
 
     /// Whether the document's host has said something else than in `other`.
     pub fn differs_from(&self, other: &Self) -> bool {
-        (&self.text, &self.cache_control) != (&other.text, &other.cache_control)
+        (&self.text, &self.cache_control, self.missing_since_unix_secs)
+            != (&other.text, &other.cache_control, other.missing_since_unix_secs)
+    }
+
+    /// Returns what becomes of the copy when its host says that there is no document; `None` where it has
+    /// said so for [`MISSING_SECS`] on end, which ends the copy.
+    fn missing(&self, now_unix_secs: u64) -> Option<CopyChange> {
+        match self.missing_since_unix_secs {
+            Some(since) if now_unix_secs.saturating_sub(since) >= MISSING_SECS => None,
+            Some(_) => Some(CopyChange::Keep),
+            None => Some(CopyChange::Store(Self {
+                missing_since_unix_secs: Some(now_unix_secs),
+                ..self.clone()
+            })),
+        }
+    }
+
+    /// Returns what becomes of the copy when its host has said anything else than that there is no
+    /// document, but not what it is.
+    fn unheard(&self) -> CopyChange {
+        match self.missing_since_unix_secs {
+            Some(_) => CopyChange::Store(Self { missing_since_unix_secs: None, ..self.clone() }),
+            None => CopyChange::Keep,
+        }
     }
 }
 
@@ -128,7 +177,7 @@ pub enum WellKnownReply {
 /// What becomes of the kept copy.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CopyChange {
-    /// Nothing.
+    /// It stays as it is, if there is one.
     Keep,
     /// There is no such document any more.
     Remove,
@@ -136,18 +185,19 @@ pub enum CopyChange {
     Store(KeptDocument),
 }
 
+/// Whether a copy may be in the bucket that was found in it at no look since `looked_unix_secs`; `None`
+/// where this isolate has not looked.
+pub fn may_be_in_bucket(looked_unix_secs: Option<u64>, now_unix_secs: u64) -> bool {
+    looked_unix_secs.is_none_or(|at| now_unix_secs.saturating_sub(at) >= NOT_IN_BUCKET_SECS)
+}
+
 /// Asks for a document, first at its own host and then wherever that redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
-    let target_at = |base: &BaseUrl| {
-        let target = url.strip_prefix(&base.to_string())?;
-        target.starts_with('/').then_some(target)
-    };
     // A redirect may lead anywhere: to the homeserver with its secrets for its documents alone, and
     // to strangers without anyone's address.
-    let is_for_homeserver = target_at(&config.homeserver).is_some_and(|target| {
-        [Document::Client, Document::Server].map(Document::path).contains(&target)
-    });
-    let mut set = if is_for_homeserver || target_at(&config.well_known).is_some() {
+    let is_for_homeserver = config.is_homeservers_document(&url);
+    let own = url.strip_prefix(&config.well_known.to_string());
+    let mut set = if is_for_homeserver || own.is_some_and(|target| target.starts_with('/')) {
         forwarding_headers(head, config)
     } else {
         loop_header(config)
@@ -184,11 +234,12 @@ pub fn decide(
     config: &Config,
     now_unix_secs: u64,
 ) -> (WellKnownReply, CopyChange) {
+    let unheard = || kept.map_or(CopyChange::Keep, KeptDocument::unheard);
     let (head, body) = match fetched {
         Fetched::Failed(_) => {
             let reply = last_good_reply(document, kept, config)
                 .unwrap_or(WellKnownReply::Rejected(Rejection::WellKnownUnavailable));
-            return (reply, CopyChange::Keep);
+            return (reply, unheard());
         }
         Fetched::Oversize(head) => (head, None),
         Fetched::Whole(head, body) => (head, Some(body)),
@@ -202,35 +253,57 @@ pub fn decide(
     if is_intercepted || is_nonsense {
         let reply = last_good_reply(document, kept, config)
             .unwrap_or(WellKnownReply::Rejected(Rejection::WellKnownUnavailable));
-        return (reply, CopyChange::Keep);
+        return (reply, unheard());
     }
+    // What is missing may be so for a moment: the last good copy outlives that.
+    let while_missing = || {
+        let change = kept?.missing(now_unix_secs)?;
+        Some((last_good_reply(document, kept, config)?, change))
+    };
     if head.status == StatusCode::NOT_FOUND {
-        let generated = config
-            .well_known_generate
-            .then(|| document_reply(document, &generate(document, config), None, config))
-            .flatten();
-        return (generated.unwrap_or_else(untouched), CopyChange::Remove);
+        return while_missing().unwrap_or_else(|| {
+            let generated = config
+                .well_known_generate
+                .then(|| document_reply(document, &generate(document, config), None, config))
+                .flatten();
+            let change = kept.map_or(CopyChange::Keep, |_| CopyChange::Remove);
+            (generated.unwrap_or_else(untouched), change)
+        });
     }
     // Only a document takes the place of the last good one.
-    let other = || last_good_reply(document, kept, config).unwrap_or_else(untouched);
+    let other = || (last_good_reply(document, kept, config).unwrap_or_else(untouched), unheard());
     if head.status != StatusCode::OK {
-        return (other(), CopyChange::Keep);
+        return other();
     }
     let cache_control = head.header(&CACHE_CONTROL);
     let text = body.and_then(|body| std::str::from_utf8(body).ok());
     let reply =
         text.and_then(|text| document_reply(document, text, cache_control, config).zip(Some(text)));
-    match reply {
-        Some((reply, text)) => {
-            let kept = KeptDocument {
-                text: text.to_owned(),
-                cache_control: cache_control.map(str::to_owned),
-                fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_seconds(cache_control)),
-            };
-            (reply, CopyChange::Store(kept))
-        }
-        None => (other(), CopyChange::Keep),
+    let Some((reply, text)) = reply else { return other() };
+    // An object that names no server, such as an error, is a document no more than a 404 is.
+    if !names_server(document, text)
+        && kept.is_some_and(|kept| names_server(document, &kept.text))
+        && let Some(missing) = while_missing()
+    {
+        return missing;
     }
+    let kept = KeptDocument {
+        text: text.to_owned(),
+        cache_control: cache_control.map(str::to_owned),
+        fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_seconds(cache_control)),
+        missing_since_unix_secs: None,
+    };
+    (reply, CopyChange::Store(kept))
+}
+
+/// Whether a JSON object has the member that the specification requires of the document.
+fn names_server(document: Document, text: &str) -> bool {
+    let name = match document {
+        Document::Client => json::member(text, "m.homeserver")
+            .and_then(|homeserver| json::member(homeserver, "base_url")),
+        Document::Server => json::member(text, "m.server"),
+    };
+    name.and_then(json::string).is_some_and(|name| !name.is_empty())
 }
 
 fn last_good_reply(

@@ -60,6 +60,18 @@ pub fn forbid_reuse(headers: &mut HeaderMap) {
     forbid_storing(headers);
 }
 
+/// Keeps an answer that was made for a cookie out of the caches that many share (RFC 9111 §5.2.2.7). They
+/// tell clients apart by `Authorization` (§3.5), and by no cookie.
+pub fn make_private(headers: &mut HeaderMap) {
+    const OF_SHARED: [&str; 4] = ["private", "proxy-revalidate", "public", "s-maxage"];
+    let fields = headers.get_all(CACHE_CONTROL).iter().filter_map(|field| field.to_str().ok());
+    let parts = fields.flat_map(|field| field.split(',')).map(str::trim);
+    let kept = parts
+        .filter(|part| !part.is_empty() && !OF_SHARED.iter().any(|name| has_directive(part, name)));
+    let field = std::iter::once("private").chain(kept).collect::<Vec<_>>().join(", ");
+    headers.insert(CACHE_CONTROL, own_value(&field));
+}
+
 /// Directives and arguments. A comma within quotes splits too, which can only add directives that
 /// make us more careful.
 fn directives(field: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -87,6 +99,27 @@ mod tests {
         assert_eq!(max_age_seconds("max-age=\"60\", max-age=30"), Some(30));
         assert_eq!(max_age_seconds("s-maxage=5"), None);
         assert_eq!(max_age_seconds("max-age=-1, max-age=x"), None);
+    }
+
+    #[test]
+    fn an_answer_for_a_cookie_is_for_no_shared_cache() {
+        for (before, after) in [
+            (&[][..], "private"),
+            (
+                &["public,max-age=86400,s-maxage=0,proxy-revalidate", "no-transform"],
+                "private, max-age=86400, no-transform",
+            ),
+            (&["no-store"], "private, no-store"),
+            (&["Private, immutable"], "private, immutable"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in before {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
+            }
+            make_private(&mut headers);
+            assert_eq!(headers[CACHE_CONTROL], after);
+            assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
+        }
     }
 
     #[test]

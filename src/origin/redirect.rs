@@ -1,9 +1,13 @@
 //! Redirects that the edge follows itself (RFC 9110 §15.4), one hop at a time.
 
+use std::ops::Range;
+
 use http::header::LOCATION;
+use iri_string::types::{UriAbsoluteStr, UriReferenceStr, UriStr};
+use percent_encoding::percent_encode_byte;
 
 use crate::config::base_url::BaseUrl;
-use crate::message::target::{Fidelity, Target};
+use crate::message::target::Target;
 use crate::origin::OriginHead;
 
 /// The most redirects that are followed for one question.
@@ -52,29 +56,96 @@ impl Redirects {
 }
 
 /// Where an answer redirects to, if it does and may be followed: to https; or, from http, to a host
-/// as near as configured ones may be. A target with dot segments or backslashes, encoded or not, is
-/// never followed: whoever resolves them would ask for something else than it says.
+/// as near as configured ones may be. `Location` is a reference, resolved against the URL that was asked
+/// (RFC 9110 §10.2.2, RFC 3986 §5.2); scheme and host are in lower case, and the port is left out where it
+/// is the scheme's own (RFC 3986 §6.2.2.1, §6.2.3).
+///
+/// A target with dot segments or backslashes, encoded or not, is never followed: whoever resolves them
+/// would ask for something else than it says. The dots that a relative path begins with are none of its
+/// target.
 pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     if !is_redirect(answer) {
         return None;
     }
-    let location = answer.header(&LOCATION)?;
-    let absolute = if location.starts_with("//") {
-        format!("{}:{location}", from.split_once(':')?.0)
-    } else if location.starts_with('/') {
-        format!("{}{location}", &from[..authority_end(from)?])
-    } else {
-        location.to_owned()
-    };
-    // A fragment never goes on the wire (RFC 9110 §7.1).
-    let absolute = absolute.split('#').next().unwrap_or_default().to_owned();
-    let (base, rest) = absolute.split_at(authority_end(&absolute)?);
-    let path = Target::new(rest);
-    if path.fidelity() == Fidelity::Changed || path.has_hidden_dot_segment() {
+    let location = escaped(answer.headers.get(LOCATION)?.as_bytes())?;
+    let reference = UriReferenceStr::new(&location).ok()?;
+    let is_relative = reference.scheme_str().is_none() && reference.authority_str().is_none();
+    let path = reference.path_str();
+    let path = if is_relative { without_leading_dots(path) } else { path };
+    if Target::new(path).has_hidden_dot_segment() {
         return None;
     }
-    let base = BaseUrl::parse(base).ok()?;
-    (base.is_https() || from.starts_with("http:")).then_some(absolute)
+    let from = escaped(from.as_bytes())?;
+    let resolved = reference.resolve_against(UriAbsoluteStr::new(&from).ok()?).to_string();
+    let resolved = UriStr::new(&resolved).ok()?;
+    let scheme = resolved.scheme_str().to_ascii_lowercase();
+    let base = BaseUrl::parse(&format!("{scheme}://{}", resolved.authority_str()?)).ok()?;
+    let path = resolved.path_str();
+    if Target::new(path).has_hidden_dot_segment() {
+        return None;
+    }
+    let query = resolved.query_str().map(|query| format!("?{query}")).unwrap_or_default();
+    (base.is_https() || from.starts_with("http:")).then(|| format!("{base}{path}{query}"))
+}
+
+/// Returns a reference without its fragment, which never goes on the wire (RFC 9110 §7.1), and with all
+/// that no URI has (RFC 3986 §2) percent-encoded, as browsers do. `None` for an empty one, and where
+/// readers of URLs disagree: backslashes outside the query, controls, and characters that were lost.
+fn escaped(reference: &[u8]) -> Option<String> {
+    const LOST: &[u8] = "\u{fffd}".as_bytes();
+    let reference = reference.split(|byte| *byte == b'#').next()?;
+    let is_lost = reference.windows(LOST.len()).any(|bytes| bytes == LOST);
+    let before_query = reference.split(|byte| *byte == b'?').next()?;
+    if reference.is_empty()
+        || is_lost
+        || before_query.contains(&b'\\')
+        || reference.iter().any(u8::is_ascii_control)
+    {
+        return None;
+    }
+    let authority = authority(reference);
+    let mut text = String::with_capacity(reference.len());
+    for (at, &byte) in reference.iter().enumerate() {
+        let stays = match byte {
+            b'%' => reference
+                .get(at + 1..at + 3)
+                .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)),
+            // Around an address of IPv6 (§3.2.2).
+            b'[' | b']' => authority.contains(&at),
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
+            byte => byte.is_ascii_graphic(),
+        };
+        if stays {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(percent_encode_byte(byte));
+        }
+    }
+    Some(text)
+}
+
+/// Returns where in a reference its authority stands (RFC 3986 §3.2).
+fn authority(reference: &[u8]) -> Range<usize> {
+    let before_slashes = reference.windows(2).position(|pair| pair == b"//");
+    let start = match before_slashes.map(|end| &reference[..end]) {
+        Some([]) => 2,
+        Some([scheme @ .., b':']) if !scheme.iter().any(|byte| b"/?".contains(byte)) => {
+            scheme.len() + "://".len()
+        }
+        Some(_) | None => return 0..0,
+    };
+    let length = reference[start..].iter().position(|byte| b"/?".contains(byte));
+    start..length.map_or(reference.len(), |length| start + length)
+}
+
+/// Returns a relative path without the `.` and `..` that it begins with: they say from where it leads
+/// on (RFC 3986 §5.2.4).
+fn without_leading_dots(path: &str) -> &str {
+    match path.split_once('/') {
+        Some(("." | "..", rest)) => without_leading_dots(rest),
+        None if matches!(path, "." | "..") => "",
+        Some(_) | None => path,
+    }
 }
 
 /// Whether an answer says that the thing is elsewhere.
@@ -121,6 +192,12 @@ mod tests {
         target("https://example.com/a/b?c", &OriginHead { status, headers })
     }
 
+    fn redirected_to(location: &[u8]) -> Option<String> {
+        let location = HeaderValue::from_bytes(location).unwrap();
+        let headers = HeaderMap::from_iter([(LOCATION, location)]);
+        target("https://example.com/a/b?c", &OriginHead { status: StatusCode::FOUND, headers })
+    }
+
     #[test]
     fn a_location_is_resolved_against_where_it_came_from() {
         for (location, expected) in [
@@ -129,9 +206,61 @@ mod tests {
             ("https://www.example.com", "https://www.example.com"),
             ("/x?y#z", "https://example.com/x?y"),
             ("https://cdn.example.com/x?sig=a/b", "https://cdn.example.com/x?sig=a/b"),
+            ("x", "https://example.com/a/x"),
+            ("x/y:z", "https://example.com/a/x/y:z"),
+            ("./x", "https://example.com/a/x"),
+            ("../x?y", "https://example.com/x?y"),
+            ("../../../x", "https://example.com/x"),
+            ("..", "https://example.com/"),
+            ("?x=y", "https://example.com/a/b?x=y"),
+            ("?x#y", "https://example.com/a/b?x"),
+            ("//www.example.com?x", "https://www.example.com?x"),
         ] {
-            assert_eq!(redirected(307, location).as_deref(), Some(expected));
+            assert_eq!(redirected(307, location).as_deref(), Some(expected), "{location}");
         }
+    }
+
+    #[test]
+    fn scheme_and_host_are_one_however_they_are_written() {
+        for location in [
+            "HTTPS://WWW.example.COM/x",
+            "hTTps://www.example.com:443/x",
+            "https://www.example.com:0443/x",
+            "//WWW.EXAMPLE.COM/x",
+        ] {
+            let expected = Some("https://www.example.com/x");
+            assert_eq!(redirected(307, location).as_deref(), expected, "{location}");
+        }
+        let kept = "https://www.example.com/X%7e%2F?Y=%7E";
+        assert_eq!(redirected(307, kept).as_deref(), Some(kept), "a signature may be over this");
+    }
+
+    #[test]
+    fn what_no_uri_has_is_escaped() {
+        for (location, expected) in [
+            ("/a b", "/a%20b"),
+            ("/é?é", "/%C3%A9?%C3%A9"),
+            (
+                "/a//b[1]/[2]?b[]=\"{|}\"^`<>",
+                "/a//b%5B1%5D/%5B2%5D?b%5B%5D=%22%7B%7C%7D%22%5E%60%3C%3E",
+            ),
+            ("/100%?a=%2x", "/100%25?a=%252x"),
+            ("/a?b\\c", "/a?b%5Cc"),
+            ("?a//b[c]", "/a/b?a//b%5Bc%5D"),
+        ] {
+            let expected = format!("https://example.com{expected}");
+            assert_eq!(redirected_to(location.as_bytes()), Some(expected), "{location}");
+        }
+        assert_eq!(redirected_to(b"/caf\xe9").as_deref(), Some("https://example.com/caf%E9"));
+        assert_eq!(redirected_to("/a\u{fffd}".as_bytes()), None, "bytes were lost");
+    }
+
+    #[test]
+    fn addresses_keep_their_brackets() {
+        let from = "http://[::1]:8008/a[b]";
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("//[::1]:80/c"))]);
+        let answer = OriginHead { status: StatusCode::FOUND, headers };
+        assert_eq!(target(from, &answer).as_deref(), Some("http://[::1]/c"));
     }
 
     #[test]
@@ -140,9 +269,14 @@ mod tests {
             "http://example.com/x",
             "ftp://example.com",
             "https://",
+            "https:///x",
+            "https:x",
+            "javascript:alert(1)",
             "https://u:p@example.com",
-            "relative",
+            "https://example.com:99999/x",
+            "//",
             "",
+            "#x",
         ] {
             assert_eq!(redirected(307, location), None, "{location}");
         }
@@ -166,6 +300,18 @@ mod tests {
             "/a\\b",
             "/a/..%2fb",
             "/a/..%5cb",
+            "/../b",
+            "/a/..",
+            "x/../b",
+            "../x/../b",
+            "../%2e%2e/b",
+            "..\\b",
+            "%2e%2e/b",
+            "..%2fb",
+            "/a/%252e%252e%252fb",
+            "//www.example.com/../b",
+            "\\\\www.example.com/b",
+            "https://www.example.com\\@example.com/b",
         ] {
             assert_eq!(redirected(307, location), None, "{location}");
         }

@@ -21,7 +21,7 @@ pub struct Counts {
     pub revalidated_with_body: u64,
     /// Uploads that came with a length.
     pub uploads_with_length: u64,
-    /// Uploads that came without one, and so were refused.
+    /// Uploads that came without one.
     pub uploads_without_length: u64,
 }
 

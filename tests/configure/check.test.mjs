@@ -144,8 +144,8 @@ const FAULTS = {
     /client answers with a page of HTML \(status 200\)\n +Clients can't log in by it/,
   ],
   'an upload without a length': [
-    { [UPLOAD]: withJson(411, { errcode: 'M_UNKNOWN' }) },
-    /an upload is answered with status 411, M_UNKNOWN\n +Something before the Worker takes the length/,
+    { [UPLOAD]: withJson(400, { errcode: 'M_UNKNOWN' }) },
+    /an upload is answered with status 400, M_UNKNOWN\n +Where the error speaks of a Content-Length/,
   ],
   'an upload to another server': [
     { [UPLOAD]: withJson(200, { content_uri: 'mxc://other.example/abc' }) },

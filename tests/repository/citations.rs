@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 
 use crate::{files, read};
 
-const DOCUMENTS: [&str; 4] =
-    ["docs/security.md", "docs/reliability.md", "docs/platform.md", "docs/conformance.md"];
+const DOCUMENTS: [&str; 5] = [
+    "docs/compatibility.md",
+    "docs/conformance.md",
+    "docs/platform.md",
+    "docs/reliability.md",
+    "docs/security.md",
+];
 
 /// Where tests are.
 const FOLDERS: [&str; 3] = ["src", "tests", "tools"];

@@ -13,6 +13,7 @@ mod leases;
 mod long_names;
 mod memory;
 mod parity;
+mod peers;
 mod provoked;
 mod quarantine;
 mod ranges;

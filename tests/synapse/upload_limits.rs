@@ -8,7 +8,7 @@ use test_support::edge::Edge;
 use test_support::http::{Answer, Incoming};
 use test_support::time::now;
 
-use crate::ask::{Ask, HOMESERVER_AUTHORITY};
+use crate::ask::{Ask, HOMESERVER_AUTHORITY, Media};
 use crate::large::{assert_is_file_of, blocks, upload_blocks};
 use crate::servers::start_edge;
 use crate::world::{MAX_UPLOAD_BYTES, NO_LIMIT_OF_ITS_OWN, world};
@@ -90,10 +90,14 @@ fn an_upload_over_a_limit_that_synapse_did_not_tell_is_an_error_that_clients_und
 }
 
 #[test]
-fn an_upload_without_a_length_is_refused_with_another_status_than_synapses() {
-    let chunked = Ask::post(UPLOAD, b"text").user("alice").chunked();
-    let (direct, edge) = (chunked.direct(), chunked.edge());
-    assert_eq!((direct.status, direct.errcode().as_str()), (400, "M_UNKNOWN"));
-    assert_matrix_error(&edge, 411, "M_UNKNOWN");
-    assert!(edge.is_unknown_to_synapse());
+fn an_upload_without_a_length_is_refused_in_synapses_words() {
+    let created = Media::of(&Ask::post("/_matrix/media/v1/create", b"{}").user("alice").direct());
+    for upload in [Ask::post(UPLOAD, b"text"), created.put("text/plain", b"text")] {
+        let chunked = upload.user("alice").chunked();
+        let (direct, edge) = (chunked.direct(), chunked.edge());
+        assert_eq!((direct.status, direct.errcode().as_str()), (400, "M_UNKNOWN"));
+        assert_matrix_error(&edge, 400, "M_UNKNOWN");
+        assert_eq!(edge.text(), direct.text());
+        assert_eq!(edge.asked_synapse(), [400]);
+    }
 }

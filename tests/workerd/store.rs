@@ -4,7 +4,7 @@ pub(crate) mod bucket;
 mod bucket_faults;
 mod bucket_objects;
 mod herd;
-mod memory;
+pub(crate) mod memory;
 mod memory_bound;
 mod memory_tier;
 mod purge_list;

@@ -107,8 +107,9 @@ pub fn judge_uploads(counts: &Counts) -> Finding {
         _ => Finding::unsure(
             check,
             format!("{without} of {} in this isolate came without one.", with + without),
-            "Run the check from outside, whose upload has a length: if that is refused too, \
-             something before the Worker takes the length away; if not, a client sent none.",
+            "Run the check from outside, whose upload has a length: if that comes without one too, \
+             something before the Worker takes the length away, and Synapse refuses all uploads; if \
+             not, a client sent none.",
         ),
     }
 }

@@ -182,7 +182,7 @@ impl Pending {
             }
             Aim::FetchRedirected(redirected) => {
                 url = exchange.config.origin_url(redirected.redirects.url()).into_owned();
-                is_for_homeserver = exchange.config.is_homeservers(&url);
+                is_for_homeserver = exchange.config.is_homeservers_media(&url);
                 // No credential, no client's address, no secret of the admin's.
                 set = loop_header(&exchange.config);
                 add_own_agent(&mut set);

@@ -560,12 +560,13 @@ fn a_redirect_back_to_where_it_was_asked_is_followed_nowhere() {
 #[test]
 fn a_redirect_to_the_public_host_is_followed_at_the_origin_with_its_headers() {
     let vars = &[("PUBLIC_URL", "https://matrix.example.com")];
-    for location in
-        ["https://matrix.example.com/file?sig=1", "https://Matrix.example.com/file?sig=1"]
-    {
+    for location in [
+        "https://matrix.example.com/_matrix/file?sig=1",
+        "HTTPS://Matrix.example.com:443/_matrix/file?sig=1",
+    ] {
         let question = asked_again(missed(get(CLIENT, vars)), 307, &[(LOCATION, location)]);
         let request = &question.request;
-        assert_eq!(request.url, "https://origin.example.com/file?sig=1");
+        assert_eq!(request.url, "https://origin.example.com/_matrix/file?sig=1");
         assert!(request.is_for_homeserver);
         assert!(!request.set.contains_key(AUTHORIZATION), "{request:?}");
         // Where that leads on is resolved against what the homeserver said.
@@ -990,10 +991,17 @@ fn whoami_is_asked_where_a_guess_has_brought_the_body() {
 
 #[test]
 fn a_redirect_on_the_homeservers_own_host_carries_its_headers_and_no_credential() {
-    let own = "https://origin.example.com/elsewhere";
-    let again = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, own)]);
-    assert!(again.request.is_for_homeserver);
-    assert!(!again.request.set.contains_key(AUTHORIZATION));
+    for (location, is_for_homeserver) in [
+        ("https://origin.example.com/_matrix/elsewhere", true),
+        ("../../../../../signed/elsewhere", true),
+        ("/_synapse/media/elsewhere", true),
+        ("https://origin.example.com/elsewhere", false),
+        ("/_synapse/admin/elsewhere", false),
+    ] {
+        let again = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, location)]);
+        assert_eq!(again.request.is_for_homeserver, is_for_homeserver, "{location}");
+        assert!(!again.request.set.contains_key(AUTHORIZATION));
+    }
 }
 
 #[test]

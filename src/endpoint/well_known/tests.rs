@@ -17,7 +17,28 @@ fn kept() -> KeptDocument {
         text: r#"{"m.server":"kept:443"}"#.to_owned(),
         cache_control: None,
         fresh_until_unix_secs: NOW,
+        missing_since_unix_secs: None,
     }
+}
+
+/// The last good copy, of a document that has been missing since then.
+fn missing_since(secs: u64) -> KeptDocument {
+    KeptDocument { missing_since_unix_secs: Some(secs), ..kept() }
+}
+
+/// Claims the last good copy for an answer.
+#[track_caller]
+fn assert_last_good(
+    fetched: &Fetched,
+    kept: &KeptDocument,
+    config: &Config,
+    now: u64,
+) -> CopyChange {
+    let (reply, change) = decide(Document::Server, fetched, Some(kept), config, now);
+    let WellKnownReply::Document(head, text) = reply else { panic!("{fetched:?}: {reply:?}") };
+    assert!(text.contains("kept:443"), "{text}");
+    assert_eq!(head.headers["cache-control"], "public, max-age=300");
+    change
 }
 
 fn injected(document: Document, body: &str) -> String {
@@ -108,14 +129,104 @@ fn what_is_no_json_object_hides_no_copy_and_passes_untouched_without_one() {
 }
 
 #[test]
-fn a_missing_document_stays_missing() {
+fn a_missing_document_is_missing_at_once_without_a_copy() {
     let config = config(&[]).unwrap();
-    let (reply, change) =
-        decide(Document::Client, &answer(404, &[], "no"), Some(&kept()), &config, NOW);
+    let (reply, change) = decide(Document::Client, &answer(404, &[], "no"), None, &config, NOW);
     let WellKnownReply::Untouched(head) = reply else { panic!("{reply:?}") };
     assert_eq!(head.status, 404);
     assert_eq!(head.headers["access-control-allow-origin"], "*");
+    assert_eq!(change, CopyChange::Keep);
+}
+
+/// A 404, and an object that names no server.
+fn says_nothing() -> [Fetched; 3] {
+    [answer(404, &[], "no"), answer(200, &[], "{}"), answer(200, &[], r#"{"errcode":"M_UNKNOWN"}"#)]
+}
+
+#[test]
+fn a_document_that_is_missing_for_a_moment_is_bridged() {
+    for vars in [&[][..], &[("WELL_KNOWN_GENERATE", "true")]] {
+        let config = config(vars).unwrap();
+        for fetched in says_nothing() {
+            let change = assert_last_good(&fetched, &kept(), &config, NOW);
+            assert_eq!(change, CopyChange::Store(missing_since(NOW)));
+            for now in [NOW - 1, NOW, NOW + MISSING_SECS - 1] {
+                let change = assert_last_good(&fetched, &missing_since(NOW), &config, now);
+                assert_eq!(change, CopyChange::Keep, "the first time counts");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_document_that_stays_missing_ends_its_copy() {
+    let (config, kept) = (config(&[]).unwrap(), missing_since(NOW));
+    let now = NOW + MISSING_SECS;
+    let decided = |fetched| decide(Document::Server, &fetched, Some(&kept), &config, now);
+    let (reply, change) = decided(answer(404, &[], "no"));
+    assert!(matches!(reply, WellKnownReply::Untouched(head) if head.status == 404));
     assert_eq!(change, CopyChange::Remove);
+    let (reply, change) = decided(answer(200, &[], "{}"));
+    assert!(matches!(reply, WellKnownReply::Document(_, text) if !text.contains("kept")));
+    let CopyChange::Store(new) = change else { panic!("{change:?}") };
+    assert_eq!((&*new.text, new.missing_since_unix_secs), ("{}", None));
+}
+
+#[test]
+fn any_other_answer_begins_the_time_anew() {
+    let config = config(&[]).unwrap();
+    for fetched in [
+        answer(503, &[], "<html>"),
+        answer(403, &[], "error code: 1010"),
+        answer(429, &[], ""),
+        answer(200, &[], "<html>"),
+        answer(302, &[], ""),
+        Fetched::Failed(OriginError::TimedOut),
+    ] {
+        let change = assert_last_good(&fetched, &missing_since(NOW), &config, NOW + 299);
+        assert_eq!(change, CopyChange::Store(kept()), "{fetched:?}");
+        assert_eq!(assert_last_good(&fetched, &kept(), &config, NOW), CopyChange::Keep);
+    }
+    let back = answer(200, &[], r#"{"m.server":"back:443"}"#);
+    let (_, change) =
+        decide(Document::Server, &back, Some(&missing_since(NOW)), &config, NOW + 299);
+    let CopyChange::Store(new) = change else { panic!("{change:?}") };
+    assert_eq!((&*new.text, new.missing_since_unix_secs), (r#"{"m.server":"back:443"}"#, None));
+}
+
+#[test]
+fn an_object_that_names_no_server_replaces_no_document() {
+    let config = config(&[]).unwrap();
+    let base_url = r#"{"m.homeserver":{"base_url":"https://a"}}"#;
+    for (document, full) in
+        [(Document::Client, base_url), (Document::Server, r#"{"m.server":"a:1"}"#)]
+    {
+        let replaced = |new: &str, old: &str| {
+            let old = KeptDocument { text: old.to_owned(), ..kept() };
+            let (_, change) = decide(document, &answer(200, &[], new), Some(&old), &config, NOW);
+            matches!(change, CopyChange::Store(kept) if kept.text == new)
+        };
+        for other in [
+            "{}",
+            r#"{"m.homeserver":{}}"#,
+            r#"{"m.homeserver":{"base_url":null}}"#,
+            r#"{"m.homeserver":"https://a"}"#,
+            r#"{"m.server":""}"#,
+            r#"{"m.server":1}"#,
+        ] {
+            assert!(!replaced(other, full), "{document:?}: {other}");
+            assert!(replaced(full, other) && replaced(other, "{}"), "{document:?}: {other}");
+        }
+        assert!(replaced(full, full));
+    }
+}
+
+#[test]
+fn a_look_into_the_bucket_is_spared_for_a_minute() {
+    assert!(may_be_in_bucket(None, NOW));
+    assert!(!may_be_in_bucket(Some(NOW), NOW + 59));
+    assert!(may_be_in_bucket(Some(NOW), NOW + 60));
+    assert!(!may_be_in_bucket(Some(NOW), NOW - 60), "a clock that is set back");
 }
 
 /// Claims what is generated for clients and servers where there is no document.
@@ -273,9 +384,20 @@ fn a_kept_document_survives_the_round_trip() {
     let meta = kept.meta();
     let meta = meta.to_str().unwrap();
     assert_eq!(KeptDocument::parse(meta, kept.text.clone().into_bytes()), Some(kept));
-    assert_eq!(KeptDocument::parse(&meta.replacen('1', "2", 1), vec![]), None);
-    let silent = KeptDocument { cache_control: None, ..self::kept() };
-    let meta = silent.meta();
-    let text = silent.text.clone().into_bytes();
-    assert_eq!(KeptDocument::parse(meta.to_str().unwrap(), text), Some(silent));
+    assert_eq!(KeptDocument::parse(&meta.replacen('2', "3", 1), vec![]), None);
+    for silent in [self::kept(), missing_since(NOW)] {
+        let meta = silent.meta();
+        // Headers lose the space at their end.
+        let meta = meta.to_str().unwrap().trim_end();
+        let text = silent.text.clone().into_bytes();
+        assert_eq!(KeptDocument::parse(meta, text), Some(silent));
+    }
+}
+
+#[test]
+fn a_record_of_the_version_before_is_read() {
+    let parse = |meta: &str| KeptDocument::parse(meta, kept().text.into_bytes());
+    let expected = KeptDocument { cache_control: Some("max-age=5, a".to_owned()), ..kept() };
+    assert_eq!(parse(&format!("1 {NOW} max-age=5, a")), Some(expected));
+    assert_eq!(parse(&format!("1 {NOW}")), Some(kept()));
 }

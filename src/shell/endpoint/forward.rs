@@ -17,7 +17,7 @@ use crate::shell::runtime::heads;
 
 /// A media endpoint that the origin answers each time.
 pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, JsValue> {
-    let request = forward::media_request(&call.head, &call.config);
+    let request = forward::endpoint_request(&call.head, endpoint, &call.config);
     let answer = fetch::ask_with_body(call, &request).await;
     if let Ok(Answer { head, .. }) = &answer
         && forward::asks_again_by_get(endpoint, &request.method, head)
@@ -69,7 +69,7 @@ pub(crate) async fn relay(
 ) -> Result<Relayed, OriginError> {
     let Answer { head, response } = answer?;
     let (answer, body) = fetch::read(head, response.body(), OriginHead::may_be_matrix_error).await;
-    match forward::media_reply(endpoint, method, &answer, &call.config) {
+    match forward::media_reply(endpoint, &call.head, method, &answer, &call.config) {
         Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
         Err(error) => {
             streams::release(&call.context, body.as_ref());

@@ -7,15 +7,16 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::forward;
-use crate::endpoint::upload::{self, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::endpoint::upload::{self, Admission, LIMIT_SECONDS, MAX_ANSWER_BYTES};
 use crate::error::Rejection;
 use crate::matrix::media::Door;
-use crate::origin::OriginHead;
+use crate::origin::{OriginError, OriginHead};
 use crate::route::{BypassReason, Endpoint, UploadTo};
+use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
 use crate::shell::endpoint::download;
 use crate::shell::endpoint::forward::{Relayed, relay};
-use crate::shell::origin::fetch;
+use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::detach;
@@ -25,27 +26,56 @@ use crate::shell::store::pop;
 pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
     let checked = upload::check(&call.head, None, &call.config);
-    let has_length = checked != Err(Rejection::LengthRequired);
+    let has_length = call.head.headers.contains_key(CONTENT_LENGTH);
     recorder::count(|counts| counts.add_upload(has_length));
     if let Err(rejection) = checked {
         return call.reject(&rejection);
     }
     let told_bytes = look_up(call).await;
-    if let Err(rejection) = upload::check(&call.head, told_bytes, &call.config) {
-        return call.reject(&rejection);
-    }
+    let admission = match upload::check(&call.head, told_bytes, &call.config) {
+        Ok(admission) => admission,
+        Err(rejection) => return call.reject(&rejection),
+    };
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
-    let request = forward::media_request(&call.head, &call.config);
-    let answer = fetch::ask_with_body(call, &request).await;
+    let (answer, sent_bytes) = match send(call, admission).await {
+        Ok(sent) => sent,
+        Err(rejection) => return call.reject(&rejection),
+    };
     let Relayed { head, origin, mut body } =
-        match relay(call, endpoint, &request.method, answer).await {
+        match relay(call, endpoint, &call.head.method, answer).await {
             Ok(relayed) => relayed,
             Err(error) => return call.fail(endpoint, error),
         };
-    if upload::is_worth_warming(&call.head, &origin, &call.config) {
+    if upload::is_worth_warming(sent_bytes, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
     call.reply(head, body.as_ref())
+}
+
+/// Sends the upload on. Returns the origin's answer, and how many bytes it is an answer to; `None` where
+/// it came before their end.
+///
+/// # Errors
+/// There were too many. The origin has not got their end, so that no answer of its counts.
+async fn send(
+    call: &Call,
+    admission: Admission,
+) -> Result<(Result<Answer, OriginError>, Option<u64>), Rejection> {
+    let request = forward::media_request(&call.head, &call.config);
+    let limit_bytes = match admission {
+        Admission::Measured { length_bytes } => {
+            return Ok((fetch::ask_with_body(call, &request).await, Some(length_bytes)));
+        }
+        Admission::Counted { limit_bytes } => limit_bytes,
+    };
+    let body = LimitedBody::new(call.request.body().as_ref(), limit_bytes);
+    let answer = fetch::ask_with_limited(call, request, &body).await;
+    if body.is_over() {
+        let response = answer.ok().map(|answer| answer.response);
+        streams::release(&call.context, response.and_then(|response| response.body()).as_ref());
+        return Err(Rejection::TooLarge { limit_bytes });
+    }
+    Ok((answer, body.whole_bytes()))
 }
 
 /// Sees to it that the new media is stored, behind the back of the uploader, and gives back the

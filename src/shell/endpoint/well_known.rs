@@ -1,6 +1,8 @@
 //! Fetches well-known documents, and keeps the last good copy of each in the PoP cache, and in the
 //! bucket for data centres that have none when its host is down.
 
+use std::cell::Cell;
+
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use ::http::{Method, StatusCode};
 use wasm_bindgen::JsValue;
@@ -25,10 +27,16 @@ use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::pop;
 
+thread_local! {
+    /// When this isolate found no copy of a document in the bucket.
+    static NO_CLIENT_COPY: Cell<Option<u64>> = const { Cell::new(None) };
+    static NO_SERVER_COPY: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
 /// Answers a request for a document.
 pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
     let key = CacheKey::new(&call.config.server_name, Subject::WellKnown(document));
-    let kept = look_up(call, &key).await;
+    let mut kept = look_up(call, &key).await;
     let now = clock::now_unix_secs();
     if let Some(kept) = &kept
         && let Some(reply) = well_known::fresh_reply(document, kept, &call.config, now)
@@ -42,20 +50,19 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
     let decide = |kept: Option<&KeptDocument>| {
         well_known::decide(document, &fetched, kept, &call.config, clock::now_unix_secs())
     };
-    let (mut reply, change) = decide(kept.as_ref());
-    match change {
-        CopyChange::Keep if kept.is_none() => {
-            // Its host has said nothing good: another data centre may have heard better.
-            if let Some(kept) = look_up_in_bucket(call, &key).await {
-                (reply, _) = decide(Some(&kept));
-            }
+    let (mut reply, mut change) = decide(kept.as_ref());
+    if change == CopyChange::Keep && kept.is_none() {
+        // Its host has said nothing good: another data centre may have heard better.
+        kept = look_up_in_bucket_again(call, document, &key).await;
+        if kept.is_some() {
+            (reply, change) = decide(kept.as_ref());
         }
+    }
+    match change {
         CopyChange::Keep => {}
         CopyChange::Remove => {
             pop::remove(&call.context, &call.config, &key);
-            if kept.is_some() {
-                remove_from_bucket(call, &key);
-            }
+            remove_from_bucket(call, &key);
         }
         CopyChange::Store(new) => {
             store(call, &key, &new)?;
@@ -136,6 +143,25 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
     KeptDocument::parse(&meta, text)
+}
+
+/// Looks into the bucket, unless this isolate has looked in vain just now.
+async fn look_up_in_bucket_again(
+    call: &Call,
+    document: Document,
+    key: &CacheKey,
+) -> Option<KeptDocument> {
+    let looked = match document {
+        Document::Client => &NO_CLIENT_COPY,
+        Document::Server => &NO_SERVER_COPY,
+    };
+    let now = clock::now_unix_secs();
+    if !well_known::may_be_in_bucket(looked.get(), now) {
+        return None;
+    }
+    let kept = look_up_in_bucket(call, key).await;
+    looked.set(kept.is_none().then_some(now));
+    kept
 }
 
 async fn look_up_in_bucket(call: &Call, key: &CacheKey) -> Option<KeptDocument> {

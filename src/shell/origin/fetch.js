@@ -5,16 +5,16 @@ import { within } from "../runtime/tasks.js";
 
 /**
  * `fetch`, following no redirect. The client's headers go along, copied by the runtime so that
- * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. Rejects with
- * nothing, if there is a bound and no head within so many milliseconds; with a bound, it has an
+ * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. `signal`, if there
+ * is one, aborts a request without a bound. Rejects with nothing, if there is a bound and no head within so many milliseconds; with a bound, it has an
  * `abort` for when nobody waits any more.
  */
-export function ask(method, url, client, dropped, set, body, millis) {
+export function ask(method, url, client, dropped, set, body, signal, millis) {
   const headers = new Headers(client?.headers);
   if (dropped !== "") for (const name of dropped.split("\n")) headers.delete(name);
   // The platform's own cache would answer without asking the homeserver.
   const init = { method, headers: setHeaders(headers, set), body, redirect: "manual", cache: "no-store" };
-  if (millis === undefined) return fetch(url, init);
+  if (millis === undefined) return fetch(url, { ...init, signal });
   const controller = new AbortController();
   const answer = fetch(url, { ...init, signal: controller.signal });
   const abort = () => controller.abort();

@@ -4,7 +4,7 @@
 use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ReadableStream, Request, Response};
+use web_sys::{AbortSignal, ReadableStream, Request, Response};
 
 use crate::config::Config;
 use crate::headers::lines;
@@ -13,6 +13,7 @@ use crate::origin::forwarding::homeserver_headers;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
 };
+use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::log::warn;
@@ -36,6 +37,7 @@ extern "C" {
         dropped: &str,
         set: &str,
         body: Option<&ReadableStream>,
+        signal: Option<&AbortSignal>,
         millis: Option<u32>,
     ) -> Result<Asked, JsValue>;
 }
@@ -47,6 +49,15 @@ const BODY_MILLIS: u32 = 5_000;
 pub(crate) struct Answer {
     pub(crate) head: OriginHead,
     pub(crate) response: Response,
+}
+
+/// What is sent with a request.
+enum Body<'a> {
+    None,
+    /// The client's own, as the runtime has it.
+    Stream(ReadableStream),
+    /// The client's own, counted.
+    Limited(&'a LimitedBody),
 }
 
 /// A request that is aborted if it is dropped before its answer.
@@ -66,18 +77,18 @@ pub(crate) async fn ask_alone(
     config: &Config,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
-    send(config, None, request, None).await
+    send(config, None, request, Body::None).await
 }
 
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind
 /// Cloudflare's proxy that is a page of status 520.
 pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
-    match send_for(call, request, None).await {
-        Err(OriginError::Unreachable) => send_for(call, request, None).await,
+    match send_for(call, request, Body::None).await {
+        Err(OriginError::Unreachable) => send_for(call, request, Body::None).await,
         Ok(Answer { head, response }) if head.is_of_lost_connection() => {
             streams::release(&call.context, response.body().as_ref());
-            send_for(call, request, None).await
+            send_for(call, request, Body::None).await
         }
         answer => answer,
     }
@@ -90,13 +101,24 @@ pub(crate) async fn ask_with_body(
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
     let body = call.request.body().filter(|_| !call.head.is_read());
-    send_for(call, request, body).await
+    send_for(call, request, body.map_or(Body::None, Body::Stream)).await
+}
+
+/// Sends a request with a body that is counted on its way.
+pub(crate) async fn ask_with_limited(
+    call: &Call,
+    request: OriginRequest,
+    body: &LimitedBody,
+) -> Result<Answer, OriginError> {
+    let answer = send_for(call, &request, Body::Limited(body)).await;
+    body.answered();
+    answer
 }
 
 async fn send_for(
     call: &Call,
     request: &OriginRequest,
-    body: Option<ReadableStream>,
+    body: Body<'_>,
 ) -> Result<Answer, OriginError> {
     let began_ms = clock::now_unix_millis();
     let answer = send(&call.config, Some(&call.request), request, body).await;
@@ -109,7 +131,7 @@ async fn send(
     config: &Config,
     client: Option<&Request>,
     request: &OriginRequest,
-    body: Option<ReadableStream>,
+    body: Body<'_>,
 ) -> Result<Answer, OriginError> {
     let client = client.filter(|_| request.keep != Keep::Nothing);
     let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
@@ -126,7 +148,13 @@ async fn send(
         warn("origin", &error);
         OriginError::Unreachable
     };
-    let asked = ask_promise(method, &request.url, client, &dropped, &set, body.as_ref(), millis)
+    let (body, signal) = match body {
+        Body::None => (None, None),
+        Body::Stream(stream) => (Some(stream), None),
+        Body::Limited(body) => (Some(body.readable()), Some(body.signal())),
+    };
+    let (body, signal) = (body.as_ref(), signal.as_ref());
+    let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, millis)
         .map_err(unreachable)?;
     let mut waiting = Waiting(Some(asked.clone()));
     let answer = if_in_time(asked.into()).await;

@@ -216,7 +216,7 @@ fn a_target_that_is_nowhere_is_a_502() {
         "javascript:alert(1)",
         "https://user:password@example.org/a",
         "//",
-        "relative",
+        "https:relative",
         "",
     ]
     .into_iter()

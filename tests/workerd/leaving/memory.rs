@@ -255,21 +255,28 @@ fn clients_who_leave_an_upload_leave_nothing_behind() {
     let path = "/_matrix/media/v3/upload";
     scene.on(path, |call| call.receive().map(|()| Then::Close));
     let upload = media_domain("POST", path).bearer(&scene.world.token());
-    let upload = upload.header("Content-Length", "1000000");
-    scene.assert_flat("an upload", || {
-        let before = scene.arrived.load(Ordering::SeqCst);
-        let sending: Vec<_> = (0..BATCH)
-            .map(|_| {
-                let mut connection = scene.open(&upload);
-                connection.write(&[7; 1_000]).expect("it is taken");
-                connection
-            })
-            .collect();
-        wait_for("all are under way", PATIENCE, || {
-            (scene.arrived.load(Ordering::SeqCst) >= before + BATCH).then_some(())
+    let bytes = [7; 1_000];
+    let chunk = [b"3e8\r\n", &bytes[..], b"\r\n"].concat();
+    for (what, framing, sent) in [
+        ("an upload", ("Content-Length", "1000000"), &bytes[..]),
+        ("an upload in chunks", ("Transfer-Encoding", "chunked"), &chunk),
+    ] {
+        let upload = upload.clone().header(framing.0, framing.1);
+        scene.assert_flat(what, || {
+            let before = scene.arrived.load(Ordering::SeqCst);
+            let sending: Vec<_> = (0..BATCH)
+                .map(|_| {
+                    let mut connection = scene.open(&upload);
+                    connection.write(sent).expect("it is taken");
+                    connection
+                })
+                .collect();
+            wait_for("all are under way", PATIENCE, || {
+                (scene.arrived.load(Ordering::SeqCst) >= before + BATCH).then_some(())
+            });
+            sending.into_iter().for_each(Connection::reset);
         });
-        sending.into_iter().for_each(Connection::reset);
-    });
+    }
 }
 
 #[test]

@@ -58,11 +58,13 @@ fn a_redirect_on_the_homeserver_itself_carries_its_secrets_and_no_credential() {
     let secret = ("ORIGIN_HEADERS", r#"{"CF-Access-Client-Id":"the-tunnel"}"#);
     let world = start_with(&[secret, OTHERS]);
     let id = world.media();
-    world.origin.reply(&download_path(&id), redirect_to(&format!("{}/file", world.origin.url())));
-    world.origin.reply("/file", file());
+    let path = "/_matrix/media/signed/file";
+    let to = format!("{}{path}", world.origin.url());
+    world.origin.reply(&download_path(&id), redirect_to(&to));
+    world.origin.reply(path, file());
     let answer = download(&id, &world.token()).send(&world.edge.address);
     assert_eq!((answer.status, &answer.body[..]), (200, BODY), "{}", answer.text());
-    let asked = world.origin.asked_once("/file");
+    let asked = world.origin.asked_once(path);
     assert_eq!(asked.header("cf-access-client-id"), Some("the-tunnel"));
     assert_eq!(asked.header("authorization"), None);
 }

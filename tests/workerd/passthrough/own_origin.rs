@@ -232,14 +232,16 @@ fn a_host_of_the_documents_alone_is_not_told_it() {
 fn a_redirect_of_media_to_the_public_host_is_followed_at_the_origin() {
     let world = start_with(&[("ORIGIN_HEADERS", r#"{"X-Tunnel":"s3cret"}"#)]);
     let id = world.media();
-    let location = format!("{PUBLIC_URL}/file?signed");
+    let location = format!("{PUBLIC_URL}/_matrix/media/file?signed");
     world.origin.reply(&download_path(&id), Reply::new(307).header("Location", location));
     let file = Reply::new(200).header("Content-Type", "image/png");
-    world.origin.reply("/file", file.header("Content-Disposition", "inline").body(BODY));
+    world
+        .origin
+        .reply("/_matrix/media/file", file.header("Content-Disposition", "inline").body(BODY));
     let request = same_host("GET", download_path(&id)).bearer(&world.token());
     let answer = request.send(&world.edge.address);
     assert_eq!((answer.status, &answer.body[..]), (200, BODY), "{}", answer.text());
-    let asked = world.origin.asked_once("/file?signed");
+    let asked = world.origin.asked_once("/_matrix/media/file?signed");
     assert_eq!(asked.header("x-tunnel"), Some("s3cret"));
     assert_eq!(asked.header("authorization"), None);
 }

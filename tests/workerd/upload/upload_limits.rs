@@ -1,6 +1,5 @@
-//! An upload that is too large, or doesn't say how large it is, is refused before it is read, and
-//! the origin hears nothing of it. The limit is the edge's own or what the origin told this very
-//! user, whichever is less.
+//! An upload that says that it is too large is refused before it is read, and the origin hears nothing
+//! of it. The limit is the edge's own or what the origin told this very user, whichever is less.
 
 use std::sync::LazyLock;
 use std::thread::sleep;
@@ -170,22 +169,6 @@ fn what_is_told_without_a_token_is_told_to_nobody() {
     assert!(is_taken(world, &world.token(), MAX_BYTES));
     let anonymous = media_domain("POST", "/_matrix/media/v3/upload").body(vec![7; 1001]);
     assert_matrix_error(&anonymous.send(&world.edge.address), 401, "M_MISSING_TOKEN");
-}
-
-#[test]
-fn an_upload_without_a_length_is_refused_before_it_is_sent() {
-    let world = shared();
-    for (method, target) in [
-        ("POST", "/_matrix/media/v3/upload?filename=unsized"),
-        ("PUT", "/_matrix/media/v3/upload/example.com/unsized"),
-    ] {
-        let upload = media_domain(method, target).bearer(&world.token());
-        let unsized_ = upload.header("Transfer-Encoding", "chunked");
-        let connection = unsized_.open(&world.edge.address).expect("a connection");
-        let answer = connection.answer().and_then(Incoming::read).expect("an answer");
-        assert_matrix_error(&answer, 411, "M_UNKNOWN");
-        assert!(world.origin.asked(target).is_empty());
-    }
 }
 
 /// What is taken of an upload must fit between its beginning and the answer. This client sends

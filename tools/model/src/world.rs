@@ -221,7 +221,7 @@ impl World {
     }
 
     fn forward(&mut self, mut flight: Flight, endpoint: Endpoint) -> Option<Answered> {
-        let request = forward::media_request(&flight.head, &self.config);
+        let request = forward::endpoint_request(&flight.head, endpoint, &self.config);
         let next = Next::Forward(endpoint);
         flight.stage = Stage::Asking { next, request, asked: self.moment(flight.isolate) };
         self.flights.push(flight);
@@ -444,9 +444,10 @@ impl World {
 
     fn relay(&self, flight: Flight, endpoint: Endpoint, answer: Answer) -> Answered {
         let read = answer.read(OriginHead::may_be_matrix_error);
-        let method = &flight.head.method;
-        let head =
-            read.and_then(|read| forward::media_reply(endpoint, method, &read, &self.config));
+        let asked = &flight.head;
+        let sent = flight.talk.last().map_or(&asked.method, |told| &told.wire.method);
+        let config = &self.config;
+        let head = read.and_then(|read| forward::media_reply(endpoint, asked, sent, &read, config));
         let reply = match head {
             Ok(head) => reply(&head, answer.body, answer.is_broken),
             Err(error) => {
