@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn only_media_is_kept_from_being_transformed() {
         let control = |door, status, type_| {
-            let type_ = (header::CONTENT_TYPE, http::HeaderValue::from_static(type_));
+            let type_ = (http::header::CONTENT_TYPE, HeaderValue::from_static(type_));
             let head = OriginHead { status, headers: HeaderMap::from_iter([type_]) };
             let answer = OriginAnswer::unread(head);
             let config = config(&[]).unwrap();
@@ -338,7 +338,7 @@ mod tests {
         for door in [Door::Client, Door::Legacy, Door::Federation, Door::Other] {
             let fields = [("cache-control", "max-age=259200"), ("expires", "x"), ("etag", "\"a\"")];
             let fields = fields.map(|(name, value)| {
-                (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
             });
             let head =
                 OriginHead { status: StatusCode::NOT_FOUND, headers: fields.into_iter().collect() };
