@@ -101,7 +101,15 @@ impl Occupant {
     }
 }
 
-/// Whether a record of this version is of a key that shares the name of `key`.
+/// Returns whether a part of what lies under the name of `key`, by the record beside it, is one of the
+/// response that was found there: another may have taken its place since. Where no other can, the
+/// length that was asked for is enough.
+pub fn is_still_of(record: Option<&str>, key: &CacheKey) -> bool {
+    let is_of_key = |record| StoredMeta::parse(record, key).is_some();
+    !key.may_share_name() || record.is_some_and(is_of_key)
+}
+
+/// Returns whether a record of this version is of a key that shares the name of `key`.
 fn is_neighbor(record: &str, key: &CacheKey) -> bool {
     let mut fields = record.split('&').map(|field| field.split_once('=').unwrap_or_default());
     fields.next() == Some((VERSION_FIELD, VERSION))
@@ -574,7 +582,11 @@ mod tests {
         let neighbor = others.iter().find(|key| key.name() == first.name()).unwrap();
         let stranger = others.iter().find(|key| key.name() != first.name()).unwrap();
         assert_eq!(Occupant::of(&record(neighbor), first), Occupant::Neighbor);
+        assert!(is_still_of(Some(&record(first)), first));
+        assert!(!is_still_of(Some(&record(neighbor)), first) && !is_still_of(None, first));
+        assert!(is_still_of(None, &key("abc")), "no other has its name");
         let older = record(neighbor).replace("version=3", "version=2");
+        assert!(!is_still_of(Some(&older), first));
         for useless in [record(stranger), record(&key("abc")), older, String::new()] {
             assert_eq!(Occupant::of(&useless, first), Occupant::Useless, "{useless}");
         }

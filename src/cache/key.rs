@@ -116,6 +116,11 @@ impl CacheKey {
         }
     }
 
+    /// Returns whether other responses may be kept under this one's name.
+    pub const fn may_share_name(&self) -> bool {
+        self.slotted_at.is_some()
+    }
+
     /// Returns whether the response of another key, told by its text, is kept under this one's name.
     pub fn shares_name_with(&self, other: &str) -> bool {
         self.slotted_at.is_some_and(|start| {
@@ -149,8 +154,8 @@ impl CacheKey {
     }
 }
 
-/// The name of a key of this text whose last segment, from `start` on, gives its place to a slot: the
-/// whole text chooses it, so that two sizes which share a slot for one media don't for others.
+/// Returns the name of a key of this text whose last segment, from `start` on, gives its place to a
+/// slot. The whole text chooses that, so that sizes which share a slot for one media don't for others.
 fn slotted_name(path: &str, start: usize) -> String {
     let slot = Sha256::digest(path)[0] % SLOTS;
     format!("{}slot-{slot}", &path[..start])

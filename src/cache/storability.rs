@@ -112,8 +112,9 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
     Ok(length)
 }
 
-/// Whether a `Vary` field says that another reader's question might be answered otherwise (RFC 9111
-/// §4.1): by a field in which readers differ, by anything at all (`*`), or by what can't be read.
+/// Returns whether a `Vary` field says that another reader's question might be answered otherwise
+/// (RFC 9111 §4.1): by a field in which readers differ, by anything at all (`*`), or by what can't be
+/// read.
 /// What the edge never sends, or always in one form, selects nothing: in that, no question differs
 /// from another.
 fn selects_by_reader(field: &HeaderValue) -> bool {

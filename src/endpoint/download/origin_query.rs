@@ -270,7 +270,7 @@ impl Pending {
         }
     }
 
-    /// The door that the question is about.
+    /// Returns the door that the question is about.
     pub fn door(&self) -> Door {
         self.exchange.request.door
     }
@@ -621,13 +621,13 @@ impl Exchange {
             && (origin.may_not_know_head() || is_otherwise_refused)
     }
 
-    /// The method by which media is asked for: the client's own, but that a HEAD which is known to bring
-    /// an error is a GET. Servers sign theirs.
+    /// Returns the method by which media is asked for: the client's own, but a GET for a HEAD that is
+    /// known to bring an error. Servers sign theirs.
     pub(super) fn fetch_method(&self, now_unix_secs: u64) -> Method {
         if self.asks_by_head(now_unix_secs) { Method::HEAD } else { Method::GET }
     }
 
-    /// Whether the client's request is a HEAD, and may be asked as one.
+    /// Returns whether the client's request is a HEAD, and may be asked as one.
     pub(super) fn asks_by_head(&self, now_unix_secs: u64) -> bool {
         self.head.method == Method::HEAD
             && self.revalidation.may_ask_by_head(self.request.door, now_unix_secs)

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Headers, ReadableStream};
 use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
-use crate::cache::entry::{Occupant, StoredMeta};
+use crate::cache::entry::{Occupant, StoredMeta, is_still_of};
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
@@ -44,7 +44,7 @@ pub(crate) async fn look_up(
     key: &CacheKey,
 ) -> Option<(Occupant, ReadableStream)> {
     let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
-    let mut occupant = occupant_of(&object, key);
+    let mut occupant = Occupant::of(&record_of(&object).unwrap_or_default(), key);
     if let Occupant::Wanted(meta) = &occupant
         && length_of(&object) != Some(meta.length_bytes())
     {
@@ -64,9 +64,8 @@ pub(crate) async fn look_up_part(
 ) -> Option<ReadableStream> {
     let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
     let part = get(bucket, key, &object(&[("range", wanted)])).await.ok()??;
-    // Another thumbnail may have taken the place since.
-    let is_wanted = matches!(occupant_of(&part, key), Occupant::Wanted(_));
-    is_wanted.then(|| part.body().ok()).flatten()
+    let is_part = is_still_of(record_of(&part).as_deref(), key);
+    is_part.then(|| part.body().ok()).flatten()
 }
 
 /// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
@@ -248,10 +247,6 @@ async fn get(
     let operation = bucket.get(key.name().into_owned(), options.clone());
     let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
     Ok((!found.is_null()).then(|| found.unchecked_into()))
-}
-
-fn occupant_of(object: &R2Object, key: &CacheKey) -> Occupant {
-    Occupant::of(&record_of(object).unwrap_or_default(), key)
 }
 
 fn record_of(object: &R2Object) -> Option<String> {

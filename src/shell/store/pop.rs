@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Cache, ReadableStream, Response};
 
-use crate::cache::entry::{Occupant, STORED_META};
+use crate::cache::entry::{STORED_META, is_still_of};
 use crate::cache::filling::Look;
 use crate::cache::key::CacheKey;
 use crate::config::Config;
@@ -77,10 +77,10 @@ pub(crate) async fn look_up_part(
 ) -> Option<ReadableStream> {
     let response = match_range(config, key, range).await?;
     let sliced = response.headers().get(CONTENT_RANGE.as_str()).ok()??;
-    // Another thumbnail may have taken the place since.
-    let occupant = Occupant::of(&record_of(&response).unwrap_or_default(), key);
-    let is_part = response.status() == 206 && sliced == range.content_range(length);
-    (is_part && matches!(occupant, Occupant::Wanted(_))).then(|| response.body()).flatten()
+    let is_part = response.status() == 206
+        && sliced == range.content_range(length)
+        && is_still_of(record_of(&response).as_deref(), key);
+    is_part.then(|| response.body()).flatten()
 }
 
 /// Looks for the last byte of a new entry, by the record that was stored with it. Cloudflare commits
