@@ -233,7 +233,7 @@ fn errors_of_the_edge_are_told_with_their_word() {
     for (request, reason) in [
         (media_domain("GET", "/x"), "unrecognized"),
         (media_domain("PUT", "/"), "status-method"),
-        (upload.chunked("x"), "length-required"),
+        (upload.header("Content-Length", "5000000000"), "too-large"),
         (looped, "loop"),
     ] {
         let expected = json!({ "outcome": "rejected", "reason": reason, "origin_requests": 0 });
