@@ -52,12 +52,15 @@ pub fn forbid_storing(headers: &mut HeaderMap) {
 
 /// Makes the head of another's error one that nobody keeps or asks about again, whatever it says of
 /// reuse: what is refused now may be granted in a moment, and a browser that remembers a 404 asks
-/// nobody.
+/// nobody. What forbids storing already stays in its sender's words.
 pub fn forbid_reuse(headers: &mut HeaderMap) {
-    for name in [AGE, ETAG, LAST_MODIFIED] {
+    for name in [AGE, ETAG, EXPIRES, LAST_MODIFIED] {
         headers.remove(name);
     }
-    forbid_storing(headers);
+    let mut fields = headers.get_all(CACHE_CONTROL).iter();
+    if !fields.any(|field| field.to_str().is_ok_and(|field| has_directive(field, NO_STORE))) {
+        forbid_storing(headers);
+    }
 }
 
 /// Keeps an answer that was made for a cookie out of the caches that many share (RFC 9111 §5.2.2.7). They
@@ -148,5 +151,14 @@ mod tests {
         forbid_reuse(&mut headers);
         let expected = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
         assert_eq!(headers, HeaderMap::from_iter([expected]));
+    }
+
+    #[test]
+    fn an_error_that_nobody_keeps_stays_in_its_senders_words() {
+        let synapses = HeaderValue::from_static("no-cache, no-store, must-revalidate");
+        let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, synapses.clone())]);
+        headers.insert(EXPIRES, HeaderValue::from_static("0"));
+        forbid_reuse(&mut headers);
+        assert_eq!(headers, HeaderMap::from_iter([(CACHE_CONTROL, synapses)]));
     }
 }
