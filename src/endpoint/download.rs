@@ -13,6 +13,7 @@
 //! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
 //! one who asked, and changes nothing for others.
 
+mod lessons;
 mod origin_query;
 mod origin_target;
 mod part;

@@ -1,7 +1,8 @@
 //! What the origin is asked in an exchange, and how its answer is read.
 //!
 //! Others may get what comes of a question, so it carries nothing of the reader's but the
-//! credential, the address that they connect from, and a bounded `User-Agent`.
+//! credential, the address that they connect from, and a bounded `User-Agent`. A question for a part
+//! carries the range too, and its answer is for nobody else.
 
 use std::rc::Rc;
 
@@ -20,15 +21,13 @@ use crate::headers::own_value;
 use crate::headers::range::RangeSpec;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::media::Door;
-use crate::message::target::split_url;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
 use crate::origin::intermediary::Intermediary;
-use crate::origin::outage::{self, Evidence};
+use crate::origin::outage;
 use crate::origin::redirect::{self, Next, Redirects};
-use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated};
 use crate::origin::{
     ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
 };
@@ -51,7 +50,7 @@ pub struct Question {
 #[derive(Debug)]
 pub struct Pending {
     pub(super) exchange: Exchange,
-    stored: Option<Rc<StoredMeta>>,
+    pub(super) stored: Option<Rc<StoredMeta>>,
     pub(super) aim: Aim,
     pub(super) leases: Leases,
     pub(super) asked_unix_secs: u64,
@@ -140,7 +139,7 @@ impl Question {
 }
 
 impl Pending {
-    fn method(&self) -> Method {
+    pub(super) fn method(&self) -> Method {
         let exchange = &self.exchange;
         match &self.aim {
             // Servers sign their method.
@@ -219,132 +218,6 @@ impl Pending {
         head.may_be_matrix_error() || head.is_small_json() && matches!(self.aim, Aim::WhoAmI)
     }
 
-    /// Returns the host that an answer redirects media to, and that the admin would have to name in
-    /// `ORIGIN_REDIRECT_HOSTS` first; `None` for any other answer.
-    pub fn refused_redirect_host(
-        &self,
-        answer: &Result<OriginAnswer, OriginError>,
-    ) -> Option<String> {
-        let answer = answer.as_ref().ok()?;
-        let is_followed = self.exchange.follows(&answer.head)
-            && !matches!(self.aim, Aim::WhoAmI)
-            && Intermediary::of(answer, &self.method()).is_none();
-        let target = redirect::target(&self.request().url, &answer.head)?;
-        let is_refused = is_followed && !self.exchange.config.admits_redirect(&target);
-        is_refused.then(|| split_url(&target).map(|url| url.authority.to_owned()))?
-    }
-
-    /// Returns whether this way of revalidating worked, as far as the answer shows that; `None`
-    /// otherwise.
-    pub fn lesson(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<Lesson> {
-        let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
-            return None;
-        };
-        let door = self.exchange.request.door;
-        let lesson = |by, works| Some(Lesson { door, by, works });
-        let is_told = stored.validator().is_told();
-        let condition =
-            if is_told { RevalidateBy::ToldValidator } else { RevalidateBy::GuessedValidator };
-        match (&self.aim, head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
-                permission::confirms_by_condition(head, stored).then_some(())?;
-                lesson(condition, true)
-            }
-            // What is stored was sent again.
-            (Aim::Validate, StatusCode::OK)
-                if permission::has_mark(head, door)
-                    && (!is_told || Validator::of(head) == *stored.validator())
-                    && head.content_length().is_none_or(|found| found == stored.length_bytes()) =>
-            {
-                lesson(condition, false)
-            }
-            (Aim::ValidateByHead, StatusCode::OK) if head.content_length().is_none() => {
-                lesson(RevalidateBy::Head, false)
-            }
-            (Aim::ValidateByHead, StatusCode::OK) => {
-                permission::confirms_by_head(head, stored, door).then_some(())?;
-                lesson(RevalidateBy::Head, true)
-            }
-            (Aim::FetchAfterHead { .. }, StatusCode::OK) => lesson(RevalidateBy::Head, false),
-            _ => None,
-        }
-    }
-
-    /// Returns the door that the question is about.
-    pub fn door(&self) -> Door {
-        self.exchange.request.door
-    }
-
-    /// Returns whether a HEAD brings what a GET does, as far as the answer shows that: media by
-    /// either; `None` for any other answer.
-    pub fn knows_head(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<bool> {
-        let head = &answer.as_ref().ok()?.head;
-        if head.status != StatusCode::OK || !permission::has_mark(head, self.door()) {
-            return None;
-        }
-        match &self.aim {
-            Aim::ValidateByHead | Aim::Fetch(Method::HEAD) => Some(true),
-            Aim::FetchAfterHead { .. } => Some(false),
-            _ => None,
-        }
-    }
-
-    /// Returns how an answer revalidates what is stored, for the count; `None` for one that is about
-    /// something else, or refuses.
-    pub fn revalidated(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<Revalidated> {
-        let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
-            return None;
-        };
-        let door = self.exchange.request.door;
-        let has_body = self.method() != Method::HEAD;
-        match (&self.aim, head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
-                permission::confirms_by_condition(head, stored).then_some(Revalidated::WithoutBody)
-            }
-            (Aim::ValidateByHead, StatusCode::OK) => {
-                permission::confirms_by_head(head, stored, door).then_some(Revalidated::WithoutBody)
-            }
-            (Aim::Validate | Aim::Fetch(_) | Aim::FetchAfterHead { .. }, StatusCode::OK)
-                if has_body =>
-            {
-                permission::has_mark(head, door).then_some(Revalidated::WithBody)
-            }
-            (Aim::FetchRedirected(_), StatusCode::OK) => Some(Revalidated::WithBody),
-            _ => None,
-        }
-    }
-
-    /// Returns what an answer tells of whether the homeserver is up.
-    pub fn evidence(&self, answer: &Result<OriginAnswer, OriginError>) -> Evidence {
-        match (&self.aim, answer) {
-            // What the homeserver redirects to is not the homeserver.
-            (Aim::FetchRedirected(_), _) => Evidence::Unclear,
-            (_, Ok(answer)) if self.is_own_word(answer) => Evidence::Up,
-            _ => outage::evidence(answer),
-        }
-    }
-
-    /// Whether only the homeserver itself would have answered so.
-    fn is_own_word(&self, answer: &OriginAnswer) -> bool {
-        let door = self.exchange.request.door;
-        match (&self.aim, answer.head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
-                let stored = self.stored.as_deref();
-                stored.is_some_and(|stored| permission::confirms_by_condition(&answer.head, stored))
-            }
-            (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
-            (
-                Aim::Validate
-                | Aim::ValidateByHead
-                | Aim::Confirm
-                | Aim::Fetch(_)
-                | Aim::FetchAfterHead { .. },
-                StatusCode::OK,
-            ) => permission::has_mark(&answer.head, door),
-            _ => false,
-        }
-    }
-
     /// Reads the origin's answer.
     pub fn on_origin(
         self,
@@ -379,7 +252,7 @@ impl Pending {
             if origin.head.status == StatusCode::PARTIAL_CONTENT {
                 return self.on_part(range, &origin.head, now_unix_secs);
             }
-            if self.refuses_range(&origin) {
+            if self.leaves_whole(&origin) {
                 return Verdict::AskAgain(self.for_whole());
             }
         }
@@ -603,7 +476,7 @@ impl Aim {
 impl Exchange {
     /// Whether an answer is a redirect that the edge follows. Servers never get one at the top
     /// level, and what they signed is for the homeserver.
-    fn follows(&self, origin: &OriginHead) -> bool {
+    pub(super) fn follows(&self, origin: &OriginHead) -> bool {
         self.config.origin_redirects == OriginRedirects::Follow
             && self.request.door != Door::Federation
             && redirect::is_redirect(origin)

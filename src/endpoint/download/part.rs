@@ -13,11 +13,12 @@ use super::{Exchange, response};
 use crate::cache::entry::{FetchTimes, Validator};
 use crate::cache::storability::is_encoded;
 use crate::headers::range::{ByteRange, ContentRange, RangeRequest, RangeSpec};
-use crate::matrix::media::Door;
+use crate::matrix::media::{Door, Representation};
 use crate::message::target::split_url;
 use crate::origin::intermediary::Intermediary;
 use crate::origin::ranges::{RangeHosts, RangeLesson, RangeSupport, serves_ranges};
 use crate::origin::{OriginAnswer, OriginError, OriginHead};
+use crate::permission::has_mark;
 
 /// The whole of which a client was served a part.
 #[derive(Debug)]
@@ -29,20 +30,30 @@ pub struct Whole {
 }
 
 impl Exchange {
-    /// Returns the range that the client wants; `None` for all of it. Servers get envelopes, which have
-    /// none.
+    /// Returns the range of a file that the client wants; `None` for all of it. Servers get envelopes, which
+    /// have no ranges, and thumbnails are small.
     pub fn wanted_range(&self) -> Option<RangeSpec> {
-        let may_be_part = self.request.door != Door::Federation && self.head.method == Method::GET;
+        let may_be_part = self.request.door != Door::Federation
+            && self.request.representation == Representation::Content
+            && self.head.method == Method::GET;
         RangeSpec::parse(self.head.header(&RANGE).filter(|_| may_be_part)?)
     }
 
     /// Returns whether the client wants a part of what the homeserver sends only whole, so that a fill that
     /// is under way is worth waiting for.
     pub fn waits_for_whole(&self, now_unix_secs: u64) -> bool {
+        self.is_wanted_part_of(RangeSupport::Ignores, now_unix_secs)
+    }
+
+    /// Returns whether the client wants a part and the homeserver sends parts, so that no fill is waited for.
+    pub fn gets_part(&self, now_unix_secs: u64) -> bool {
+        self.is_wanted_part_of(RangeSupport::Serves, now_unix_secs)
+    }
+
+    fn is_wanted_part_of(&self, support: RangeSupport, now_unix_secs: u64) -> bool {
         let host = self.config.homeserver.authority();
-        let is_whole =
-            |hosts: &Rc<RangeHosts>| hosts.support(host, now_unix_secs) == RangeSupport::Ignores;
-        self.wanted_range().is_some() && self.ranges.as_ref().is_some_and(is_whole)
+        let is_so = |hosts: &Rc<RangeHosts>| hosts.support(host, now_unix_secs) == support;
+        self.wanted_range().is_some() && self.ranges.as_ref().is_some_and(is_so)
     }
 
     /// Returns the range to ask the origin for; `None` where the client wants none, or where the host is
@@ -50,7 +61,9 @@ impl Exchange {
     pub(super) fn range_for(&self, aim: &Aim, now_unix_secs: u64) -> Option<RangeSpec> {
         let url = match aim {
             Aim::Fetch(Method::GET) => self.config.homeserver.to_string(),
-            Aim::FetchRedirected(redirected) => redirected.url().to_owned(),
+            Aim::FetchRedirected(redirected) => {
+                self.config.origin_url(redirected.url()).into_owned()
+            }
             _ => return None,
         };
         let range = self.wanted_range()?;
@@ -86,9 +99,10 @@ impl Pending {
         Verdict::AnswerPart(outcome, whole)
     }
 
-    /// Whether an answer is about the range, not about the media: a 416, or an intermediary's refusal.
-    pub(super) fn refuses_range(&self, answer: &OriginAnswer) -> bool {
-        answer.head.status == StatusCode::RANGE_NOT_SATISFIABLE
+    /// Whether an answer leaves the whole to be asked for: a 416, an intermediary's refusal, which may be of
+    /// the range alone, or a 200. What is stored for all depends on no reader's range.
+    pub(super) fn leaves_whole(&self, answer: &OriginAnswer) -> bool {
+        matches!(answer.head.status, StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE)
             || Intermediary::of(answer, &Method::GET).is_some()
     }
 
@@ -108,6 +122,12 @@ impl Pending {
         let serves = serves_ranges(head.status, &head.headers, is_proven)?;
         let is_fitting = head.status != StatusCode::PARTIAL_CONTENT
             || self.range.is_some_and(|range| part_of(head, range).is_some());
+        // A page is no answer to the range, and an empty file has no part.
+        let is_redirected = matches!(self.aim, Aim::FetchRedirected(_));
+        let is_media = is_redirected || has_mark(head, self.exchange.request.door);
+        if head.status == StatusCode::OK && !(is_media && head.content_length() != Some(0)) {
+            return None;
+        }
         let host = host_of(&self.request().url)?.to_owned();
         Some(RangeLesson { host, serves: serves && is_fitting, is_proven })
     }
@@ -120,7 +140,7 @@ fn part_of(origin: &OriginHead, asked: RangeSpec) -> Option<(ByteRange, u64)> {
     let field = told.next().filter(|_| told.next().is_none())?.to_str().ok()?;
     let ContentRange::Part(part, length) = ContentRange::parse(field)? else { return None };
     let is_asked = asked.of(length) == RangeRequest::Part(part);
-    let is_of_length = origin.content_length().is_none_or(|told| told == part.length());
+    let is_of_length = origin.content_length() == Some(part.length());
     (is_asked && is_of_length && !is_encoded(origin)).then_some((part, length))
 }
 

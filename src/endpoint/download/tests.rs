@@ -1019,6 +1019,7 @@ fn a_redirect_to_a_host_that_nobody_named_is_told_to_the_admin() {
 }
 
 const PART: (HeaderName, &str) = (CONTENT_RANGE, "bytes 10-19/40");
+const TEN: (HeaderName, &str) = (CONTENT_LENGTH, "10");
 
 /// Asks for ten bytes of what is not stored, of hosts of which nothing is known.
 fn missed_part(method: Method, target: &str) -> Question {
@@ -1061,7 +1062,7 @@ fn heard_part(fields: &[(HeaderName, &'static str)]) -> Verdict {
 
 #[test]
 fn a_part_is_passed_on_and_grants_nothing() {
-    let Verdict::AnswerPart(outcome, whole) = heard_part(&[PART, PNG, INLINE, TAG]) else {
+    let Verdict::AnswerPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG]) else {
         panic!("it fits")
     };
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);
@@ -1079,7 +1080,7 @@ fn a_part_is_passed_on_and_grants_nothing() {
 
 #[test]
 fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
-    for fields in [&[PART, PNG, INLINE, TAG, PRIVATE][..], &[PART, PNG]] {
+    for fields in [&[PART, TEN, PNG, INLINE, TAG, PRIVATE][..], &[PART, TEN, PNG]] {
         let Verdict::AnswerPart(outcome, whole) = heard_part(fields) else { panic!("it fits") };
         assert_eq!(outcome.plan, ResponsePlan::RelayPart);
         assert!(whole.is_none(), "{fields:?}");
@@ -1089,11 +1090,12 @@ fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
 #[test]
 fn a_part_that_does_not_fit_is_asked_for_whole() {
     for fields in [
-        &[PNG, INLINE, TAG][..],
-        &[(CONTENT_RANGE, "bytes 0-9/40"), PNG, INLINE, TAG],
-        &[(CONTENT_RANGE, "bytes 10-19/*"), PNG, INLINE, TAG],
+        &[TEN, PNG, INLINE, TAG][..],
+        &[(CONTENT_RANGE, "bytes 0-9/40"), TEN, PNG, INLINE, TAG],
+        &[(CONTENT_RANGE, "bytes 10-19/*"), TEN, PNG, INLINE, TAG],
         &[PART, LENGTH, PNG, INLINE, TAG],
-        &[PART, (CONTENT_ENCODING, "gzip"), PNG, INLINE, TAG],
+        &[PART, PNG, INLINE, TAG],
+        &[PART, TEN, (CONTENT_ENCODING, "gzip"), PNG, INLINE, TAG],
     ] {
         let Verdict::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
         assert_eq!(asked_range(&question), None);
@@ -1104,6 +1106,14 @@ fn a_part_that_does_not_fit_is_asked_for_whole() {
 fn a_part_that_nobody_asked_for_is_an_error() {
     let told = heard(missed(get(CLIENT, LEASED)), 206, &[PART, PNG, INLINE, TAG]);
     assert_eq!(told.head.status, StatusCode::BAD_GATEWAY);
+}
+
+#[test]
+fn what_is_stored_for_all_was_asked_for_without_a_readers_range() {
+    let fields = [LENGTH, PNG, INLINE, TAG];
+    let question = asked_again(missed_part(Method::GET, CLIENT), 200, &fields);
+    assert_eq!(asked_range(&question), None);
+    assert!(is_stored(&heard(question, 200, &fields)));
 }
 
 #[test]
@@ -1121,7 +1131,7 @@ fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
     let question = asked_again(missed_part(Method::GET, CLIENT), 302, &[(LOCATION, FAR)]);
     assert_eq!(asked_range(&question), Some("bytes=10-19"));
     assert_eq!(question.request.set.get(AUTHORIZATION), None);
-    let answer = OriginAnswer::unread(origin(206, &[PART, PNG, INLINE]));
+    let answer = OriginAnswer::unread(origin(206, &[PART, TEN, PNG, INLINE]));
     let lesson = question.pending.range_lesson(&Ok(answer.clone()));
     let host = "cdn.example.com".to_owned();
     assert_eq!(lesson, Some(RangeLesson { host, serves: true, is_proven: true }));
@@ -1138,8 +1148,10 @@ fn what_a_host_does_with_a_range_is_learned_from_its_answer() {
         let lesson = missed_part(Method::GET, CLIENT).pending.range_lesson(&Ok(answer));
         lesson.map(|lesson| lesson.serves)
     };
-    assert_eq!(lesson(206, &[PART, PNG]), Some(true));
-    assert_eq!(lesson(206, &[(CONTENT_RANGE, "bytes 0-9/40"), PNG]), Some(false));
-    assert_eq!(lesson(200, &[LENGTH, PNG]), Some(false));
+    assert_eq!(lesson(206, &[PART, TEN, PNG]), Some(true));
+    assert_eq!(lesson(206, &[(CONTENT_RANGE, "bytes 0-9/40"), TEN, PNG]), Some(false));
+    assert_eq!(lesson(200, &[LENGTH, PNG, INLINE]), Some(false));
+    assert_eq!(lesson(200, &[LENGTH, PAGE]), None, "a page in the homeserver's place");
+    assert_eq!(lesson(200, &[(CONTENT_LENGTH, "0"), PNG, INLINE]), None, "it has no part");
     assert_eq!(lesson(403, &[PAGE]), None);
 }

@@ -127,7 +127,8 @@ fn the_whole_is_stored_after_a_miss_that_asked_for_a_part() {
         let (id, token) = (world.media(), world.token());
         let answer = ask(world, &id, field);
         assert!(matches!(answer.status, 206 | 416));
-        let asked = world.origin.asked_once(&download_path(&id));
+        // A homeserver that is not known yet may have been asked for the part before.
+        let asked = world.origin.asked(&download_path(&id)).pop().expect("it is asked");
         assert_eq!((asked.header("range"), asked.answered_bytes), (None, BODY.len()), "{field}");
         wait_for("the whole is stored", PATIENCE, || {
             world.origin.forget(&download_path(&id));
