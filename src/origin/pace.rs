@@ -16,6 +16,9 @@ const UNKNOWN_PER_SEC: u64 = MAX_UNKNOWN_BYTES * 1000 / (MAX_BACKGROUND_MS / 5 *
 /// Less than this tells nothing of a pace, in bytes: it comes out of buffers on the way.
 pub const MIN_TELLING_BYTES: u64 = 1024 * 1024;
 
+/// A wait of less than this tells nothing of a pace, in milliseconds.
+const MIN_TELLING_MS: u64 = 5_000;
+
 /// How fast this origin sent to this isolate, in bytes a second.
 ///
 /// Work behind a client's back is cut off by the platform after 30 s, and what came until then is
@@ -47,8 +50,12 @@ impl Pace {
         };
     }
 
-    /// Takes in that `bytes` had not come within so many milliseconds, though nobody slowed them down.
+    /// Takes in that `bytes` had not all come within so many milliseconds without a reader. What is little,
+    /// or was waited for briefly, tells nothing.
     pub fn learn_late(&mut self, bytes: u64, millis: u64) {
+        if bytes < MIN_TELLING_BYTES || millis < MIN_TELLING_MS {
+            return;
+        }
         let most = bytes.saturating_mul(1000) / millis.max(1);
         self.bytes_per_sec = Some(self.bytes_per_sec.map_or(most, |known| known.min(most)));
     }
@@ -58,7 +65,8 @@ impl Pace {
         self.ends_in_time(bytes, MAX_BACKGROUND_MS, Otherwise::Parts)
     }
 
-    /// Returns whether a body is fetched on of which so many bytes are left, for at most `left_ms`.
+    /// Returns whether a body is fetched on of which so many bytes are left, within `left_ms` at this pace.
+    /// Where no pace is known, a number of bytes decides.
     pub fn ends_in_time(self, bytes: u64, left_ms: u64, otherwise: Otherwise) -> bool {
         match (self.bytes_per_sec, otherwise) {
             (Some(pace), Otherwise::Parts) => {
@@ -72,7 +80,7 @@ impl Pace {
         }
     }
 
-    /// Returns how many of `bytes` are left at the most after so many milliseconds, as far as the pace
+    /// Returns how many of `bytes` are left after so many milliseconds at this pace; all of them where none
     /// is known.
     pub fn left(self, bytes: u64, millis: u64) -> u64 {
         let came = self.bytes_per_sec.unwrap_or_default().saturating_mul(millis) / 1000;
@@ -164,6 +172,14 @@ mod tests {
         let mut slower = after(&[(10 * MIB, 10_000, true)]);
         slower.learn_late(50 * MIB, 25_000);
         assert_eq!(slower, after(&[(10 * MIB, 10_000, true)]), "it is slower than that already");
+    }
+
+    #[test]
+    fn a_little_that_is_late_and_a_short_wait_tell_nothing() {
+        let mut pace = Pace::UNKNOWN;
+        pace.learn_late(MIB - 1, 25_000);
+        pace.learn_late(50 * MIB, 4_999);
+        assert_eq!(pace, Pace::UNKNOWN);
     }
 
     #[test]

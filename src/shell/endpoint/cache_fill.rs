@@ -15,7 +15,7 @@ use crate::message::presence::MAX_BACKGROUND_MS;
 use crate::shell::body::pump::{Rest, Sink, pump};
 use crate::shell::body::streams::PipeEnd;
 use crate::shell::body::{envelope, streams};
-use crate::shell::endpoint::fill_watch::{OtherwiseAt, Watch, Watched};
+use crate::shell::endpoint::fill_watch::{GivenUp, OtherwiseAt, Watch, Watched};
 use crate::shell::origin::known;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
@@ -43,11 +43,14 @@ pub(crate) enum Source {
     Bucket,
 }
 
-/// Who reads a body while it is stored.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ReadBy {
-    Client,
-    Nobody,
+/// How a fill may end before its time.
+#[derive(Default)]
+struct Ending {
+    /// Whether a client reads the body meanwhile.
+    is_read: bool,
+    /// Ends it; `None` where it is not ended, or by whoever moves the body.
+    pipe: Option<PipeEnd>,
+    given_up: GivenUp,
 }
 
 /// A body to be stored.
@@ -110,14 +113,14 @@ impl Filling<'_> {
         self,
         head: &ReplyHead,
         body: &ReadableStream,
-        end: Option<PipeEnd>,
+        pipe: Option<PipeEnd>,
     ) -> Result<Response, JsValue> {
         if self.is_vain() || !self.is_alone() {
             return heads::response(head, Some(body));
         }
         // Both branches are taken up on one turn, or the runtime buffers the whole of it.
         let (for_client, for_store) = streams::tee(body);
-        self.fill(Some(&for_store), ReadBy::Client, end)?;
+        self.fill(Some(&for_store), Ending { is_read: true, pipe, ..Ending::default() })?;
         heads::response(head, Some(&for_client))
     }
 
@@ -142,10 +145,17 @@ impl Filling<'_> {
             return heads::response(head, Some(&for_client));
         }
         let (behind, reader, key) = (Rc::clone(&context), Rc::clone(&context), self.key.clone());
+        let ending = Ending { is_read: true, ..Ending::default() };
+        let given_up = ending.given_up.clone();
         let rest = Rest {
             length,
             is_worth: Box::new(move |bytes| {
-                is_worth(bytes, behind.background_ms().unwrap_or(MAX_BACKGROUND_MS))
+                let left_ms = behind.background_ms().unwrap_or(MAX_BACKGROUND_MS);
+                let is_worth = is_worth(bytes, left_ms);
+                if !is_worth {
+                    given_up.set();
+                }
+                is_worth
             }),
             announce: Box::new(move || {
                 Box::new(coalescing::begin(&reader, Stage::Unhindered, &key))
@@ -153,7 +163,7 @@ impl Filling<'_> {
             came: |bytes, millis| known::learn_pace(bytes, millis, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
-        self.fill(Some(&for_store), ReadBy::Client, None)?;
+        self.fill(Some(&for_store), ending)?;
         let rest = is_from_origin.then_some(rest);
         detach(&context, pump(body, vec![sink, store_sink], rest));
         heads::response(head, Some(&for_client))
@@ -188,30 +198,28 @@ impl Filling<'_> {
         match body {
             Some(body) if self.needs_guard() && !self.is_vain() => {
                 let (whole, end) = streams::guard_copy_until(context, body, length)?;
-                self.fill(Some(&whole), ReadBy::Nobody, Some(end))
+                self.fill(Some(&whole), Ending { pipe: Some(end), ..Ending::default() })
             }
-            body => self.fill(body, ReadBy::Nobody, None),
+            body => self.fill(body, Ending::default()),
         }
     }
 
     /// Fills the tiers with a body that breaks if it is short.
-    fn fill(
-        self,
-        body: Option<&ReadableStream>,
-        read_by: ReadBy,
-        end: Option<PipeEnd>,
-    ) -> Result<(), JsValue> {
+    fn fill(self, body: Option<&ReadableStream>, ending: Ending) -> Result<(), JsValue> {
         if let Source::Origin { replaces: true } = self.source {
             memory::remove(self.key);
         }
         match (self.source, self.way()) {
             (Source::Origin { replaces }, Way::Buffer) => self.fill_all(body, replaces),
-            (Source::Origin { replaces }, Way::BucketAlone) => self.fill_bucket(body, replaces),
+            (Source::Origin { replaces }, Way::BucketAlone) => {
+                self.fill_bucket(body, replaces, ending);
+                Ok(())
+            }
             (Source::Bucket, Way::BucketAlone) => {
                 streams::release(&self.call.context, body);
                 Ok(())
             }
-            (source, _) => self.fill_pop(body, source, read_by, end),
+            (source, _) => self.fill_pop(body, source, ending),
         }
     }
 
@@ -233,14 +241,29 @@ impl Filling<'_> {
     }
 
     /// Stores a large body in the bucket, where the data centre's cache shows nothing.
-    fn fill_bucket(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
+    fn fill_bucket(self, body: Option<&ReadableStream>, replaces: bool, ending: Ending) {
+        let watch = self.watch(ending);
         let Self { call, key, meta, .. } = self;
-        let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return Ok(()) };
+        let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return };
         let (key, body) = (key.clone(), body.clone());
         detach(&call.context, async move {
             bucket::store(&bucket, &key, &meta, &body, replaces).await;
+            drop(watch);
         });
-        Ok(())
+    }
+
+    /// Begins to watch over the fill of a large body.
+    fn watch(&self, Ending { is_read, pipe, given_up }: Ending) -> Watch {
+        let watched = Watched {
+            key: self.key.clone(),
+            length: self.meta.length_bytes(),
+            is_read,
+            otherwise: OtherwiseAt::new(&self.call.config, self.meta.validator()),
+            // What comes from the bucket costs the origin nothing.
+            end: pipe.filter(|_| self.source != Source::Bucket),
+            given_up,
+        };
+        Watch::begin(self.call, watched)
     }
 
     /// Stores a body at the data centre. What the origin has sent is copied to the bucket from there.
@@ -248,9 +271,9 @@ impl Filling<'_> {
         self,
         body: Option<&ReadableStream>,
         source: Source,
-        read_by: ReadBy,
-        end: Option<PipeEnd>,
+        ending: Ending,
     ) -> Result<(), JsValue> {
+        let watch = self.watch(ending);
         let Self { call, key, meta, fill, .. } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
@@ -259,14 +282,6 @@ impl Filling<'_> {
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
-        let watched = Watched {
-            key: key.clone(),
-            length,
-            is_read: read_by == ReadBy::Client,
-            otherwise: OtherwiseAt::new(&call.config, meta.validator()),
-            end: end.filter(|_| source != Source::Bucket),
-        };
-        let watch = Watch::begin(call, watched);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
             put.await;

@@ -81,16 +81,17 @@ async fn attempt(
     let (mut found, mut held) = look_up().await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
     for _ in 0..coalescing::MAX_AWAITED {
-        if found.is_some() || !coalescing::wait(Stage::Pop, &keys.entry).await {
+        if found.is_some()
+            || exchange.gets_part(clock::now_unix_secs())
+            || !coalescing::wait(Stage::Pop, &keys.entry).await
+        {
             break;
         }
         // Much may have been said in the meantime, about the credential too.
         (found, held) = look_up().await;
     }
-    if found.is_none()
-        && exchange.waits_for_whole(clock::now_unix_secs())
-        && coalescing::ride(&keys.entry).await
-    {
+    let waits_for_whole = exchange.waits_for_whole(clock::now_unix_secs());
+    if found.is_none() && waits_for_whole && coalescing::ride(&keys.entry).await {
         (found, held) = look_up().await;
     }
     let wants_part = exchange.wanted_range().is_some();
@@ -115,7 +116,9 @@ async fn attempt(
         Decision::Ask(question) => ask(call, question).await?,
     };
     let Asked { outcome, body: origin, whole } = asked;
+    // The origin has shown just now that it ignores ranges.
     let is_being_filled = wants_part
+        && !waits_for_whole
         && matches!(outcome.plan, ResponsePlan::FillCache { .. })
         && known::range_support(call.config.homeserver.authority()) == RangeSupport::Ignores
         && coalescing::is_under_way(Stage::Large, &keys.entry);
@@ -126,7 +129,7 @@ async fn attempt(
     }
     if let Some(whole) = whole {
         drop(fill.take());
-        fill_beside(call, &keys, whole);
+        fill_beside(call, &keys, whole, is_taken);
     }
     let is_stored = found.is_some() || is_taken;
     let sources = Sources { origin, is_stored, stored: found, fill };
@@ -203,14 +206,16 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
 }
 
 /// Stores the whole of media of which a reader gets a part, where it comes in time.
-fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole) {
+/// `is_taken` says that another response has its name in the bucket.
+fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole, is_taken: bool) {
     if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
         return;
     }
     let begun = coalescing::begin(&call.context, Stage::Large, &keys.entry);
     let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
-        renew(&call, &keys, question, Sources::default()).await;
+        let sources = Sources { is_stored: is_taken, ..Sources::default() };
+        renew(&call, &keys, question, sources).await;
         drop(begun);
     });
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::cache::entry::Validator;
 use crate::cache::key::CacheKey;
 use crate::config::Config;
+use crate::message::presence::MAX_BACKGROUND_MS;
 use crate::message::target::split_url;
 use crate::origin::pace::Otherwise;
 use crate::origin::ranges::RangeSupport;
@@ -22,12 +23,23 @@ use crate::shell::store::coalescing::{self, Stage};
 const LOOK_MILLIS: u32 = 250;
 
 /// How long a reader may slow a fill down before another fill of the body may begin, in milliseconds.
-const MAX_HINDERED_MS: u64 = 60_000;
+const MAX_HINDERED_MS: u64 = 20_000;
 
 /// A fill that is watched over until this is dropped.
 pub(crate) struct Watch {
-    has_given_up: Rc<Cell<bool>>,
+    given_up: GivenUp,
     _watching: Stopping,
+}
+
+/// Whether a fill was ended before its time.
+#[derive(Clone, Default)]
+pub(crate) struct GivenUp(Rc<Cell<bool>>);
+
+impl GivenUp {
+    /// Records that the fill is ended before its time.
+    pub(crate) fn set(&self) {
+        self.0.set(true);
+    }
 }
 
 /// What is watched over.
@@ -40,30 +52,27 @@ pub(crate) struct Watched {
     pub(crate) otherwise: OtherwiseAt,
     /// Ends it before its time; `None` where it is ended by another, or not at all.
     pub(crate) end: Option<PipeEnd>,
+    pub(crate) given_up: GivenUp,
 }
 
 impl Watch {
     /// Begins to watch over a fill that has just begun.
     pub(crate) fn begin(call: &Call, watched: Watched) -> Self {
-        let has_given_up = Rc::new(Cell::new(false));
-        let (context, given_up) = (Rc::clone(&call.context), Rc::clone(&has_given_up));
-        let watching = call.context.go_on_behind(async move {
-            watched.watch(&context).await;
-            given_up.set(true);
-        });
-        Self { has_given_up, _watching: Stopping(watching) }
+        let (context, given_up) = (Rc::clone(&call.context), watched.given_up.clone());
+        let watching = call.context.go_on_behind(async move { watched.watch(&context).await });
+        Self { given_up, _watching: Stopping(watching) }
     }
 
     /// Whether the fill was ended before its time.
     pub(crate) fn has_given_up(&self) -> bool {
-        self.has_given_up.get()
+        self.given_up.0.get()
     }
 }
 
 impl Watched {
     /// Returns once the fill has been ended before its time.
     async fn watch(self, context: &Context) {
-        let Self { key, length, is_read, otherwise, end } = self;
+        let Self { key, length, is_read, otherwise, end, given_up } = self;
         let began_ms = clock::now_unix_millis();
         let mut large = Some(coalescing::begin(context, Stage::Large, &key));
         while is_read && !context.has_left() {
@@ -75,20 +84,22 @@ impl Watched {
         let Some(end) = end else { return pending().await };
         let _unhindered = coalescing::begin(context, Stage::Unhindered, &key);
         let alone_ms = clock::now_unix_millis();
-        let bytes = known::pace().left(length, alone_ms.saturating_sub(began_ms));
-        while let Some(left_ms) = context.background_ms() {
+        loop {
             let waited_ms = clock::now_unix_millis().saturating_sub(alone_ms);
-            let left = known::pace().left(bytes, waited_ms);
+            let left_ms = context.background_ms().unwrap_or(MAX_BACKGROUND_MS);
             if left_ms <= u64::from(2 * LOOK_MILLIS) {
-                known::learn_late(bytes, waited_ms);
+                known::learn_late(length, waited_ms);
                 break;
             }
+            // What came before is not counted: its reader may have slowed it down.
+            let left = known::pace().left(length, waited_ms);
             if !known::pace().ends_in_time(left, left_ms, otherwise.now()) {
                 break;
             }
             let _ = sleep(LOOK_MILLIS).await;
         }
         drop(large);
+        given_up.set();
         end.abort();
     }
 }

@@ -115,8 +115,8 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
     false
 }
 
-/// Waits for another request's fill of a large body that can't be had in parts, as long as that takes and
-/// no reader slows it down. Returns whether there was one that has ended.
+/// Waits for another request's fill of a large body that can't be had in parts: for 30 s at most, and for
+/// 1.5 s where the fill's reader is still there. Returns whether there was one that has ended.
 pub(crate) async fn ride(key: &CacheKey) -> bool {
     let (mut waited_millis, mut is_unhindered) = (0, false);
     while waited_millis < MAX_RIDE_MILLIS {
