@@ -140,12 +140,11 @@ fn authority(reference: &[u8]) -> Range<usize> {
 
 /// Returns a relative path without the `.` and `..` that it begins with: they say from where it leads
 /// on (RFC 3986 §5.2.4).
-fn without_leading_dots(path: &str) -> &str {
-    match path.split_once('/') {
-        Some(("." | "..", rest)) => without_leading_dots(rest),
-        None if matches!(path, "." | "..") => "",
-        Some(_) | None => path,
+fn without_leading_dots(mut path: &str) -> &str {
+    while let Some(("." | "..", rest)) = path.split_once('/') {
+        path = rest;
     }
+    if matches!(path, "." | "..") { "" } else { path }
 }
 
 /// Whether an answer says that the thing is elsewhere.
