@@ -1,8 +1,8 @@
 // Plays a video in a real browser through an edge that has never seen it, and seeks in it:
 //
-//     node seek_cold.mjs <address of the edge> <port of its homeserver> <parts|whole>
+//     node seek_cold.mjs <address of the edge> <port of its homeserver> <parts|whole> <pictures>
 //
-// The homeserver is here: it sends parts, or only the whole, over a line of 20 Mbit/s whose ends are 75 ms
+// Each picture takes 0.67 MB. The homeserver is here: it sends parts, or only the whole, over a line of 20 Mbit/s whose ends are 75 ms
 // apart. Prints one line of JSON: the file's size, how far it is playable, what was seen after each seek, and
 // how many bytes the homeserver had sent by then and half a minute later; then, of a homeserver that sends
 // parts, after how long the first byte of a far part of another video came, and how many questions that took.
@@ -13,9 +13,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fail, launch } from './browser.mjs';
 import { PICTURE_SECONDS, film, seek, start } from './film.mjs';
 
-const PICTURES = 90;
-const SECONDS = PICTURES * PICTURE_SECONDS;
-const SEEKS = [SECONDS / 2, SECONDS / 4, (SECONDS * 3) / 4].map((at) => at - (at % PICTURE_SECONDS));
 const LINE_BYTES_PER_SECOND = 2_500_000;
 const ROUND_TRIP_MS = 150;
 const BLOCK_BYTES = 32 << 10;
@@ -23,7 +20,9 @@ const SEEK_PATIENCE_MS = 60_000;
 const AFTERWARDS_MS = 30_000;
 const WHOLE_PATIENCE_MS = 220_000;
 
-const [edge, port, sends] = process.argv.slice(2);
+const [edge, port, sends, pictures] = process.argv.slice(2);
+const SECONDS = Number(pictures) * PICTURE_SECONDS;
+const SEEKS = [SECONDS / 2, SECONDS / 4, (SECONDS * 3) / 4].map((at) => at - (at % PICTURE_SECONDS));
 setTimeout(() => fail('The browser hangs'), WHOLE_PATIENCE_MS).unref();
 
 const seen = { sentBytes: 0, questions: 0 };
@@ -32,7 +31,7 @@ let lineIsFreeAt = 0;
 const { onPage, close } = await launch();
 const homeserver = http.createServer(answer).listen(Number(port), '127.0.0.1');
 try {
-  video = await onPage((page) => film(page, PICTURES));
+  video = await onPage((page) => film(page, Number(pictures)));
   const played = await onPage(play);
   const firstByte = sends === 'parts' ? await askForFarPart() : undefined;
   console.log(JSON.stringify({ bytes: video.length, seconds: SECONDS, ...played, firstByte }));

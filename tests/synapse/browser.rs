@@ -63,7 +63,8 @@ fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_the_whole_little_more_than
     seek_cold("whole");
 }
 
-/// Seeks in a video of 60 MB, and claims what it cost.
+/// Seeks in a video of 40 MB, and claims what it cost. It comes within 16 s, of the 25 that a fill may take
+/// without a reader: a busy machine may need some more.
 fn seek_cold(sends: &str) -> Value {
     let port = free_port();
     let homeserver = format!("http://127.0.0.1:{port}");
@@ -74,12 +75,12 @@ fn seek_cold(sends: &str) -> Value {
         ("WELL_KNOWN_URL", &homeserver),
     ];
     let edge = Edge::start_as(Layout::default(), &vars);
-    let told = tell("seek_cold.mjs", &[&edge.address, &port, sends]);
+    let told = tell("seek_cold.mjs", &[&edge.address, &port, sends, "60"]);
     for seek in told["seeks"].as_array().expect("seeks are listed") {
         assert_eq!(seek["shown"], seek["target"], "{seek}");
     }
     let (bytes, sent) = (number(&told["bytes"]), number(&told["sentBytes"]));
-    assert!(bytes >= 55_000_000, "the video has only {bytes} bytes");
+    assert!(bytes >= 35_000_000, "the video has only {bytes} bytes");
     assert!(sent * 10 <= bytes * MAX_TENTHS, "{sent} bytes were sent of {bytes}");
     told
 }

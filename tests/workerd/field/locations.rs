@@ -161,6 +161,7 @@ fn a_name_that_no_uri_has_is_followed_as_browsers_do() {
         ("/blobs/a b.png", "/blobs/a%20b.png"),
         ("/blobs/a[1].png?x[]={1}", "/blobs/a%5B1%5D.png?x%5B%5D=%7B1%7D"),
         ("/blobs/100%", "/blobs/100%25"),
+        ("/blobs/日本.png", "/blobs/%E6%97%A5%E6%9C%AC.png"),
     ]
     .into_iter()
     .enumerate()

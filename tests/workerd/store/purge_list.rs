@@ -217,7 +217,6 @@ fn routes_that_use_no_store_do_not_look_at_the_list() {
         same_host("GET", "/_matrix/media/v3/config").bearer(&token),
         same_host("GET", "/_matrix/client/versions"),
         media_domain("GET", "/nothing"),
-        same_host("GET", "/.well-known/matrix/client"),
     ];
     for request in requests {
         request.send(&world.edge.direct_address);
