@@ -114,9 +114,7 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
 
 /// Returns whether a `Vary` field says that another reader's question might be answered otherwise
 /// (RFC 9111 §4.1): by a field in which readers differ, by anything at all (`*`), or by what can't be
-/// read.
-/// What the edge never sends, or always in one form, selects nothing: in that, no question differs
-/// from another.
+/// read. A field that the edge never sends, or always sends alike, selects nothing.
 fn selects_by_reader(field: &HeaderValue) -> bool {
     let Ok(field) = field.to_str() else { return true };
     let mut names = field.split(',').map(str::trim).filter(|name| !name.is_empty());

@@ -154,7 +154,7 @@ impl Revalidation {
         self.at(door).method.may_work(now_unix_secs)
     }
 
-    /// Takes in whether a HEAD brought the head of media that is there.
+    /// Takes in whether media that a GET brings is answered to a HEAD as well.
     pub const fn learn_head(&mut self, door: Door, works: bool, now_unix_secs: u64) {
         if let Some(known) = self.at_mut(door) {
             known.method = known.method.after(works, now_unix_secs);

@@ -271,8 +271,9 @@ pub(super) fn relayed(
 }
 
 /// Returns whether a refusal removes the stored response, and which leases it revokes: of the
-/// credential its own record, of the media the grants at this door. The entry goes where a refusal is meant for everyone: not at the legacy door, which is shut
-/// to most media that the client door has, and not where each token is asked about each media.
+/// credential its own record, of the media the grants at this door. The entry goes where a refusal is
+/// meant for everyone: not at the legacy door, which is shut to most media that the client door has, and
+/// not where each token is asked about each media.
 fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bool, LeaseChange) {
     let is_legacy = exchange.request.door == Door::Legacy;
     let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;

@@ -5,9 +5,9 @@ import { within } from "../runtime/tasks.js";
 
 /**
  * `fetch`, following no redirect. The client's headers go along, copied by the runtime so that
- * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. `signal`, if there
- * is one, aborts a request without a bound. Rejects with nothing, if there is a bound and no head within so many milliseconds; with a bound, it has an
- * `abort` for when nobody waits any more.
+ * repeated fields stay apart, without the `dropped` ones, and with those `set` on top. With `millis`, it
+ * rejects with nothing if no head comes within so many milliseconds, and has an `abort` for when nobody
+ * waits any more. Without, an optional `signal` aborts it.
  */
 export function ask(method, url, client, dropped, set, body, signal, millis) {
   const headers = new Headers(client?.headers);
