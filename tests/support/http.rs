@@ -1,9 +1,11 @@
 //! An HTTP/1.1 client that adds nothing: what the test says is what goes out.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::{self, AddressFamily, SocketType};
 use serde_json::Value;
 
 use crate::wire::{AnswerHead, Body, Framing, Headers, read_answer_head};
@@ -212,7 +214,21 @@ impl Connection {
 /// Makes the stream's closing a reset.
 pub fn reset(stream: &TcpStream) {
     // An error means that the connection is gone already.
-    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    let _ = net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+}
+
+/// Keeps a port of this machine from everybody else until what is returned is dropped. Connections to it
+/// are refused.
+///
+/// # Panics
+/// Somebody else has the port.
+#[must_use]
+pub fn reserve(address: SocketAddr) -> OwnedFd {
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    // Connections of before may linger.
+    net::sockopt::set_socket_reuseaddr(&socket, true).expect("a socket that may be bound again");
+    net::bind(&socket, &address).expect("the port is still free");
+    socket
 }
 
 /// An answer whose body is still on its way.

@@ -7,13 +7,14 @@ mod reply;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use test_support::http::reset;
+use test_support::http::{reserve, reset};
 use test_support::profile::Profile;
 use test_support::proxy::WORKER_ADDRESS;
 use test_support::time::wait_for;
@@ -97,6 +98,8 @@ struct Shared {
     accepted: AtomicUsize,
     arrived: AtomicUsize,
     is_stopped: AtomicBool,
+    /// Its port while it is stopped, so that no other server of a test gets it.
+    reserved: Mutex<Option<OwnedFd>>,
 }
 
 impl Origin {
@@ -170,6 +173,12 @@ impl Origin {
 
     /// Ends it: from now on, connections are refused.
     pub(crate) fn stop(&self) {
+        self.close();
+        let address = self.address.parse().expect("an address");
+        *lock(&self.shared.reserved) = Some(reserve(address));
+    }
+
+    fn close(&self) {
         self.shared.is_stopped.store(true, Ordering::SeqCst);
         // Wakes the listener, which then closes.
         drop(TcpStream::connect(&self.address));
@@ -182,6 +191,7 @@ impl Origin {
     /// Ends the end: it is there again, and knows what it knew.
     pub(crate) fn come_back(&self) {
         self.shared.is_stopped.store(false, Ordering::SeqCst);
+        *lock(&self.shared.reserved) = None;
         self.listen(TcpListener::bind(&self.address).expect("the port is still free"));
     }
 
@@ -194,7 +204,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         if !self.shared.is_stopped.load(Ordering::SeqCst) {
-            self.stop();
+            self.close();
         }
     }
 }
