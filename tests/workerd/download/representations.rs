@@ -78,7 +78,8 @@ fn a_first_reader_who_wants_a_range_has_the_whole_stored() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     download(&id, &token).header("Range", "bytes=0-9").send(&world.edge.address);
-    let asked = world.origin.asked_once(&download_path(&id));
+    // A homeserver that is not known yet may have been asked for the part before.
+    let asked = world.origin.asked(&download_path(&id)).pop().expect("it is asked");
     assert_eq!(asked.header("range"), None, "the origin is asked for the whole");
     world.store(&id);
     assert_eq!(download(&id, &token).send(&world.edge.address).body, BODY);
