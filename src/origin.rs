@@ -27,6 +27,19 @@ use crate::matrix::json;
 /// proxied origin at 100 s.
 pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
 
+/// How long a way of asking that has failed is not tried again, in seconds: the origin may be another by
+/// then, or stand behind another proxy.
+const RETRY_SECS: u64 = 600;
+
+/// Returns whether a way of asking that failed then is not tried yet. A clock that has stepped back ends
+/// that.
+const fn is_spared(failed_unix_secs: u64, now_unix_secs: u64) -> bool {
+    match now_unix_secs.checked_sub(failed_unix_secs) {
+        Some(age) => age < RETRY_SECS,
+        None => false,
+    }
+}
+
 /// Returns the URL at which the homeserver says whose token a request shows.
 /// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn whoami_url(config: &Config) -> String {

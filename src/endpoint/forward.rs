@@ -102,8 +102,8 @@ pub fn asks_again_by_get(endpoint: Endpoint, method: &Method, origin: &OriginHea
     *method == Method::HEAD && is_download && origin.may_not_know_head()
 }
 
-/// Returns whether an answer that is no error brings media, or tells of some by a 304. Beside the three
-/// doors are endpoints that answer in JSON, and older names of downloads.
+/// Returns whether an answer may be media: a success or a 304 at one of the three doors, or elsewhere one
+/// that is not mere JSON, since older names of downloads are among the other endpoints.
 fn may_be_media(endpoint: Endpoint, origin: &OriginHead) -> bool {
     let is_json = media_type(&origin.headers).as_deref() == Some("application/json");
     let is_at_door = endpoint.door != Door::Other;

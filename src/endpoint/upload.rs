@@ -50,7 +50,7 @@ pub fn limit_key(head: &RequestHead, config: &Config) -> Option<CacheKey> {
 /// How an upload that may be sent keeps within its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Its length says that it does.
+    /// Its `Content-Length` is within the limit.
     Measured {
         /// That length.
         length_bytes: u64,

@@ -6,9 +6,7 @@
 use http::header::ACCEPT_RANGES;
 use http::{HeaderMap, StatusCode};
 
-/// How long a host that ignored a range is not asked for one, in seconds: it may be another by then, or
-/// stand behind another proxy.
-const RETRY_SECS: u64 = 600;
+use crate::origin::is_spared;
 
 /// Of how many hosts an isolate knows. Homeservers redirect to one or two.
 const MAX_HOSTS: usize = 8;
@@ -56,12 +54,7 @@ impl RangeHosts {
     pub fn support(&self, host: &str, now_unix_secs: u64) -> RangeSupport {
         match self.0.iter().find(|known| known.host == host) {
             Some(Known { serves: true, .. }) => RangeSupport::Serves,
-            // A clock that has stepped back ends it.
-            Some(known)
-                if now_unix_secs
-                    .checked_sub(known.learned_unix_secs)
-                    .is_some_and(|age| age < RETRY_SECS) =>
-            {
+            Some(known) if is_spared(known.learned_unix_secs, now_unix_secs) => {
                 RangeSupport::Ignores
             }
             Some(_) | None => RangeSupport::Unknown,
@@ -103,6 +96,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::origin::RETRY_SECS;
 
     const NOW: u64 = 1_700_000_000;
 

@@ -8,10 +8,7 @@
 //! the same, a HEAD is asked for instead.
 
 use crate::matrix::media::Door;
-
-/// How long a way that has failed is not tried again, in seconds: the homeserver may be another by
-/// then, or stand behind another proxy.
-const RETRY_SECS: u64 = 600;
+use crate::origin::is_spared;
 
 /// How often in a row a way fails that has worked, before it counts as failed: one media may have been
 /// replaced, or be served by another part of the homeserver.
@@ -95,14 +92,7 @@ impl Experience {
 
     const fn may_work(self, now_unix_secs: u64) -> bool {
         let allowed = if self.has_worked { MAX_FAILURES } else { 1 };
-        if self.failures < allowed {
-            return true;
-        }
-        // A clock that has stepped back ends it.
-        match now_unix_secs.checked_sub(self.failed_unix_secs) {
-            Some(age) => age >= RETRY_SECS,
-            None => true,
-        }
+        self.failures < allowed || !is_spared(self.failed_unix_secs, now_unix_secs)
     }
 
     const fn is_known_to_work(self) -> bool {
@@ -230,6 +220,7 @@ impl AtDoor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::RETRY_SECS;
 
     const NOW: u64 = 1_700_000_000;
 

@@ -35,7 +35,7 @@ impl Pending {
         let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
             return None;
         };
-        let door = self.exchange.request.door;
+        let door = self.door();
         let lesson = |by, works| Some(Lesson { door, by, works });
         let is_told = stored.validator().is_told();
         let condition =
@@ -90,7 +90,7 @@ impl Pending {
         let (Ok(OriginAnswer { head, .. }), Some(stored)) = (answer, self.stored.as_deref()) else {
             return None;
         };
-        let door = self.exchange.request.door;
+        let door = self.door();
         let has_body = self.method() != Method::HEAD;
         match (&self.aim, head.status) {
             (Aim::Validate, StatusCode::NOT_MODIFIED) => {
@@ -121,7 +121,7 @@ impl Pending {
 
     /// Whether only the homeserver itself would have answered so.
     fn is_own_word(&self, answer: &OriginAnswer) -> bool {
-        let door = self.exchange.request.door;
+        let door = self.door();
         match (&self.aim, answer.head.status) {
             (Aim::Validate, StatusCode::NOT_MODIFIED) => {
                 let stored = self.stored.as_deref();

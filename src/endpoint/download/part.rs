@@ -25,7 +25,7 @@ use crate::permission::has_mark;
 pub struct Whole {
     /// Its length in bytes.
     pub length_bytes: u64,
-    /// Asks for it, behind the client's back.
+    /// The question for the whole, which no client waits for.
     pub question: Question,
 }
 
@@ -91,7 +91,7 @@ impl Pending {
         };
         let whole = whole_of(origin, length_bytes);
         let forward = self.aim.forward_reason();
-        let answer = response::part(&self.exchange, &whole, part, &validator, forward, times);
+        let answer = response::part(&self.exchange, whole, part, &validator, forward, times);
         let Some((outcome, is_storable)) = answer else {
             return Verdict::AskAgain(self.for_whole());
         };

@@ -183,22 +183,18 @@ pub(super) fn fetched(
 /// than the part. Nothing is granted by it.
 pub(super) fn part(
     exchange: &Exchange,
-    whole: &OriginHead,
+    mut whole: OriginHead,
     part: ByteRange,
     validator: &Validator,
     forward: ForwardReason,
     times: FetchTimes,
 ) -> Option<(Outcome, bool)> {
-    let mut whole = whole.clone();
     if matches!(validator, Validator::Redirect(_)) {
         remove_policies(&mut whole.headers);
     }
-    let accepted = accept(exchange, &whole, validator, None);
-    let is_accepted = accepted.is_ok();
-    let storable = accepted.and_then(|()| {
-        storable(exchange, &whole, validator, &Method::GET, times)?;
-        Ok(())
-    });
+    let is_accepted = accept(exchange, &whole, validator, None).is_ok();
+    let is_storable =
+        is_accepted && storable(exchange, &whole, validator, &Method::GET, times).is_ok();
     let mut status = forwarded(forward, Some(StatusCode::PARTIAL_CONTENT));
     status.detail = Some(NoStoreReason::Partial.as_str());
     let length = whole.content_length();
@@ -214,7 +210,7 @@ pub(super) fn part(
         None if head.status == StatusCode::NOT_MODIFIED => ResponsePlan::Reply(None),
         _ => return None,
     };
-    Some((Outcome { head, plan, leases: LeaseChange::Keep }, storable.is_ok()))
+    Some((Outcome { head, plan, leases: LeaseChange::Keep }, is_storable))
 }
 
 /// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
