@@ -69,8 +69,9 @@ fn send_blocks(
     Ok(Then::KeepOpen)
 }
 
-/// A world whose workerd has grown as much as the first requests make it, with a large media. The
-/// runtime compiles what runs often once more, and what it takes for that is no growth.
+/// A world whose workerd has grown as much as the first requests make it, with a large media, and that
+/// knows that its origin has no ranges. The runtime compiles what runs often once more, and what it takes
+/// for that is no growth.
 fn large_world() -> (World, &'static str) {
     let world = World::start();
     let (small, token) = (world.stored_media(), world.token());
@@ -78,14 +79,18 @@ fn large_world() -> (World, &'static str) {
         let request = download(&small, &token).header("Range", "bytes=1-2");
         assert_eq!(request.send(&world.edge.address).status, 206);
     }
-    for (id, length) in [("first", FIRST_BYTES), ("large", LARGE_BYTES)] {
+    for (id, length) in [("cold", BLOCK_BYTES), ("first", FIRST_BYTES), ("large", LARGE_BYTES)] {
         world.origin.on(&download_path(id), move |call| send(call, length));
     }
+    let part = |id| {
+        let request = download(id, &token).header("Range", "bytes=1000-2000");
+        assert_eq!(request.send(&world.edge.address).status, 206);
+    };
+    part("cold");
     // A part alone would not have all of it fetched.
     assert_eq!(download("first", &token).send(&world.edge.address).body.len(), FIRST_BYTES);
-    let part = download("first", &token).header("Range", "bytes=1000-2000");
-    assert_eq!(part.send(&world.edge.address).status, 206);
     assert_stored(&world, &content_key("first"));
+    part("first");
     (world, "large")
 }
 
