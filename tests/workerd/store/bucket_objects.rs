@@ -183,7 +183,8 @@ fn a_large_file_goes_through_the_bucket_in_no_more_memory_than_the_local_bucket_
     });
     let growth = growth_bytes_during(&world.edge, || {
         assert!(get("large", &token).send(&world.edge.pop_addresses[0]).body[..] == whole[..]);
-        wait_for("it is in the bucket", PATIENCE, || {
+        // The local bucket writes all of it to the disk.
+        wait_for("it is in the bucket", 3 * PATIENCE, || {
             world.edge.stores.keys().contains(&content_key("large")).then_some(())
         });
         let answer = get("large", &token).send(&world.edge.direct_address);

@@ -134,6 +134,7 @@ impl<'a> World<'a> {
             ("SERVER_NAME", SERVER_NAME.to_owned()),
             ("MEDIA_URL", format!("https://{MEDIA_HOST}")),
             ("WELL_KNOWN_URL", origin.url()),
+            ("ORIGIN_REDIRECT_HOSTS", "127.0.0.1".to_owned()),
         ];
         let mut vars = vars(&origin, &other);
         for (name, value) in required {

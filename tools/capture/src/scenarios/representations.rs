@@ -90,7 +90,7 @@ fn thumbnails(world: &mut World<'_>) {
     };
     world.fill("a thumbnail", get("width=32&height=32&method=crop"), &key("32x32-crop"));
     world.ask("the same in another order", get("method=crop&height=32&width=32"));
-    world.fill("another method", get("width=32&height=32&method=scale"), &key("32x32-scale"));
+    world.fill("another method", get("width=320&height=240&method=scale"), &key("320x240-scale"));
     world.ask("a thumbnail that moves", get("width=32&height=32&method=crop&animated=true"));
     for query in ["width=32", "width=32&height=32&method=stretch", "width=32&height=32&width=64"] {
         world.ask(&format!("?{query}"), get(query));
