@@ -21,6 +21,7 @@ use ::http::Method;
 use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Env, ScheduleContext, ScheduledEvent, event, worker_sys};
 
 use self::admin::{purge, quarantine, selftest, status};
 use self::endpoint::{download, forward, upload, well_known};
@@ -34,11 +35,12 @@ use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
 use crate::route::{Route, admit};
 
-/// Answers a request, with a response or a promise of one.
+/// Answers a request, with a response or a promise of one: what `#[event(fetch)]` would make, but a
+/// response that is ready is no promise, and one that is not survives a trap (docs/decisions.md).
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
-pub fn fetch(request: web_sys::Request, env: JsValue, context: worker_sys::Context) -> JsValue {
-    let context = Context::new(context, &request);
+pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) -> JsValue {
+    let context = Context::new(worker::Context::new(context), &request);
     let mut answering: Answering = Box::pin(answer_and_report(request, env, context.clone()));
     // A hit in memory waits for nothing, and a promise would cost as much as finding it.
     match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
@@ -66,7 +68,7 @@ fn promise(context: &Context, answering: Answering) -> Promise {
 
 async fn answer_and_report(
     request: web_sys::Request,
-    env: JsValue,
+    env: Env,
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
@@ -75,7 +77,7 @@ async fn answer_and_report(
     let response = match Guarded::new(answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            log::fail("internal error", &error);
+            log::error_with("internal error", &error);
             reject(&recorder, &Rejection::Internal)?
         }
         // The log has it.
@@ -86,10 +88,9 @@ async fn answer_and_report(
     Ok(response.into())
 }
 
-/// Does what is to be done from time to time.
-#[wasm_bindgen]
-#[expect(unreachable_pub, reason = "only public functions are exported")]
-pub async fn scheduled(_event: JsValue, env: JsValue, _context: JsValue) {
+/// Runs what the schedule of `wrangler.toml` is for: polls the homeserver's quarantine.
+#[event(scheduled)]
+async fn run_schedule(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let setup = bindings::setup(&env);
     if let Ok(config) = &setup.config {
         let _ = Guarded::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;

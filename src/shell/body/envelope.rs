@@ -52,7 +52,7 @@ impl Opened {
         context: &Context,
         length: u64,
     ) -> Result<ReadableStream, JsValue> {
-        let pipe = streams::fixed_length(length);
+        let pipe = streams::fixed_length(length)?;
         let (reading, rest, writable) = (context.reading(), self.rest, pipe.writable());
         if let Some(first) = self.first {
             let writer = writable.get_writer()?;

@@ -73,7 +73,7 @@ impl Sink {
     }
 
     fn new(first: u64, length: u64) -> Result<(Self, ReadableStream), JsValue> {
-        let pipe = streams::fixed_length(length);
+        let pipe = streams::fixed_length(length)?;
         let writer = pipe.writable().get_writer()?;
         Ok((
             Self { writer, first, end: first + length, is_open: true, reading: None },

@@ -3,7 +3,8 @@
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AbortController, ReadableStream, StreamPipeOptions, WritableStream};
+use web_sys::{AbortController, ReadableStream, StreamPipeOptions};
+use worker::worker_sys::FixedLengthStream;
 
 use crate::headers::range::ByteRange;
 use crate::shell::runtime::context::Context;
@@ -28,25 +29,12 @@ pub(crate) fn tee(stream: &ReadableStream) -> (ReadableStream, ReadableStream) {
     (branches.get(0).unchecked_into(), branches.get(1).unchecked_into())
 }
 
-/// A pipe of the runtime's whose length is known beforehand, and which breaks if it ends short.
-#[wasm_bindgen]
-extern "C" {
-    pub(crate) type FixedLengthStream;
-
-    #[wasm_bindgen(constructor)]
-    fn new(length: f64) -> FixedLengthStream;
-
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn readable(this: &FixedLengthStream) -> ReadableStream;
-
-    #[wasm_bindgen(method, getter)]
-    pub(crate) fn writable(this: &FixedLengthStream) -> WritableStream;
-}
-
-/// A pipe for `length` bytes.
-#[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
-pub(crate) fn fixed_length(length: u64) -> FixedLengthStream {
-    FixedLengthStream::new(length as f64)
+/// Returns a pipe of the runtime's for `length` bytes, which breaks if it ends short.
+///
+/// # Errors
+/// The runtime refuses a pipe.
+pub(crate) fn fixed_length(length: u64) -> Result<FixedLengthStream, JsValue> {
+    FixedLengthStream::new_big_int(length.into())
 }
 
 /// A way to end a pipe before all has gone through: both of its ends break.
@@ -62,10 +50,17 @@ impl PipeEnd {
 /// Returns a stream for the client as it is, but one that a short body breaks instead of looking
 /// whole. While the client reads it, background work has no deadline: the platform, too, counts from
 /// the end of a body that goes through a pipe.
-pub(crate) fn guard(context: &Context, stream: &ReadableStream, length: u64) -> ReadableStream {
-    let pipe = fixed_length(length);
+///
+/// # Errors
+/// The runtime refuses a pipe.
+pub(crate) fn guard(
+    context: &Context,
+    stream: &ReadableStream,
+    length: u64,
+) -> Result<ReadableStream, JsValue> {
+    let pipe = fixed_length(length)?;
     serve_by(context, context.reading(), stream.pipe_to(&pipe.writable()));
-    pipe.readable()
+    Ok(pipe.readable())
 }
 
 /// Returns a stream as [`guard`] does, and how it is ended before its time.
@@ -83,14 +78,17 @@ pub(crate) fn guard_until(
 }
 
 /// Returns a stream for a store as it is, but one that a short body breaks.
+///
+/// # Errors
+/// The runtime refuses a pipe.
 pub(crate) fn guard_copy(
     context: &Context,
     stream: &ReadableStream,
     length: u64,
-) -> ReadableStream {
-    let pipe = fixed_length(length);
+) -> Result<ReadableStream, JsValue> {
+    let pipe = fixed_length(length)?;
     forget(context, stream.pipe_to(&pipe.writable()));
-    pipe.readable()
+    Ok(pipe.readable())
 }
 
 /// Returns a stream as [`guard_copy`] does, and how it is ended before its time.
@@ -112,7 +110,7 @@ fn pipe(
     length: u64,
 ) -> Result<(Promise, ReadableStream, PipeEnd), JsValue> {
     let (pipe, controller, options) =
-        (fixed_length(length), AbortController::new()?, StreamPipeOptions::new());
+        (fixed_length(length)?, AbortController::new()?, StreamPipeOptions::new());
     options.set_signal(&controller.signal());
     let piping = stream.pipe_to_with_options(&pipe.writable(), &options);
     Ok((piping, pipe.readable(), PipeEnd(controller)))

@@ -362,7 +362,7 @@ async fn respond_stored(
             // one anyway, and the runtime moves nothing from a pipe into another.
             let needs_guard = may_be_short && cut == Cut::Whole;
             let body =
-                if needs_guard { streams::guard(&call.context, &body, length) } else { body };
+                if needs_guard { streams::guard(&call.context, &body, length)? } else { body };
             respond_cut(call, &head, Some(body), cut).await
         }
         (StoredBody::Bucket(stream), None, _) => {

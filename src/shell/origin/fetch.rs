@@ -16,7 +16,7 @@ use crate::origin::{
 use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
-use crate::shell::runtime::log::warn;
+use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{if_in_time, in_time};
 use crate::shell::runtime::{clock, heads};
 
@@ -145,7 +145,7 @@ async fn send(
     };
     let method = request.method.as_str();
     let unreachable = |error: JsValue| {
-        warn("origin", &error);
+        log::warn_with("origin", &error);
         OriginError::Unreachable
     };
     let (body, signal) = match body {

@@ -78,7 +78,7 @@ pub(crate) fn refused_redirect() -> Option<String> {
 /// Tells the log, once for each host, that the origin redirects media to where it is not followed.
 pub(crate) fn refuse_redirect(host: String) {
     if REFUSED_REDIRECT.with_borrow(|known| known.as_deref() != Some(&*host)) {
-        log::complain(&format!(
+        log::error(&format!(
             "the homeserver redirects media to {host}: name it in ORIGIN_REDIRECT_HOSTS if it should be followed"
         ));
         REFUSED_REDIRECT.set(Some(host));

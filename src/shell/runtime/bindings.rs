@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use worker_sys::R2Bucket;
+use worker::{Bucket, Env};
 
 use crate::config::{Config, ConfigError};
-use crate::shell::runtime::log::{complain, tell};
+use crate::shell::runtime::log;
 use crate::shell::runtime::panic;
 
 /// What the admin has decided and bound.
@@ -16,7 +16,7 @@ pub(crate) struct Setup {
     /// The config, or what the admin has to mend.
     pub(crate) config: Result<Rc<Config>, ConfigError>,
     /// `MEDIA_BUCKET`, if it is bound.
-    pub(crate) bucket: Option<R2Bucket>,
+    pub(crate) bucket: Option<Bucket>,
     /// `METRICS`: an Analytics Engine dataset; undefined, if there is none.
     pub(crate) metrics: JsValue,
 }
@@ -26,18 +26,18 @@ thread_local! {
 }
 
 /// All of it.
-pub(crate) fn setup(env: &JsValue) -> Rc<Setup> {
+pub(crate) fn setup(env: &Env) -> Rc<Setup> {
     SETUP.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_setup(env)))))
 }
 
-fn read_setup(env: &JsValue) -> Setup {
+fn read_setup(env: &Env) -> Setup {
     panic::install();
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
-        complain(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
+        log::error(&format!("configuration: {error} (wrangler.toml [vars], or a secret)"));
     }
     if let Some(warning) = config.as_ref().ok().and_then(|config| config.warning()) {
-        tell(&format!("configuration: {warning}"));
+        log::warn(&format!("configuration: {warning}"));
     }
     Setup {
         config,
@@ -46,12 +46,14 @@ fn read_setup(env: &JsValue) -> Setup {
     }
 }
 
-/// A variable as text. TOML numbers and booleans arrive as such.
-fn text(env: &JsValue, name: &str) -> Option<String> {
+/// Returns a variable as text. `Env::var` refuses the numbers and booleans of TOML.
+fn text(env: &Env, name: &str) -> Option<String> {
     Some(Object::from(read(env, name)?).to_string().into())
 }
 
-fn read(env: &JsValue, name: &str) -> Option<JsValue> {
+/// Returns a binding, whatever it is; `None` where there is none. `Env::bucket` knows a bucket by its
+/// constructor's name, which what stands in for one does not have.
+fn read(env: &Env, name: &str) -> Option<JsValue> {
     let value = Reflect::get(env, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }

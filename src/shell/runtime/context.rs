@@ -10,14 +10,11 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{self, Poll, Waker};
 
-use js_sys::Promise;
-use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Request;
 
 use crate::message::presence::Presence;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::log::complain;
 use crate::shell::runtime::settling::{Watching, sleep};
 
 /// How many requests that wait are known before those are looked for that can't be alive.
@@ -40,7 +37,7 @@ thread_local! {
 pub(crate) struct Context(Rc<Stay>);
 
 struct Stay {
-    platform: worker_sys::Context,
+    platform: worker::Context,
     request: Request,
     presence: Cell<Presence>,
     /// How many cache fills go on although the client leaves.
@@ -61,7 +58,7 @@ enum Whose {
 }
 
 impl Context {
-    pub(crate) fn new(platform: worker_sys::Context, request: &Request) -> Self {
+    pub(crate) fn new(platform: worker::Context, request: &Request) -> Self {
         Self(Rc::new(Stay {
             platform,
             request: Clone::clone(request),
@@ -97,18 +94,7 @@ impl Context {
     fn go_on(&self, whose: Whose, task: impl Future<Output = ()> + 'static) -> Rc<Running> {
         let bounded = Bounded { task: Box::pin(task), deadline: Box::pin(deadline(self.clone())) };
         let running = self.run(whose, Box::pin(bounded));
-        let mut runner = Some(Runner(Rc::clone(&running)));
-        let ended = Promise::new(&mut |resolve, _| {
-            if let Some(runner) = runner.take() {
-                spawn_local(async move {
-                    runner.await;
-                    let _ = resolve.call0(&JsValue::UNDEFINED);
-                });
-            }
-        });
-        if self.0.platform.wait_until(&ended).is_err() {
-            complain("the runtime would not wait");
-        }
+        self.0.platform.wait_until(Runner(Rc::clone(&running)));
         running
     }
 

@@ -3,6 +3,7 @@
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{console_error, console_log, console_warn};
 
 use crate::telemetry::redact::redact;
 
@@ -14,45 +15,48 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// Tells the log what is done.
-    #[wasm_bindgen(js_namespace = console, js_name = log)]
-    pub(crate) fn note(what: &str);
-
-    /// Tells the log what is not as it should be, and is made up for.
-    #[wasm_bindgen(js_namespace = console, js_name = warn)]
-    pub(crate) fn tell(what: &str);
-
-    /// Tells the log what somebody has to mend.
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    pub(crate) fn complain(what: &str);
-
     /// ECMAScript's `String(value)`. An object may refuse to become one.
     #[wasm_bindgen(catch, js_name = String)]
     fn string_of(value: &JsValue) -> Result<String, JsValue>;
 }
 
+/// Logs what is done.
+pub(crate) fn info(what: &str) {
+    console_log!("{what}");
+}
+
+/// Logs what is not as it should be, and is made up for.
+pub(crate) fn warn(what: &str) {
+    console_warn!("{what}");
+}
+
+/// Logs what somebody has to fix.
+pub(crate) fn error(what: &str) {
+    console_error!("{what}");
+}
+
 /// Writes an event to the log if it `is_logged`, and a data point of it where there is a dataset.
 pub(crate) fn report(line: &str, is_logged: bool, metrics: &JsValue) {
     if is_logged {
-        note(line);
+        info(line);
     }
     if metrics.is_undefined() {
         return;
     }
     // No data point is worth an answer.
     if let Err(error) = write_data_point(line, metrics) {
-        warn("metrics", &error);
+        warn_with("metrics", &error);
     }
 }
 
-/// Writes to the log what failed elsewhere, and what may be told of the runtime's error.
-pub(crate) fn warn(what: &str, error: &JsValue) {
-    tell(&format!("{what}: {}", redact(&message(error))));
+/// Logs what failed elsewhere, with as much of the runtime's error as may be told.
+pub(crate) fn warn_with(what: &str, error: &JsValue) {
+    console_warn!("{what}: {}", redact(&message(error)));
 }
 
-/// Writes to the log, as an error, what failed here.
-pub(crate) fn fail(what: &str, error: &JsValue) {
-    complain(&format!("{what}: {}", redact(&message(error))));
+/// Logs what failed here, with as much of the runtime's error as may be told.
+pub(crate) fn error_with(what: &str, error: &JsValue) {
+    console_error!("{what}: {}", redact(&message(error)));
 }
 
 /// Returns the message of an error, or as text what was thrown in an error's place. Empty for

@@ -23,7 +23,7 @@ use web_sys::{Request, Response};
 
 use crate::error::Rejection;
 use crate::shell::runtime::heads;
-use crate::shell::runtime::log::complain;
+use crate::shell::runtime::log;
 
 #[wasm_bindgen(module = "/src/shell/runtime/panic.js")]
 extern "C" {
@@ -50,7 +50,7 @@ pub(crate) fn install() {
     panic::set_hook(Box::new(|panic| {
         HAS_PANICKED.set(true);
         if let Some(place) = panic.location() {
-            complain(&format!("internal error: panicked at {place}"));
+            log::error(&format!("internal error: panicked at {place}"));
         }
         throw_str("panicked");
     }));

@@ -8,7 +8,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::shell::runtime::context::{Context, Reading};
-use crate::shell::runtime::log::warn;
+use crate::shell::runtime::log;
 use crate::shell::runtime::panic::Guarded;
 use crate::shell::runtime::settling::settled;
 pub(crate) use crate::shell::runtime::settling::sleep;
@@ -88,7 +88,7 @@ pub(crate) async fn settle(
         Err(error) => Err(error),
     };
     outcome.map_err(|error| {
-        warn(failure, &error);
+        log::warn_with(failure, &error);
         Failed
     })
 }

@@ -3,18 +3,17 @@
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use js_sys::{Array, Object, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Headers, ReadableStream};
-use worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
+use js_sys::Uint8Array;
+use web_sys::{ReadableStream, Response};
+use worker::{Bucket, Conditional, Object, PutOptionsBuilder, Range, ResponseBody};
 
 use crate::cache::entry::{Occupant, StoredMeta, is_still_of};
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock::random_below;
-use crate::shell::runtime::log::{tell, warn};
-use crate::shell::runtime::tasks::{Failed, settle, within};
+use crate::shell::runtime::log;
+use crate::shell::runtime::tasks::{Failed, in_time};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
@@ -39,90 +38,83 @@ const BUSY_JITTER_MILLIS: u32 = 1_000;
 const MAX_LISTS: usize = 10;
 
 /// Returns the body of the object under the name of this key, and what it is by its record and length.
-pub(crate) async fn look_up(
-    bucket: &R2Bucket,
-    key: &CacheKey,
-) -> Option<(Occupant, ReadableStream)> {
-    let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
+pub(crate) async fn look_up(bucket: &Bucket, key: &CacheKey) -> Option<(Occupant, ReadableStream)> {
+    let object = get(bucket, key, None).await.ok()??;
     let mut occupant = Occupant::of(&record_of(&object).unwrap_or_default(), key);
     if let Occupant::Wanted(meta) = &occupant
-        && length_of(&object) != Some(meta.length_bytes())
+        && object.size() != meta.length_bytes()
     {
         occupant = Occupant::Useless;
     }
     if occupant == Occupant::Useless {
-        tell("bucket: what is stored has no record of ours, or another length");
+        log::warn("bucket: what is stored has no record of ours, or another length");
     }
-    Some((occupant, object.body().ok()?))
+    Some((occupant, body_of(&object)?))
 }
 
 /// A part of a stored body.
 pub(crate) async fn look_up_part(
-    bucket: &R2Bucket,
+    bucket: &Bucket,
     key: &CacheKey,
     range: ByteRange,
 ) -> Option<ReadableStream> {
-    let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
-    let part = get(bucket, key, &object(&[("range", wanted)])).await.ok()??;
+    let wanted = Range::OffsetWithLength { offset: range.first, length: range.length() };
+    let part = get(bucket, key, Some(wanted)).await.ok()??;
     let is_part = is_still_of(record_of(&part).as_deref(), key);
-    is_part.then(|| part.body().ok()).flatten()
+    is_part.then(|| body_of(&part)).flatten()
 }
 
-/// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
+/// Stores a body, a stream of known length, unless there is one: of data centres that race,
 /// one writes. Returns what has come of it.
 pub(crate) async fn store(
-    bucket: &R2Bucket,
+    bucket: &Bucket,
     key: &CacheKey,
     meta: &StoredMeta,
-    body: &JsValue,
+    body: ReadableStream,
     replaces: bool,
 ) -> Written {
-    let metadata = object(&[(RECORD, meta.to_text().into())]);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
-    let options = vec![("customMetadata", metadata)];
-    put(bucket, key, body.clone(), LONG_PATIENCE_MILLIS, &condition, options).await
+    let put = bucket.put(key.name(), body).custom_metadata([(RECORD.to_owned(), meta.to_text())]);
+    write(put, LONG_PATIENCE_MILLIS, condition).await
+}
+
+/// Returns bytes as a stream of known length, which the runtime reads from where they are.
+pub(crate) fn stream_of(bytes: &Uint8Array) -> Option<ReadableStream> {
+    Response::new_with_opt_js_u8_array(Some(bytes)).ok()?.body()
 }
 
 /// Removes a stored response.
-pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
+pub(crate) async fn remove(bucket: &Bucket, key: &CacheKey) {
     // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
     let _ = delete(bucket, key).await;
 }
 
 /// Removes an object. Returns whether that went well.
-pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
-    let deletion = bucket.delete(key.name().into_owned());
+pub(crate) async fn delete(bucket: &Bucket, key: &CacheKey) -> bool {
+    let deletion = bucket.delete(key.name());
     settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
 }
 
 /// Creates an object of these bytes, unless there is one. Returns what has come of it.
-pub(crate) async fn create(bucket: &R2Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
-    let condition = Condition::IsAbsent;
-    put(bucket, key, bytes.into(), LONG_PATIENCE_MILLIS, &condition, Vec::new()).await
+pub(crate) async fn create(bucket: &Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
+    let Some(stream) = stream_of(bytes) else { return Written::Failed };
+    write(bucket.put(key.name(), stream), LONG_PATIENCE_MILLIS, Condition::IsAbsent).await
 }
 
 /// Opens the body of an object, whatever it is.
-pub(crate) async fn open(bucket: &R2Bucket, key: &CacheKey) -> Option<ReadableStream> {
-    get(bucket, key, &JsValue::UNDEFINED).await.ok()??.body().ok()
+pub(crate) async fn open(bucket: &Bucket, key: &CacheKey) -> Option<ReadableStream> {
+    body_of(&get(bucket, key, None).await.ok()??)
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.
-pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
+pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, bool) {
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
-        let options = object(&[("prefix", prefix.to_string().into())]);
-        let Ok(found) =
-            settle("bucket: list failed", LONG_PATIENCE_MILLIS, bucket.list(options)).await
-        else {
+        let list = bucket.list().prefix(prefix.to_string()).execute();
+        let Ok(found) = settle("bucket: list failed", LONG_PATIENCE_MILLIS, list).await else {
             return (removed, false);
         };
-        let found: R2Objects = found.unchecked_into();
-        let keys: Vec<JsValue> = found
-            .objects()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|object| object.key().ok().map(JsValue::from))
-            .collect();
+        let keys: Vec<_> = found.objects().iter().map(Object::key).collect();
         if keys.is_empty() {
             return (removed, true);
         }
@@ -132,7 +124,7 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
             return (removed, false);
         }
         removed += count;
-        if !found.truncated().unwrap_or(false) {
+        if !found.truncated() {
             return (removed, true);
         }
     }
@@ -144,31 +136,30 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
 /// # Errors
 /// It can't be read, or is longer than `limit` bytes.
 pub(crate) async fn read_text(
-    bucket: &R2Bucket,
+    bucket: &Bucket,
     key: &CacheKey,
     limit: usize,
 ) -> Result<Option<(String, String)>, Failed> {
-    let Some(found) = get(bucket, key, &JsValue::UNDEFINED).await? else { return Ok(None) };
+    let Some(found) = get(bucket, key, None).await? else { return Ok(None) };
     let read = async {
-        let version = found.etag().ok()?;
-        let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
-        Some((String::from_utf8(bytes).ok()?, version))
+        let bytes = streams::read_bounded(&body_of(&found)?, limit).await.ok()??;
+        Some((String::from_utf8(bytes).ok()?, found.etag()))
     };
     let text = read.await;
     if text.is_none() {
-        tell(&format!("bucket: {key} is no text of ours"));
+        log::warn(&format!("bucket: {key} is no text of ours"));
     }
     text.map(Some).ok_or(Failed)
 }
 
 /// Writes a small text of our own. Returns what has come of it.
 pub(crate) async fn write_text(
-    bucket: &R2Bucket,
+    bucket: &Bucket,
     key: &CacheKey,
     text: &str,
-    condition: &Condition,
+    condition: Condition,
 ) -> Written {
-    put(bucket, key, text.into(), PATIENCE_MILLIS, condition, Vec::new()).await
+    write(bucket.put(key.name(), text.to_owned()), PATIENCE_MILLIS, condition).await
 }
 
 /// What has come of a write.
@@ -201,71 +192,71 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// As the platform reads it (RFC 9110 §13.1).
-    fn to_headers(&self) -> Option<JsValue> {
-        let headers = Headers::new().ok()?;
+    /// Returns the condition as R2 reads it: `*` is the tag of any object, and tags have no quotes
+    /// (<https://developers.cloudflare.com/r2/api/workers/workers-api-reference/#conditional-operations>).
+    fn into_conditional(self) -> Option<Conditional> {
         match self {
-            Self::None => return None,
-            Self::IsAbsent => headers.set("If-None-Match", "*").ok()?,
-            Self::IsVersion(version) => headers.set("If-Match", &format!("\"{version}\"")).ok()?,
+            Self::None => None,
+            Self::IsAbsent => {
+                let etag_does_not_match = Some("*".to_owned());
+                Some(Conditional { etag_does_not_match, ..Conditional::default() })
+            }
+            Self::IsVersion(version) => {
+                Some(Conditional { etag_matches: Some(version), ..Conditional::default() })
+            }
         }
-        Some(headers.into())
     }
 }
 
-async fn put(
-    bucket: &R2Bucket,
-    key: &CacheKey,
-    value: JsValue,
-    patience_millis: u32,
-    condition: &Condition,
-    mut options: Vec<(&str, JsValue)>,
-) -> Written {
-    options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
-    let outcome = match bucket.put(key.name().into_owned(), value, object(&options)) {
-        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
-        Err(error) => Err(error),
+async fn write(put: PutOptionsBuilder<'_>, patience_millis: u32, condition: Condition) -> Written {
+    let put = match condition.into_conditional() {
+        Some(condition) => put.only_if(condition),
+        None => put,
     };
-    match outcome {
-        Ok(written) if written.is_null() => Written::Unmet,
-        Ok(_) => Written::Yes,
+    let outcome = in_time(patience_millis, put.execute()).await;
+    match outcome.unwrap_or_else(|| Err("slow".into())) {
+        Ok(Some(_)) => Written::Yes,
+        Ok(None) => Written::Unmet,
         Err(error) => {
-            warn("bucket: put failed", &error);
-            let message = error.dyn_ref::<js_sys::Error>().map(|error| error.message());
-            let is_busy = message.and_then(|text| text.as_string());
-            let is_busy = is_busy.is_some_and(|text| text.contains(BUSY_CODE));
-            if is_busy { Written::Busy } else { Written::Failed }
+            log::warn_with("bucket: put failed", &error.to_js_value());
+            if error.to_string().contains(BUSY_CODE) { Written::Busy } else { Written::Failed }
         }
     }
+}
+
+/// Awaits an operation for at most `patience_millis`. Failures and timeouts are logged as `failure`.
+async fn settle<T>(
+    failure: &str,
+    patience_millis: u32,
+    operation: impl Future<Output = worker::Result<T>>,
+) -> Result<T, Failed> {
+    let outcome = in_time(patience_millis, operation).await.unwrap_or_else(|| Err("slow".into()));
+    outcome.map_err(|error| {
+        log::warn_with(failure, &error.to_js_value());
+        Failed
+    })
 }
 
 async fn get(
-    bucket: &R2Bucket,
+    bucket: &Bucket,
     key: &CacheKey,
-    options: &JsValue,
-) -> Result<Option<R2ObjectBody>, Failed> {
-    let operation = bucket.get(key.name().into_owned(), options.clone());
-    let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
-    Ok((!found.is_null()).then(|| found.unchecked_into()))
+    range: Option<Range>,
+) -> Result<Option<Object>, Failed> {
+    let get = bucket.get(key.name());
+    let get = match range {
+        Some(range) => get.range(range),
+        None => get,
+    };
+    settle("bucket: get failed", PATIENCE_MILLIS, get.execute()).await
 }
 
-fn record_of(object: &R2Object) -> Option<String> {
-    let metadata: JsValue = object.custom_metadata().ok()?.into();
-    Reflect::get(&metadata, &RECORD.into()).ok()?.as_string()
+fn record_of(object: &Object) -> Option<String> {
+    object.custom_metadata().ok()?.remove(RECORD)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size is positive")]
-fn length_of(object: &R2Object) -> Option<u64> {
-    object.size().ok().map(|size| size as u64)
-}
-
-fn object(members: &[(&str, JsValue)]) -> JsValue {
-    let entries: Array =
-        members.iter().map(|(name, value)| Array::of2(&JsValue::from_str(name), value)).collect();
-    Object::from_entries(&entries).map_or(JsValue::UNDEFINED, JsValue::from)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
-fn number(bytes: u64) -> JsValue {
-    (bytes as f64).into()
+fn body_of(object: &Object) -> Option<ReadableStream> {
+    match object.body()?.response_body().ok()? {
+        ResponseBody::Stream(stream) => Some(stream),
+        ResponseBody::Empty | ResponseBody::Body(_) => None,
+    }
 }

@@ -22,7 +22,7 @@ use crate::message::ReplyHead;
 use crate::shell::body::streams;
 use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
-use crate::shell::runtime::log::warn;
+use crate::shell::runtime::log;
 use crate::shell::runtime::settling::settled;
 use crate::shell::runtime::tasks::{detach, settle};
 
@@ -204,7 +204,7 @@ pub(crate) fn put(
         match settled(&put).await {
             Ok(_) => true,
             Err(error) => {
-                warn("cache: put failed", &error);
+                log::warn_with("cache: put failed", &error);
                 false
             }
         }
@@ -237,7 +237,7 @@ pub(crate) fn delete(
         match settled(&delete).await {
             Ok(_) => true,
             Err(error) => {
-                warn("cache: delete failed", &error);
+                log::warn_with("cache: delete failed", &error);
                 false
             }
         }

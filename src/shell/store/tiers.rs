@@ -14,7 +14,7 @@ use crate::cache::tier::{self, Tier, is_small};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
-use crate::shell::runtime::log::{tell, warn};
+use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{detach, sleep, within};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::Written;
@@ -155,7 +155,7 @@ pub(crate) async fn look_up_part(
         (Tier::Bucket, Some(bucket)) => {
             let part = bucket::look_up_part(bucket, key, range).await?;
             // The object may have been replaced by a shorter one.
-            Some(streams::guard(&call.context, &part, range.length()))
+            streams::guard(&call.context, &part, range.length()).ok()
         }
         (Tier::Memory | Tier::Bucket, _) => None,
     }
@@ -187,7 +187,8 @@ pub(crate) async fn fill(
     let in_bucket = async {
         let Some(bucket) = &call.bucket else { return };
         for _ in 0..BUCKET_ATTEMPTS {
-            let written = bucket::store(bucket, key, meta, bytes, replaces).await;
+            let Some(body) = bucket::stream_of(bytes) else { return };
+            let written = bucket::store(bucket, key, meta, body, replaces).await;
             if written != Written::Busy {
                 return;
             }
@@ -206,8 +207,9 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
         // Another may have stored something since: these bytes go with their own record.
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
-        let whole = streams::guard_copy(&call.context, &body, meta.length_bytes());
-        let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
+        let length = meta.length_bytes();
+        let Ok(whole) = streams::guard_copy(&call.context, &body, length) else { return };
+        let written = bucket::store(bucket, key, &meta, whole, replaces).await;
         if written != Written::Busy {
             return;
         }
@@ -278,19 +280,19 @@ enum Unread {
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
         Ok(reading) => within(PATIENCE_MILLIS, reading).await.ok_or_else(|| {
-            tell("a stored body is slow");
+            log::warn("a stored body is slow");
             Unread::Slow
         })?,
         Err(error) => Err(error),
     };
     let bytes = outcome.map_err(|error| {
-        warn("a stored body broke", &error);
+        log::warn_with("a stored body broke", &error);
         Unread::Broken
     })?;
     let bytes = Uint8Array::new(bytes.unchecked_ref());
     let [found, wanted] = [bytes.length().into(), meta.length_bytes()];
     if found != wanted {
-        tell(&format!("a stored body has {found} bytes of {wanted}"));
+        log::warn(&format!("a stored body has {found} bytes of {wanted}"));
         return Err(Unread::Broken);
     }
     Ok(bytes)
