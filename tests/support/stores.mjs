@@ -21,7 +21,9 @@ export class Bucket extends WorkerEntrypoint {
     const found = await this.env.BUCKET.get(key, options);
     if (found === null || found.body === undefined) return null;
     const bytes = new Uint8Array(await found.arrayBuffer());
-    const object = { etag: found.etag, size: found.size, customMetadata: found.customMetadata };
+    const { etag, size, customMetadata } = found;
+    // By this, the SDK knows an object with a body.
+    const object = { etag, size, customMetadata, bodyUsed: false };
     switch (fault) {
       case 'is truncated': return { ...object, body: streamOf(bytes.subarray(0, bytes.length / 2)) };
       case 'breaks': return { ...object, body: streamOf(bytes.subarray(0, bytes.length / 2), 'broken') };
