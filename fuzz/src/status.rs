@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 use http::header::HeaderName;
-use matrix_media_edge::admin::status::{Heard, Level, Probe, Status, judge_counts, judge_probe};
+use matrix_media_edge::admin::status::{
+    Level, Probe, ProbeResponse, Status, evaluate_counts, evaluate_probe,
+};
 use matrix_media_edge::matrix::well_known::Document;
 use matrix_media_edge::origin::{OriginError, OriginHead};
 use matrix_media_edge::telemetry::counts::Counts;
@@ -26,7 +28,7 @@ pub(crate) fn target(input: &[u8]) {
     let Some([status, date, mitigated, body]) = texts(input) else { return };
     let challenge = HeaderName::from_static("cf-mitigated");
     let answer = StatusCode::from_bytes(status.as_bytes()).map_err(|_| OriginError::TimedOut).map(
-        |status| Heard {
+        |status| ProbeResponse {
             head: OriginHead { status, headers: headers(&[(challenge, mitigated.as_bytes())]) },
             is_for_browsers: date.is_empty(),
             body: body.to_owned(),
@@ -34,10 +36,10 @@ pub(crate) fn target(input: &[u8]) {
             date_unix_secs: date.parse().ok(),
         },
     );
-    let judge = |probe: &Probe| judge_probe(*probe, &answer, &CONFIG, NOW);
-    let findings: Vec<_> = PROBES.iter().flat_map(judge).collect();
+    let evaluate = |probe: &Probe| evaluate_probe(*probe, &answer, &CONFIG, NOW);
+    let findings: Vec<_> = PROBES.iter().flat_map(evaluate).collect();
     for finding in &findings {
-        assert_eq!(finding.level == Level::Good, finding.cure.is_none(), "{finding:?}");
+        assert_eq!(finding.level == Level::Ok, finding.cure.is_none(), "{finding:?}");
         let is_sentence = is_plain(&finding.found) && finding.found.len() < 80;
         assert!(is_sentence && !finding.found.contains(['"', '<', '{', '=']), "{finding:?}");
     }
@@ -46,11 +48,11 @@ pub(crate) fn target(input: &[u8]) {
     let detailed = status.detailed_json(&CONFIG, &[], &Counts::default(), NOW);
     let detailed: Value = serde_json::from_str(&detailed).expect("JSON for the admin");
     let told = detailed["checks"].as_array().expect("checks");
-    let counted = judge_counts(&Counts::default(), NOW);
+    let counted = evaluate_counts(&Counts::default(), NOW);
     let findings_told = findings.iter().chain(&counted).map(|finding| &finding.found);
     assert!(told.iter().map(|check| &check["found"]).eq(findings_told));
     let public: Value = serde_json::from_str(&status.public_json(&CONFIG)).expect("JSON for all");
-    let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
+    let is_bad = findings.iter().any(|finding| finding.level == Level::Error);
     assert_eq!(
         (&public["ok"], public.as_object().map(|all| all.len())),
         (&(!is_bad).into(), Some(3))

@@ -1,6 +1,6 @@
-//! The status of the edge: live checks, each with what was found and how to mend it.
+//! The status of the edge: live checks, each with what was found and how to fix it.
 //!
-//! Anyone may see whether all is well. What exactly was found is for the admin alone.
+//! Anyone may see whether a problem was found. What exactly was found is for the admin alone.
 
 mod addresses;
 mod causes;
@@ -9,9 +9,9 @@ mod counts;
 mod probes;
 
 pub use causes::{Cause, REACH, cause, unanswered};
-pub use checks::{LOOPS, NO_CACHE, judge_probe, judge_redirects, judge_tiers};
-pub use counts::{LET_CONDITIONS_THROUGH, judge_counts};
-pub use probes::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
+pub use checks::{LOOPS, NO_CACHE, evaluate_probe, evaluate_redirects, evaluate_tiers};
+pub use counts::{LET_CONDITIONS_THROUGH, evaluate_counts};
+pub use probes::{Answer, MAX_ANSWER_BYTES, PROBE_TIMEOUT_MS, Probe, ProbeResponse, probes};
 
 use crate::config::Config;
 use crate::matrix::json;
@@ -114,19 +114,19 @@ impl Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// As it should be.
-    Good,
-    /// Maybe as it should be: the admin knows.
-    Unsure,
-    /// Something is to be mended.
-    Bad,
+    Ok,
+    /// Maybe not as it should be: the admin knows.
+    Warning,
+    /// A problem that the admin must fix.
+    Error,
 }
 
 impl Level {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Good => "good",
-            Self::Unsure => "unsure",
-            Self::Bad => "bad",
+            Self::Ok => "good",
+            Self::Warning => "unsure",
+            Self::Error => "bad",
         }
     }
 }
@@ -140,24 +140,24 @@ pub struct Finding {
     pub level: Level,
     /// What was found, as a sentence.
     pub found: String,
-    /// What to do about it; nothing, where nothing is to be done.
+    /// How to fix it; `None` where there is nothing to fix.
     pub cure: Option<&'static str>,
 }
 
 impl Finding {
     /// Returns a finding that all is as it should be.
-    pub fn good(check: Check, found: impl Into<String>) -> Self {
-        Self { check, level: Level::Good, found: found.into(), cure: None }
+    pub fn ok(check: Check, found: impl Into<String>) -> Self {
+        Self { check, level: Level::Ok, found: found.into(), cure: None }
     }
 
-    /// Returns a finding that the admin is to look at.
-    pub fn unsure(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
-        Self { check, level: Level::Unsure, found: found.into(), cure: Some(cure) }
+    /// Returns a finding that the admin should check.
+    pub fn warning(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+        Self { check, level: Level::Warning, found: found.into(), cure: Some(cure) }
     }
 
-    /// Returns a finding that something is to be mended.
-    pub fn bad(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
-        Self { check, level: Level::Bad, found: found.into(), cure: Some(cure) }
+    /// Returns a finding of a problem that the admin must fix.
+    pub fn error(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+        Self { check, level: Level::Error, found: found.into(), cure: Some(cure) }
     }
 
     /// Returns the finding as a JSON object: `check`, `level`, `found` and `cure`, which may be null.
@@ -186,7 +186,7 @@ impl Status {
     pub fn new(findings: &[Finding], checked_unix_secs: u64) -> Self {
         let checks: Vec<_> = findings.iter().map(Finding::to_json).collect();
         Self {
-            is_good: findings.iter().all(|finding| finding.level != Level::Bad),
+            is_good: findings.iter().all(|finding| finding.level != Level::Error),
             checked_unix_secs,
             checks: format!("[{}]", checks.join(",")),
         }
@@ -234,7 +234,7 @@ impl Status {
     ) -> String {
         let days: Vec<_> = days.iter().map(day_json).collect();
         let kept = self.checks.strip_prefix('[').and_then(|checks| checks.strip_suffix(']'));
-        let counted = judge_counts(counts, now_unix_secs);
+        let counted = evaluate_counts(counts, now_unix_secs);
         let counted = counted.iter().map(Finding::to_json);
         let kept = kept.filter(|checks| !checks.is_empty()).map(str::to_owned);
         let checks: Vec<_> = kept.into_iter().chain(counted).collect();
@@ -275,16 +275,16 @@ mod tests {
 
     #[test]
     fn one_bad_finding_makes_it_red_and_an_unsure_one_does_not() {
-        let good = Finding::good(Check::Pop, "It stores.");
-        let unsure = Finding::unsure(Check::Clock, "Who knows.", "Look.");
-        let bad = Finding::bad(Check::Bucket, "It fails.", "Mend it.");
+        let good = Finding::ok(Check::Pop, "It stores.");
+        let unsure = Finding::warning(Check::Clock, "Who knows.", "Look.");
+        let bad = Finding::error(Check::Bucket, "It fails.", "Mend it.");
         assert!(status(&[good.clone(), unsure.clone()]).is_good);
         assert!(!status(&[good, unsure, bad]).is_good);
     }
 
     #[test]
     fn strangers_see_green_or_red_and_nothing_else() {
-        let bad = Finding::bad(Check::Homeserver, "It refused 10.0.0.1.", "Mend it.");
+        let bad = Finding::error(Check::Homeserver, "It refused 10.0.0.1.", "Mend it.");
         let config = config(&[]).unwrap();
         assert_eq!(
             status(&[bad]).public_json(&config),
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_admin_sees_all_as_json() {
-        let finding = Finding::bad(Check::Pop, "It said \"no\".", "Mend it.");
+        let finding = Finding::error(Check::Pop, "It said \"no\".", "Mend it.");
         let day = Day { requests: 3, ..Day::default() };
         let counts = Counts { stored: 7, ..Counts::default() };
         let text = status(&[finding]).detailed_json(&config(&[]).unwrap(), &[day], &counts, 60);
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn results_are_kept_for_their_time_and_survive_the_round_trip() {
-        let status = status(&[Finding::good(Check::Pop, "It stores.")]);
+        let status = status(&[Finding::ok(Check::Pop, "It stores.")]);
         assert_eq!(Status::parse(&status.to_text()), Some(status.clone()));
         assert_eq!(Status::parse(&status.to_text().replacen('1', "2", 1)), None);
         assert!(!status.is_old(1_700_000_029));

@@ -1,14 +1,14 @@
-//! Who answers in the homeserver's place: what an admin sees of it, and how to get past it.
+//! Who answers in the homeserver's place: what an admin sees of it, and how to fix it.
 
 use crate::origin::OriginError;
 use crate::origin::intermediary::Intermediary;
 
-/// What came instead of the homeserver's answer, and what to do about it.
+/// What came instead of the homeserver's answer, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What came, as a sentence.
     pub found: String,
-    /// What to do about it.
+    /// How to fix it.
     pub cure: &'static str,
 }
 
@@ -64,7 +64,7 @@ pub fn unanswered(error: OriginError) -> Cause {
     Cause { found: found.to_owned(), cure: REACH }
 }
 
-/// What Cloudflare's own statuses mean, and what to do about each.
+/// Returns what a status of Cloudflare's own means, and how to fix it.
 /// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/>
 fn failed(status: u16) -> (String, &'static str) {
     let (meaning, cure) = match status {

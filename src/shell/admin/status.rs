@@ -14,8 +14,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
 
 use crate::admin::status::{
-    self, Finding, Heard, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS, Probe,
-    Status,
+    self, Finding, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PROBE_TIMEOUT_MS, Probe,
+    ProbeResponse, Status,
 };
 use crate::admin::{Viewer, viewer};
 use crate::cache::filling::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
@@ -43,7 +43,7 @@ use crate::shell::store::pop;
 const MAX_FORM_BYTES: usize = 4 * 1024;
 
 /// How long the bucket and then the probes may take, and a little.
-const MAX_CHECK_MILLIS: u32 = 2 * PATIENCE_MILLIS + 1_000;
+const MAX_CHECK_MS: u32 = 2 * PROBE_TIMEOUT_MS + 1_000;
 
 /// What the page may do: show itself, and ask for the details.
 const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
@@ -68,7 +68,7 @@ pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
         _ => return call.reject(&Rejection::StatusMethod),
     };
     match form {
-        StatusForm::Json if viewer == Viewer::Impostor => call.reject(&Rejection::NotAdmin),
+        StatusForm::Json if viewer == Viewer::WrongToken => call.reject(&Rejection::NotAdmin),
         StatusForm::Json => answer_json(call, viewer).await,
         StatusForm::Page => answer_page(call, viewer).await,
     }
@@ -88,12 +88,12 @@ async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
-    let is_impostor = viewer == Viewer::Impostor;
-    if is_impostor {
+    let is_wrong = viewer == Viewer::WrongToken;
+    if is_wrong {
         head.status = Rejection::NotAdmin.status();
         head.rejection = Some(Rejection::NotAdmin.as_str());
     }
-    let text = page(&told(call, viewer).await, call.config.admin_token.is_some(), is_impostor);
+    let text = page(&told(call, viewer).await, call.config.admin_token.is_some(), is_wrong);
     send(call, head, &text)
 }
 
@@ -107,13 +107,13 @@ fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
 
 /// Who has sent the page's form.
 async fn sender(call: &Call) -> Result<Viewer, JsValue> {
-    let Some(body) = call.request.body() else { return Ok(Viewer::Impostor) };
+    let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
     let shown = form_pairs(&text).find(|(name, _)| name == "token");
     let shown = shown.and_then(|(_, token)| AccessToken::parse(&token));
     let is_admin = shown.zip(call.config.admin_token.as_ref()).is_some_and(|(a, b)| b.is(&a));
-    Ok(if is_admin { Viewer::Admin } else { Viewer::Impostor })
+    Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
 /// The status as JSON, as much of it as is for this viewer.
@@ -126,7 +126,7 @@ async fn told(call: &Call, viewer: Viewer) -> String {
                 status.detailed_json(&call.config, tally.days(), &counts, now)
             })
         }
-        Viewer::Stranger | Viewer::Impostor => status.public_json(&call.config),
+        Viewer::Public | Viewer::WrongToken => status.public_json(&call.config),
     }
 }
 
@@ -136,7 +136,7 @@ async fn current(call: &Call) -> Rc<Status> {
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
+    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await {
         let fill = coalescing::begin(&call.context, Stage::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
@@ -144,7 +144,7 @@ async fn current(call: &Call) -> Rc<Status> {
             find_out(&looking, &looked_for).await;
             drop(fill);
         });
-        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await;
+        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await;
     }
     match look_up(call, &key).await {
         Some(status) => status,
@@ -170,7 +170,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
 
 async fn check(call: &Call) -> Vec<Finding> {
     let mut findings = check_tiers(call).await;
-    findings.push(status::judge_redirects(known::refused_redirect().as_deref()));
+    findings.push(status::evaluate_redirects(known::refused_redirect().as_deref()));
     let [a, b, c, d, e] = status::probes(&call.config);
     let (a, b, c, d, e) =
         join5(ask(call, a), ask(call, b), ask(call, c), ask(call, d), ask(call, e)).await;
@@ -181,9 +181,9 @@ async fn check(call: &Call) -> Vec<Finding> {
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = in_time(PATIENCE_MILLIS, hear(call, probe, request)).await;
+    let answer = in_time(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
     let answer = answer.unwrap_or(Err(OriginError::TimedOut));
-    status::judge_probe(probe, &answer, &call.config, clock::now_unix_secs())
+    status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
 /// Asks, and goes where clients would be sent on to.
@@ -207,7 +207,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
     };
     let body = body.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     let date_unix_secs = clock::parse_date(head.header(&DATE));
-    Ok(Heard { head, is_for_browsers, body, waited_ms, date_unix_secs })
+    Ok(ProbeResponse { head, is_for_browsers, body, waited_ms, date_unix_secs })
 }
 
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
@@ -230,15 +230,15 @@ async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
 /// Whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    let pop = in_time(PATIENCE_MILLIS, check_pop(call, &key)).await.flatten();
+    let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
             // Whoever else has written it within this second was able to.
-            let written = in_time(PATIENCE_MILLIS, written).await;
+            let written = in_time(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }
         None => None,
     };
-    status::judge_tiers(&call.config, pop, bucket)
+    status::evaluate_tiers(&call.config, pop, bucket)
 }
