@@ -1,7 +1,9 @@
 //! The status: whatever the homeserver answers, what is told is JSON, and no stranger learns of it.
+//! Whatever is kept, the page has no script.
 
 use http::StatusCode;
 use http::header::HeaderName;
+use matrix_media_edge::admin::Viewer;
 use matrix_media_edge::admin::status::{
     Level, Probe, ProbeResponse, Status, evaluate_counts, evaluate_probe,
 };
@@ -45,13 +47,15 @@ pub(crate) fn target(input: &[u8]) {
     }
     let status = Status::new(&findings, NOW);
     assert_eq!(Status::parse(&status.to_text()).as_ref(), Some(&status));
-    let detailed = status.detailed_json(&CONFIG, &[], &Counts::default(), NOW);
-    let detailed: Value = serde_json::from_str(&detailed).expect("JSON for the admin");
+    let counts = Counts::default();
+    let view = |status: &Status, viewer| status.view(viewer, &CONFIG, &[], &counts, NOW).to_json();
+    let detailed: Value =
+        serde_json::from_str(&view(&status, Viewer::Admin)).expect("JSON for the admin");
     let told = detailed["checks"].as_array().expect("checks");
-    let counted = evaluate_counts(&Counts::default(), NOW);
+    let counted = evaluate_counts(&counts, NOW);
     let findings_told = findings.iter().chain(&counted).map(|finding| &finding.found);
     assert!(told.iter().map(|check| &check["found"]).eq(findings_told));
-    let public: Value = serde_json::from_str(&status.public_json(&CONFIG)).expect("JSON for all");
+    let public: Value = serde_json::from_str(&view(&status, Viewer::Public)).expect("JSON for all");
     let is_bad = findings.iter().any(|finding| finding.level == Level::Error);
     assert_eq!(
         (&public["ok"], public.as_object().map(|all| all.len())),
@@ -59,6 +63,9 @@ pub(crate) fn target(input: &[u8]) {
     );
 
     if let Some(kept) = Status::parse(body) {
+        let page =
+            kept.view(Viewer::Admin, &CONFIG, &[], &counts, NOW).to_page(Viewer::Admin, &CONFIG);
+        assert!(!page.contains("<script"), "{page}");
         assert_eq!(Status::parse(&kept.to_text()), Some(kept), "it is read back");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the checks, keeps their results for a while, and tells them.
+//! Runs the checks, keeps their results for a while, and answers with them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,12 +10,11 @@ use ::http::header::{
 use ::http::{Method, StatusCode};
 use futures_util::future::join5;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
 
 use crate::admin::status::{
     self, Finding, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PROBE_TIMEOUT_MS, Probe,
-    ProbeResponse, Status,
+    ProbeResponse, Status, StatusView,
 };
 use crate::admin::{Viewer, viewer};
 use crate::cache::filling::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
@@ -42,17 +41,12 @@ use crate::shell::store::pop;
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;
 
-/// How long the bucket and then the probes may take, and a little.
+/// How long the bucket and then the probes may take, and a little, in milliseconds.
 const MAX_CHECK_MS: u32 = 2 * PROBE_TIMEOUT_MS + 1_000;
 
 /// What the page may do: show itself, and ask for the details.
 const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";
-
-#[wasm_bindgen(module = "/src/shell/admin/status.js")]
-extern "C" {
-    fn page(json: &str, has_admin: bool, is_refused: bool) -> String;
-}
 
 thread_local! {
     /// What this isolate has found last: a data centre's cache may keep nothing.
@@ -77,7 +71,7 @@ pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
 async fn answer_json(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
     add_cors(&mut head.headers);
-    let text = told(call, viewer).await;
+    let text = written(call, viewer, |view| view.to_json()).await;
     send(call, head, &text)
 }
 
@@ -88,12 +82,11 @@ async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
-    let is_wrong = viewer == Viewer::WrongToken;
-    if is_wrong {
+    if viewer == Viewer::WrongToken {
         head.status = Rejection::NotAdmin.status();
         head.rejection = Some(Rejection::NotAdmin.as_str());
     }
-    let text = page(&told(call, viewer).await, call.config.admin_token.is_some(), is_wrong);
+    let text = written(call, viewer, |view| view.to_page(viewer, &call.config)).await;
     send(call, head, &text)
 }
 
@@ -105,7 +98,7 @@ fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
     }
 }
 
-/// Who has sent the page's form.
+/// Returns who has sent the page's form.
 async fn sender(call: &Call) -> Result<Viewer, JsValue> {
     let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
@@ -116,21 +109,16 @@ async fn sender(call: &Call) -> Result<Viewer, JsValue> {
     Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
-/// The status as JSON, as much of it as is for this viewer.
-async fn told(call: &Call, viewer: Viewer) -> String {
+/// Writes the status, as much of it as is for this viewer.
+async fn written(call: &Call, viewer: Viewer, write: impl Fn(&StatusView) -> String) -> String {
     let status = current(call).await;
-    match viewer {
-        Viewer::Admin => {
-            let (counts, now) = (recorder::counts(), clock::now_unix_secs());
-            recorder::with_tally(|tally| {
-                status.detailed_json(&call.config, tally.days(), &counts, now)
-            })
-        }
-        Viewer::Public | Viewer::WrongToken => status.public_json(&call.config),
-    }
+    let (counts, now) = (recorder::counts(), clock::now_unix_secs());
+    recorder::with_tally(|tally| {
+        write(&status.view(viewer, &call.config, tally.days(), &counts, now))
+    })
 }
 
-/// Kept results, or new ones; of many who ask at once in an isolate, one looks.
+/// Returns kept results, or new ones; of many who ask at once in an isolate, one looks.
 async fn current(call: &Call) -> Rc<Status> {
     let key = CacheKey::new(&call.config.server_name, Subject::Status);
     if let Some(status) = look_up(call, &key).await {
@@ -186,7 +174,7 @@ async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Findi
     status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
-/// Asks, and goes where clients would be sent on to.
+/// Asks, and follows the redirects that clients would follow.
 async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
     let began_ms = clock::now_unix_millis();
     let mut is_for_browsers = true;
@@ -211,7 +199,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
 }
 
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
-/// it is there.
+/// it is there; `None` if it never was.
 async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
     let began_ms = clock::now_unix_millis();
     pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
@@ -227,7 +215,7 @@ async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
     None
 }
 
-/// Whether the tiers give back what they are given.
+/// Checks whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
     let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
