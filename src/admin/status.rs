@@ -16,14 +16,12 @@ pub use causes::{Cause, REACH, cause, unanswered};
 pub use checks::{LOOPS, NO_CACHE, evaluate_probe, evaluate_redirects, evaluate_tiers};
 pub use counts::{LET_CONDITIONS_THROUGH, evaluate_counts};
 pub use probes::{Answer, MAX_ANSWER_BYTES, PROBE_TIMEOUT_MS, Probe, ProbeResponse, probes};
-
 pub use view::StatusView;
 pub(super) use view::{FindingView, to_json};
 
-use view::Details;
-
 use serde::{Deserialize, Serialize};
 
+use self::view::Details;
 use super::Viewer;
 use crate::config::Config;
 use crate::matrix::media::Door;
@@ -217,14 +215,15 @@ impl Status {
         isolate_counts: &'a Counts,
         now_unix_secs: u64,
     ) -> StatusView<'a> {
-        let details = || Details {
-            version: env!("CARGO_PKG_VERSION"),
-            checks: {
-                let counted = evaluate_counts(isolate_counts, now_unix_secs);
-                self.checks.iter().cloned().chain(counted.iter().map(FindingView::from)).collect()
-            },
-            isolate_days,
-            isolate_counts,
+        let details = || {
+            let counted = evaluate_counts(isolate_counts, now_unix_secs);
+            let counted = counted.iter().map(FindingView::from);
+            Details {
+                version: env!("CARGO_PKG_VERSION"),
+                checks: self.checks.iter().cloned().chain(counted).collect(),
+                isolate_days,
+                isolate_counts,
+            }
         };
         StatusView {
             ok: self.is_ok,

@@ -24,7 +24,7 @@ pub const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver be
 const PUBLISHED: &str = "Let the document name PUBLIC_URL. If clients are to use the address that it \
      names, write that into PUBLIC_URL.";
 const OLD: &str = "Upgrade the homeserver: media is open to anyone without authenticated media, \
-     and the edge's client door stays unused.";
+     and the edge's client endpoints stay unused.";
 const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
      of the media domain. Inside its own zone a Worker is skipped: look from outside with curl.";
 const CORS: &str = "Send Access-Control-Allow-Origin: * with the document and with every redirect \
@@ -66,7 +66,7 @@ pub fn evaluate_redirects(refused: Option<&str>) -> Finding {
     }
 }
 
-/// After how long a cache that gives back what is stored is said to be slow, in milliseconds.
+/// After how long a cache that gives back what is cached is said to be slow, in milliseconds.
 const SLOW_POP_MS: u64 = 1_000;
 
 /// What switches the Cache API off.
@@ -91,17 +91,17 @@ pub fn evaluate_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -
         },
         match pop {
             Some(ms) if ms < SLOW_POP_MS => {
-                Finding::ok(Check::Pop, "It gives back what is stored.")
+                Finding::ok(Check::Pop, "It gives back what is cached.")
             }
             Some(ms) => Finding::ok(
                 Check::Pop,
-                format!("It gives back what is stored, after {ms} ms: what is new may come twice."),
+                format!("It gives back what is cached, after {ms} ms: what is new may come twice."),
             ),
             None => Finding::error(Check::Pop, "It gave nothing back.", NO_CACHE),
         },
         match bucket {
             None => Finding::ok(Check::Bucket, "None is bound, which is all right."),
-            Some(true) => Finding::ok(Check::Bucket, "It takes what is stored."),
+            Some(true) => Finding::ok(Check::Bucket, "It can be written."),
             Some(false) => Finding::error(
                 Check::Bucket,
                 "It could not be written.",

@@ -26,7 +26,7 @@ fn evaluate_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
             let of = counts.stored + counts.not_stored_in_all();
             let word = reason.as_str();
             let found =
-                format!("{count} of {of} answers with media were not stored ({word}){age}.");
+                format!("{count} of {of} answers with media were not cached ({word}){age}.");
             Some(Finding::warning(check, found, cure(*reason)?))
         })
         .collect();
@@ -36,13 +36,13 @@ fn evaluate_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
     let (stored, others) = (counts.stored, counts.not_stored_in_all());
     let found = match (stored, others) {
         (0, 0) => format!("No media came from the homeserver{age}."),
-        (_, 0) => format!("Each of {stored} answers with media was stored{age}."),
+        (_, 0) => format!("Each of {stored} answers with media was cached{age}."),
         _ => {
             let reasons = counts.not_stored.iter();
             let reasons: Vec<_> =
                 reasons.map(|(reason, count)| format!("{} {count}", reason.as_str())).collect();
             let reasons = reasons.join(", ");
-            format!("{stored} answers with media were stored, {others} can't be ({reasons}){age}.")
+            format!("{stored} answers with media were cached, {others} can't be ({reasons}){age}.")
         }
     };
     vec![Finding::ok(check, found)]
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(cookie.level, Level::Warning);
         assert_eq!(
             cookie.found,
-            "2 of 4 answers with media were not stored (set-cookie) in this isolate, which began 60 s \
+            "2 of 4 answers with media were not cached (set-cookie) in this isolate, which began 60 s \
              ago."
         );
         assert!(cookie.cure.unwrap().contains("cookie"), "{cookie:?}");
@@ -161,7 +161,7 @@ mod tests {
         let counts = counts(&[NoStoreReason::TooLarge, NoStoreReason::NoBody]);
         let [storing, _] = &evaluate_counts(&counts, NOW)[..] else { panic!("two findings") };
         assert_eq!(storing.level, Level::Ok);
-        let found = "2 answers with media were stored, 2 can't be (too-large 1, no-body 1)";
+        let found = "2 answers with media were cached, 2 can't be (too-large 1, no-body 1)";
         assert!(storing.found.starts_with(found), "{storing:?}");
     }
 

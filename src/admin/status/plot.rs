@@ -11,10 +11,10 @@ const RIGHT: u64 = 640;
 const TOP: u32 = 20;
 const BOTTOM: u32 = 170;
 
-/// The width of a bar, if there is room for it, in thousandths.
+/// The largest width of a bar, in thousandths.
 const MAX_BAR: u64 = 28_000;
 
-/// How many days have their date below the bars.
+/// The most days that have their date below the bars.
 const MAX_LABELS: usize = 8;
 
 /// Bytes sent to readers, and bytes that came from the homeserver for them, by day.
@@ -31,7 +31,7 @@ pub(super) struct Line {
     pub(super) label: String,
 }
 
-/// A bar.
+/// A bar: where its upper left corner is, and its size.
 pub(super) struct Bar {
     pub(super) class: &'static str,
     pub(super) x: Tenths,
@@ -47,7 +47,7 @@ pub(super) struct Label {
 }
 
 impl Plot {
-    /// Draws the days; `None` if there is no byte to show.
+    /// Draws the days; `None` if no byte was sent to readers.
     pub(super) fn of(days: &[Day]) -> Option<Self> {
         let bytes = days.iter().flat_map(|day| [day.served_bytes, day.origin_bytes]);
         let most = bytes.max().filter(|_| days.iter().any(|day| day.served_bytes > 0))?;

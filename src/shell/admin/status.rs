@@ -109,7 +109,7 @@ async fn sender(call: &Call) -> Result<Viewer, JsValue> {
     Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
-/// Writes the status, as much of it as is for this viewer.
+/// Writes as much of the status as this viewer may see.
 async fn written(call: &Call, viewer: Viewer, write: impl Fn(&StatusView) -> String) -> String {
     let status = current(call).await;
     let (counts, now) = (recorder::counts(), clock::now_unix_secs());

@@ -179,7 +179,7 @@ fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
     };
     for (answer, found, cure) in [
         (heard(403, "error code: 1010", &[]), "firewall", "Security > Events"),
-        (heard(429, "<html>", &[]), "rate limit", "past the rate limit"),
+        (heard(429, "<html>", &[]), "rate limit", "bypass the rate limit"),
         (heard(522, "<html>", &[]), "Cloudflare answered 522", "firewall doesn't drop"),
         (heard(526, "<html>", &[]), "Cloudflare answered 526", "valid certificate"),
     ] {
