@@ -15,7 +15,8 @@ use crate::message::RequestHead;
 /// Checks that the request shows `ADMIN_TOKEN`, in a header: addresses are kept in histories.
 ///
 /// # Errors
-/// It doesn't; or there is none, and so nothing here.
+/// [`Rejection::NotAdmin`] where it shows another token or none; [`Rejection::Unrecognized`] where
+/// `ADMIN_TOKEN` is not set.
 pub fn authorize(head: &RequestHead, config: &Config) -> Result<(), Rejection> {
     let token = config.admin_token.as_ref().ok_or(Rejection::Unrecognized)?;
     match Credential::of(head) {
@@ -30,23 +31,23 @@ pub fn authorize(head: &RequestHead, config: &Config) -> Result<(), Rejection> {
     }
 }
 
-/// Who looks at what anyone may see some of.
+/// Who asks for what everyone may see a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Viewer {
     /// The admin.
     Admin,
-    /// Anyone.
-    Stranger,
-    /// Someone who shows another token than the admin's, and so wants more than anyone may see.
-    Impostor,
+    /// Anyone, without a token.
+    Public,
+    /// Someone who shows another token than the admin's, and so wants more than everyone may see.
+    WrongToken,
 }
 
-/// Who looks.
+/// Returns who sends a request, by the token in its header.
 pub fn viewer(head: &RequestHead, config: &Config) -> Viewer {
     match authorize(head, config) {
         Ok(()) => Viewer::Admin,
-        Err(Rejection::NotAdmin) if head.headers.contains_key(AUTHORIZATION) => Viewer::Impostor,
-        Err(_) => Viewer::Stranger,
+        Err(Rejection::NotAdmin) if head.headers.contains_key(AUTHORIZATION) => Viewer::WrongToken,
+        Err(_) => Viewer::Public,
     }
 }
 
@@ -100,9 +101,9 @@ mod tests {
     fn who_shows_a_wrong_token_is_no_mere_stranger() {
         for (shown, admin_token, expected) in [
             (Some("Bearer 0123456789abcdef"), TOKEN, Viewer::Admin),
-            (Some("Bearer x"), TOKEN, Viewer::Impostor),
-            (None, TOKEN, Viewer::Stranger),
-            (Some("Bearer x"), "", Viewer::Stranger),
+            (Some("Bearer x"), TOKEN, Viewer::WrongToken),
+            (None, TOKEN, Viewer::Public),
+            (Some("Bearer x"), "", Viewer::Public),
         ] {
             let config = config(&[("ADMIN_TOKEN", admin_token)]).unwrap();
             assert_eq!(viewer(&head(shown), &config), expected, "{shown:?}");

@@ -1,20 +1,29 @@
-//! The status of the edge: live checks, each with what was found and how to mend it.
+//! The status of the edge: live checks, each with what was found and how to fix it.
 //!
-//! Anyone may see whether all is well. What exactly was found is for the admin alone.
+//! Anyone may see whether a problem was found. What exactly was found is for the admin alone.
 
 mod addresses;
 mod causes;
 mod checks;
 mod counts;
+mod numbers;
+mod page;
+mod plot;
 mod probes;
+mod view;
 
 pub use causes::{Cause, REACH, cause, unanswered};
-pub use checks::{LOOPS, NO_CACHE, judge_probe, judge_redirects, judge_tiers};
-pub use counts::{LET_CONDITIONS_THROUGH, judge_counts};
-pub use probes::{Answer, Heard, MAX_ANSWER_BYTES, PATIENCE_MILLIS, Probe, probes};
+pub use checks::{LOOPS, NO_CACHE, evaluate_probe, evaluate_redirects, evaluate_tiers};
+pub use counts::{LET_CONDITIONS_THROUGH, evaluate_counts};
+pub use probes::{Answer, MAX_ANSWER_BYTES, PROBE_TIMEOUT_MS, Probe, ProbeResponse, probes};
+pub use view::StatusView;
+pub(super) use view::{FindingView, to_json};
 
+use serde::{Deserialize, Serialize};
+
+use self::view::Details;
+use super::Viewer;
 use crate::config::Config;
-use crate::matrix::json;
 use crate::matrix::media::Door;
 use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Day;
@@ -111,24 +120,17 @@ impl Check {
 }
 
 /// How a check has come out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// As it should be.
-    Good,
-    /// Maybe as it should be: the admin knows.
-    Unsure,
-    /// Something is to be mended.
-    Bad,
-}
-
-impl Level {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Unsure => "unsure",
-            Self::Bad => "bad",
-        }
-    }
+    #[serde(rename = "good")]
+    Ok,
+    /// Maybe not as it should be: the admin knows.
+    #[serde(rename = "unsure")]
+    Warning,
+    /// A problem that the admin must fix.
+    #[serde(rename = "bad")]
+    Error,
 }
 
 /// What a check has found.
@@ -140,69 +142,57 @@ pub struct Finding {
     pub level: Level,
     /// What was found, as a sentence.
     pub found: String,
-    /// What to do about it; nothing, where nothing is to be done.
+    /// How to fix it; `None` where there is nothing to fix.
     pub cure: Option<&'static str>,
 }
 
 impl Finding {
     /// Returns a finding that all is as it should be.
-    pub fn good(check: Check, found: impl Into<String>) -> Self {
-        Self { check, level: Level::Good, found: found.into(), cure: None }
+    pub fn ok(check: Check, found: impl Into<String>) -> Self {
+        Self { check, level: Level::Ok, found: found.into(), cure: None }
     }
 
-    /// Returns a finding that the admin is to look at.
-    pub fn unsure(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
-        Self { check, level: Level::Unsure, found: found.into(), cure: Some(cure) }
+    /// Returns a finding that the admin should check.
+    pub fn warning(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+        Self { check, level: Level::Warning, found: found.into(), cure: Some(cure) }
     }
 
-    /// Returns a finding that something is to be mended.
-    pub fn bad(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
-        Self { check, level: Level::Bad, found: found.into(), cure: Some(cure) }
-    }
-
-    /// Returns the finding as a JSON object: `check`, `level`, `found` and `cure`, which may be null.
-    pub fn to_json(&self) -> String {
-        format!(
-            r#"{{"check":"{}","level":"{}","found":{},"cure":{}}}"#,
-            self.check.title(),
-            self.level.as_str(),
-            json::quote(&self.found),
-            self.cure.map_or_else(|| "null".to_owned(), json::quote),
-        )
+    /// Returns a finding of a problem that the admin must fix.
+    pub fn error(check: Check, found: impl Into<String>, cure: &'static str) -> Self {
+        Self { check, level: Level::Error, found: found.into(), cure: Some(cure) }
     }
 }
 
 /// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    is_good: bool,
+    is_ok: bool,
     checked_unix_secs: u64,
-    /// The findings, as a JSON array.
-    checks: String,
+    checks: Vec<FindingView>,
 }
 
 impl Status {
-    /// The results that these findings make.
+    /// Creates the results of these findings.
     pub fn new(findings: &[Finding], checked_unix_secs: u64) -> Self {
-        let checks: Vec<_> = findings.iter().map(Finding::to_json).collect();
         Self {
-            is_good: findings.iter().all(|finding| finding.level != Level::Bad),
+            is_ok: is_ok(findings),
             checked_unix_secs,
-            checks: format!("[{}]", checks.join(",")),
+            checks: findings.iter().map(FindingView::from).collect(),
         }
     }
 
-    /// Whether they are too old to be shown again.
+    /// Returns whether they are too old to be shown again.
     pub fn is_old(&self, now_unix_secs: u64) -> bool {
         now_unix_secs.saturating_sub(self.checked_unix_secs) >= KEPT_SECS
     }
 
-    /// The results as text: version, second, `true` or `false`, and the findings.
+    /// Returns the results as text: version, second, `true` or `false`, and the findings as JSON.
     pub fn to_text(&self) -> String {
-        format!("{KEPT_VERSION} {} {} {}", self.checked_unix_secs, self.is_good, self.checks)
+        let Self { is_ok, checked_unix_secs, checks } = self;
+        format!("{KEPT_VERSION} {checked_unix_secs} {is_ok} {}", to_json(checks))
     }
 
-    /// Reads kept results, or says nothing if they are of another version.
+    /// Parses results that were kept as text; `None` if they are of another version.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.splitn(4, ' ');
         if fields.next() != Some(KEPT_VERSION) {
@@ -210,58 +200,43 @@ impl Status {
         }
         Some(Self {
             checked_unix_secs: fields.next()?.parse().ok()?,
-            is_good: fields.next()? == "true",
-            checks: fields.next()?.to_owned(),
+            is_ok: fields.next()? == "true",
+            checks: serde_json::from_str(fields.next()?).ok()?,
         })
     }
 
-    /// What anyone may see, as JSON.
-    pub fn public_json(&self, config: &Config) -> String {
-        format!(
-            r#"{{"ok":{},"server_name":"{}","checked_unix_secs":{}}}"#,
-            self.is_good, config.server_name, self.checked_unix_secs
-        )
-    }
-
-    /// What the admin may see, as JSON: besides the results, what this isolate has counted and what
-    /// that means.
-    pub fn detailed_json(
+    /// Returns what `viewer` may see: everyone whether a problem was found; the admin also what was
+    /// found, what this isolate has counted, and what that means.
+    pub fn view<'a>(
         &self,
-        config: &Config,
-        days: &[Day],
-        counts: &Counts,
+        viewer: Viewer,
+        config: &'a Config,
+        isolate_days: &'a [Day],
+        isolate_counts: &'a Counts,
         now_unix_secs: u64,
-    ) -> String {
-        let days: Vec<_> = days.iter().map(day_json).collect();
-        let kept = self.checks.strip_prefix('[').and_then(|checks| checks.strip_suffix(']'));
-        let counted = judge_counts(counts, now_unix_secs);
-        let counted = counted.iter().map(Finding::to_json);
-        let kept = kept.filter(|checks| !checks.is_empty()).map(str::to_owned);
-        let checks: Vec<_> = kept.into_iter().chain(counted).collect();
-        format!(
-            concat!(
-                r#"{{"ok":{},"server_name":"{}","checked_unix_secs":{},"version":"{}","#,
-                r#""checks":[{}],"isolate_days":[{}],"isolate_counts":{}}}"#
-            ),
-            self.is_good,
-            config.server_name,
-            self.checked_unix_secs,
-            env!("CARGO_PKG_VERSION"),
-            checks.join(","),
-            days.join(","),
-            counts.to_json(),
-        )
+    ) -> StatusView<'a> {
+        let details = || {
+            let counted = evaluate_counts(isolate_counts, now_unix_secs);
+            let counted = counted.iter().map(FindingView::from);
+            Details {
+                version: env!("CARGO_PKG_VERSION"),
+                checks: self.checks.iter().cloned().chain(counted).collect(),
+                isolate_days,
+                isolate_counts,
+            }
+        };
+        StatusView {
+            ok: self.is_ok,
+            server_name: config.server_name.as_str(),
+            checked_unix_secs: self.checked_unix_secs,
+            details: (viewer == Viewer::Admin).then(details),
+        }
     }
 }
 
-fn day_json(day: &Day) -> String {
-    format!(
-        concat!(
-            r#"{{"began_unix_secs":{},"requests":{},"from_store":{},"#,
-            r#""served_bytes":{},"origin_bytes":{}}}"#
-        ),
-        day.began_unix_secs, day.requests, day.from_store, day.served_bytes, day.origin_bytes
-    )
+/// Returns whether no finding is a problem that the admin must fix.
+pub(super) fn is_ok(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.level != Level::Error)
 }
 
 #[cfg(test)]
@@ -275,29 +250,33 @@ mod tests {
 
     #[test]
     fn one_bad_finding_makes_it_red_and_an_unsure_one_does_not() {
-        let good = Finding::good(Check::Pop, "It stores.");
-        let unsure = Finding::unsure(Check::Clock, "Who knows.", "Look.");
-        let bad = Finding::bad(Check::Bucket, "It fails.", "Mend it.");
-        assert!(status(&[good.clone(), unsure.clone()]).is_good);
-        assert!(!status(&[good, unsure, bad]).is_good);
+        let ok = Finding::ok(Check::Pop, "It stores.");
+        let warning = Finding::warning(Check::Clock, "Who knows.", "Look.");
+        let error = Finding::error(Check::Bucket, "It fails.", "Fix it.");
+        assert!(status(&[ok.clone(), warning.clone()]).is_ok);
+        assert!(!status(&[ok, warning, error]).is_ok);
     }
 
     #[test]
     fn strangers_see_green_or_red_and_nothing_else() {
-        let bad = Finding::bad(Check::Homeserver, "It refused 10.0.0.1.", "Mend it.");
-        let config = config(&[]).unwrap();
-        assert_eq!(
-            status(&[bad]).public_json(&config),
-            r#"{"ok":false,"server_name":"example.com","checked_unix_secs":1700000000}"#
-        );
+        let status =
+            status(&[Finding::error(Check::Homeserver, "It refused 10.0.0.1.", "Fix it.")]);
+        let (config, counts) = (config(&[]).unwrap(), Counts::default());
+        for viewer in [Viewer::Public, Viewer::WrongToken] {
+            assert_eq!(
+                status.view(viewer, &config, &[Day::default()], &counts, 60).to_json(),
+                r#"{"ok":false,"server_name":"example.com","checked_unix_secs":1700000000}"#
+            );
+        }
     }
 
     #[test]
     fn the_admin_sees_all_as_json() {
-        let finding = Finding::bad(Check::Pop, "It said \"no\".", "Mend it.");
+        let finding = Finding::error(Check::Pop, "It said \"no\".", "Fix it.");
         let day = Day { requests: 3, ..Day::default() };
         let counts = Counts { stored: 7, ..Counts::default() };
-        let text = status(&[finding]).detailed_json(&config(&[]).unwrap(), &[day], &counts, 60);
+        let (status, config) = (status(&[finding]), config(&[]).unwrap());
+        let text = status.view(Viewer::Admin, &config, &[day], &counts, 60).to_json();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let check = &json["checks"][0];
         assert_eq!(
@@ -306,7 +285,7 @@ mod tests {
         );
         assert_eq!(
             (&check["found"], &check["cure"]),
-            (&"It said \"no\".".into(), &"Mend it.".into())
+            (&"It said \"no\".".into(), &"Fix it.".into())
         );
         assert_eq!(json["isolate_days"][0]["requests"], 3);
         assert_eq!(json["isolate_counts"]["stored"], 7);
@@ -316,7 +295,7 @@ mod tests {
 
     #[test]
     fn results_are_kept_for_their_time_and_survive_the_round_trip() {
-        let status = status(&[Finding::good(Check::Pop, "It stores.")]);
+        let status = status(&[Finding::ok(Check::Pop, "It stores.")]);
         assert_eq!(Status::parse(&status.to_text()), Some(status.clone()));
         assert_eq!(Status::parse(&status.to_text().replacen('1', "2", 1)), None);
         assert!(!status.is_old(1_700_000_029));

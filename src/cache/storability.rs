@@ -6,6 +6,7 @@
 
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, VARY};
 use http::{HeaderValue, StatusCode};
+use serde::{Serialize, Serializer};
 
 use crate::headers::cache_control::has_directive;
 use crate::headers::cookies::is_platforms;
@@ -75,6 +76,12 @@ impl NoStoreReason {
             Self::NoBody => "no-body",
             Self::Parameter => "parameter",
         }
+    }
+}
+
+impl Serialize for NoStoreReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

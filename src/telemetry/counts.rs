@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::cache::storability::NoStoreReason;
 use crate::origin::revalidation::Revalidated;
 
-/// The counts of one isolate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The counts of one isolate. As JSON they have the members that docs/numbers.md names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// When the isolate got its first request, in seconds since the Unix epoch.
     pub since_unix_secs: u64,
@@ -62,29 +64,6 @@ impl Counts {
     pub fn not_stored_in_all(&self) -> u64 {
         self.not_stored.values().sum()
     }
-
-    /// Returns the counts as a JSON object, whose members docs/numbers.md names.
-    pub fn to_json(&self) -> String {
-        let not_stored: Vec<_> = self
-            .not_stored
-            .iter()
-            .map(|(reason, count)| format!(r#""{}":{count}"#, reason.as_str()))
-            .collect();
-        format!(
-            concat!(
-                r#"{{"since_unix_secs":{},"stored":{},"not_stored":{{{}}},"#,
-                r#""revalidated_without_body":{},"revalidated_with_body":{},"#,
-                r#""uploads_with_length":{},"uploads_without_length":{}}}"#
-            ),
-            self.since_unix_secs,
-            self.stored,
-            not_stored.join(","),
-            self.revalidated_without_body,
-            self.revalidated_with_body,
-            self.uploads_with_length,
-            self.uploads_without_length,
-        )
-    }
 }
 
 #[cfg(test)]
@@ -108,7 +87,7 @@ mod tests {
             counts.add_upload(has_length);
         }
         assert_eq!(counts.not_stored_in_all(), 3);
-        let json: serde_json::Value = serde_json::from_str(&counts.to_json()).unwrap();
+        let json = serde_json::to_value(&counts).unwrap();
         let expected = serde_json::json!({
             "since_unix_secs": 9,
             "stored": 1,

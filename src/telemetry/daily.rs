@@ -1,5 +1,7 @@
 //! What the edge has saved, counted by day.
 
+use serde::Serialize;
+
 use crate::telemetry::event::Event;
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -12,7 +14,7 @@ const MAX_DAYS: usize = 30;
 pub struct Tally(Vec<Day>);
 
 /// One day, in UTC.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Day {
     /// When it began, in seconds since the Unix epoch.
     pub began_unix_secs: u64,

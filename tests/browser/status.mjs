@@ -1,7 +1,7 @@
 // Looks at the status page in a real browser: as strangers and the admin see it, light, dark and on
 // a phone, with little and with much to show.
 //
-//     node status.mjs <URL of the page> <ADMIN_TOKEN> [folder for screenshots]
+//     node status.mjs <URL of the page> <ADMIN_TOKEN> <a page with much to show> [folder for screenshots]
 //
 // Prints one line of JSON: for each view what axe has against it, whether it is wider than the
 // screen, and what it loaded; and what came of the form where no script may run.
@@ -10,7 +10,6 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import process from 'node:process';
 
-import { page as render } from '../../src/shell/admin/status.js';
 import { fail, launch } from './browser.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -26,7 +25,7 @@ const SCREENS = {
 const TRUSTING = { ignoreHTTPSErrors: true };
 const FORM = 'input[name=token]';
 
-const [url, adminToken, folder] = process.argv.slice(2);
+const [url, adminToken, fullPage, folder] = process.argv.slice(2);
 setTimeout(() => fail('The browser hangs'), WHOLE_PATIENCE_MS).unref();
 
 const { onPage, close } = await launch([`--host-resolver-rules=MAP ${new URL(url).hostname} 127.0.0.1`]);
@@ -78,23 +77,7 @@ async function details(page) {
 
 // All that the page can have to show at once.
 async function much(page) {
-  const levels = ['good', 'unsure', 'bad'];
-  const checks = Array.from({ length: 12 }, (_, number) => ({
-    check: `Check number ${number}`,
-    level: levels[number % 3],
-    found: 'It was found to be so, which takes a sentence of some length to say.',
-    cure: number % 3 === 0 ? null : 'Do this and that at https://very-long-host-name.example.com/a/path, then look again.',
-  }));
-  const isolate_days = Array.from({ length: 30 }, (_, number) => ({
-    began_unix_secs: 1_790_000_000 + number * 86_400,
-    requests: 1_000 * (number + 1),
-    from_store: 800 * number,
-    served_bytes: 3e9 * (1 + Math.sin(number)) + 1e8,
-    origin_bytes: 6e8 * (1 + Math.cos(number)),
-  }));
-  const server_name = 'a-server-with-a-long-name.matrix.example.com';
-  const status = { ok: false, server_name, checked_unix_secs: 1_792_600_000, version: '0.1.0', checks, isolate_days };
-  await page.setContent(render(JSON.stringify(status), true, false));
+  await page.setContent(fullPage);
 }
 
 // What a person sees who has no script: of a wrong token, and of the right one.

@@ -1,6 +1,11 @@
 //! The status page: in front of a real Synapse, and in a real browser.
 
-use serde_json::json;
+use matrix_media_edge::admin::Viewer;
+use matrix_media_edge::admin::status::Status;
+use matrix_media_edge::config::Config;
+use matrix_media_edge::telemetry::counts::Counts;
+use matrix_media_edge::telemetry::daily::Day;
+use serde_json::{Value, json};
 use test_support::edge::{Edge, Layout};
 use test_support::http::Request;
 use test_support::process::free_port;
@@ -28,6 +33,44 @@ fn all_is_green_before_synapse() {
     }
 }
 
+/// Returns a page with all that there can be: findings of each level, and days for a plot.
+fn full_page() -> String {
+    let finding = |number: usize| {
+        let level = ["good", "unsure", "bad"][number % 3];
+        let cure =
+            "Do this and that at https://very-long-host-name.example.com/a/path, then look again.";
+        json!({
+            "check": format!("Check number {number}"),
+            "level": level,
+            "found": "It was found to be so, which takes a sentence of some length to say.",
+            "cure": if number.is_multiple_of(3) { Value::Null } else { cure.into() },
+        })
+    };
+    let findings = Value::Array((0..12).map(finding).collect());
+    let status = Status::parse(&format!("1 1792600000 false {findings}")).expect("kept results");
+    let day = |number: u64| Day {
+        began_unix_secs: 1_789_948_800 + number * 86_400,
+        requests: 1_000 * (number + 1),
+        from_store: 800 * number,
+        served_bytes: 100_000_000 + 600_000_000 * (number * 7 % 11),
+        origin_bytes: 120_000_000 * (number * 5 % 11),
+    };
+    let days: Vec<_> = (0..30).map(day).collect();
+    let config = Config::parse(|name| {
+        let value = match name {
+            "HOMESERVER_URL" => "https://origin.example.com",
+            "SERVER_NAME" => "a-server-with-a-long-name.matrix.example.com",
+            "MEDIA_URL" => "https://media.example.com",
+            "ADMIN_TOKEN" => ADMIN_TOKEN,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    });
+    let (config, counts) = (config.expect("good variables"), Counts::default());
+    let view = status.view(Viewer::Admin, &config, &days, &counts, 1_792_600_000);
+    view.to_page(Viewer::Admin, &config)
+}
+
 #[test]
 fn the_page_is_readable_for_everyone_and_needs_no_script() {
     let port = free_port();
@@ -41,7 +84,7 @@ fn the_page_is_readable_for_everyone_and_needs_no_script() {
         ("ADMIN_TOKEN", ADMIN_TOKEN),
     ];
     let _edge = Edge::start_as(Layout { tls_port: Some(port), ..Layout::default() }, &vars);
-    let told = tell("status.mjs", &[&format!("{media_url}/"), ADMIN_TOKEN]);
+    let told = tell("status.mjs", &[&format!("{media_url}/"), ADMIN_TOKEN, &full_page()]);
 
     let views = told["views"].as_object().expect("the views are listed");
     assert_eq!(views.len(), 16, "four pages on four screens");

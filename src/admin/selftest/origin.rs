@@ -19,13 +19,14 @@ use crate::telemetry::counts::Counts;
 /// is not told to a Worker.
 const LATE_SCHEDULE_SECS: u64 = 24 * 60 * 60;
 
-/// Judges who answered the question whose token a request without one shows (see
+/// Evaluates who answered the question whose token a request without one shows (see
 /// [`crate::origin::outage::probe_request`]): a homeserver refuses that with a Matrix error, and no
 /// cache answers it.
-pub fn judge_homeserver(answer: &Result<OriginAnswer, OriginError>, waited_ms: u64) -> Finding {
+pub fn evaluate_homeserver(answer: &Result<OriginAnswer, OriginError>, waited_ms: u64) -> Finding {
     let check = Check::Homeserver;
-    let coded =
-        |Cause { found, cure }, code: &str| Finding::bad(check, format!("{found} ({code})"), cure);
+    let coded = |Cause { found, cure }, code: &str| {
+        Finding::error(check, format!("{found} ({code})"), cure)
+    };
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => return coded(unanswered(*error), Rejection::Origin(*error).as_str()),
@@ -35,44 +36,44 @@ pub fn judge_homeserver(answer: &Result<OriginAnswer, OriginError>, waited_ms: u
     }
     match (answer.head.status, answer.errcode()) {
         (StatusCode::LOOP_DETECTED, _) => {
-            Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
+            Finding::error(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
         }
         (status, Some(_)) if status.is_server_error() => {
             let found = format!("It answers with an error of its own, {}.", status.as_u16());
-            Finding::bad(check, found, "See the homeserver's log.")
+            Finding::error(check, found, "See the homeserver's log.")
         }
         (_, Some(_)) => {
-            Finding::good(check, format!("It answers by its own word, in {waited_ms} ms."))
+            Finding::ok(check, format!("It answers by its own word, in {waited_ms} ms."))
         }
         (status, None) => {
             let status = status.as_u16();
             let found =
                 format!("Something in its place accepts a request without a token ({status}).");
-            Finding::bad(check, found, REACH)
+            Finding::error(check, found, REACH)
         }
     }
 }
 
-/// Judges how stored media can be revalidated at each door, as this isolate has learned so far.
-pub fn judge_revalidation(known: &Revalidation) -> Vec<Finding> {
+/// Evaluates how stored media can be revalidated at each door, as this isolate has learned so far.
+pub fn evaluate_revalidation(known: &Revalidation) -> Vec<Finding> {
     [Door::Client, Door::Legacy, Door::Federation]
         .map(|door| {
             let check = Check::Revalidation(door);
             match known.learned(door) {
-                Learned::Untried => Finding::good(check, "Nothing was asked yet in this isolate."),
+                Learned::Untried => Finding::ok(check, "Nothing was asked yet in this isolate."),
                 Learned::Works(RevalidateBy::ToldValidator) => {
-                    Finding::good(check, "By the tag that the homeserver tells: a 304 was seen.")
+                    Finding::ok(check, "By the tag that the homeserver tells: a 304 was seen.")
                 }
-                Learned::Works(RevalidateBy::GuessedValidator) => Finding::good(
+                Learned::Works(RevalidateBy::GuessedValidator) => Finding::ok(
                     check,
                     "By a guessed tag, since none arrives with the media: a 304 was seen.",
                 ),
-                Learned::Works(RevalidateBy::Head) => Finding::unsure(
+                Learned::Works(RevalidateBy::Head) => Finding::warning(
                     check,
                     "By HEAD: no condition was answered by a 304.",
                     LET_CONDITIONS_THROUGH,
                 ),
-                Learned::Fails => Finding::unsure(
+                Learned::Fails => Finding::warning(
                     check,
                     "No way was found: what is cached was sent again.",
                     LET_CONDITIONS_THROUGH,
@@ -82,13 +83,13 @@ pub fn judge_revalidation(known: &Revalidation) -> Vec<Finding> {
         .into()
 }
 
-/// Judges whether the platform tells where the one who asks comes from.
-pub fn judge_reader_address(head: &RequestHead) -> Finding {
+/// Evaluates whether the platform tells where the one who asks comes from.
+pub fn evaluate_reader_address(head: &RequestHead) -> Finding {
     let check = Check::ReaderAddress;
     if head.headers.contains_key(CONNECTING_IP) {
-        Finding::good(check, "They come with each request, and go on to the homeserver.")
+        Finding::ok(check, "They come with each request, and go on to the homeserver.")
     } else {
-        Finding::unsure(
+        Finding::warning(
             check,
             "This request came without CF-Connecting-IP.",
             "Switch off the managed transform that removes visitors' addresses, or the homeserver's \
@@ -97,14 +98,14 @@ pub fn judge_reader_address(head: &RequestHead) -> Finding {
     }
 }
 
-/// Judges how the uploads came that this isolate has seen.
-pub fn judge_uploads(counts: &Counts) -> Finding {
+/// Evaluates how the uploads came that this isolate has seen.
+pub fn evaluate_uploads(counts: &Counts) -> Finding {
     let check = Check::UploadLength;
     let (with, without) = (counts.uploads_with_length, counts.uploads_without_length);
     match (with, without) {
-        (0, 0) => Finding::good(check, "No upload came to this isolate yet."),
-        (_, 0) => Finding::good(check, format!("All of {with} in this isolate came with one.")),
-        _ => Finding::unsure(
+        (0, 0) => Finding::ok(check, "No upload came to this isolate yet."),
+        (_, 0) => Finding::ok(check, format!("All of {with} in this isolate came with one.")),
+        _ => Finding::warning(
             check,
             format!("{without} of {} in this isolate came without one.", with + without),
             "Run the check from outside, whose upload has a length: if that comes without one too, \
@@ -114,14 +115,14 @@ pub fn judge_uploads(counts: &Counts) -> Finding {
     }
 }
 
-/// Judges when the scheduled run was seen last. `last` is `None` where it was never seen.
-pub fn judge_schedule(is_wanted: bool, last: Option<LastRun>, now_unix_secs: u64) -> Finding {
+/// Evaluates when the scheduled run was seen last. `last` is `None` where it was never seen.
+pub fn evaluate_schedule(is_wanted: bool, last: Option<LastRun>, now_unix_secs: u64) -> Finding {
     let check = Check::Schedule;
     if !is_wanted {
-        return Finding::good(check, "None is needed: SYNAPSE_ADMIN_TOKEN is not set.");
+        return Finding::ok(check, "None is needed: SYNAPSE_ADMIN_TOKEN is not set.");
     }
     let Some(LastRun { at_unix_secs, is_done }) = last else {
-        return Finding::unsure(
+        return Finding::warning(
             check,
             "It was never seen to run.",
             "See that wrangler.toml has crons under [triggers] and that MEDIA_BUCKET is bound, deploy, \
@@ -130,7 +131,7 @@ pub fn judge_schedule(is_wanted: bool, last: Option<LastRun>, now_unix_secs: u64
     };
     let secs = now_unix_secs.saturating_sub(at_unix_secs);
     if !is_done {
-        return Finding::bad(
+        return Finding::error(
             check,
             format!("It ran {secs} s ago, and failed."),
             "See in the Worker's log what it said: SYNAPSE_ADMIN_TOKEN must be an admin's, and \
@@ -140,9 +141,9 @@ pub fn judge_schedule(is_wanted: bool, last: Option<LastRun>, now_unix_secs: u64
     let found = format!("It ran {secs} s ago.");
     if secs > LATE_SCHEDULE_SECS {
         let cure = "See that wrangler.toml still has crons under [triggers], and deploy.";
-        Finding::unsure(check, found, cure)
+        Finding::warning(check, found, cure)
     } else {
-        Finding::good(check, found)
+        Finding::ok(check, found)
     }
 }
 
@@ -174,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_homeserver_that_refuses_nobody_in_particular_is_heard_itself() {
-        let finding = judge_homeserver(&answer(401, &[], Some(REFUSAL)), 12);
+        let finding = evaluate_homeserver(&answer(401, &[], Some(REFUSAL)), 12);
         assert_eq!(
             finding,
-            Finding::good(Check::Homeserver, "It answers by its own word, in 12 ms.")
+            Finding::ok(Check::Homeserver, "It answers by its own word, in 12 ms.")
         );
     }
 
@@ -192,17 +193,17 @@ mod tests {
             (Err(OriginError::TimedOut), "origin-timed-out"),
             (Err(OriginError::Unreachable), "origin-unreachable"),
         ] {
-            let finding = judge_homeserver(&answer, 1);
-            assert_eq!(finding.level, Level::Bad, "{code}");
+            let finding = evaluate_homeserver(&answer, 1);
+            assert_eq!(finding.level, Level::Error, "{code}");
             assert!(finding.found.ends_with(&format!("({code})")), "{finding:?}");
         }
     }
 
     #[test]
     fn an_answer_that_no_homeserver_gives_is_not_its_word() {
-        assert_eq!(judge_homeserver(&answer(200, &[], Some("{}")), 1).level, Level::Bad);
-        assert_eq!(judge_homeserver(&answer(500, &[], Some(REFUSAL)), 1).level, Level::Bad);
-        let looped = judge_homeserver(&answer(508, &[], Some(REFUSAL)), 1);
+        assert_eq!(evaluate_homeserver(&answer(200, &[], Some("{}")), 1).level, Level::Error);
+        assert_eq!(evaluate_homeserver(&answer(500, &[], Some(REFUSAL)), 1).level, Level::Error);
+        let looped = evaluate_homeserver(&answer(508, &[], Some(REFUSAL)), 1);
         assert_eq!(looped.cure, Some(LOOPS));
     }
 
@@ -211,23 +212,23 @@ mod tests {
         for &(by, works) in lessons {
             known.learn(Lesson { door: Door::Client, by, works }, NOW);
         }
-        judge_revalidation(&known).remove(0)
+        evaluate_revalidation(&known).remove(0)
     }
 
     #[test]
     fn what_was_learned_is_told_by_door() {
-        let untried = judge_revalidation(&Revalidation::NEW);
+        let untried = evaluate_revalidation(&Revalidation::NEW);
         assert_eq!(untried.len(), 3);
-        assert!(untried.iter().all(|finding| finding.level == Level::Good), "{untried:?}");
+        assert!(untried.iter().all(|finding| finding.level == Level::Ok), "{untried:?}");
         for (lessons, level, found) in [
-            (&[(RevalidateBy::ToldValidator, true)][..], Level::Good, "By the tag that"),
-            (&[(RevalidateBy::GuessedValidator, true)], Level::Good, "By a guessed tag"),
+            (&[(RevalidateBy::ToldValidator, true)][..], Level::Ok, "By the tag that"),
+            (&[(RevalidateBy::GuessedValidator, true)], Level::Ok, "By a guessed tag"),
             (
                 &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, true)],
-                Level::Unsure,
+                Level::Warning,
                 "By HEAD",
             ),
-            (&[(RevalidateBy::GuessedValidator, false)], Level::Unsure, "No way was found"),
+            (&[(RevalidateBy::GuessedValidator, false)], Level::Warning, "No way was found"),
         ] {
             let finding = revalidation(lessons);
             assert_eq!(finding.check, Check::Revalidation(Door::Client));
@@ -244,26 +245,26 @@ mod tests {
             target: Target::new("/_edge/selftest"),
             headers,
         };
-        assert_eq!(judge_reader_address(&head(HeaderMap::new())).level, Level::Unsure);
+        assert_eq!(evaluate_reader_address(&head(HeaderMap::new())).level, Level::Warning);
         let told = HeaderMap::from_iter([(CONNECTING_IP, HeaderValue::from_static("192.0.2.1"))]);
-        let finding = judge_reader_address(&head(told));
-        assert_eq!(finding.level, Level::Good);
+        let finding = evaluate_reader_address(&head(told));
+        assert_eq!(finding.level, Level::Ok);
         assert!(!finding.found.contains("192.0.2.1"));
     }
 
     #[test]
     fn uploads_without_a_length_are_told() {
-        let judged = |uploads_with_length, uploads_without_length| {
+        let evaluated = |uploads_with_length, uploads_without_length| {
             let counts =
                 Counts { uploads_with_length, uploads_without_length, ..Counts::default() };
-            judge_uploads(&counts)
+            evaluate_uploads(&counts)
         };
-        assert_eq!(judged(0, 0).found, "No upload came to this isolate yet.");
-        assert_eq!(judged(2, 0).level, Level::Good);
-        let finding = judged(2, 1);
+        assert_eq!(evaluated(0, 0).found, "No upload came to this isolate yet.");
+        assert_eq!(evaluated(2, 0).level, Level::Ok);
+        let finding = evaluated(2, 1);
         assert_eq!(
             (finding.level, &*finding.found),
-            (Level::Unsure, "1 of 3 in this isolate came without one.")
+            (Level::Warning, "1 of 3 in this isolate came without one.")
         );
     }
 
@@ -271,15 +272,15 @@ mod tests {
     fn a_schedule_that_never_ran_failed_or_is_late_is_told() {
         let ran = |secs, is_done| Some(LastRun { at_unix_secs: NOW - secs, is_done });
         for (is_wanted, last, level) in [
-            (false, None, Level::Good),
-            (true, None, Level::Unsure),
-            (true, ran(60, true), Level::Good),
-            (true, ran(60, false), Level::Bad),
-            (true, ran(LATE_SCHEDULE_SECS, true), Level::Good),
-            (true, ran(LATE_SCHEDULE_SECS + 1, true), Level::Unsure),
+            (false, None, Level::Ok),
+            (true, None, Level::Warning),
+            (true, ran(60, true), Level::Ok),
+            (true, ran(60, false), Level::Error),
+            (true, ran(LATE_SCHEDULE_SECS, true), Level::Ok),
+            (true, ran(LATE_SCHEDULE_SECS + 1, true), Level::Warning),
         ] {
-            assert_eq!(judge_schedule(is_wanted, last, NOW).level, level, "{last:?}");
+            assert_eq!(evaluate_schedule(is_wanted, last, NOW).level, level, "{last:?}");
         }
-        assert_eq!(judge_schedule(true, None, NOW).found, "It was never seen to run.");
+        assert_eq!(evaluate_schedule(true, None, NOW).found, "It was never seen to run.");
     }
 }

@@ -60,10 +60,10 @@ pub enum Removal {
     StillThere,
 }
 
-/// Judges what the data centre's cache did; `None` where it did not end in time.
-pub fn judge_pop(run: Option<PopRun>) -> Vec<Finding> {
+/// Evaluates what the data centre's cache did; `None` where it did not end in time.
+pub fn evaluate_pop(run: Option<PopRun>) -> Vec<Finding> {
     let Some(run) = run else {
-        return vec![Finding::bad(Check::Pop, "It did not answer in time.", NO_CACHE)];
+        return vec![Finding::error(Check::Pop, "It did not answer in time.", NO_CACHE)];
     };
     let Some(ms) = run.shown_after_ms else {
         let found = if run.is_taken {
@@ -71,36 +71,37 @@ pub fn judge_pop(run: Option<PopRun>) -> Vec<Finding> {
         } else {
             "It refused a body of 1 MiB."
         };
-        return vec![Finding::bad(Check::Pop, found, NO_CACHE)];
+        return vec![Finding::error(Check::Pop, found, NO_CACHE)];
     };
     let shown = format!("It showed a new body of 1 MiB after {ms} ms.");
     vec![
         if ms < LATE_MS {
-            Finding::good(Check::Pop, shown)
+            Finding::ok(Check::Pop, shown)
         } else {
-            Finding::unsure(Check::Pop, shown, LATE)
+            Finding::warning(Check::Pop, shown, LATE)
         },
         match (run.has_part, run.has_last_byte) {
             (true, true) => {
-                Finding::good(Check::PopParts, "It gave the last byte, and a part, by themselves.")
+                Finding::ok(Check::PopParts, "It gave the last byte, and a part, by themselves.")
             }
-            (true, false) => {
-                Finding::unsure(Check::PopParts, "It gave a part, but not the last byte.", NO_PARTS)
-            }
+            (true, false) => Finding::warning(
+                Check::PopParts,
+                "It gave a part, but not the last byte.",
+                NO_PARTS,
+            ),
             (false, true) => {
-                Finding::unsure(Check::PopParts, "It gave the last byte, but no part.", NO_PARTS)
+                Finding::warning(Check::PopParts, "It gave the last byte, but no part.", NO_PARTS)
             }
-            (false, false) => Finding::unsure(Check::PopParts, "It gave no parts.", NO_PARTS),
+            (false, false) => Finding::warning(Check::PopParts, "It gave no parts.", NO_PARTS),
         },
         match run.removal {
-            Some(Removal::GoneAfterMs(ms)) => Finding::good(
-                Check::PopDeletes,
-                format!("What was deleted was gone after {ms} ms."),
-            ),
-            Some(Removal::Refused) => {
-                Finding::unsure(Check::PopDeletes, "It refused a delete.", DELETES)
+            Some(Removal::GoneAfterMs(ms)) => {
+                Finding::ok(Check::PopDeletes, format!("What was deleted was gone after {ms} ms."))
             }
-            Some(Removal::StillThere) | None => Finding::unsure(
+            Some(Removal::Refused) => {
+                Finding::warning(Check::PopDeletes, "It refused a delete.", DELETES)
+            }
+            Some(Removal::StillThere) | None => Finding::warning(
                 Check::PopDeletes,
                 "What was deleted was still there after 3 s.",
                 DELETES,
@@ -134,11 +135,11 @@ pub struct BucketStep {
     pub took_ms: u64,
 }
 
-/// Judges what the bucket did; `None` where it did not end in time.
-pub fn judge_bucket(run: Option<BucketRun>) -> Finding {
+/// Evaluates what the bucket did; `None` where it did not end in time.
+pub fn evaluate_bucket(run: Option<BucketRun>) -> Finding {
     let check = Check::Bucket;
     let Some(run) = run else {
-        return Finding::bad(check, "It did not answer in time.", BUCKET);
+        return Finding::error(check, "It did not answer in time.", BUCKET);
     };
     let steps = [
         ("written", run.create),
@@ -147,42 +148,42 @@ pub fn judge_bucket(run: Option<BucketRun>) -> Finding {
         ("deleted from", run.delete),
     ];
     if let Some((name, _)) = steps.iter().find(|(_, step)| !step.is_done) {
-        return Finding::bad(check, format!("It could not be {name}."), BUCKET);
+        return Finding::error(check, format!("It could not be {name}."), BUCKET);
     }
     if run.is_second_refused == Some(false) {
         let found = "A write that was to create an object replaced one.";
-        return Finding::bad(check, found, BUCKET);
+        return Finding::error(check, found, BUCKET);
     }
     let [write_ms, read_ms, part_ms, delete_ms] = steps.map(|(_, step)| step.took_ms);
     let found = format!(
         "A write took {write_ms} ms, a read {read_ms} ms, a part {part_ms} ms, a delete {delete_ms} ms."
     );
     if steps.iter().any(|(_, step)| step.took_ms > SLOW_BUCKET_MS) {
-        Finding::unsure(check, found, FAR)
+        Finding::warning(check, found, FAR)
     } else {
-        Finding::good(check, found)
+        Finding::ok(check, found)
     }
 }
 
 /// Returns the finding where no bucket is bound.
-pub fn judge_no_bucket() -> Finding {
-    Finding::good(Check::Bucket, "None is bound, which is all right.")
+pub fn evaluate_no_bucket() -> Finding {
+    Finding::ok(Check::Bucket, "None is bound, which is all right.")
 }
 
-/// Judges how old the list of purges is that this isolate goes by; `None` where it was never read.
-pub fn judge_purge_list(age_secs: Option<u64>) -> Finding {
+/// Evaluates how old the list of purges is that this isolate goes by; `None` where it was never read.
+pub fn evaluate_purge_list(age_secs: Option<u64>) -> Finding {
     const UNREAD: &str = "See in the Worker's log what the bucket said: until the list can be read, \
          what is purged elsewhere may still be served here.";
     let check = Check::PurgeList;
     match age_secs {
         Some(secs) if secs < PURGES_HEARD_SECS => {
-            Finding::good(check, format!("It was read {secs} s ago."))
+            Finding::ok(check, format!("It was read {secs} s ago."))
         }
         Some(secs) => {
             let found = format!("It was read {secs} s ago, and could not be since.");
-            Finding::bad(check, found, UNREAD)
+            Finding::error(check, found, UNREAD)
         }
-        None => Finding::bad(check, "It could not be read.", UNREAD),
+        None => Finding::error(check, "It could not be read.", UNREAD),
     }
 }
 
@@ -200,21 +201,21 @@ mod tests {
     };
 
     fn levels(run: PopRun) -> Vec<Level> {
-        judge_pop(Some(run)).into_iter().map(|finding| finding.level).collect()
+        evaluate_pop(Some(run)).into_iter().map(|finding| finding.level).collect()
     }
 
     #[test]
     fn a_cache_that_does_all_is_good() {
-        assert_eq!(levels(SHOWN), [Level::Good; 3]);
-        assert!(judge_pop(Some(SHOWN))[0].found.contains("30 ms"));
+        assert_eq!(levels(SHOWN), [Level::Ok; 3]);
+        assert!(evaluate_pop(Some(SHOWN))[0].found.contains("30 ms"));
     }
 
     #[test]
     fn a_late_cache_is_told_with_its_time() {
         let late = PopRun { shown_after_ms: Some(530), ..SHOWN };
-        assert_eq!(levels(late), [Level::Unsure, Level::Good, Level::Good]);
-        assert!(judge_pop(Some(late))[0].found.contains("530 ms"));
-        assert_eq!(levels(PopRun { shown_after_ms: Some(249), ..SHOWN })[0], Level::Good);
+        assert_eq!(levels(late), [Level::Warning, Level::Ok, Level::Ok]);
+        assert!(evaluate_pop(Some(late))[0].found.contains("530 ms"));
+        assert_eq!(levels(PopRun { shown_after_ms: Some(249), ..SHOWN })[0], Level::Ok);
     }
 
     #[test]
@@ -225,8 +226,8 @@ mod tests {
             (Some(PopRun::default()), "It refused a body of 1 MiB."),
             (None, "It did not answer in time."),
         ] {
-            let [finding] = &judge_pop(run)[..] else { panic!("one finding") };
-            assert_eq!((finding.level, &*finding.found), (Level::Bad, found));
+            let [finding] = &evaluate_pop(run)[..] else { panic!("one finding") };
+            assert_eq!((finding.level, &*finding.found), (Level::Error, found));
             assert!(finding.cure.unwrap().contains("Development Mode"), "{finding:?}");
         }
     }
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn a_cache_without_parts_is_a_warning() {
         for (has_part, has_last_byte) in [(false, false), (true, false), (false, true)] {
-            assert_eq!(levels(PopRun { has_part, has_last_byte, ..SHOWN })[1], Level::Unsure);
+            assert_eq!(levels(PopRun { has_part, has_last_byte, ..SHOWN })[1], Level::Warning);
         }
     }
 
@@ -242,7 +243,7 @@ mod tests {
     fn a_delete_that_takes_nothing_away_is_a_warning() {
         for removal in [Some(Removal::Refused), Some(Removal::StillThere), None] {
             let run = PopRun { removal, ..SHOWN };
-            assert_eq!(levels(run)[2], Level::Unsure, "{removal:?}");
+            assert_eq!(levels(run)[2], Level::Warning, "{removal:?}");
         }
     }
 
@@ -257,16 +258,16 @@ mod tests {
     };
 
     fn bucket(run: BucketRun) -> (Level, String) {
-        let finding = judge_bucket(Some(run));
+        let finding = evaluate_bucket(Some(run));
         (finding.level, finding.found)
     }
 
     #[test]
     fn a_bucket_that_does_all_is_good_and_tells_its_times() {
         let (level, found) = bucket(ALL);
-        assert_eq!(level, Level::Good);
+        assert_eq!(level, Level::Ok);
         assert_eq!(found, "A write took 20 ms, a read 20 ms, a part 20 ms, a delete 20 ms.");
-        assert_eq!(bucket(BucketRun { is_second_refused: None, ..ALL }).0, Level::Good);
+        assert_eq!(bucket(BucketRun { is_second_refused: None, ..ALL }).0, Level::Ok);
     }
 
     #[test]
@@ -277,21 +278,21 @@ mod tests {
             (BucketRun { part: FAILED, ..ALL }, "It could not be read in part."),
             (BucketRun { delete: FAILED, ..ALL }, "It could not be deleted from."),
         ] {
-            assert_eq!(bucket(run), (Level::Bad, found.to_owned()));
+            assert_eq!(bucket(run), (Level::Error, found.to_owned()));
         }
-        assert_eq!(judge_bucket(None).level, Level::Bad);
+        assert_eq!(evaluate_bucket(None).level, Level::Error);
     }
 
     #[test]
     fn a_bucket_that_replaces_what_was_to_be_created_is_bad() {
-        assert_eq!(bucket(BucketRun { is_second_refused: Some(false), ..ALL }).0, Level::Bad);
+        assert_eq!(bucket(BucketRun { is_second_refused: Some(false), ..ALL }).0, Level::Error);
     }
 
     #[test]
     fn a_slow_step_is_a_warning() {
         for took_ms in [1_000, 1_001] {
             let read = BucketStep { is_done: true, took_ms };
-            let expected = if took_ms > 1_000 { Level::Unsure } else { Level::Good };
+            let expected = if took_ms > 1_000 { Level::Warning } else { Level::Ok };
             assert_eq!(bucket(BucketRun { read, ..ALL }).0, expected, "{took_ms}");
         }
     }
@@ -299,12 +300,12 @@ mod tests {
     #[test]
     fn a_list_that_could_not_be_read_for_a_minute_is_bad() {
         for (age, expected) in [
-            (Some(0), Level::Good),
-            (Some(59), Level::Good),
-            (Some(60), Level::Bad),
-            (None, Level::Bad),
+            (Some(0), Level::Ok),
+            (Some(59), Level::Ok),
+            (Some(60), Level::Error),
+            (None, Level::Error),
         ] {
-            assert_eq!(judge_purge_list(age).level, expected, "{age:?}");
+            assert_eq!(evaluate_purge_list(age).level, expected, "{age:?}");
         }
     }
 

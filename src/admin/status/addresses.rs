@@ -9,13 +9,13 @@ use crate::matrix::well_known::Document;
 const HIDDEN_MEDIA: &str = "Set MEDIA_URL to PUBLIC_URL, or to a domain for media alone: clients are \
      sent there, and the edge can't be called at the address at which it reaches the homeserver.";
 
-/// Judges whether the variables fit one another.
-pub(super) fn judge_addresses(config: &Config) -> Finding {
+/// Evaluates whether the variables fit one another.
+pub(super) fn evaluate_addresses(config: &Config) -> Finding {
     let check = Check::Configuration;
     if config.has_own_origin() && config.media.host() == config.homeserver.host() {
-        return Finding::bad(check, "MEDIA_URL has the host of HOMESERVER_URL.", HIDDEN_MEDIA);
+        return Finding::error(check, "MEDIA_URL has the host of HOMESERVER_URL.", HIDDEN_MEDIA);
     }
-    Finding::good(check, "All variables can be used.")
+    Finding::ok(check, "All variables can be used.")
 }
 
 /// Returns whether a document sends everyone to the origin, which clients know by another host.
@@ -46,14 +46,14 @@ mod tests {
 
     #[test]
     fn a_media_domain_at_the_origins_host_is_bad_where_clients_know_another() {
-        let judged = |vars: &[(&'static str, &str)]| judge_addresses(&config(vars).unwrap());
+        let evaluated = |vars: &[(&'static str, &str)]| evaluate_addresses(&config(vars).unwrap());
         let at_origin = ("MEDIA_URL", "https://origin.example.com");
-        let finding = judged(&[PUBLIC, at_origin]);
-        assert_eq!(finding.level, Level::Bad);
+        let finding = evaluated(&[PUBLIC, at_origin]);
+        assert_eq!(finding.level, Level::Error);
         assert!(finding.cure.is_some_and(|cure| cure.starts_with("Set MEDIA_URL to PUBLIC_URL")));
         let at_public = ("MEDIA_URL", "https://matrix.example.com");
         for vars in [&[at_origin][..], &[PUBLIC, at_public], &[PUBLIC], &[]] {
-            assert_eq!(judged(vars).level, Level::Good, "{vars:?}");
+            assert_eq!(evaluated(vars).level, Level::Ok, "{vars:?}");
         }
     }
 

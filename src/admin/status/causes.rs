@@ -1,14 +1,14 @@
-//! Who answers in the homeserver's place: what an admin sees of it, and how to get past it.
+//! Who answers in the homeserver's place: what an admin sees of it, and how to fix it.
 
 use crate::origin::OriginError;
 use crate::origin::intermediary::Intermediary;
 
-/// What came instead of the homeserver's answer, and what to do about it.
+/// What came instead of the homeserver's answer, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// What came, as a sentence.
     pub found: String,
-    /// What to do about it.
+    /// How to fix it.
     pub cure: &'static str,
 }
 
@@ -17,15 +17,15 @@ pub const REACH: &str = "See that HOMESERVER_URL is right, that the homeserver r
      firewall lets Cloudflare in.";
 
 /// What to do where requests of the edge are challenged.
-pub(super) const WALL: &str = "Let the edge past the protection: skip it for requests with a secret header \
+pub(super) const WALL: &str = "Let the edge bypass the protection: skip it for requests with a secret header \
      that you set in ORIGIN_HEADERS.";
 
-const BLOCKED: &str = "Let the edge past the rule that blocks it (Security > Events of the \
+const BLOCKED: &str = "Let the edge bypass the rule that blocks it (Security > Events of the \
      homeserver's zone names it): skip it for requests with a secret header that you set in \
      ORIGIN_HEADERS.";
-const LIMITED: &str = "Let the edge past the rate limit: skip it for requests with a secret header \
+const LIMITED: &str = "Let the edge bypass the rate limit: skip it for requests with a secret header \
      that you set in ORIGIN_HEADERS, since all readers come from the edge.";
-const LOGIN: &str = "Let the edge past Access: a service token in ORIGIN_HEADERS \
+const LOGIN: &str = "Let the edge bypass Access: a service token in ORIGIN_HEADERS \
      (CF-Access-Client-Id and CF-Access-Client-Secret), or a bypass for /_matrix/.";
 const PAGE: &str = "See that HOMESERVER_URL is the homeserver's address, and what stands before it: a \
      website, a waiting room, a maintenance page.";
@@ -64,7 +64,7 @@ pub fn unanswered(error: OriginError) -> Cause {
     Cause { found: found.to_owned(), cure: REACH }
 }
 
-/// What Cloudflare's own statuses mean, and what to do about each.
+/// Returns what a status of Cloudflare's own means, and how to fix it.
 /// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/>
 fn failed(status: u16) -> (String, &'static str) {
     let (meaning, cure) = match status {

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::causes::{Cause, REACH, WALL, cause, unanswered};
-use super::probes::{Answer, Heard, Probe};
+use super::probes::{Answer, Probe, ProbeResponse};
 use super::{Check, Finding, addresses};
 use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
@@ -24,14 +24,14 @@ pub const LOOPS: &str = "HOMESERVER_URL must be the address of the homeserver be
 const PUBLISHED: &str = "Let the document name PUBLIC_URL. If clients are to use the address that it \
      names, write that into PUBLIC_URL.";
 const OLD: &str = "Upgrade the homeserver: media is open to anyone without authenticated media, \
-     and the edge's client door stays unused.";
+     and the edge's client endpoints stay unused.";
 const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
      of the media domain. Inside its own zone a Worker is skipped: look from outside with curl.";
 const CORS: &str = "Send Access-Control-Allow-Origin: * with the document and with every redirect \
      to it, or web clients can't read it.";
 
-/// What the answer to a probe means.
-pub fn judge_probe(
+/// Evaluates the answer to a probe.
+pub fn evaluate_probe(
     probe: Probe,
     answer: &Answer,
     config: &Config,
@@ -52,12 +52,12 @@ pub fn judge_probe(
     }
 }
 
-/// What this isolate has seen of redirects: `refused` is the host that media was redirected to last
-/// and that `ORIGIN_REDIRECT_HOSTS` doesn't name.
-pub fn judge_redirects(refused: Option<&str>) -> Finding {
+/// Evaluates what this isolate has seen of redirects: `refused` is the host that media was redirected
+/// to last and that `ORIGIN_REDIRECT_HOSTS` doesn't name.
+pub fn evaluate_redirects(refused: Option<&str>) -> Finding {
     match refused {
-        None => Finding::good(Check::Redirects, "None was refused."),
-        Some(host) => Finding::bad(
+        None => Finding::ok(Check::Redirects, "None was refused."),
+        Some(host) => Finding::error(
             Check::Redirects,
             format!("The homeserver redirects media to {host}, which is not followed."),
             "Add this host to ORIGIN_REDIRECT_HOSTS if your homeserver keeps media there; if not, \
@@ -66,7 +66,7 @@ pub fn judge_redirects(refused: Option<&str>) -> Finding {
     }
 }
 
-/// After how long a cache that gives back what is stored is said to be slow, in milliseconds.
+/// After how long a cache that gives back what is cached is said to be slow, in milliseconds.
 const SLOW_POP_MS: u64 = 1_000;
 
 /// What switches the Cache API off.
@@ -74,35 +74,35 @@ pub const NO_CACHE: &str = "See that nothing switches the cache off: Cloudflare 
     Development Mode of the zone, a Cache Rule that bypasses the cache for the media domain, or a \
     Worker on workers.dev instead of a custom domain or a route.";
 
-/// Judges what the tiers have shown: after how many milliseconds the data centre's cache gave back
+/// Evaluates what the tiers have shown: after how many milliseconds the data centre's cache gave back
 /// what was put in, and whether the bucket took what was written.
-pub fn judge_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> Vec<Finding> {
+pub fn evaluate_tiers(config: &Config, pop: Option<u64>, bucket: Option<bool>) -> Vec<Finding> {
     let mib = config.memory_cache_bytes / (1024 * 1024);
     vec![
-        addresses::judge_addresses(config),
+        addresses::evaluate_addresses(config),
         match mib {
-            _ if config.excess_memory_cache_mib.is_some() => Finding::unsure(
+            _ if config.excess_memory_cache_mib.is_some() => Finding::warning(
                 Check::Memory,
                 format!("It holds up to {mib} MiB an isolate, less than MEMORY_CACHE_MIB says."),
                 "Set MEMORY_CACHE_MIB to at most 40: an isolate has 128 MB for everything.",
             ),
-            0 => Finding::good(Check::Memory, "It is turned off."),
-            mib => Finding::good(Check::Memory, format!("It holds up to {mib} MiB an isolate.")),
+            0 => Finding::ok(Check::Memory, "It is turned off."),
+            mib => Finding::ok(Check::Memory, format!("It holds up to {mib} MiB an isolate.")),
         },
         match pop {
             Some(ms) if ms < SLOW_POP_MS => {
-                Finding::good(Check::Pop, "It gives back what is stored.")
+                Finding::ok(Check::Pop, "It gives back what is cached.")
             }
-            Some(ms) => Finding::good(
+            Some(ms) => Finding::ok(
                 Check::Pop,
-                format!("It gives back what is stored, after {ms} ms: what is new may come twice."),
+                format!("It gives back what is cached, after {ms} ms: what is new may come twice."),
             ),
-            None => Finding::bad(Check::Pop, "It gave nothing back.", NO_CACHE),
+            None => Finding::error(Check::Pop, "It gave nothing back.", NO_CACHE),
         },
         match bucket {
-            None => Finding::good(Check::Bucket, "None is bound, which is all right."),
-            Some(true) => Finding::good(Check::Bucket, "It takes what is stored."),
-            Some(false) => Finding::bad(
+            None => Finding::ok(Check::Bucket, "None is bound, which is all right."),
+            Some(true) => Finding::ok(Check::Bucket, "It can be written."),
+            Some(false) => Finding::error(
                 Check::Bucket,
                 "It could not be written.",
                 "See in the Worker's log what it said, and that MEDIA_BUCKET names a bucket.",
@@ -116,22 +116,22 @@ fn homeserver(answer: &Answer) -> Finding {
     match answer {
         Ok(heard) if leads_back(heard) => leading_back(check),
         Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
-            Finding::good(check, format!("It answers in {} ms.", heard.waited_ms))
+            Finding::ok(check, format!("It answers in {} ms.", heard.waited_ms))
         }
-        answer => bad_instead(check, answer),
+        answer => error_instead(check, answer),
     }
 }
 
 fn bot_wall(answer: &Answer) -> Finding {
     let check = Check::BotWall;
     match answer {
-        Ok(heard) if intermediary(heard).is_some() => bad_instead(check, answer),
-        Ok(_) => Finding::good(check, "The edge's requests are let through."),
-        Err(_) => Finding::unsure(check, "The homeserver gave no answer.", REACH),
+        Ok(heard) if intermediary(heard).is_some() => error_instead(check, answer),
+        Ok(_) => Finding::ok(check, "The edge's requests are let through."),
+        Err(_) => Finding::warning(check, "The homeserver gave no answer.", REACH),
     }
 }
 
-fn authenticated_media(heard: &Heard) -> Finding {
+fn authenticated_media(heard: &ProbeResponse) -> Finding {
     let check = Check::AuthenticatedMedia;
     let versions = json::member(&heard.body, "versions").and_then(json::elements);
     let minor = |version: &str| json::string(version)?.strip_prefix("v1.")?.parse::<u32>().ok();
@@ -141,25 +141,25 @@ fn authenticated_media(heard: &Heard) -> Finding {
         == Some("true");
     match newest {
         Some(newest) if newest >= AUTHENTICATED_MEDIA_SINCE => {
-            Finding::good(check, format!("The homeserver speaks v1.{newest}."))
+            Finding::ok(check, format!("The homeserver speaks v1.{newest}."))
         }
-        _ if is_unstable => Finding::good(check, "The homeserver announces it."),
-        _ => Finding::bad(check, "The homeserver doesn't announce it.", OLD),
+        _ if is_unstable => Finding::ok(check, "The homeserver announces it."),
+        _ => Finding::error(check, "The homeserver doesn't announce it.", OLD),
     }
 }
 
-fn clock(heard: &Heard, now_unix_secs: u64) -> Finding {
+fn clock(heard: &ProbeResponse, now_unix_secs: u64) -> Finding {
     let check = Check::Clock;
     match heard.date_unix_secs.map(|date| date.abs_diff(now_unix_secs)) {
         Some(skew) if skew <= MAX_SKEW_SECS => {
-            Finding::good(check, "Edge and homeserver agree on the time.")
+            Finding::ok(check, "Edge and homeserver agree on the time.")
         }
-        Some(skew) => Finding::bad(
+        Some(skew) => Finding::error(
             check,
             format!("The homeserver's clock is {skew} s away from the edge's."),
             "Keep the homeserver's clock right (NTP): federation depends on it.",
         ),
-        None => Finding::unsure(
+        None => Finding::warning(
             check,
             "The homeserver doesn't say what time it is.",
             "Let its Date header through.",
@@ -171,17 +171,17 @@ fn federation(answer: &Answer) -> Finding {
     let check = Check::Federation;
     match answer {
         Ok(heard) if is_challenged(heard) => {
-            Finding::bad(check, "Requests for the server's keys are challenged.", WALL)
+            Finding::error(check, "Requests for the server's keys are challenged.", WALL)
         }
         Ok(heard) if heard.head.status == StatusCode::OK && is_object(heard) => {
-            Finding::good(check, "Other servers can read this server's keys.")
+            Finding::ok(check, "Other servers can read this server's keys.")
         }
-        Ok(heard) if heard.head.status == StatusCode::NOT_FOUND => Finding::unsure(
+        Ok(heard) if heard.head.status == StatusCode::NOT_FOUND => Finding::warning(
             check,
             "The homeserver has no keys at HOMESERVER_URL.",
             "Right if it doesn't federate, or does so on another port.",
         ),
-        answer => bad_instead(check, answer),
+        answer => error_instead(check, answer),
     }
 }
 
@@ -191,17 +191,17 @@ fn anonymous_reads(answer: &Answer) -> Finding {
         // A route may cover the origin's media and nothing else of it.
         Ok(heard) if leads_back(heard) => leading_back(check),
         Ok(heard) if heard.head.status == StatusCode::UNAUTHORIZED => {
-            Finding::good(check, "The homeserver refuses media without a token.")
+            Finding::ok(check, "The homeserver refuses media without a token.")
         }
         Ok(heard) if heard.head.status == StatusCode::NOT_FOUND => {
-            Finding::unsure(check, "It says 404 and doesn't ask for a token.", OLD)
+            Finding::warning(check, "It says 404 and doesn't ask for a token.", OLD)
         }
-        Ok(heard) if heard.head.status.is_success() => Finding::bad(
+        Ok(heard) if heard.head.status.is_success() => Finding::error(
             check,
             "Media that doesn't exist was served to a stranger.",
             "Something before the homeserver answers in its place: see what HOMESERVER_URL leads to.",
         ),
-        answer => bad_instead(check, answer),
+        answer => error_instead(check, answer),
     }
 }
 
@@ -211,20 +211,20 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
         Document::Server => Check::WellKnownServer,
     };
     let Ok(heard) = answer else {
-        return Finding::bad(check, instead(answer).found, "See that WELL_KNOWN_URL is right.");
+        return Finding::error(check, instead(answer).found, "See that WELL_KNOWN_URL is right.");
     };
     if heard.head.status == StatusCode::NOT_FOUND {
-        return Finding::unsure(check, "There is no document.", FIELD);
+        return Finding::warning(check, "There is no document.", FIELD);
     }
     if heard.head.status != StatusCode::OK || !is_object(heard) {
         let cure = "Clients take this for a failure of login: serve a JSON object, or a 404.";
-        return Finding::bad(check, instead(answer).found, cure);
+        return Finding::error(check, instead(answer).found, cure);
     }
     if addresses::is_publishing(document, &heard.body, config) {
-        return Finding::bad(check, "It names HOMESERVER_URL, not PUBLIC_URL.", PUBLISHED);
+        return Finding::error(check, "It names HOMESERVER_URL, not PUBLIC_URL.", PUBLISHED);
     }
     if document == Document::Client && !heard.is_for_browsers {
-        return Finding::bad(check, "Web clients are not allowed to read it.", CORS);
+        return Finding::error(check, "Web clients are not allowed to read it.", CORS);
     }
     let names: &[&str] = match config.well_known_fields {
         WellKnownFields::Both => &[STABLE_FIELD, UNSTABLE_FIELD],
@@ -243,42 +243,42 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
     };
     match announced {
         Some(values) if values.iter().all(|value| is_ours(value)) => {
-            Finding::good(check, "It names this media domain.")
+            Finding::ok(check, "It names this media domain.")
         }
-        Some(_) => Finding::unsure(
+        Some(_) => Finding::warning(
             check,
             "It names another media server.",
             "Remove the field from the document if it should name this one.",
         ),
-        None => Finding::unsure(check, "It names no media server.", FIELD),
+        None => Finding::warning(check, "It names no media server.", FIELD),
     }
 }
 
 /// Returns whether the edge itself has answered: a request that has passed it before.
-fn leads_back(heard: &Heard) -> bool {
+fn leads_back(heard: &ProbeResponse) -> bool {
     heard.head.status == StatusCode::LOOP_DETECTED
 }
 
 fn leading_back(check: Check) -> Finding {
-    Finding::bad(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
+    Finding::error(check, "HOMESERVER_URL leads back to the edge.", LOOPS)
 }
 
-/// Who answered in the homeserver's place.
-fn intermediary(heard: &Heard) -> Option<Intermediary> {
+/// Returns who answered in the homeserver's place; `None` if the homeserver did.
+fn intermediary(heard: &ProbeResponse) -> Option<Intermediary> {
     let answer = OriginAnswer { head: heard.head.clone(), text: Some(heard.body.clone()) };
     Intermediary::of(&answer, &Method::GET)
 }
 
-/// Cloudflare says so where it asks for proof of a human.
-fn is_challenged(heard: &Heard) -> bool {
+/// Returns whether Cloudflare asked for proof of a human.
+fn is_challenged(heard: &ProbeResponse) -> bool {
     heard.head.headers.contains_key(&CF_MITIGATED)
 }
 
-fn is_object(heard: &Heard) -> bool {
+fn is_object(heard: &ProbeResponse) -> bool {
     json::members(&heard.body).is_some()
 }
 
-/// What came instead of what was expected, and what to do about it.
+/// Returns what came instead of what was expected, and how to fix it.
 fn instead(answer: &Answer) -> Cause {
     match answer {
         Err(error) => unanswered(*error),
@@ -295,10 +295,10 @@ fn instead(answer: &Answer) -> Cause {
     }
 }
 
-/// The finding that something else came.
-fn bad_instead(check: Check, answer: &Answer) -> Finding {
+/// Returns the finding that something else came than what was expected.
+fn error_instead(check: Check, answer: &Answer) -> Finding {
     let Cause { found, cure } = instead(answer);
-    Finding::bad(check, found, cure)
+    Finding::error(check, found, cure)
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ use crate::telemetry::counts::Counts;
 /// them how this homeserver can be asked.
 const MAX_BODIES_TO_LEARN: u64 = 3;
 
-/// Judges what an isolate has stored and how what is stored was revalidated.
-pub fn judge_counts(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
-    let mut findings = judge_not_stored(counts, now_unix_secs);
-    findings.push(judge_revalidated(counts, now_unix_secs));
+/// Evaluates what an isolate has stored and how what is stored was revalidated.
+pub fn evaluate_counts(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
+    let mut findings = evaluate_not_stored(counts, now_unix_secs);
+    findings.push(evaluate_revalidated(counts, now_unix_secs));
     findings
 }
 
-/// A finding for each reason that can be fixed; one for all, if there is none.
-fn judge_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
+/// Returns a finding for each reason that can be fixed; one for all, if there is none.
+fn evaluate_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
     let check = Check::NotStored;
     let age = age(counts, now_unix_secs);
     let found: Vec<_> = counts
@@ -26,8 +26,8 @@ fn judge_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
             let of = counts.stored + counts.not_stored_in_all();
             let word = reason.as_str();
             let found =
-                format!("{count} of {of} answers with media were not stored ({word}){age}.");
-            Some(Finding::unsure(check, found, cure(*reason)?))
+                format!("{count} of {of} answers with media were not cached ({word}){age}.");
+            Some(Finding::warning(check, found, cure(*reason)?))
         })
         .collect();
     if !found.is_empty() {
@@ -36,19 +36,19 @@ fn judge_not_stored(counts: &Counts, now_unix_secs: u64) -> Vec<Finding> {
     let (stored, others) = (counts.stored, counts.not_stored_in_all());
     let found = match (stored, others) {
         (0, 0) => format!("No media came from the homeserver{age}."),
-        (_, 0) => format!("Each of {stored} answers with media was stored{age}."),
+        (_, 0) => format!("Each of {stored} answers with media was cached{age}."),
         _ => {
             let reasons = counts.not_stored.iter();
             let reasons: Vec<_> =
                 reasons.map(|(reason, count)| format!("{} {count}", reason.as_str())).collect();
             let reasons = reasons.join(", ");
-            format!("{stored} answers with media were stored, {others} can't be ({reasons}){age}.")
+            format!("{stored} answers with media were cached, {others} can't be ({reasons}){age}.")
         }
     };
-    vec![Finding::good(check, found)]
+    vec![Finding::ok(check, found)]
 }
 
-fn judge_revalidated(counts: &Counts, now_unix_secs: u64) -> Finding {
+fn evaluate_revalidated(counts: &Counts, now_unix_secs: u64) -> Finding {
     let check = Check::Revalidations;
     let (without, with) = (counts.revalidated_without_body, counts.revalidated_with_body);
     let age = age(counts, now_unix_secs);
@@ -58,9 +58,9 @@ fn judge_revalidated(counts: &Counts, now_unix_secs: u64) -> Finding {
         _ => format!("{with} of {} revalidations brought the body{age}.", without + with),
     };
     if with > MAX_BODIES_TO_LEARN && with > without {
-        Finding::unsure(check, found, LET_CONDITIONS_THROUGH)
+        Finding::warning(check, found, LET_CONDITIONS_THROUGH)
     } else {
-        Finding::good(check, found)
+        Finding::ok(check, found)
     }
 }
 
@@ -73,7 +73,8 @@ fn age(counts: &Counts, now_unix_secs: u64) -> String {
 pub const LET_CONDITIONS_THROUGH: &str = "Let If-None-Match and HEAD through whatever stands before \
      the homeserver, or set LEASE_SECONDS, so that cached media is not fetched again for each reader.";
 
-/// What to do where answers are not stored for this reason; `None` where that is as it should be.
+/// Returns how to fix that answers are not stored for this reason; `None` where that is as it should
+/// be.
 const fn cure(reason: NoStoreReason) -> Option<&'static str> {
     Some(match reason {
         NoStoreReason::NoStore => {
@@ -137,11 +138,11 @@ mod tests {
     #[test]
     fn a_reason_that_can_be_fixed_is_told_with_its_count_and_its_fix() {
         let counts = counts(&[NoStoreReason::SetCookie, NoStoreReason::SetCookie]);
-        let [cookie, _] = &judge_counts(&counts, NOW)[..] else { panic!("two findings") };
-        assert_eq!(cookie.level, Level::Unsure);
+        let [cookie, _] = &evaluate_counts(&counts, NOW)[..] else { panic!("two findings") };
+        assert_eq!(cookie.level, Level::Warning);
         assert_eq!(
             cookie.found,
-            "2 of 4 answers with media were not stored (set-cookie) in this isolate, which began 60 s \
+            "2 of 4 answers with media were not cached (set-cookie) in this isolate, which began 60 s \
              ago."
         );
         assert!(cookie.cure.unwrap().contains("cookie"), "{cookie:?}");
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn each_reason_that_can_be_fixed_has_a_finding() {
         let counts = counts(&[NoStoreReason::NoValidator, NoStoreReason::Encoded]);
-        let findings = judge_counts(&counts, NOW);
+        let findings = evaluate_counts(&counts, NOW);
         let of_reasons = findings.iter().filter(|finding| finding.check == Check::NotStored);
         assert_eq!(of_reasons.count(), 2);
     }
@@ -158,16 +159,16 @@ mod tests {
     #[test]
     fn a_reason_that_nobody_can_fix_is_no_warning() {
         let counts = counts(&[NoStoreReason::TooLarge, NoStoreReason::NoBody]);
-        let [storing, _] = &judge_counts(&counts, NOW)[..] else { panic!("two findings") };
-        assert_eq!(storing.level, Level::Good);
-        let found = "2 answers with media were stored, 2 can't be (too-large 1, no-body 1)";
+        let [storing, _] = &evaluate_counts(&counts, NOW)[..] else { panic!("two findings") };
+        assert_eq!(storing.level, Level::Ok);
+        let found = "2 answers with media were cached, 2 can't be (too-large 1, no-body 1)";
         assert!(storing.found.starts_with(found), "{storing:?}");
     }
 
     #[test]
     fn a_fresh_isolate_says_that_nothing_happened_yet() {
         let fresh = Counts { since_unix_secs: NOW, ..Counts::default() };
-        let found: Vec<_> = judge_counts(&fresh, NOW).into_iter().map(|f| f.found).collect();
+        let found: Vec<_> = evaluate_counts(&fresh, NOW).into_iter().map(|f| f.found).collect();
         assert!(found[0].starts_with("No media came from the homeserver"), "{found:?}");
         assert!(found[1].starts_with("The homeserver was not asked"), "{found:?}");
     }
@@ -182,11 +183,11 @@ mod tests {
             for _ in 0..with {
                 counts.add_revalidated(Revalidated::WithBody);
             }
-            judge_counts(&counts, NOW).pop().unwrap().level
+            evaluate_counts(&counts, NOW).pop().unwrap().level
         };
-        assert_eq!(level(0, 3), Level::Good, "that is how the edge learns");
-        assert_eq!(level(0, 4), Level::Unsure);
-        assert_eq!(level(4, 4), Level::Good);
-        assert_eq!(level(4, 5), Level::Unsure);
+        assert_eq!(level(0, 3), Level::Ok, "that is how the edge learns");
+        assert_eq!(level(0, 4), Level::Warning);
+        assert_eq!(level(4, 4), Level::Ok);
+        assert_eq!(level(4, 5), Level::Warning);
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked to find the status out.
+//! What the homeserver and the host of the well-known documents are asked for the status.
 
 use http::Method;
 use http::header::HeaderMap;
@@ -10,18 +10,18 @@ use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::ask_for_identity;
 use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
 
-/// How long each may take with all that belongs to it, in milliseconds.
-pub const PATIENCE_MILLIS: u32 = 5_000;
+/// The timeout of each probe with its redirects and its body, in milliseconds.
+pub const PROBE_TIMEOUT_MS: u32 = 5_000;
 
 /// The most that is read of an answer, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// A question to find the status out with.
+/// One of the requests by which the status is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// Which versions the homeserver speaks.
+    /// Which versions of the specification the homeserver supports.
     Versions,
-    /// Its signing keys.
+    /// The homeserver's signing keys.
     Keys,
     /// Media that doesn't exist, without a token.
     Media,
@@ -29,25 +29,25 @@ pub enum Probe {
     WellKnown(Document),
 }
 
-/// What came back.
+/// The response to a probe.
 #[derive(Debug)]
-pub struct Heard {
+pub struct ProbeResponse {
     /// The head.
     pub head: OriginHead,
     /// Whether browsers let any website read it, over each redirect (CORS).
     pub is_for_browsers: bool,
-    /// The body, if it was text and not too long.
+    /// The body; empty if it was no text or too long.
     pub body: String,
     /// How long the head took, in milliseconds.
     pub waited_ms: u64,
-    /// Its `Date`, in seconds since the Unix epoch.
+    /// The `Date` of the response, in seconds since the Unix epoch; `None` if it has none.
     pub date_unix_secs: Option<u64>,
 }
 
-/// What came of a probe.
-pub type Answer = Result<Heard, OriginError>;
+/// The response to a probe, or why there is none.
+pub type Answer = Result<ProbeResponse, OriginError>;
 
-/// All probes.
+/// Returns all probes with their requests.
 pub fn probes(config: &Config) -> [(Probe, OriginRequest); 5] {
     [
         Probe::Versions,
@@ -60,12 +60,12 @@ pub fn probes(config: &Config) -> [(Probe, OriginRequest); 5] {
 }
 
 impl Probe {
-    /// Whether those who ask this follow redirects.
+    /// Returns whether clients and servers follow redirects of what this probe asks for.
     pub const fn follows(self) -> bool {
         matches!(self, Self::WellKnown(_))
     }
 
-    /// What is sent.
+    /// Returns the request that is sent.
     pub fn request(self, config: &Config) -> OriginRequest {
         let (homeserver, server_name) = (&config.homeserver, &config.server_name);
         let mut set = HeaderMap::new();
@@ -80,7 +80,7 @@ impl Probe {
         };
         let is_for_homeserver = !matches!(self, Self::WellKnown(_));
         if is_for_homeserver {
-            // Strangers ask for well-known without it, and may reach us.
+            // Others ask for well-known without this mark, and may reach the edge.
             set.insert(LOOP, own_value(server_name.as_str()));
         }
         OriginRequest {
@@ -89,7 +89,7 @@ impl Probe {
             keep: Keep::Nothing,
             set,
             is_for_homeserver,
-            patience: Patience::Millis(PATIENCE_MILLIS),
+            patience: Patience::Millis(PROBE_TIMEOUT_MS),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::admin::selftest::{
     self, BODY_BYTES, BucketRun, BucketStep, DELETE_PAUSES_MS, KEPT_SECS, MARK, MAX_MS, PART_MS,
     PUT_PAUSES_MS, PopRun, Removal,
 };
-use crate::admin::status::{Finding, judge_counts};
+use crate::admin::status::{Finding, evaluate_counts};
 use crate::cache::key::{CacheKey, Subject};
 use crate::error::Rejection;
 use crate::headers::add_cors;
@@ -93,14 +93,14 @@ async fn run(call: &Call) -> Vec<Finding> {
     .await;
     let (counts, now) = (recorder::counts(), clock::now_unix_secs());
     let mut findings = vec![homeserver];
-    findings.extend(selftest::judge_revalidation(&known::revalidation()));
-    findings.extend(selftest::judge_pop(pop));
+    findings.extend(selftest::evaluate_revalidation(&known::revalidation()));
+    findings.extend(selftest::evaluate_pop(pop));
     findings.push(bucket);
-    findings.push(selftest::judge_purge_list(purge_list_age));
-    findings.push(selftest::judge_schedule(config.synapse_admin_token.is_some(), last_run, now));
-    findings.push(selftest::judge_reader_address(&call.head));
-    findings.push(selftest::judge_uploads(&counts));
-    findings.extend(judge_counts(&counts, now));
+    findings.push(selftest::evaluate_purge_list(purge_list_age));
+    findings.push(selftest::evaluate_schedule(config.synapse_admin_token.is_some(), last_run, now));
+    findings.push(selftest::evaluate_reader_address(&call.head));
+    findings.push(selftest::evaluate_uploads(&counts));
+    findings.extend(evaluate_counts(&counts, now));
     findings
 }
 
@@ -126,7 +126,7 @@ async fn ask_homeserver(call: &Call) -> Finding {
         Ok(answer)
     };
     let answer = in_time(PART_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
-    selftest::judge_homeserver(&answer, waited_ms.get())
+    selftest::evaluate_homeserver(&answer, waited_ms.get())
 }
 
 async fn read_purge_list(call: &Call) -> Option<u64> {
@@ -226,7 +226,7 @@ impl Drop for Leftover {
 
 async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
     let Some(bucket) = call.bucket.clone().map(Rc::new) else {
-        return selftest::judge_no_bucket();
+        return selftest::evaluate_no_bucket();
     };
     let mut leftover = Leftover {
         call: call.clone(),
@@ -236,7 +236,7 @@ async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
     };
     let run = in_time(PART_MS, run_bucket(&bucket, key, body)).await;
     leftover.is_gone = run.is_some_and(|run| run.delete.is_done);
-    selftest::judge_bucket(run)
+    selftest::evaluate_bucket(run)
 }
 
 async fn run_bucket(bucket: &Bucket, key: &CacheKey, body: &Uint8Array) -> BucketRun {

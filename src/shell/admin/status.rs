@@ -1,4 +1,4 @@
-//! Runs the checks, keeps their results for a while, and tells them.
+//! Runs the checks, keeps their results for a while, and answers with them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,12 +10,11 @@ use ::http::header::{
 use ::http::{Method, StatusCode};
 use futures_util::future::join5;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Response;
 
 use crate::admin::status::{
-    self, Finding, Heard, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS, Probe,
-    Status,
+    self, Finding, KEPT_SECS, MAX_ANSWER_BYTES, MAX_KEPT_BYTES, PROBE_TIMEOUT_MS, Probe,
+    ProbeResponse, Status, StatusView,
 };
 use crate::admin::{Viewer, viewer};
 use crate::cache::filling::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
@@ -42,17 +41,12 @@ use crate::shell::store::pop;
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;
 
-/// How long the bucket and then the probes may take, and a little.
-const MAX_CHECK_MILLIS: u32 = 2 * PATIENCE_MILLIS + 1_000;
+/// How long the bucket and then the probes may take, and a little, in milliseconds.
+const MAX_CHECK_MS: u32 = 2 * PROBE_TIMEOUT_MS + 1_000;
 
 /// What the page may do: show itself, and ask for the details.
 const PAGE_CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";
-
-#[wasm_bindgen(module = "/src/shell/admin/status.js")]
-extern "C" {
-    fn page(json: &str, has_admin: bool, is_refused: bool) -> String;
-}
 
 thread_local! {
     /// What this isolate has found last: a data centre's cache may keep nothing.
@@ -68,7 +62,7 @@ pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
         _ => return call.reject(&Rejection::StatusMethod),
     };
     match form {
-        StatusForm::Json if viewer == Viewer::Impostor => call.reject(&Rejection::NotAdmin),
+        StatusForm::Json if viewer == Viewer::WrongToken => call.reject(&Rejection::NotAdmin),
         StatusForm::Json => answer_json(call, viewer).await,
         StatusForm::Page => answer_page(call, viewer).await,
     }
@@ -77,7 +71,7 @@ pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
 async fn answer_json(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
     add_cors(&mut head.headers);
-    let text = told(call, viewer).await;
+    let text = written(call, viewer, |view| view.to_json()).await;
     send(call, head, &text)
 }
 
@@ -88,12 +82,11 @@ async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     ]);
-    let is_impostor = viewer == Viewer::Impostor;
-    if is_impostor {
+    if viewer == Viewer::WrongToken {
         head.status = Rejection::NotAdmin.status();
         head.rejection = Some(Rejection::NotAdmin.as_str());
     }
-    let text = page(&told(call, viewer).await, call.config.admin_token.is_some(), is_impostor);
+    let text = written(call, viewer, |view| view.to_page(viewer, &call.config)).await;
     send(call, head, &text)
 }
 
@@ -105,38 +98,33 @@ fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
     }
 }
 
-/// Who has sent the page's form.
+/// Returns who has sent the page's form.
 async fn sender(call: &Call) -> Result<Viewer, JsValue> {
-    let Some(body) = call.request.body() else { return Ok(Viewer::Impostor) };
+    let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
     let shown = form_pairs(&text).find(|(name, _)| name == "token");
     let shown = shown.and_then(|(_, token)| AccessToken::parse(&token));
     let is_admin = shown.zip(call.config.admin_token.as_ref()).is_some_and(|(a, b)| b.is(&a));
-    Ok(if is_admin { Viewer::Admin } else { Viewer::Impostor })
+    Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
-/// The status as JSON, as much of it as is for this viewer.
-async fn told(call: &Call, viewer: Viewer) -> String {
+/// Writes as much of the status as this viewer may see.
+async fn written(call: &Call, viewer: Viewer, write: impl Fn(&StatusView) -> String) -> String {
     let status = current(call).await;
-    match viewer {
-        Viewer::Admin => {
-            let (counts, now) = (recorder::counts(), clock::now_unix_secs());
-            recorder::with_tally(|tally| {
-                status.detailed_json(&call.config, tally.days(), &counts, now)
-            })
-        }
-        Viewer::Stranger | Viewer::Impostor => status.public_json(&call.config),
-    }
+    let (counts, now) = (recorder::counts(), clock::now_unix_secs());
+    recorder::with_tally(|tally| {
+        write(&status.view(viewer, &call.config, tally.days(), &counts, now))
+    })
 }
 
-/// Kept results, or new ones; of many who ask at once in an isolate, one looks.
+/// Returns kept results, or new ones; of many who ask at once in an isolate, one looks.
 async fn current(call: &Call) -> Rc<Status> {
     let key = CacheKey::new(&call.config.server_name, Subject::Status);
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await {
+    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await {
         let fill = coalescing::begin(&call.context, Stage::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
@@ -144,7 +132,7 @@ async fn current(call: &Call) -> Rc<Status> {
             find_out(&looking, &looked_for).await;
             drop(fill);
         });
-        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MILLIS).await;
+        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await;
     }
     match look_up(call, &key).await {
         Some(status) => status,
@@ -170,7 +158,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
 
 async fn check(call: &Call) -> Vec<Finding> {
     let mut findings = check_tiers(call).await;
-    findings.push(status::judge_redirects(known::refused_redirect().as_deref()));
+    findings.push(status::evaluate_redirects(known::refused_redirect().as_deref()));
     let [a, b, c, d, e] = status::probes(&call.config);
     let (a, b, c, d, e) =
         join5(ask(call, a), ask(call, b), ask(call, c), ask(call, d), ask(call, e)).await;
@@ -181,12 +169,12 @@ async fn check(call: &Call) -> Vec<Finding> {
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = in_time(PATIENCE_MILLIS, hear(call, probe, request)).await;
+    let answer = in_time(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
     let answer = answer.unwrap_or(Err(OriginError::TimedOut));
-    status::judge_probe(probe, &answer, &call.config, clock::now_unix_secs())
+    status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
-/// Asks, and goes where clients would be sent on to.
+/// Asks, and follows the redirects that clients would follow.
 async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
     let began_ms = clock::now_unix_millis();
     let mut is_for_browsers = true;
@@ -207,11 +195,11 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
     };
     let body = body.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     let date_unix_secs = clock::parse_date(head.header(&DATE));
-    Ok(Heard { head, is_for_browsers, body, waited_ms, date_unix_secs })
+    Ok(ProbeResponse { head, is_for_browsers, body, waited_ms, date_unix_secs })
 }
 
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
-/// it is there.
+/// it is there; `None` if it never was.
 async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
     let began_ms = clock::now_unix_millis();
     pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
@@ -227,18 +215,18 @@ async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
     None
 }
 
-/// Whether the tiers give back what they are given.
+/// Checks whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    let pop = in_time(PATIENCE_MILLIS, check_pop(call, &key)).await.flatten();
+    let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", Condition::None);
             // Whoever else has written it within this second was able to.
-            let written = in_time(PATIENCE_MILLIS, written).await;
+            let written = in_time(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }
         None => None,
     };
-    status::judge_tiers(&call.config, pop, bucket)
+    status::evaluate_tiers(&call.config, pop, bucket)
 }

@@ -318,7 +318,7 @@ fn answers_that_are_not_stored_are_counted_by_reason_and_told_with_a_fix() {
     for _ in 0..3 {
         download(&id, &world.token()).send(&world.edge.address);
     }
-    let expected = "3 of 3 answers with media were not stored (set-cookie) in this isolate";
+    let expected = "3 of 3 answers with media were not cached (set-cookie) in this isolate";
     assert_found(&run(&world), "Answers not stored", "unsure", expected);
     let status = status(&world);
     assert_eq!(status["isolate_counts"]["not_stored"], json!({ "set-cookie": 3 }));

@@ -1,5 +1,5 @@
 //! The status page and its JSON: who sees what, and how much of it costs the homeserver anything.
-//! What is found, and what is said to mend it, is in `status_checks`.
+//! What is found, and how to fix it, is in `status_checks`.
 
 use std::sync::LazyLock;
 use std::thread::{scope, sleep};
@@ -277,7 +277,7 @@ fn where_no_cache_keeps_anything_an_isolate_does() {
     let world = World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)]);
     for _ in 0..5 {
         let answer = media_domain("GET", "/_edge/status").send(&world.edge.address);
-        assert_eq!(answer.json()["ok"], false, "a cache that keeps nothing is to be mended");
+        assert_eq!(answer.json()["ok"], false, "a cache that keeps nothing is a problem");
     }
     assert_eq!(rounds(&world), [1; 5]);
 }

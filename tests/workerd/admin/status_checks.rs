@@ -1,4 +1,4 @@
-//! What the status checks: each thing that can be wrong is found, and said how to mend.
+//! What the status checks: each problem is found, and told with its fix.
 
 use std::cell::Cell;
 use std::process::Command;
@@ -169,7 +169,7 @@ fn a_homeserver_that_is_the_edge_itself_is_found() {
 fn a_wall_against_bots_is_found() {
     let examined = Examined::start(2);
     let wall = || Reply::new(403).header("cf-mitigated", "challenge").body("<html>");
-    let cure = "Let the edge past the protection";
+    let cure = "Let the edge bypass the protection";
     let found = "The edge's own requests are challenged.";
     examined.assert_found(VERSIONS, wall(), ["Bot protection", "bad", found, cure]);
     let found = "Requests for the server's keys are challenged.";

@@ -13,7 +13,7 @@ fn heard(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> A
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
     let status = StatusCode::from_u16(status).unwrap();
-    Ok(Heard {
+    Ok(ProbeResponse {
         is_for_browsers: headers.contains_key("access-control-allow-origin"),
         head: OriginHead { status, headers },
         body: body.to_owned(),
@@ -23,9 +23,9 @@ fn heard(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> A
 }
 
 fn level(probe: Probe, answer: &Answer, check: Check) -> Level {
-    let findings = judge_probe(probe, answer, &config(&[]).unwrap(), NOW);
+    let findings = evaluate_probe(probe, answer, &config(&[]).unwrap(), NOW);
     let finding = findings.iter().find(|finding| finding.check == check).unwrap();
-    assert_eq!(finding.level == Level::Good, finding.cure.is_none(), "{finding:?}");
+    assert_eq!(finding.level == Level::Ok, finding.cure.is_none(), "{finding:?}");
     finding.level
 }
 
@@ -35,7 +35,7 @@ fn versions(answer: &Answer, check: Check) -> Level {
 
 #[test]
 fn a_homeserver_that_answers_is_good_and_any_other_is_bad() {
-    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::Homeserver), Level::Good);
+    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::Homeserver), Level::Ok);
     for answer in [
         heard(200, "<html>", &[]),
         heard(502, "{}", &[]),
@@ -43,28 +43,28 @@ fn a_homeserver_that_answers_is_good_and_any_other_is_bad() {
         Err(OriginError::TimedOut),
         Err(OriginError::Unreachable),
     ] {
-        assert_eq!(versions(&answer, Check::Homeserver), Level::Bad, "{answer:?}");
+        assert_eq!(versions(&answer, Check::Homeserver), Level::Error, "{answer:?}");
     }
 }
 
 #[test]
 fn a_wall_against_bots_is_found() {
     let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
-    assert_eq!(versions(&wall, Check::BotWall), Level::Bad);
-    assert_eq!(level(Probe::Keys, &wall, Check::Federation), Level::Bad);
-    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::BotWall), Level::Good);
+    assert_eq!(versions(&wall, Check::BotWall), Level::Error);
+    assert_eq!(level(Probe::Keys, &wall, Check::Federation), Level::Error);
+    assert_eq!(versions(&heard(200, VERSIONS, &[]), Check::BotWall), Level::Ok);
 }
 
 #[test]
 fn authenticated_media_is_told_by_version_or_by_name() {
     for (body, expected) in [
-        (VERSIONS, Level::Good),
-        (r#"{"versions":["v1.10"]}"#, Level::Bad),
+        (VERSIONS, Level::Ok),
+        (r#"{"versions":["v1.10"]}"#, Level::Error),
         (
             r#"{"versions":["v1.10"],"unstable_features":{"org.matrix.msc3916.stable":true}}"#,
-            Level::Good,
+            Level::Ok,
         ),
-        ("{}", Level::Bad),
+        ("{}", Level::Error),
     ] {
         let answer = heard(200, body, &[]);
         assert_eq!(versions(&answer, Check::AuthenticatedMedia), expected, "{body}");
@@ -74,12 +74,13 @@ fn authenticated_media_is_told_by_version_or_by_name() {
 #[test]
 fn clocks_may_differ_by_half_a_minute() {
     for (date, expected) in [
-        (Some(NOW), Level::Good),
-        (Some(NOW - 30), Level::Good),
-        (Some(NOW + 31), Level::Bad),
-        (None, Level::Unsure),
+        (Some(NOW), Level::Ok),
+        (Some(NOW - 30), Level::Ok),
+        (Some(NOW + 31), Level::Error),
+        (None, Level::Warning),
     ] {
-        let answer = heard(200, VERSIONS, &[]).map(|heard| Heard { date_unix_secs: date, ..heard });
+        let answer =
+            heard(200, VERSIONS, &[]).map(|heard| ProbeResponse { date_unix_secs: date, ..heard });
         assert_eq!(versions(&answer, Check::Clock), expected, "{date:?}");
     }
 }
@@ -87,7 +88,7 @@ fn clocks_may_differ_by_half_a_minute() {
 #[test]
 fn strangers_are_to_be_refused() {
     for (status, expected) in
-        [(401, Level::Good), (404, Level::Unsure), (200, Level::Bad), (500, Level::Bad)]
+        [(401, Level::Ok), (404, Level::Warning), (200, Level::Error), (500, Level::Error)]
     {
         let answer = heard(status, "{}", &[]);
         assert_eq!(level(Probe::Media, &answer, Check::AnonymousReads), expected, "{status}");
@@ -97,7 +98,7 @@ fn strangers_are_to_be_refused() {
 #[test]
 fn what_is_found_says_what_stands_in_between() {
     let found = |probe, answer: &Answer, check| {
-        let findings = judge_probe(probe, answer, &config(&[]).unwrap(), NOW);
+        let findings = evaluate_probe(probe, answer, &config(&[]).unwrap(), NOW);
         findings.into_iter().find(|finding| finding.check == check).unwrap().found
     };
     let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
@@ -110,7 +111,7 @@ fn what_is_found_says_what_stands_in_between() {
 #[test]
 fn keys_are_to_be_read() {
     for (status, body, expected) in
-        [(200, "{}", Level::Good), (404, "{}", Level::Unsure), (200, "x", Level::Bad)]
+        [(200, "{}", Level::Ok), (404, "{}", Level::Warning), (200, "x", Level::Error)]
     {
         let answer = heard(status, body, &[]);
         assert_eq!(level(Probe::Keys, &answer, Check::Federation), expected, "{status}");
@@ -124,14 +125,14 @@ fn well_known_is_to_name_this_media_domain_to_everyone() {
     let cors = [("access-control-allow-origin", "*")];
     let client = Probe::WellKnown(Document::Client);
     for (answer, expected) in [
-        (heard(200, OURS, &cors), Level::Good),
-        (heard(200, OURS, &[]), Level::Bad),
-        (heard(200, "{}", &cors), Level::Unsure),
-        (heard(200, &OURS.replace("media.example", "other.example"), &cors), Level::Unsure),
-        (heard(404, "", &[]), Level::Unsure),
-        (heard(500, "", &cors), Level::Bad),
-        (heard(200, "<html>", &cors), Level::Bad),
-        (Err(OriginError::Unreachable), Level::Bad),
+        (heard(200, OURS, &cors), Level::Ok),
+        (heard(200, OURS, &[]), Level::Error),
+        (heard(200, "{}", &cors), Level::Warning),
+        (heard(200, &OURS.replace("media.example", "other.example"), &cors), Level::Warning),
+        (heard(404, "", &[]), Level::Warning),
+        (heard(500, "", &cors), Level::Error),
+        (heard(200, "<html>", &cors), Level::Error),
+        (Err(OriginError::Unreachable), Level::Error),
     ] {
         assert_eq!(level(client, &answer, Check::WellKnownClient), expected, "{answer:?}");
     }
@@ -142,13 +143,13 @@ fn well_known_is_to_name_this_media_domain_to_everyone() {
         &[],
     );
     let probe = Probe::WellKnown(Document::Server);
-    assert_eq!(level(probe, &server, Check::WellKnownServer), Level::Good);
+    assert_eq!(level(probe, &server, Check::WellKnownServer), Level::Ok);
 }
 
 #[test]
 fn what_came_instead_is_told() {
     let found = |answer: &Answer| {
-        let findings = judge_probe(Probe::Keys, answer, &config(&[]).unwrap(), NOW);
+        let findings = evaluate_probe(Probe::Keys, answer, &config(&[]).unwrap(), NOW);
         findings[0].found.clone()
     };
     for (answer, expected) in [
@@ -169,21 +170,21 @@ fn what_came_instead_is_told() {
 
 #[test]
 fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
-    let judged = |answer: &Answer| {
-        let findings = judge_probe(Probe::Versions, answer, &config(&[]).unwrap(), NOW);
+    let evaluated = |answer: &Answer| {
+        let findings = evaluate_probe(Probe::Versions, answer, &config(&[]).unwrap(), NOW);
         let [homeserver, wall, ..] = &findings[..] else { panic!("{findings:?}") };
-        assert_eq!((homeserver.level, wall.level), (Level::Bad, Level::Bad), "{findings:?}");
+        assert_eq!((homeserver.level, wall.level), (Level::Error, Level::Error), "{findings:?}");
         assert_eq!(homeserver.cure, wall.cure);
         (homeserver.found.clone(), homeserver.cure.unwrap())
     };
     for (answer, found, cure) in [
         (heard(403, "error code: 1010", &[]), "firewall", "Security > Events"),
-        (heard(429, "<html>", &[]), "rate limit", "past the rate limit"),
+        (heard(429, "<html>", &[]), "rate limit", "bypass the rate limit"),
         (heard(522, "<html>", &[]), "Cloudflare answered 522", "firewall doesn't drop"),
         (heard(526, "<html>", &[]), "Cloudflare answered 526", "valid certificate"),
     ] {
-        let judged = judged(&answer);
-        assert!(judged.0.contains(found) && judged.1.contains(cure), "{judged:?}");
+        let evaluated = evaluated(&answer);
+        assert!(evaluated.0.contains(found) && evaluated.1.contains(cure), "{evaluated:?}");
     }
 }
 
@@ -191,7 +192,7 @@ fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
 fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
     let findings = |status| {
         let answer = heard(status, "{}", &[]);
-        judge_probe(Probe::Versions, &answer, &config(&[]).unwrap(), NOW)
+        evaluate_probe(Probe::Versions, &answer, &config(&[]).unwrap(), NOW)
     };
     assert_eq!(findings(508)[0].cure, Some(LOOPS));
     assert_eq!(findings(502)[0].cure, Some(REACH));
@@ -201,7 +202,7 @@ fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
 fn memory_is_told_in_mebibytes() {
     let found = |mib| {
         let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
-        let findings = judge_tiers(&config, Some(30), None);
+        let findings = evaluate_tiers(&config, Some(30), None);
         findings.into_iter().find(|finding| finding.check == Check::Memory).unwrap().found
     };
     assert_eq!(found("32"), "It holds up to 32 MiB an isolate.");
@@ -213,8 +214,8 @@ fn memory_is_told_in_mebibytes() {
 fn tiers_are_good_when_they_store() {
     let config = config(&[]).unwrap();
     let bad = |pop, bucket| {
-        let findings = judge_tiers(&config, pop, bucket);
-        findings.into_iter().filter(|finding| finding.level == Level::Bad).count()
+        let findings = evaluate_tiers(&config, pop, bucket);
+        findings.into_iter().filter(|finding| finding.level == Level::Error).count()
     };
     assert_eq!((bad(Some(0), None), bad(Some(3_000), Some(true))), (0, 0));
     assert_eq!((bad(None, None), bad(Some(0), Some(false))), (1, 1));
@@ -222,7 +223,7 @@ fn tiers_are_good_when_they_store() {
 
 #[test]
 fn a_cache_that_keeps_nothing_is_told_with_all_that_switches_it_off() {
-    let findings = judge_tiers(&config(&[]).unwrap(), None, None);
+    let findings = evaluate_tiers(&config(&[]).unwrap(), None, None);
     let cure = findings.iter().find_map(|finding| finding.cure).unwrap();
     for cause in ["Access", "Development Mode", "Cache Rule", "workers.dev"] {
         assert!(cure.contains(cause), "{cause}: {cure}");
@@ -231,16 +232,16 @@ fn a_cache_that_keeps_nothing_is_told_with_all_that_switches_it_off() {
 
 #[test]
 fn a_cache_that_is_slow_is_told_with_its_time() {
-    let findings = judge_tiers(&config(&[]).unwrap(), Some(1_500), None);
+    let findings = evaluate_tiers(&config(&[]).unwrap(), Some(1_500), None);
     let pop = findings.iter().find(|finding| finding.check == Check::Pop).unwrap();
-    assert_eq!(pop.level, Level::Good);
+    assert_eq!(pop.level, Level::Ok);
     assert!(pop.found.contains("1500 ms"), "{}", pop.found);
 }
 
 #[test]
 fn a_route_of_the_edges_on_the_homeservers_media_alone_is_found() {
     let loops = heard(508, r#"{"errcode":"M_UNKNOWN","error":"Loop"}"#, &[]);
-    let findings = judge_probe(Probe::Media, &loops, &config(&[]).unwrap(), NOW);
+    let findings = evaluate_probe(Probe::Media, &loops, &config(&[]).unwrap(), NOW);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!(finding.found, "HOMESERVER_URL leads back to the edge.");
 }
@@ -249,11 +250,11 @@ fn a_route_of_the_edges_on_the_homeservers_media_alone_is_found() {
 fn a_document_that_names_the_origin_is_bad_where_clients_know_another_host() {
     let document = r#"{"m.server":"origin.example.com:443","m.media_server":"media.example.com:443",
         "com.beeper.msc3859.m.media_server":"media.example.com:443"}"#;
-    let judged = |vars: &[(&'static str, &str)]| {
+    let evaluated = |vars: &[(&'static str, &str)]| {
         let config = config(vars).unwrap();
         let probe = Probe::WellKnown(Document::Server);
-        judge_probe(probe, &heard(200, document, &[]), &config, NOW)[0].level
+        evaluate_probe(probe, &heard(200, document, &[]), &config, NOW)[0].level
     };
-    assert_eq!(judged(&[("PUBLIC_URL", "https://matrix.example.com")]), Level::Bad);
-    assert_eq!(judged(&[]), Level::Good);
+    assert_eq!(evaluated(&[("PUBLIC_URL", "https://matrix.example.com")]), Level::Error);
+    assert_eq!(evaluated(&[]), Level::Ok);
 }
