@@ -29,16 +29,20 @@ impl Scope {
     pub fn parse_all(text: &str) -> Option<Vec<Self>> {
         let members = json::members(text)?;
         let [(name, value)] = members.as_slice() else { return None };
-        let media = |value: &str| Some(Self::Media(Mxc::parse(&json::string(value)?)?));
+        let value = value.get();
+        let media = |uri: &str| Mxc::parse(uri).map(Self::Media);
         match name.as_ref() {
             "mxc" if value.starts_with('[') => {
-                let values = json::elements(value)?;
-                (1..=MAX_MEDIA).contains(&values.len()).then_some(())?;
-                values.into_iter().map(media).collect()
+                let uris: Vec<String> = json::value(value)?;
+                (1..=MAX_MEDIA).contains(&uris.len()).then_some(())?;
+                uris.iter().map(|uri| media(uri)).collect()
             }
-            "mxc" => Some(vec![media(value)?]),
-            "server_name" => Some(vec![Self::Server(ServerName::parse(&json::string(value)?)?)]),
-            "everything" if *value == "true" => Some(vec![Self::Everything]),
+            "mxc" => Some(vec![media(&json::value::<String>(value)?)?]),
+            "server_name" => {
+                let name = json::value::<String>(value)?;
+                Some(vec![Self::Server(ServerName::parse(&name)?)])
+            }
+            "everything" => json::value::<bool>(value)?.then(|| vec![Self::Everything]),
             _ => None,
         }
     }

@@ -298,12 +298,7 @@ pub fn decide(
 
 /// Whether a JSON object has the member that the specification requires of the document.
 fn names_server(document: Document, text: &str) -> bool {
-    let name = match document {
-        Document::Client => json::member(text, "m.homeserver")
-            .and_then(|homeserver| json::member(homeserver, "base_url")),
-        Document::Server => json::member(text, "m.server"),
-    };
-    name.and_then(json::string).is_some_and(|name| !name.is_empty())
+    document.homeserver(text).is_some_and(|name| !name.is_empty())
 }
 
 fn last_good_reply(

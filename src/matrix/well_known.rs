@@ -1,5 +1,9 @@
 //! The well-known documents that name servers, and the members that name the media server (MSC3859).
 
+use serde::Deserialize;
+
+use crate::matrix::json::{self, Object};
+
 /// The member that names the media server, as it is to be once MSC3859 is accepted.
 pub const STABLE_FIELD: &str = "m.media_server";
 
@@ -23,4 +27,37 @@ impl Document {
             Self::Server => "/.well-known/matrix/server",
         }
     }
+
+    /// Returns the homeserver that a document names: its base URL for clients, its host and port for
+    /// servers. `None` if the text is no JSON object, or lacks that member.
+    pub fn homeserver(self, text: &str) -> Option<String> {
+        match self {
+            Self::Client => {
+                let ClientDocument { homeserver: Object(named) } = json::object(text)?;
+                Some(named.base_url)
+            }
+            Self::Server => json::object(text).map(|ServerDocument { server }| server),
+        }
+    }
+}
+
+/// What documents for clients have about a server.
+#[derive(Debug, Deserialize)]
+pub struct ServerInformation {
+    /// Its base URL.
+    pub base_url: String,
+}
+
+/// <https://spec.matrix.org/v1.15/client-server-api/#getwell-knownmatrixclient>
+#[derive(Deserialize)]
+struct ClientDocument {
+    #[serde(rename = "m.homeserver")]
+    homeserver: Object<ServerInformation>,
+}
+
+/// <https://spec.matrix.org/v1.15/server-server-api/#getwell-knownmatrixserver>
+#[derive(Deserialize)]
+struct ServerDocument {
+    #[serde(rename = "m.server")]
+    server: String,
 }
