@@ -110,7 +110,8 @@ pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
         let start = answer.find('{')? + 1;
         let (before, after) = answer.split_at(start);
         let comma = if members.is_empty() { "" } else { "," };
-        return Some(format!("{before}\"{LIMIT_FIELD}\":{max_bytes}{comma}{after}"));
+        let limit = json::write_members([(LIMIT_FIELD, max_bytes)]);
+        return Some([before, &limit, comma, after].concat());
     }
     let mut text = answer.to_owned();
     let is_high = |value: &str| {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::de::value::MapDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Serialize, Serializer as _};
 use serde_json::value::RawValue;
 
 /// How deep the values of a document may be: a reader may limit that (RFC 8259 §9), and who reads
@@ -37,9 +38,24 @@ pub fn member<'a>(text: &'a str, name: &str) -> Option<&'a RawValue> {
     members(text)?.into_iter().rfind(|(found, _)| found == name).map(|(_, value)| value)
 }
 
+/// Returns a value as JSON. Types that derive `Serialize`, with texts for the keys of maps, can always
+/// be written.
+pub fn write<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Returns members as they stand between the braces of an object, to be spliced into a document.
+pub fn write_members<V: Serialize>(members: impl IntoIterator<Item = (&'static str, V)>) -> String {
+    let mut object = Vec::new();
+    let is_written = serde_json::Serializer::new(&mut object).collect_map(members).is_ok();
+    let object = String::from_utf8(object).ok().filter(|_| is_written).unwrap_or_default();
+    let members = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+    members.unwrap_or_default().to_owned()
+}
+
 /// Returns a string as JSON writes it (RFC 8259 §7).
 pub fn quote(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    write(text)
 }
 
 /// Returns where in `text` a slice of it stands.
@@ -50,7 +66,7 @@ pub fn position(text: &str, slice: &str) -> std::ops::Range<usize> {
 
 /// An object that is read as the struct `T`. Of members with one name the last counts, which a
 /// derived `Deserialize` alone would refuse; members that `T` does not have are passed over.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -209,6 +225,15 @@ mod tests {
     #[test]
     fn nothing_is_escaped_that_need_not_be() {
         assert_eq!(quote("a \"\\\n\u{7f}é"), "\"a \\\"\\\\\\n\u{7f}é\"");
+    }
+
+    #[test]
+    fn members_are_written_without_the_braces_of_their_object() {
+        let values: [&[u64]; 2] = [&[1, 2], &[]];
+        assert_eq!(write_members(["a\"", "b"].into_iter().zip(values)), r#""a\"":[1,2],"b":[]"#);
+        let inner = || BTreeMap::from([("b", 1)]);
+        assert_eq!(write_members([("a", inner())]), r#""a":{"b":1}"#);
+        assert_eq!(write_members::<u64>([]), "");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The well-known documents that name servers, and the members that name the media server (MSC3859).
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::matrix::json::{self, Object};
 
@@ -42,22 +42,26 @@ impl Document {
 }
 
 /// What documents for clients have about a server.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct ServerInformation {
     /// Its base URL.
     pub base_url: String,
 }
 
+/// What every document for clients has.
 /// <https://spec.matrix.org/v1.15/client-server-api/#getwell-knownmatrixclient>
-#[derive(Deserialize)]
-struct ClientDocument {
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ClientDocument {
+    /// The homeserver.
     #[serde(rename = "m.homeserver")]
-    homeserver: Object<ServerInformation>,
+    pub homeserver: Object<ServerInformation>,
 }
 
+/// What every document for servers has.
 /// <https://spec.matrix.org/v1.15/server-server-api/#getwell-knownmatrixserver>
-#[derive(Deserialize)]
-struct ServerDocument {
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ServerDocument {
+    /// The homeserver's host and port.
     #[serde(rename = "m.server")]
-    server: String,
+    pub server: String,
 }

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Serialize, Serializer};
+
 use crate::cache::storability::NoStoreReason;
+use crate::matrix::json;
 use crate::origin::revalidation::Revalidated;
 
-/// The counts of one isolate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The counts of one isolate. As JSON, their members are those that docs/numbers.md names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// When the isolate got its first request, in seconds since the Unix epoch.
     pub since_unix_secs: u64,
     /// Answers with media whose storing was begun.
     pub stored: u64,
     /// Answers with media that were not stored, by reason.
+    #[serde(serialize_with = "by_word")]
     pub not_stored: BTreeMap<NoStoreReason, u64>,
     /// Questions about stored media that were answered without a body.
     pub revalidated_without_body: u64,
@@ -63,28 +67,18 @@ impl Counts {
         self.not_stored.values().sum()
     }
 
-    /// Returns the counts as a JSON object, whose members docs/numbers.md names.
+    /// Returns the counts as a JSON object.
     pub fn to_json(&self) -> String {
-        let not_stored: Vec<_> = self
-            .not_stored
-            .iter()
-            .map(|(reason, count)| format!(r#""{}":{count}"#, reason.as_str()))
-            .collect();
-        format!(
-            concat!(
-                r#"{{"since_unix_secs":{},"stored":{},"not_stored":{{{}}},"#,
-                r#""revalidated_without_body":{},"revalidated_with_body":{},"#,
-                r#""uploads_with_length":{},"uploads_without_length":{}}}"#
-            ),
-            self.since_unix_secs,
-            self.stored,
-            not_stored.join(","),
-            self.revalidated_without_body,
-            self.revalidated_with_body,
-            self.uploads_with_length,
-            self.uploads_without_length,
-        )
+        json::write(self)
     }
+}
+
+/// Writes counts by the words of their reasons.
+fn by_word<S: Serializer>(
+    counts: &BTreeMap<NoStoreReason, u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().map(|(reason, count)| (reason.as_str(), count)))
 }
 
 #[cfg(test)]
@@ -108,16 +102,13 @@ mod tests {
             counts.add_upload(has_length);
         }
         assert_eq!(counts.not_stored_in_all(), 3);
-        let json: serde_json::Value = serde_json::from_str(&counts.to_json()).unwrap();
-        let expected = serde_json::json!({
-            "since_unix_secs": 9,
-            "stored": 1,
-            "not_stored": { "set-cookie": 2, "no-validator": 1 },
-            "revalidated_without_body": 3,
-            "revalidated_with_body": 1,
-            "uploads_with_length": 2,
-            "uploads_without_length": 1,
-        });
-        assert_eq!(json, expected);
+        assert_eq!(
+            counts.to_json(),
+            concat!(
+                r#"{"since_unix_secs":9,"stored":1,"not_stored":{"set-cookie":2,"no-validator":1},"#,
+                r#""revalidated_without_body":3,"revalidated_with_body":1,"#,
+                r#""uploads_with_length":2,"uploads_without_length":1}"#
+            )
+        );
     }
 }

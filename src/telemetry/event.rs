@@ -5,11 +5,13 @@
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::Serialize;
 
 use crate::cache::tier::Tier;
 use crate::config::LogRequests;
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::headers::own_value;
+use crate::matrix::json;
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, is_granted};
 use crate::origin::OriginHead;
@@ -222,37 +224,48 @@ impl Event {
 
     /// The line of the log: one JSON object. Its members are named in `docs/numbers.md`.
     pub fn to_line(&self) -> String {
-        let word = |word: Option<&str>| {
-            word.map_or_else(|| "null".to_owned(), |word| format!("\"{word}\""))
-        };
-        let origin_status = self.origin_status.map(|status| status.to_string());
-        format!(
-            concat!(
-                r#"{{"event":"request","route":{},"door":{},"outcome":{},"tier":{},"reason":{},"#,
-                r#""stored":{},"status":{},"origin_status":{},"body_bytes":{},"#,
-                r#""origin_requests":{},"origin_body_bytes":{},"duration_ms":{},"origin_ms":{},"#,
-                r#""pop":"{}"}}"#
-            ),
-            word(self.route),
-            word(self.door.map(Door::as_str)),
-            word(Some(self.outcome().as_str())),
-            word(self.tier.map(Tier::as_str)),
-            word(self.reason()),
-            self.cache.is_some_and(|cache| cache.is_stored),
-            self.status,
-            origin_status.as_deref().unwrap_or("null"),
-            self.body_bytes,
-            self.origin.requests,
-            self.origin.body_bytes,
-            self.duration_ms,
-            self.origin.waited_ms,
-            self.pop.as_str(),
-        )
+        json::write(&Line {
+            event: "request",
+            route: self.route,
+            door: self.door.map(Door::as_str),
+            outcome: self.outcome().as_str(),
+            tier: self.tier.map(Tier::as_str),
+            reason: self.reason(),
+            stored: self.cache.is_some_and(|cache| cache.is_stored),
+            status: self.status,
+            origin_status: self.origin_status,
+            body_bytes: self.body_bytes,
+            origin_requests: self.origin.requests,
+            origin_body_bytes: self.origin.body_bytes,
+            duration_ms: self.duration_ms,
+            origin_ms: self.origin.waited_ms,
+            pop: self.pop.as_str(),
+        })
     }
 
     fn reason(&self) -> Option<&'static str> {
         self.rejection.or_else(|| self.cache?.detail)
     }
+}
+
+/// The line of the log, member by member.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    route: Option<&'static str>,
+    door: Option<&'static str>,
+    outcome: &'static str,
+    tier: Option<&'static str>,
+    reason: Option<&'static str>,
+    stored: bool,
+    status: u16,
+    origin_status: Option<u16>,
+    body_bytes: u64,
+    origin_requests: u32,
+    origin_body_bytes: u64,
+    duration_ms: u64,
+    origin_ms: u64,
+    pop: &'a str,
 }
 
 #[cfg(test)]
