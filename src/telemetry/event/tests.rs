@@ -202,6 +202,30 @@ fn the_members_of_a_line_have_an_order() {
 }
 
 #[test]
+fn a_data_point_has_the_columns_that_queries_name() {
+    let mut event = asked(&Method::GET, 200, "5");
+    event.routed(&Route::Limits(Door::Client));
+    let cache = CacheStatus { detail: Some("no-mark"), ..forwarded(ForwardReason::UriMiss, 200) };
+    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() }, true);
+    event.served_from(Tier::Pop);
+    event.answered(206, 70);
+    event.ended(9, Pop::parse("FRA"));
+    let DataPoint { indexes, blobs, doubles } = event.data_point();
+    assert_eq!(indexes, ["client"]);
+    assert_eq!(blobs, ["limits", "client", "miss", "pop", "no-mark", "206", "200", "FRA"]);
+    assert_eq!(doubles, [70.0, 5.0, 1.0, 9.0, 2.0]);
+}
+
+#[test]
+fn what_is_null_in_the_log_is_empty_in_a_data_point() {
+    let event = Event::default();
+    let DataPoint { indexes, blobs, doubles } = event.data_point();
+    assert_eq!(indexes, [""]);
+    assert_eq!(blobs, ["", "", "local", "", "", "0", "", ""]);
+    assert_eq!(doubles, [0.0; 5]);
+}
+
+#[test]
 fn the_admin_chooses_what_is_logged() {
     let mut rejected = Event::default();
     rejected.replied(&Rejection::Loop.reply().0, true);
