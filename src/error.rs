@@ -5,6 +5,7 @@
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
+use serde::Serialize;
 
 use crate::config::ConfigError;
 use crate::headers::{add_cors, add_media_security};
@@ -204,10 +205,15 @@ impl Rejection {
         add_cors(&mut head.headers);
         add_media_security(&mut head.headers);
         head.rejection = Some(self.as_str());
-        let message = json::quote(&self.message());
-        let text = format!(r#"{{"errcode":"{}","error":{message}}}"#, self.errcode());
-        (head, text)
+        (head, json::write(&Body { errcode: self.errcode(), error: self.message() }))
     }
+}
+
+/// The body of a Matrix error.
+#[derive(Serialize)]
+struct Body {
+    errcode: &'static str,
+    error: String,
 }
 
 /// The answer to a CORS preflight: any method and header that a Matrix client uses, for a day.
@@ -310,5 +316,7 @@ mod tests {
     fn a_misconfiguration_names_the_variable() {
         let (_, body) = all()[3].reply();
         assert!(body.contains("MEDIA_URL"));
+        let error = r#"The media edge is not configured: its admin must mend MEDIA_URL is \"bad\""#;
+        assert_eq!(body, format!(r#"{{"errcode":"M_UNKNOWN","error":"{error}"}}"#));
     }
 }

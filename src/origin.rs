@@ -13,6 +13,7 @@ pub mod revalidation;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
+use serde::Deserialize;
 
 use self::client_headers::Keep;
 use self::intermediary::Intermediary;
@@ -149,9 +150,15 @@ impl OriginAnswer {
         if !self.head.is_error() {
             return None;
         }
-        let errcode = json::string(json::member(self.text.as_deref()?, "errcode")?)?;
-        (!errcode.is_empty()).then(|| errcode.into_owned())
+        let MatrixError { errcode } = json::object(self.text.as_deref()?)?;
+        (!errcode.is_empty()).then_some(errcode)
     }
+}
+
+/// What is read of a Matrix error.
+#[derive(Deserialize)]
+struct MatrixError {
+    errcode: String,
 }
 
 /// Why there is no answer of the origin.

@@ -5,8 +5,11 @@
 //! counts only with what a homeserver alone would have said: an answer to a condition that the edge
 //! itself made, media with the homeserver's mark, or a Matrix error.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use serde::Deserialize;
 
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::headers::{is_html, media_type};
@@ -92,9 +95,16 @@ pub fn confirms_by_redirect(from: &str, head: &OriginHead, stored: &StoredMeta) 
 /// Returns whether the answer to `whoami` knows the token: a JSON object with a user ID.
 /// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn knows_token(answer: &OriginAnswer) -> bool {
-    let user_id = answer.text.as_deref().and_then(|text| json::member(text, "user_id"));
+    let known: Option<WhoAmI<'_>> = answer.text.as_deref().and_then(json::object);
     answer.head.status == StatusCode::OK
-        && user_id.and_then(json::string).is_some_and(|user_id| user_id.starts_with('@'))
+        && known.is_some_and(|known| known.user_id.starts_with('@'))
+}
+
+/// What is read of an answer to `whoami`.
+#[derive(Deserialize)]
+struct WhoAmI<'a> {
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
 }
 
 /// Returns what a homeserver refuses by an answer; `None` where the answer is no Matrix error, or

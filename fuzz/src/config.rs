@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use matrix_media_edge::config::base_url::BaseUrl;
 use matrix_media_edge::config::{Config, ConfigError};
 use matrix_media_edge::matrix::json;
+use serde_json::value::RawValue;
 
 use crate::input::is_plain;
 
@@ -36,8 +37,8 @@ fn disguised(name: &str, value: &str) -> String {
     match (name, json::members(value)) {
         ("ADMIN_TOKEN" | "SYNAPSE_ADMIN_TOKEN", _) => rotated(value),
         ("ORIGIN_HEADERS", Some(members)) => {
-            let member = |(name, value): &(Cow<'_, str>, &str)| {
-                let value = json::string(value)?;
+            let member = |(name, value): &(Cow<'_, str>, &RawValue)| {
+                let value: String = json::value(value.get())?;
                 Some(format!("{}:{}", json::quote(name), json::quote(&rotated(&value))))
             };
             let members: Option<Vec<_>> = members.iter().map(member).collect();

@@ -9,7 +9,7 @@ use matrix_media_edge::message::ReplyHead;
 use matrix_media_edge::origin::OriginHead;
 use matrix_media_edge::route::admit;
 use matrix_media_edge::telemetry::daily::Tally;
-use matrix_media_edge::telemetry::event::{Event, Pop};
+use matrix_media_edge::telemetry::event::{DataPoint, Event, Pop};
 use serde_json::Value;
 
 use crate::input::{CONFIG, get, headers, is_plain, texts};
@@ -75,6 +75,7 @@ pub(crate) fn target(input: &[u8]) {
     let texts = told.as_object().expect("an object").iter().filter(|(name, _)| *name != "pop");
     let is_ours = |text: &str| WORDS.iter().any(|words| words.contains(&text));
     assert!(texts.filter_map(|(_, value)| value.as_str()).all(is_ours), "{line}");
+    is_the_line_in_columns(&event.data_point(), &told);
     assert!(event.is_logged(LogRequests::All) && !event.is_logged(LogRequests::None));
     // Who is refused learns nothing.
     let is_granted =
@@ -88,4 +89,18 @@ pub(crate) fn target(input: &[u8]) {
     let [day] = tally.days() else { panic!("one day") };
     assert!(day.requests == 2 && day.served_bytes >= event.body_bytes());
     assert!(day.origin_bytes >= event.origin().body_bytes);
+}
+
+/// A data point has what the log's line has, under the columns of docs/numbers.md.
+fn is_the_line_in_columns(point: &DataPoint<'_>, told: &Value) {
+    let text = |name: &&str| match &told[*name] {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        number => number.to_string(),
+    };
+    let names = ["route", "door", "outcome", "tier", "reason", "status", "origin_status", "pop"];
+    assert!(names.iter().map(text).eq(point.blobs.iter().map(|blob| &**blob)));
+    assert_eq!(point.indexes, [&*point.blobs[1]]);
+    let names = ["body_bytes", "origin_body_bytes", "origin_requests", "duration_ms", "origin_ms"];
+    assert_eq!(names.map(|name| told[name].as_f64()), point.doubles.map(Some));
 }

@@ -1,4 +1,4 @@
-//! serde_json's reading of what the core's own reader takes apart.
+//! serde_json's reading of what the core takes apart.
 
 use std::fmt;
 

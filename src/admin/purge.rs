@@ -1,5 +1,7 @@
 //! The admin's request to purge, and what it has come to.
 
+use serde::Serialize;
+
 use crate::cache::key::KeyPrefix;
 use crate::cache::purge_list::PURGES_HEARD_SECS;
 use crate::config::Config;
@@ -29,16 +31,20 @@ impl Scope {
     pub fn parse_all(text: &str) -> Option<Vec<Self>> {
         let members = json::members(text)?;
         let [(name, value)] = members.as_slice() else { return None };
-        let media = |value: &str| Some(Self::Media(Mxc::parse(&json::string(value)?)?));
+        let value = value.get();
+        let media = |uri: &str| Mxc::parse(uri).map(Self::Media);
         match name.as_ref() {
             "mxc" if value.starts_with('[') => {
-                let values = json::elements(value)?;
-                (1..=MAX_MEDIA).contains(&values.len()).then_some(())?;
-                values.into_iter().map(media).collect()
+                let uris: Vec<String> = json::value(value)?;
+                (1..=MAX_MEDIA).contains(&uris.len()).then_some(())?;
+                uris.iter().map(|uri| media(uri)).collect()
             }
-            "mxc" => Some(vec![media(value)?]),
-            "server_name" => Some(vec![Self::Server(ServerName::parse(&json::string(value)?)?)]),
-            "everything" if *value == "true" => Some(vec![Self::Everything]),
+            "mxc" => Some(vec![media(&json::value::<String>(value)?)?]),
+            "server_name" => {
+                let name = json::value::<String>(value)?;
+                Some(vec![Self::Server(ServerName::parse(&name)?)])
+            }
+            "everything" => json::value::<bool>(value)?.then(|| vec![Self::Everything]),
             _ => None,
         }
     }
@@ -73,28 +79,59 @@ pub struct Report {
 }
 
 impl Report {
-    /// The answer to the admin.
+    /// Returns the answer to the admin: a JSON object.
     pub fn to_json(&self, config: &Config) -> String {
-        let bucket = match self.bucket {
-            Some((removed, is_all)) => {
-                format!(r#"{{"bound":true,"removed":{removed},"complete":{is_all}}}"#)
-            }
-            None => r#"{"bound":false}"#.to_owned(),
-        };
-        let reach = match self.bucket {
-            Some(_) => "everywhere",
-            None => "this data centre",
-        };
-        let (heard_seconds, kept_seconds) = (PURGES_HEARD_SECS, config.cache_seconds);
-        format!(
-            concat!(
-                r#"{{"listed":{},"memory":{{"removed":{}}},"bucket":{},"#,
-                r#""not_served":{{"where":"{}","within_seconds":{}}},"#,
-                r#""elsewhere":{{"bytes_expire_within_seconds":{}}}}}"#
+        let (bucket, place) = match self.bucket {
+            Some((removed, complete)) => (
+                Bucket { bound: true, removed: Some(removed), complete: Some(complete) },
+                "everywhere",
             ),
-            self.is_listed, self.memory, bucket, reach, heard_seconds, kept_seconds
-        )
+            None => (Bucket { bound: false, removed: None, complete: None }, "this data centre"),
+        };
+        json::write(&Answer {
+            listed: self.is_listed,
+            memory: Memory { removed: self.memory },
+            bucket,
+            not_served: NotServed { place, within_seconds: PURGES_HEARD_SECS },
+            elsewhere: Elsewhere { bytes_expire_within_seconds: config.cache_seconds },
+        })
     }
+}
+
+/// The answer to the admin.
+#[derive(Serialize)]
+struct Answer {
+    listed: bool,
+    memory: Memory,
+    bucket: Bucket,
+    not_served: NotServed,
+    elsewhere: Elsewhere,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    removed: usize,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    bound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct NotServed {
+    #[serde(rename = "where")]
+    place: &'static str,
+    within_seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Elsewhere {
+    bytes_expire_within_seconds: u64,
 }
 
 #[cfg(test)]
@@ -244,5 +281,23 @@ mod tests {
         assert_eq!(everywhere["not_served"]["within_seconds"], 60);
         assert_eq!(everywhere["elsewhere"]["bytes_expire_within_seconds"], 60);
         assert_eq!(told(None)["not_served"]["where"], "this data centre");
+    }
+
+    #[test]
+    fn the_members_of_a_report_have_an_order() {
+        let told = |bucket| {
+            let report = Report { memory: 2, bucket, is_listed: true };
+            report.to_json(&config(&[("CACHE_SECONDS", "60")]).unwrap())
+        };
+        assert_eq!(
+            told(Some((5, false))),
+            concat!(
+                r#"{"listed":true,"memory":{"removed":2},"#,
+                r#""bucket":{"bound":true,"removed":5,"complete":false},"#,
+                r#""not_served":{"where":"everywhere","within_seconds":60},"#,
+                r#""elsewhere":{"bytes_expire_within_seconds":60}}"#
+            )
+        );
+        assert!(told(None).contains(r#""bucket":{"bound":false},"#));
     }
 }

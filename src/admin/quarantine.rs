@@ -3,8 +3,12 @@
 //! `GET /_synapse/admin/v1/media/quarantine_changes` lists what was quarantined and released, in
 //! order, a hundred at a time, from the position that the page before ended at.
 
+use std::borrow::Cow;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::admin::purge::Scope;
 use crate::config::Config;
@@ -85,23 +89,42 @@ pub fn refused() -> Page {
 
 /// Reads a page. What can't be named is left out; a page that is none says nothing.
 pub fn parse(text: &str) -> Option<Page> {
-    let changes = json::elements(json::member(text, "changes")?)?;
+    let Changes { next_batch, changes } = json::object(text)?;
     Some(Page {
-        next: json::member(text, "next_batch")?.parse().ok()?,
-        quarantined: changes.iter().filter_map(|change| quarantined(change)).collect(),
+        next: next_batch,
+        quarantined: changes.iter().filter_map(|change| quarantined(change.get())).collect(),
         has_changes: !changes.is_empty(),
     })
 }
 
+/// The answer of Synapse.
+/// <https://element-hq.github.io/synapse/latest/admin_api/media_admin_api.html>
+#[derive(Deserialize)]
+struct Changes<'a> {
+    next_batch: u64,
+    #[serde(borrow)]
+    changes: Vec<&'a RawValue>,
+}
+
+/// One of its changes.
+#[derive(Deserialize)]
+struct Change<'a> {
+    #[serde(borrow)]
+    origin: Cow<'a, str>,
+    #[serde(borrow)]
+    media_id: Cow<'a, str>,
+    #[serde(borrow)]
+    quarantined: &'a RawValue,
+}
+
 fn quarantined(change: &str) -> Option<Scope> {
+    let Change { origin, media_id, quarantined } = json::object(change)?;
     // SQLite has no booleans, and Synapse passes on what it has.
-    if !matches!(json::member(change, "quarantined")?, "true" | "1") {
+    if !matches!(quarantined.get(), "true" | "1") {
         return None;
     }
-    Some(Scope::Media(Mxc {
-        server_name: ServerName::parse(&json::string(json::member(change, "origin")?)?)?,
-        media_id: MediaId::parse(&json::string(json::member(change, "media_id")?)?)?,
-    }))
+    let (server_name, media_id) = (ServerName::parse(&origin)?, MediaId::parse(&media_id)?);
+    Some(Scope::Media(Mxc { server_name, media_id }))
 }
 
 #[cfg(test)]

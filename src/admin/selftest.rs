@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::admin::status::{self, Finding, FindingView};
 use crate::config::Config;
+use crate::matrix::json;
 
 /// How long all of it may take, in milliseconds.
 pub const MAX_MS: u32 = 15_000;
@@ -42,7 +43,7 @@ struct Report<'a> {
 
 /// Returns the answer to the admin: the findings, and whether none of them is a problem to fix.
 pub fn to_json(config: &Config, findings: &[Finding], took_ms: u64) -> String {
-    status::to_json(&Report {
+    json::write(&Report {
         ok: status::is_ok(findings),
         server_name: config.server_name.as_str(),
         version: env!("CARGO_PKG_VERSION"),

@@ -16,14 +16,15 @@ pub use causes::{Cause, REACH, cause, unanswered};
 pub use checks::{LOOPS, NO_CACHE, evaluate_probe, evaluate_redirects, evaluate_tiers};
 pub use counts::{LET_CONDITIONS_THROUGH, evaluate_counts};
 pub use probes::{Answer, MAX_ANSWER_BYTES, PROBE_TIMEOUT_MS, Probe, ProbeResponse, probes};
+pub(super) use view::FindingView;
 pub use view::StatusView;
-pub(super) use view::{FindingView, to_json};
 
 use serde::{Deserialize, Serialize};
 
 use self::view::Details;
 use super::Viewer;
 use crate::config::Config;
+use crate::matrix::json;
 use crate::matrix::media::Door;
 use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Day;
@@ -189,7 +190,7 @@ impl Status {
     /// Returns the results as text: version, second, `true` or `false`, and the findings as JSON.
     pub fn to_text(&self) -> String {
         let Self { is_ok, checked_unix_secs, checks } = self;
-        format!("{KEPT_VERSION} {checked_unix_secs} {is_ok} {}", to_json(checks))
+        format!("{KEPT_VERSION} {checked_unix_secs} {is_ok} {}", json::write(checks))
     }
 
     /// Parses results that were kept as text; `None` if they are of another version.
@@ -201,7 +202,7 @@ impl Status {
         Some(Self {
             checked_unix_secs: fields.next()?.parse().ok()?,
             is_ok: fields.next()? == "true",
-            checks: serde_json::from_str(fields.next()?).ok()?,
+            checks: json::value(fields.next()?)?,
         })
     }
 

@@ -94,7 +94,9 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         let Some(text) = self.text(name) else { return Ok(Vec::new()) };
         let problem = || error(name, "must be a JSON object of header names and texts");
         let headers: Vec<OriginHeader> = json::members(&text)
-            .and_then(|members| members.iter().map(|(name, value)| header(name, value)).collect())
+            .and_then(|members| {
+                members.iter().map(|(name, value)| header(name, value.get())).collect()
+            })
             .ok_or_else(problem)?;
         match headers.iter().find(|header| !is_settable(&header.name)) {
             Some(header) => Err(error(name, format!("can't set {}: leave it out", header.name))),
@@ -105,7 +107,7 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
 
 /// A header out of a JSON member.
 fn header(name: &str, value: &str) -> Option<OriginHeader> {
-    let mut value = HeaderValue::from_str(&json::string(value)?).ok()?;
+    let mut value = HeaderValue::from_str(&json::value::<String>(value)?).ok()?;
     value.set_sensitive(true);
     let is_name = !name.is_empty() && name.bytes().all(is_token_byte);
     is_name.then(|| OriginHeader { name: name.to_ascii_lowercase(), value })

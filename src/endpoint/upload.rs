@@ -4,10 +4,13 @@
 //! <https://spec.matrix.org/v1.15/client-server-api/#content-repository>. The origin stores and
 //! answers; nothing here retries or holds an upload.
 
+use std::borrow::Cow;
+
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, USER_AGENT,
 };
 use http::{Method, StatusCode};
+use serde::Deserialize;
 
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
@@ -95,7 +98,7 @@ pub fn is_readable(origin: &OriginHead) -> bool {
 
 /// The limit that a `config` answer tells, in bytes.
 pub fn told_limit(answer: &str) -> Option<u64> {
-    json::member(answer, LIMIT_FIELD)?.parse().ok()
+    json::value(json::member(answer, LIMIT_FIELD)?.get())
 }
 
 /// A `config` answer with a limit no higher than ours, all else as it was to the byte; nothing, if
@@ -107,7 +110,8 @@ pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
         let start = answer.find('{')? + 1;
         let (before, after) = answer.split_at(start);
         let comma = if members.is_empty() { "" } else { "," };
-        return Some(format!("{before}\"{LIMIT_FIELD}\":{max_bytes}{comma}{after}"));
+        let limit = json::write_members([(LIMIT_FIELD, max_bytes)]);
+        return Some([before, &limit, comma, after].concat());
     }
     let mut text = answer.to_owned();
     let is_high = |value: &str| {
@@ -116,8 +120,9 @@ pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
                 && value.parse::<u64>().map_or(true, |told| told > max_bytes)
     };
     let high: Vec<_> = limits
-        .filter(|(_, value)| is_high(value))
-        .map(|(_, value)| json::position(answer, value))
+        .map(|(_, value)| value.get())
+        .filter(|value| is_high(value))
+        .map(|value| json::position(answer, value))
         .collect();
     for range in high.iter().rev() {
         text.replace_range(range.clone(), &max_bytes.to_string());
@@ -127,7 +132,15 @@ pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
 
 /// The new media's ID in the origin's answer to an upload.
 pub fn content_uri(answer: &str) -> Option<Mxc> {
-    Mxc::parse(&json::string(json::member(answer, "content_uri")?)?)
+    let Uploaded { content_uri } = json::object(answer)?;
+    Mxc::parse(&content_uri)
+}
+
+/// What is read of an answer to an upload.
+#[derive(Deserialize)]
+struct Uploaded<'a> {
+    #[serde(borrow)]
+    content_uri: Cow<'a, str>,
 }
 
 /// Whether media is fetched for its first reader, right after the origin took the upload. `sent_bytes`

@@ -15,8 +15,10 @@ use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_seconds};
 use crate::headers::{CF_MITIGATED, add_cors, own_value};
-use crate::matrix::json;
-use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
+use crate::matrix::json::{self, Object};
+use crate::matrix::well_known::{
+    ClientDocument, Document, STABLE_FIELD, ServerDocument, ServerInformation, UNSTABLE_FIELD,
+};
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
@@ -298,12 +300,7 @@ pub fn decide(
 
 /// Whether a JSON object has the member that the specification requires of the document.
 fn names_server(document: Document, text: &str) -> bool {
-    let name = match document {
-        Document::Client => json::member(text, "m.homeserver")
-            .and_then(|homeserver| json::member(homeserver, "base_url")),
-        Document::Server => json::member(text, "m.server"),
-    };
-    name.and_then(json::string).is_some_and(|name| !name.is_empty())
+    document.homeserver(text).is_some_and(|name| !name.is_empty())
 }
 
 fn last_good_reply(
@@ -366,35 +363,42 @@ fn reuse_seconds(cache_control: Option<&str>) -> u64 {
 }
 
 /// The least that a document must say: where clients and servers find the homeserver, never where the
-/// edge does. A base URL needs no escapes in JSON. Servers get the port with the host, since without
-/// one they would go to 8448, which Cloudflare doesn't proxy.
+/// edge does. Servers get the port with the host, since without one they would go to 8448, which
+/// Cloudflare doesn't proxy.
 fn generate(document: Document, config: &Config) -> String {
     match document {
         Document::Client => {
-            format!(r#"{{"m.homeserver":{{"base_url":"{}"}}}}"#, config.public)
+            let homeserver = ServerInformation { base_url: config.public.to_string() };
+            json::write(&ClientDocument { homeserver: Object(homeserver) })
         }
-        Document::Server => format!(r#"{{"m.server":"{}"}}"#, config.public.host_and_port()),
+        Document::Server => json::write(&ServerDocument { server: config.public.host_and_port() }),
     }
 }
 
-/// Our members, as JSON text. The shapes differ: MSC3859 wants an object for clients and a string
-/// for servers.
-fn members(document: Document, config: &Config) -> Vec<(&'static str, String)> {
-    let value = match document {
-        Document::Client => format!(r#"{{"base_url":"{}"}}"#, config.media),
-        Document::Server => format!(r#""{}""#, config.media.host_and_port()),
-    };
+/// Returns the edge's members, as JSON text. The shapes differ: MSC3859 wants an object for clients and
+/// a string for servers.
+fn members(document: Document, config: &Config) -> String {
     let names: &[&str] = match config.well_known_fields {
         WellKnownFields::Both => &[STABLE_FIELD, UNSTABLE_FIELD],
         WellKnownFields::Stable => &[STABLE_FIELD],
         WellKnownFields::Unstable => &[UNSTABLE_FIELD],
     };
-    names.iter().map(|name| (*name, value.clone())).collect()
+    let names = names.iter().copied();
+    match document {
+        Document::Client => {
+            let server = ServerInformation { base_url: config.media.to_string() };
+            json::write_members(names.map(|name| (name, &server)))
+        }
+        Document::Server => {
+            let server = config.media.host_and_port();
+            json::write_members(names.map(|name| (name, &server)))
+        }
+    }
 }
 
 /// Writes members before the closing brace of a JSON object, unless the document already names a
 /// media server under either name. Nothing, if the text is no JSON object.
-fn inject(text: &str, members: &[(&str, String)]) -> Option<String> {
+fn inject(text: &str, members: &str) -> Option<String> {
     let present = json::members(text)?;
     if present.iter().any(|(name, _)| name == STABLE_FIELD || name == UNSTABLE_FIELD) {
         return Some(text.to_owned());
@@ -402,9 +406,8 @@ fn inject(text: &str, members: &[(&str, String)]) -> Option<String> {
     let (before, after) = text.split_at(text.rfind('}')?);
     let inner_len = before.trim_end().len();
     let (inner, space) = before.split_at(inner_len);
-    let added: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     let comma = if present.is_empty() { "" } else { "," };
-    Some(format!("{inner}{comma}{}{space}{after}", added.join(",")))
+    Some([inner, comma, members, space, after].concat())
 }
 
 #[cfg(test)]

@@ -1,101 +1,156 @@
-//! Small JSON documents, read without giving up their text: what is spliced or measured later is a
-//! slice of the document itself (RFC 8259).
+//! Small JSON documents (RFC 8259), read and written by serde_json. What is not decoded is a
+//! [`RawValue`]: a slice of the document, with every byte that it has there.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 
-use hifijson::token::Lex as _;
-use hifijson::value::parse_bounded;
-use hifijson::{Error, Expect, SliceLexer, str::LexAlloc as _};
+use serde::de::value::MapDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::{Serialize, Serializer as _};
+use serde_json::value::RawValue;
 
-/// How deep a document may be: the stack of a Worker is small.
+/// How deep the values of a document may be: a reader may limit that (RFC 8259 §9), and who reads
+/// what is passed on may have a small stack.
 const MAX_DEPTH: usize = 64;
 
-/// The members of an object in order: decoded names, and values as they are written.
+/// Parses a text that is exactly one JSON value of type `T`; `None` if it is anything else.
 ///
-/// Nothing, if the text is not exactly one object.
-pub fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &str)>> {
-    let mut members = Vec::new();
-    sequence(text, b'{', b'}', |next, lexer| {
-        lexer.expect(|_| Some(next), b'"').ok_or(Expect::String)?;
-        let name = lexer.str_string().map_err(Error::Str)?;
-        lexer.expect(SliceLexer::ws_peek, b':').ok_or(Expect::Colon)?;
-        let next = lexer.ws_peek().ok_or(Expect::Value)?;
-        members.push((name, value(text, next, lexer)?));
-        Ok(())
-    })?;
-    Some(members)
+/// `T` must not be a struct that derives `Deserialize`, which takes arrays as well: see [`Object`].
+pub fn value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    serde_json::from_str(text).ok().filter(|_| is_sound(text))
 }
 
-/// The value of the last member of this name, which is the one that parsers keep.
-pub fn member<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    members(text)?.into_iter().rev().find(|(found, _)| found == name).map(|(_, value)| value)
+/// Parses a text that is exactly one object into the struct that has its members; `None` if it is
+/// anything else, or if a member is missing or of another type.
+pub fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    value(text).map(|Object(object)| object)
 }
 
-/// The elements of an array, as they are written. Nothing, if the text is not exactly one array.
-pub fn elements(text: &str) -> Option<Vec<&str>> {
-    let mut elements = Vec::new();
-    sequence(text, b'[', b']', |next, lexer| {
-        elements.push(value(text, next, lexer)?);
-        Ok(())
-    })?;
-    Some(elements)
+/// Returns the members of an object in order, those of one name included: decoded names, and values
+/// as they are written. `None` if the text is not exactly one object.
+pub fn members(text: &str) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    value(text).map(|Members(members)| members)
 }
 
-/// A string, decoded. Nothing, if the text is not exactly one string.
-pub fn string(text: &str) -> Option<Cow<'_, str>> {
-    SliceLexer::new(text.as_bytes())
-        .exactly_one(SliceLexer::ws_peek, |next, lexer| {
-            lexer.expect(|_| Some(next), b'"').ok_or(Expect::String)?;
-            lexer.str_string().map_err(Error::Str)
-        })
-        .ok()
+/// Returns the value of the last member of this name, which is the one that parsers keep.
+pub fn member<'a>(text: &'a str, name: &str) -> Option<&'a RawValue> {
+    members(text)?.into_iter().rfind(|(found, _)| found == name).map(|(_, value)| value)
 }
 
-/// A string as JSON writes it (RFC 8259 §7).
-pub fn quote(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+/// Returns a value as JSON. Types that derive `Serialize`, with texts for the keys of maps, can always
+/// be written.
+pub fn write<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Where in `text` a slice of it stands.
+/// Returns members as they stand between the braces of an object, to be spliced into a document.
+pub fn write_members<V: Serialize>(members: impl IntoIterator<Item = (&'static str, V)>) -> String {
+    let mut object = Vec::new();
+    let is_written = serde_json::Serializer::new(&mut object).collect_map(members).is_ok();
+    let object = String::from_utf8(object).ok().filter(|_| is_written).unwrap_or_default();
+    let members = object.strip_prefix('{').and_then(|object| object.strip_suffix('}'));
+    members.unwrap_or_default().to_owned()
+}
+
+/// Returns where in `text` a slice of it stands.
 pub fn position(text: &str, slice: &str) -> std::ops::Range<usize> {
     let start = slice.as_ptr().addr() - text.as_ptr().addr();
     start..start + slice.len()
 }
 
-fn sequence<'a>(
-    text: &'a str,
-    start: u8,
-    end: u8,
-    mut item: impl FnMut(u8, &mut SliceLexer<'a>) -> Result<(), Error>,
-) -> Option<()> {
-    SliceLexer::new(text.as_bytes())
-        .exactly_one(SliceLexer::ws_peek, |next, lexer| {
-            lexer.expect(|_| Some(next), start).ok_or(Expect::Value)?;
-            lexer.seq(end, SliceLexer::ws_peek, &mut item)
-        })
-        .ok()
+/// An object that is read as the struct `T`. Of members with one name the last counts, which a
+/// derived `Deserialize` alone would refuse; members that `T` does not have are passed over.
+#[derive(Debug, Serialize)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = BTreeMap::<Text<'de>, &'de RawValue>::deserialize(deserializer)?;
+        let members = members.into_iter().map(|(Text(name), value)| (name, value));
+        T::deserialize(MapDeserializer::new(members)).map(Self).map_err(D::Error::custom)
+    }
 }
 
-/// Checks a value and gives its text.
-fn value<'a>(text: &'a str, next: u8, lexer: &mut SliceLexer<'a>) -> Result<&'a str, Error> {
-    let start = text.len() - lexer.as_slice().len();
-    parse_bounded(MAX_DEPTH, next, lexer)?;
-    // Values begin and end with ASCII, so both are boundaries of letters.
-    Ok(&text[start..text.len() - lexer.as_slice().len()])
+/// A string, borrowed from its document where that has no escapes in it.
+#[derive(serde::Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// All members of an object, in order.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// Returns whether a JSON text is no deeper than [`MAX_DEPTH`] and all of its strings are Unicode
+/// (RFC 8259 §8.2): serde_json looks at neither in values that it does not decode.
+fn is_sound(text: &str) -> bool {
+    let (mut rest, mut depth) = (text, 0_usize);
+    while let Some(at) = rest.bytes().position(|b| matches!(b, b'"' | b'[' | b'{' | b']' | b'}')) {
+        let mut end = at + 1;
+        match rest.as_bytes()[at] {
+            b'"' => {
+                let mut strings = serde_json::Deserializer::from_str(&rest[at..]).into_iter();
+                let Some(Ok(Text(_))) = strings.next() else { return false };
+                end = at + strings.byte_offset();
+            }
+            b'[' | b'{' => depth += 1,
+            _ => depth -= 1,
+        }
+        // The document itself is no value of its own.
+        if depth > MAX_DEPTH + 1 {
+            return false;
+        }
+        rest = &rest[end..];
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a caller may ask of an object.
+    #[derive(serde::Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        name: &'a str,
+        inner: Object<Inner>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Inner {
+        n: u64,
+    }
+
+    fn outer(text: &str) -> Option<(&str, u64)> {
+        object::<Outer<'_>>(text).map(|Outer { name, inner: Object(Inner { n }) }| (name, n))
+    }
+
+    fn string(text: &str) -> Option<String> {
+        value(text)
+    }
 
     #[test]
     fn members_are_named_and_their_values_untouched() {
@@ -104,41 +159,84 @@ mod tests {
         let found = members(text).unwrap();
         assert_eq!(found.len(), expected.len());
         for ((name, value), expected) in found.iter().zip(expected) {
-            assert_eq!((&**name, *value), expected);
-            assert_eq!(&text[position(text, value)], *value);
+            assert_eq!((&**name, value.get()), expected);
+            assert_eq!(&text[position(text, value.get())], value.get());
         }
-        assert_eq!(members("{}"), Some(Vec::new()));
+        assert_eq!(members("{}").map(|members| members.len()), Some(0));
     }
 
     #[test]
     fn of_members_with_one_name_the_last_counts() {
-        assert_eq!(member(r#"{"a":1,"a":2}"#, "a"), Some("2"));
-        assert_eq!(member(r#"{"a":1}"#, "b"), None);
+        let last = |text, name| member(text, name).map(RawValue::get);
+        assert_eq!(last(r#"{"a":1,"a":2}"#, "a"), Some("2"));
+        assert_eq!(last(r#"{"a":1}"#, "b"), None);
+        assert_eq!(outer(r#"{"name":1,"name":"a","inner":{"n":"b","n":3}}"#), Some(("a", 3)));
+    }
+
+    #[test]
+    fn an_object_has_all_members_of_its_struct_and_may_have_others() {
+        let text = r#"{"name":"a","else":[1e400],"inner":{"n":1}}"#;
+        assert_eq!(outer(text), Some(("a", 1)));
+        for text in [
+            "",
+            "{}",
+            r#"{"name":"a"}"#,
+            r#"{"name":null,"inner":{"n":1}}"#,
+            r#"{"name":"a","inner":{"n":1.0}}"#,
+            r#"{"name":"a","inner":{"n":-1}}"#,
+            r#"{"name":"a","inner":{"n":18446744073709551616}}"#,
+            r#"{"name":"a","inner":[1]}"#,
+            r#"["a",{"n":1}]"#,
+            r#"{"name":"a","inner":{"n":1}} {}"#,
+        ] {
+            assert_eq!(outer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_is_judged_as_well() {
+        for value in [r#""\ud800""#, r#"["\udc00\ud800"]"#, r#"{"\ud83d":1}"#, "01", "[1,]"] {
+            let text = format!(r#"{{"else":{value},"name":"a","inner":{{"n":1}}}}"#);
+            assert_eq!(outer(&text), None, "{text}");
+        }
     }
 
     #[test]
     fn elements_are_their_texts() {
-        assert_eq!(elements(r#"[ "a" , 2]"#), Some(vec!["\"a\"", "2"]));
-        assert_eq!(elements("{}"), None);
+        let elements = |text| value::<Vec<&RawValue>>(text);
+        let texts =
+            elements(r#"[ "a" , 2]"#).map(|all| all.into_iter().map(RawValue::get).collect());
+        assert_eq!(texts, Some(vec!["\"a\"", "2"]));
+        assert!(elements("{}").is_none());
     }
 
     #[test]
     fn a_string_is_decoded() {
         assert_eq!(string(r#" "a\"\u00e9" "#).as_deref(), Some("a\"é"));
         assert_eq!(string("1"), None);
+        assert_eq!(string(r#""a" "b""#), None);
     }
 
     #[test]
     fn nothing_is_escaped_that_need_not_be() {
-        assert_eq!(quote("a \"\\\n\u{7f}é"), "\"a \\\"\\\\\\u000a\u{7f}é\"");
+        assert_eq!(write("a \"\\\n\u{7f}é"), "\"a \\\"\\\\\\n\u{7f}é\"");
+    }
+
+    #[test]
+    fn members_are_written_without_the_braces_of_their_object() {
+        let values: [&[u64]; 2] = [&[1, 2], &[]];
+        assert_eq!(write_members(["a\"", "b"].into_iter().zip(values)), r#""a\"":[1,2],"b":[]"#);
+        let inner = || BTreeMap::from([("b", 1)]);
+        assert_eq!(write_members([("a", inner())]), r#""a":{"b":1}"#);
+        assert_eq!(write_members::<u64>([]), "");
     }
 
     #[test]
     fn what_is_quoted_is_read_back() {
         let text: String =
             (0..0x300).filter_map(char::from_u32).chain("\u{1f600}".chars()).collect();
-        assert_eq!(string(&quote(&text)).as_deref(), Some(text.as_str()));
-        assert_eq!(serde_json::from_str::<String>(&quote(&text)).unwrap(), text);
+        assert_eq!(string(&write(&text)).as_deref(), Some(text.as_str()));
+        assert_eq!(serde_json::from_str::<String>(&write(&text)).unwrap(), text);
     }
 
     #[test]
@@ -163,7 +261,7 @@ mod tests {
             "{\"a\":\"\\ud800\"}",
             "\u{feff}{}",
         ] {
-            assert_eq!(members(text), None, "{text}");
+            assert!(members(text).is_none(), "{text}");
         }
     }
 
@@ -172,6 +270,10 @@ mod tests {
         let nested = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(members(&nested(MAX_DEPTH)).is_some());
         assert!(members(&nested(MAX_DEPTH + 1)).is_none());
-        assert!(members(&nested(100_000)).is_none());
+        for depth in [100_000, 1_000_000] {
+            assert!(members(&nested(depth)).is_none(), "{depth}");
+            assert!(object::<Outer<'_>>(&nested(depth)).is_none(), "{depth}");
+            assert!(value::<Vec<&RawValue>>(&"[".repeat(depth)).is_none(), "{depth}");
+        }
     }
 }

@@ -3,13 +3,17 @@
 //! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
 //! media ID, or any other text that came from outside.
 
+use std::borrow::Cow;
+
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::Serialize;
 
 use crate::cache::tier::Tier;
 use crate::config::LogRequests;
 use crate::headers::cache_status::{CacheStatus, ForwardReason, Source};
 use crate::headers::own_value;
+use crate::matrix::json;
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, is_granted};
 use crate::origin::OriginHead;
@@ -222,37 +226,86 @@ impl Event {
 
     /// The line of the log: one JSON object. Its members are named in `docs/numbers.md`.
     pub fn to_line(&self) -> String {
-        let word = |word: Option<&str>| {
-            word.map_or_else(|| "null".to_owned(), |word| format!("\"{word}\""))
-        };
+        json::write(&Line {
+            event: "request",
+            route: self.route,
+            door: self.door.map(Door::as_str),
+            outcome: self.outcome().as_str(),
+            tier: self.tier.map(Tier::as_str),
+            reason: self.reason(),
+            stored: self.cache.is_some_and(|cache| cache.is_stored),
+            status: self.status,
+            origin_status: self.origin_status,
+            body_bytes: self.body_bytes,
+            origin_requests: self.origin.requests,
+            origin_body_bytes: self.origin.body_bytes,
+            duration_ms: self.duration_ms,
+            origin_ms: self.origin.waited_ms,
+            pop: self.pop.as_str(),
+        })
+    }
+
+    /// Returns the data point for Analytics Engine, whose columns `docs/numbers.md` names.
+    pub fn data_point(&self) -> DataPoint<'_> {
+        let door = self.door.map_or("", Door::as_str);
         let origin_status = self.origin_status.map(|status| status.to_string());
-        format!(
-            concat!(
-                r#"{{"event":"request","route":{},"door":{},"outcome":{},"tier":{},"reason":{},"#,
-                r#""stored":{},"status":{},"origin_status":{},"body_bytes":{},"#,
-                r#""origin_requests":{},"origin_body_bytes":{},"duration_ms":{},"origin_ms":{},"#,
-                r#""pop":"{}"}}"#
-            ),
-            word(self.route),
-            word(self.door.map(Door::as_str)),
-            word(Some(self.outcome().as_str())),
-            word(self.tier.map(Tier::as_str)),
-            word(self.reason()),
-            self.cache.is_some_and(|cache| cache.is_stored),
-            self.status,
-            origin_status.as_deref().unwrap_or("null"),
-            self.body_bytes,
-            self.origin.requests,
-            self.origin.body_bytes,
-            self.duration_ms,
-            self.origin.waited_ms,
-            self.pop.as_str(),
-        )
+        DataPoint {
+            indexes: [door],
+            blobs: [
+                self.route.unwrap_or_default().into(),
+                door.into(),
+                self.outcome().as_str().into(),
+                self.tier.map_or("", Tier::as_str).into(),
+                self.reason().unwrap_or_default().into(),
+                self.status.to_string().into(),
+                origin_status.unwrap_or_default().into(),
+                self.pop.as_str().into(),
+            ],
+            doubles: [
+                self.body_bytes as f64,
+                self.origin.body_bytes as f64,
+                f64::from(self.origin.requests),
+                self.duration_ms as f64,
+                self.origin.waited_ms as f64,
+            ],
+        }
     }
 
     fn reason(&self) -> Option<&'static str> {
         self.rejection.or_else(|| self.cache?.detail)
     }
+}
+
+/// One request in the columns of Analytics Engine. Texts are empty where the log has null.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataPoint<'a> {
+    /// `index1`: the door.
+    pub indexes: [&'static str; 1],
+    /// `blob1` to `blob8`: route, door, outcome, tier, reason, status, origin's status, PoP.
+    pub blobs: [Cow<'a, str>; 8],
+    /// `double1` to `double5`: bytes of the body, bytes of the origin's bodies, requests to the origin,
+    /// milliseconds, milliseconds of waiting for the origin. Analytics Engine has doubles alone.
+    pub doubles: [f64; 5],
+}
+
+/// The line of the log, member by member.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    route: Option<&'static str>,
+    door: Option<&'static str>,
+    outcome: &'static str,
+    tier: Option<&'static str>,
+    reason: Option<&'static str>,
+    stored: bool,
+    status: u16,
+    origin_status: Option<u16>,
+    body_bytes: u64,
+    origin_requests: u32,
+    origin_body_bytes: u64,
+    duration_ms: u64,
+    origin_ms: u64,
+    pop: &'a str,
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use super::{Check, Finding};
 use crate::config::Config;
 use crate::config::base_url::BaseUrl;
-use crate::matrix::json;
 use crate::matrix::well_known::Document;
 
 const HIDDEN_MEDIA: &str = "Set MEDIA_URL to PUBLIC_URL, or to a domain for media alone: clients are \
@@ -26,14 +25,11 @@ pub(super) fn is_publishing(document: Document, text: &str, config: &Config) -> 
 
 /// Returns the homeserver's address in a document; `None` where it names none that can be read.
 fn named(document: Document, text: &str) -> Option<BaseUrl> {
-    let url = match document {
-        Document::Client => {
-            let base_url = json::member(json::member(text, "m.homeserver")?, "base_url")?;
-            json::string(base_url)?.into_owned()
-        }
-        Document::Server => format!("https://{}", json::string(json::member(text, "m.server")?)?),
-    };
-    BaseUrl::parse(&url).ok()
+    let homeserver = document.homeserver(text)?;
+    match document {
+        Document::Client => BaseUrl::parse(&homeserver).ok(),
+        Document::Server => BaseUrl::parse(&format!("https://{homeserver}")).ok(),
+    }
 }
 
 #[cfg(test)]

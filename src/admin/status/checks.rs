@@ -1,6 +1,7 @@
 //! What the answers to the probes mean.
 
 use http::{Method, StatusCode};
+use serde_json::value::RawValue;
 
 use super::causes::{Cause, REACH, WALL, cause, unanswered};
 use super::probes::{Answer, Probe, ProbeResponse};
@@ -8,7 +9,7 @@ use super::{Check, Finding, addresses};
 use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
 use crate::matrix::json;
-use crate::matrix::well_known::{Document, STABLE_FIELD, UNSTABLE_FIELD};
+use crate::matrix::well_known::{Document, STABLE_FIELD, ServerInformation, UNSTABLE_FIELD};
 use crate::origin::OriginAnswer;
 use crate::origin::intermediary::Intermediary;
 
@@ -133,12 +134,15 @@ fn bot_wall(answer: &Answer) -> Finding {
 
 fn authenticated_media(heard: &ProbeResponse) -> Finding {
     let check = Check::AuthenticatedMedia;
-    let versions = json::member(&heard.body, "versions").and_then(json::elements);
-    let minor = |version: &str| json::string(version)?.strip_prefix("v1.")?.parse::<u32>().ok();
+    let versions = json::member(&heard.body, "versions")
+        .and_then(|versions| json::value::<Vec<&RawValue>>(versions.get()));
+    let minor = |version: &RawValue| {
+        json::value::<String>(version.get())?.strip_prefix("v1.")?.parse::<u32>().ok()
+    };
     let newest = versions.unwrap_or_default().into_iter().filter_map(minor).max();
     let is_unstable = json::member(&heard.body, "unstable_features")
-        .and_then(|features| json::member(features, "org.matrix.msc3916.stable"))
-        == Some("true");
+        .and_then(|features| json::member(features.get(), "org.matrix.msc3916.stable"))
+        .is_some_and(|feature| feature.get() == "true");
     match newest {
         Some(newest) if newest >= AUTHENTICATED_MEDIA_SINCE => {
             Finding::ok(check, format!("The homeserver speaks v1.{newest}."))
@@ -234,15 +238,13 @@ fn well_known(document: Document, answer: &Answer, config: &Config) -> Finding {
     let announced: Option<Vec<_>> =
         names.iter().map(|name| json::member(&heard.body, name)).collect();
     let is_ours = |value: &str| match document {
-        Document::Client => json::member(value, "base_url")
-            .and_then(json::string)
-            .is_some_and(|url| url == config.media.to_string()),
-        Document::Server => {
-            json::string(value).is_some_and(|server| server == config.media.host_and_port())
-        }
+        Document::Client => json::object(value)
+            .is_some_and(|ServerInformation { base_url }| base_url == config.media.to_string()),
+        Document::Server => json::value::<String>(value)
+            .is_some_and(|server| server == config.media.host_and_port()),
     };
     match announced {
-        Some(values) if values.iter().all(|value| is_ours(value)) => {
+        Some(values) if values.iter().all(|value| is_ours(value.get())) => {
             Finding::ok(check, "It names this media domain.")
         }
         Some(_) => Finding::warning(

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{Finding, Level};
+use crate::matrix::json;
 use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Day;
 
@@ -50,13 +51,8 @@ impl From<&Finding> for FindingView {
 impl StatusView<'_> {
     /// Returns the JSON of `/_edge/status`.
     pub fn to_json(&self) -> String {
-        to_json(self)
+        json::write(self)
     }
-}
-
-/// Returns a value as JSON. No type of this room has what JSON can't write.
-pub(in crate::admin) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -67,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_json_with_each_member_whether_it_has_a_cure_or_not() {
-        let written = |finding: &Finding| to_json(&FindingView::from(finding));
+        let written = |finding: &Finding| json::write(&FindingView::from(finding));
         assert_eq!(
             written(&Finding::ok(Check::Pop, "It stores.")),
             r#"{"check":"Data centre's cache","level":"good","found":"It stores.","cure":null}"#

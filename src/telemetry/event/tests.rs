@@ -173,6 +173,59 @@ fn a_line_tells_the_door_the_tier_and_the_origins_share() {
 }
 
 #[test]
+fn the_members_of_a_line_have_an_order() {
+    let mut event = asked(&Method::GET, 200, "5");
+    event.routed(&Route::Limits(Door::Client));
+    let mut cache = forwarded(ForwardReason::UriMiss, 200);
+    (cache.is_stored, cache.detail) = (true, Some("no-validator"));
+    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() }, true);
+    event.served_from(Tier::Pop);
+    event.answered(206, 70);
+    event.ended(9, Pop::parse("FRA"));
+    assert_eq!(
+        event.to_line(),
+        concat!(
+            r#"{"event":"request","route":"limits","door":"client","outcome":"miss","tier":"pop","#,
+            r#""reason":"no-validator","stored":true,"status":206,"origin_status":200,"#,
+            r#""body_bytes":70,"origin_requests":1,"origin_body_bytes":5,"duration_ms":9,"#,
+            r#""origin_ms":2,"pop":"FRA"}"#
+        )
+    );
+    assert_eq!(
+        Event::default().to_line(),
+        concat!(
+            r#"{"event":"request","route":null,"door":null,"outcome":"local","tier":null,"#,
+            r#""reason":null,"stored":false,"status":0,"origin_status":null,"body_bytes":0,"#,
+            r#""origin_requests":0,"origin_body_bytes":0,"duration_ms":0,"origin_ms":0,"pop":""}"#
+        )
+    );
+}
+
+#[test]
+fn a_data_point_has_the_columns_that_queries_name() {
+    let mut event = asked(&Method::GET, 200, "5");
+    event.routed(&Route::Limits(Door::Client));
+    let cache = CacheStatus { detail: Some("no-mark"), ..forwarded(ForwardReason::UriMiss, 200) };
+    event.replied(&ReplyHead { cache_status: Some(cache), ..plain() }, true);
+    event.served_from(Tier::Pop);
+    event.answered(206, 70);
+    event.ended(9, Pop::parse("FRA"));
+    let DataPoint { indexes, blobs, doubles } = event.data_point();
+    assert_eq!(indexes, ["client"]);
+    assert_eq!(blobs, ["limits", "client", "miss", "pop", "no-mark", "206", "200", "FRA"]);
+    assert_eq!(doubles, [70.0, 5.0, 1.0, 9.0, 2.0]);
+}
+
+#[test]
+fn what_is_null_in_the_log_is_empty_in_a_data_point() {
+    let event = Event::default();
+    let DataPoint { indexes, blobs, doubles } = event.data_point();
+    assert_eq!(indexes, [""]);
+    assert_eq!(blobs, ["", "", "local", "", "", "0", "", ""]);
+    assert_eq!(doubles, [0.0; 5]);
+}
+
+#[test]
 fn the_admin_chooses_what_is_logged() {
     let mut rejected = Event::default();
     rejected.replied(&Rejection::Loop.reply().0, true);
