@@ -84,9 +84,11 @@ impl Recorder {
         event.ended(duration_ms, self.pop);
         TALLY.with_borrow_mut(|tally| tally.add(&event, now_ms / 1000));
         let log_requests = config.as_ref().map_or(LogRequests::All, |config| config.log_requests);
-        let is_logged = event.is_logged(log_requests);
-        if is_logged || !metrics.is_undefined() {
-            log::report(&event.to_line(), is_logged, metrics);
+        if event.is_logged(log_requests) {
+            log::info(&event.to_line());
+        }
+        if let Some(dataset) = metrics {
+            log::write_data_point(event.data_point(), dataset);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Bucket, Env};
+use worker::{AnalyticsEngineDataset, Bucket, Env};
 
 use crate::config::{Config, ConfigError};
 use crate::shell::runtime::log;
@@ -17,8 +17,8 @@ pub(crate) struct Setup {
     pub(crate) config: Result<Rc<Config>, ConfigError>,
     /// `MEDIA_BUCKET`, if it is bound.
     pub(crate) bucket: Option<Bucket>,
-    /// `METRICS`: an Analytics Engine dataset; undefined, if there is none.
-    pub(crate) metrics: JsValue,
+    /// `METRICS`, a dataset of Analytics Engine, if it is bound.
+    pub(crate) metrics: Option<AnalyticsEngineDataset>,
 }
 
 thread_local! {
@@ -42,7 +42,7 @@ fn read_setup(env: &Env) -> Setup {
     Setup {
         config,
         bucket: read(env, "MEDIA_BUCKET").map(JsCast::unchecked_into),
-        metrics: read(env, "METRICS").unwrap_or_default(),
+        metrics: env.analytics_engine("METRICS").ok(),
     }
 }
 

@@ -3,15 +3,13 @@
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{console_error, console_log, console_warn};
+use worker::{
+    AnalyticsEngineDataPointBuilder, AnalyticsEngineDataset, console_error, console_log,
+    console_warn,
+};
 
+use crate::telemetry::event::DataPoint;
 use crate::telemetry::redact::redact;
-
-#[wasm_bindgen(module = "/src/shell/runtime/log.js")]
-extern "C" {
-    #[wasm_bindgen(catch, js_name = writeDataPoint)]
-    fn write_data_point(line: &str, metrics: &JsValue) -> Result<(), JsValue>;
-}
 
 #[wasm_bindgen]
 extern "C" {
@@ -35,17 +33,14 @@ pub(crate) fn error(what: &str) {
     console_error!("{what}");
 }
 
-/// Writes an event to the log if it `is_logged`, and a data point of it where there is a dataset.
-pub(crate) fn report(line: &str, is_logged: bool, metrics: &JsValue) {
-    if is_logged {
-        info(line);
-    }
-    if metrics.is_undefined() {
-        return;
-    }
-    // No data point is worth an answer.
-    if let Err(error) = write_data_point(line, metrics) {
-        warn_with("metrics", &error);
+/// Writes a data point to a dataset of Analytics Engine. A failure is logged: no data point is worth an
+/// answer.
+pub(crate) fn write_data_point(point: DataPoint<'_>, dataset: &AnalyticsEngineDataset) {
+    let DataPoint { indexes, blobs, doubles } = point;
+    let builder = AnalyticsEngineDataPointBuilder::new().indexes(indexes);
+    let blobs = blobs.iter().map(|blob| blob.as_ref());
+    if let Err(error) = builder.blobs(blobs).doubles(doubles).write_to(dataset) {
+        warn_with("metrics", &error.to_js_value());
     }
 }
 
