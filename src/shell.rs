@@ -30,7 +30,7 @@ use self::request_context::{Call, reject};
 use self::runtime::bindings::{self, Setup};
 use self::runtime::context::Context;
 use self::runtime::panic::{self, Guarded, Panicked};
-use self::runtime::{heads, log};
+use self::runtime::{clock, heads, log};
 use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
 use crate::route::{Route, admit};
@@ -43,7 +43,8 @@ pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) 
     let context = Context::new(worker::Context::new(context), &request);
     let mut answering: Answering = Box::pin(answer_and_report(request, env, context.clone()));
     // A hit in memory waits for nothing, and a promise would cost as much as finding it.
-    match answering.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
+    let mut nobody = task::Context::from_waker(task::Waker::noop());
+    match clock::in_turn(|| answering.as_mut().poll(&mut nobody)) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
         Poll::Pending => panic::outliving(&promise(&context, answering), context.request()).into(),

@@ -1,15 +1,50 @@
 //! The only reader of the clock, of dates, and of chance.
 
+use std::cell::Cell;
+
+/// The clock within a turn.
+#[derive(Clone, Copy)]
+enum Turn {
+    Unread,
+    Read(u64),
+}
+
+thread_local! {
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+}
+
+/// Runs a step that waits for nothing, in which the clock is read at most once: the platform's stands
+/// still meanwhile, and each reading is a crossing into the runtime.
+pub(crate) fn in_turn<T>(step: impl FnOnce() -> T) -> T {
+    TURN.set(Some(Turn::Unread));
+    let result = step();
+    TURN.set(None);
+    result
+}
+
 /// Seconds since the Unix epoch.
 pub(crate) fn now_unix_secs() -> u64 {
     now_unix_millis() / 1000
 }
 
-/// Milliseconds since the Unix epoch. On the platform it stands still between two operations of input
+/// Milliseconds since the Unix epoch, once for each turn.
+pub(crate) fn now_unix_millis() -> u64 {
+    match TURN.get() {
+        Some(Turn::Read(now)) => now,
+        Some(Turn::Unread) => {
+            let now = read();
+            TURN.set(Some(Turn::Read(now)));
+            now
+        }
+        None => read(),
+    }
+}
+
+/// Reads the clock, in milliseconds since the Unix epoch. On the platform it stands still between two operations of input
 /// or output, which is as exact as anything here needs.
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the clock")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the date is positive")]
-pub(crate) fn now_unix_millis() -> u64 {
+fn read() -> u64 {
     js_sys::Date::now() as u64
 }
 

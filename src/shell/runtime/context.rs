@@ -259,7 +259,7 @@ impl Future for Runner {
         let running = &self.0;
         let Some(mut future) = running.future.take() else { return Poll::Ready(()) };
         running.waker.replace(Some(context.waker().clone()));
-        let polled = future.as_mut().poll(context);
+        let polled = clock::in_turn(|| future.as_mut().poll(context));
         if polled.is_pending() && !running.is_over.get() {
             running.future.replace(Some(future));
             return Poll::Pending;
