@@ -156,7 +156,7 @@ fn growth_bytes_of_the_local_bucket(body: &[u8]) -> u64 {
 
 #[test]
 fn a_large_file_goes_through_the_bucket_in_no_more_memory_than_the_local_bucket_takes() {
-    const LARGE_BYTES: usize = 200 << 20;
+    const LARGE_BYTES: usize = 100 << 20;
     const ALLOWED_MORE_BYTES: u64 = 48 << 20;
     let whole: Arc<[u8]> = bytes(LARGE_BYTES).into();
     let expected = growth_bytes_of_the_local_bucket(&whole);

@@ -64,9 +64,10 @@ fn lost_entries(world: &mut World<'_>) {
     for id in ["large", "small"] {
         let name = format!("{MEDIA_HOST}/_edge/cache/{}", content_key(id));
         world.edge.stores.remove_entry(&name);
-        let title = format!("{id} after the PoP has lost it");
-        world.fill(&title, download(id, "syt_alice"), &content_key(id));
     }
+    let large = "large after the PoP has lost it";
+    world.fill(large, download("large", "syt_alice"), &content_key("large"));
+    world.ask("small, which memory still has", download("small", "syt_alice"));
 }
 
 fn removals(world: &mut World<'_>) {
