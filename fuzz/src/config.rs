@@ -39,7 +39,7 @@ fn disguised(name: &str, value: &str) -> String {
         ("ORIGIN_HEADERS", Some(members)) => {
             let member = |(name, value): &(Cow<'_, str>, &RawValue)| {
                 let value: String = json::value(value.get())?;
-                Some(format!("{}:{}", json::quote(name), json::quote(&rotated(&value))))
+                Some(format!("{}:{}", json::write(name), json::write(&rotated(&value))))
             };
             let members: Option<Vec<_>> = members.iter().map(member).collect();
             members.map_or_else(|| value.to_owned(), |all| format!("{{{}}}", all.join(",")))

@@ -35,7 +35,7 @@ pub(crate) fn target(input: &[u8]) {
         Some(Value::String(_)) => assert!(string.is_some(), "a string"),
         Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => {}
     }
-    let quoted = json::quote(text);
+    let quoted = json::write(text);
     assert_eq!(serde_json::from_str::<String>(&quoted).expect("a string"), text);
     assert_eq!(json::value::<String>(&quoted).as_deref(), Some(text));
 }
