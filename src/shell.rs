@@ -35,20 +35,25 @@ use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
 use crate::route::{Route, admit};
 
-/// Answers a request, with a response or a promise of one: what `#[event(fetch)]` would make, but a
-/// response that is ready is no promise, and one that is not survives a trap (docs/decisions.md).
+/// Answers a request. Returns the response if it is ready at once, and otherwise a promise of it, which
+/// is fulfilled even if a trap ends this instance. `#[event(fetch)]` does neither (see
+/// docs/decisions.md).
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only public functions are exported")]
 pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) -> JsValue {
-    let context = Context::new(worker::Context::new(context), &request);
-    let mut answering: Answering = Box::pin(answer_and_report(request, env, context.clone()));
-    // A hit in memory waits for nothing, and a promise would cost as much as finding it.
-    let mut nobody = task::Context::from_waker(task::Waker::noop());
-    match clock::in_turn(|| answering.as_mut().poll(&mut nobody)) {
-        Poll::Ready(Ok(response)) => response,
-        Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => panic::outliving(&promise(&context, answering), context.request()).into(),
-    }
+    clock::in_turn(|| {
+        let context = Context::new(worker::Context::new(context), &request);
+        let mut answering: Answering = Box::pin(answer_and_report(request, env, context.clone()));
+        // A hit in memory waits for nothing, and a promise would cost as much as finding it.
+        let mut nobody = task::Context::from_waker(task::Waker::noop());
+        match answering.as_mut().poll(&mut nobody) {
+            Poll::Ready(Ok(response)) => response,
+            Poll::Ready(Err(error)) => Promise::reject(&error).into(),
+            Poll::Pending => {
+                panic::outliving(&promise(&context, answering), context.request()).into()
+            }
+        }
+    })
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>>;
@@ -106,7 +111,7 @@ async fn answer(
 ) -> Result<web_sys::Response, JsValue> {
     let config = match &setup.config {
         Ok(config) => Rc::clone(config),
-        // Or no page could read what is to be mended.
+        // Or no page could read what is to be fixed.
         Err(_) if request.method() == "OPTIONS" => {
             return heads::response(&preflight_reply(), None);
         }

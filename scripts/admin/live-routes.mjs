@@ -55,10 +55,10 @@ export async function* checkStatus({ mediaUrl, serverName }, { ask }) {
     yield bad(what, "Another server's Worker has this host: see which Worker the route leads to");
   } else if (!object.ok) {
     yield note(
-      `${url} says that something is to be mended`,
+      `${url} reports a problem`,
       `Open ${mediaUrl}/_edge/ in a browser and show it ADMIN_TOKEN`,
     );
   } else {
-    yield ok(`${url} says that all is well`);
+    yield ok(`${url} reports no problem`);
   }
 }

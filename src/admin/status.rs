@@ -202,7 +202,10 @@ impl Status {
         Some(Self {
             checked_unix_secs: fields.next()?.parse().ok()?,
             is_ok: fields.next()? == "true",
-            checks: json::value(fields.next()?)?,
+            checks: json::value::<Vec<json::Object<_>>>(fields.next()?)?
+                .into_iter()
+                .map(|json::Object(finding)| finding)
+                .collect(),
         })
     }
 

@@ -10,8 +10,8 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Serialize, Serializer as _};
 use serde_json::value::RawValue;
 
-/// How deep the values of a document may be: a reader may limit that (RFC 8259 §9), and who reads
-/// what is passed on may have a small stack.
+/// How deep the values of a document may be nested (RFC 8259 §9 allows a limit): clients that get the
+/// document may parse it by recursion.
 const MAX_DEPTH: usize = 64;
 
 /// Parses a text that is exactly one JSON value of type `T`; `None` if it is anything else.
@@ -118,7 +118,7 @@ fn is_sound(text: &str) -> bool {
             b'[' | b'{' => depth += 1,
             _ => depth -= 1,
         }
-        // The document itself is no value of its own.
+        // The outermost brackets are the document's, not a value's.
         if depth > MAX_DEPTH + 1 {
             return false;
         }

@@ -55,7 +55,7 @@ test('an edge that is as it should be is found so', async (t) => {
   assert.doesNotMatch(said, /^ {2}(bad|note)/m);
   for (const what of [
     `${edge.url}${CONFIG} leads through the Worker`,
-    '/_edge/status says that all is well',
+    '/_edge/status reports no problem',
     `client names ${edge.url}`,
     'an upload arrives, with its length',
     'a file is read 3 times, and cached after the first',
@@ -263,7 +263,7 @@ test('what is only worth a look is no error', async (t) => {
     },
   }));
   assert.equal(code, 0, said);
-  assert.match(said, /note .*says that something is to be mended\n +Open .*\/_edge\/ in a browser/);
+  assert.match(said, /note .*reports a problem\n +Open .*\/_edge\/ in a browser/);
   assert.match(said, /note .*server: there is none/);
   assert.match(said, /note {2}a file is cached only after 2 reads/);
 });

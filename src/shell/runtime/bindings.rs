@@ -39,11 +39,22 @@ fn read_setup(env: &Env) -> Setup {
     if let Some(warning) = config.as_ref().ok().and_then(|config| config.warning()) {
         log::warn(&format!("configuration: {warning}"));
     }
-    Setup {
-        config,
-        bucket: read(env, "MEDIA_BUCKET").map(JsCast::unchecked_into),
-        metrics: env.analytics_engine("METRICS").ok(),
+    Setup { config, bucket: bucket(env), metrics: env.analytics_engine("METRICS").ok() }
+}
+
+/// Returns `MEDIA_BUCKET`; `None` where it is not bound, or is something else than an R2 bucket. The
+/// constructor's name, by which `Env::bucket` tells, differs where a bucket is a stand-in.
+fn bucket(env: &Env) -> Option<Bucket> {
+    let binding = read(env, "MEDIA_BUCKET")?;
+    // KV has all of a bucket's other methods.
+    let head = Reflect::get(&binding, &"head".into());
+    if !head.is_ok_and(|head| head.is_function()) {
+        log::error(
+            "configuration: MEDIA_BUCKET is not an R2 bucket, and is not used: bind one, or nothing",
+        );
+        return None;
     }
+    Some(binding.unchecked_into())
 }
 
 /// Returns a variable as text. `Env::var` refuses the numbers and booleans of TOML.
@@ -51,8 +62,7 @@ fn text(env: &Env, name: &str) -> Option<String> {
     Some(Object::from(read(env, name)?).to_string().into())
 }
 
-/// Returns a binding, whatever it is; `None` where there is none. `Env::bucket` knows a bucket by its
-/// constructor's name, which what stands in for one does not have.
+/// Returns a binding or variable of any type; `None` where there is none.
 fn read(env: &Env, name: &str) -> Option<JsValue> {
     let value = Reflect::get(env, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)

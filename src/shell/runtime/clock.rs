@@ -13,8 +13,8 @@ thread_local! {
     static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
 }
 
-/// Runs a step that waits for nothing, in which the clock is read at most once: the platform's stands
-/// still meanwhile, and each reading is a crossing into the runtime.
+/// Runs one step of a request's future and returns its result. Within the step the clock is read at most
+/// once: each reading crosses into the runtime, and the platform's clock stands still until the step ends.
 pub(crate) fn in_turn<T>(step: impl FnOnce() -> T) -> T {
     TURN.set(Some(Turn::Unread));
     let result = step();

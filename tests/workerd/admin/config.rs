@@ -4,7 +4,7 @@ use test_support::assertions::assert_matrix_error;
 use test_support::edge::Edge;
 use test_support::time::wait_for;
 
-use crate::support::world::{PATIENCE, media_domain, same_host, start_edge};
+use crate::support::world::{BODY, PATIENCE, World, download, media_domain, same_host, start_edge};
 
 const ORIGIN: &str = "http://127.0.0.1:9";
 
@@ -77,4 +77,14 @@ fn trailing_slashes_and_blanks_are_forgiven() {
     let (id, token) = (world.media(), world.token());
     let answer = crate::support::world::download(&id, &token).send(&edge.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_bucket_that_is_none_is_not_used_and_the_log_says_so() {
+    let world = World::start_with(&[("MEDIA_BUCKET", "media")]);
+    let (id, token) = (world.stored_media(), world.token());
+    assert_eq!(download(&id, &token).send(&world.edge.address).body, BODY);
+    wait_for("the log names the binding", PATIENCE, || {
+        world.edge.log().contains("MEDIA_BUCKET is not an R2 bucket").then_some(())
+    });
 }

@@ -240,6 +240,21 @@ fn clients_who_leave_while_the_bucket_is_asked_leave_nothing_behind() {
     });
 }
 
+/// Each asks for media of their own, so that nobody waits for another's fill, and most are not among the
+/// hundred whose fills go on.
+#[test]
+fn clients_who_leave_while_the_bucket_is_asked_for_media_of_their_own_leave_nothing_behind() {
+    let scene = Scene::start(BucketKind::Faulty);
+    let token = scene.world.token();
+    scene.world.edge.stores.set_faults(&[("get", "hangs")]);
+    let next = AtomicUsize::new(0);
+    scene.assert_flat_after(ROUNDS, 3 * ROUNDS, "the bucket, for each another media", || {
+        scene.leave_soon(|_| {
+            download(&format!("hung{}", next.fetch_add(1, Ordering::SeqCst)), &token)
+        });
+    });
+}
+
 #[test]
 fn clients_who_leave_what_passes_through_leave_nothing_behind() {
     let scene = Scene::start(BucketKind::None);
