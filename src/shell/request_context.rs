@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Request, Response};
-use worker::Bucket;
+use worker::worker_sys::R2Bucket;
 
 use crate::config::Config;
 use crate::endpoint::forward;
@@ -23,7 +23,7 @@ pub(crate) struct Call {
     pub(crate) head: Rc<RequestHead>,
     pub(crate) config: Rc<Config>,
     pub(crate) context: Rc<Context>,
-    pub(crate) bucket: Option<Bucket>,
+    pub(crate) bucket: Option<R2Bucket>,
     pub(crate) recorder: Recorder,
 }
 

@@ -21,9 +21,7 @@ export class Bucket extends WorkerEntrypoint {
     const found = await this.env.BUCKET.get(key, options);
     if (found === null || found.body === undefined) return null;
     const bytes = new Uint8Array(await found.arrayBuffer());
-    const { etag, size, customMetadata } = found;
-    // By this, the SDK knows an object with a body.
-    const object = { etag, size, customMetadata, bodyUsed: false };
+    const object = { etag: found.etag, size: found.size, customMetadata: found.customMetadata };
     switch (fault) {
       case 'is truncated': return { ...object, body: streamOf(bytes.subarray(0, bytes.length / 2)) };
       case 'breaks': return { ...object, body: streamOf(bytes.subarray(0, bytes.length / 2), 'broken') };

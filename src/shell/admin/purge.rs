@@ -6,7 +6,7 @@ use ::http::StatusCode;
 use futures_util::future::join5;
 use wasm_bindgen::JsValue;
 use web_sys::Response;
-use worker::Bucket;
+use worker::worker_sys::R2Bucket;
 
 use crate::admin::purge::{MAX_REQUEST_BYTES, Report, Scope};
 use crate::cache::key::KeyPrefix;
@@ -51,7 +51,7 @@ pub(crate) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
 /// Deletes what can be reached of it in time: it is on the list in any case. Returns how much that was
 /// in memory and in the bucket, and whether it was all in there.
 pub(crate) async fn delete(
-    bucket: Option<&Bucket>,
+    bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
 ) -> (usize, Option<(usize, bool)>) {
     let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));

@@ -1,7 +1,7 @@
 //! The scheduled reader of what Synapse has quarantined.
 
 use ::http::StatusCode;
-use worker::Bucket;
+use worker::worker_sys::R2Bucket;
 
 use crate::admin::quarantine::{self, LastRun, MAX_PAGE_BYTES, MAX_PAGES, Page};
 use crate::cache::key::{CacheKey, Subject};
@@ -23,7 +23,7 @@ const MAX_POSITION_BYTES: usize = 20;
 const MAX_RUN_BYTES: usize = 40;
 
 /// Reads what has been quarantined since the last time, and purges it. Records that it has run.
-pub(crate) async fn follow(config: &Config, bucket: Option<&Bucket>) {
+pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
         log::error("quarantine: bind MEDIA_BUCKET, where the position is kept");
@@ -32,11 +32,11 @@ pub(crate) async fn follow(config: &Config, bucket: Option<&Bucket>) {
     let is_done = catch_up(config, bucket, token).await;
     let run = LastRun { at_unix_secs: clock::now_unix_secs(), is_done };
     // Where that fails the log has it, and the run counts as not seen.
-    let _ = bucket::write_text(bucket, &run_key(config), &run.to_text(), Condition::None).await;
+    let _ = bucket::write_text(bucket, &run_key(config), &run.to_text(), &Condition::None).await;
 }
 
 /// Returns the last run, if it was recorded and can be read.
-pub(crate) async fn last_run(config: &Config, bucket: &Bucket) -> Option<LastRun> {
+pub(crate) async fn last_run(config: &Config, bucket: &R2Bucket) -> Option<LastRun> {
     let (text, _) = bucket::read_text(bucket, &run_key(config), MAX_RUN_BYTES).await.ok()??;
     LastRun::parse(&text)
 }
@@ -46,7 +46,7 @@ fn run_key(config: &Config) -> CacheKey {
 }
 
 /// Reads page by page. Returns whether all went well.
-async fn catch_up(config: &Config, bucket: &Bucket, token: &AccessToken) -> bool {
+async fn catch_up(config: &Config, bucket: &R2Bucket, token: &AccessToken) -> bool {
     let key = CacheKey::new(&config.server_name, Subject::QuarantinePosition);
     let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return false };
     let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
@@ -79,10 +79,10 @@ async fn catch_up(config: &Config, bucket: &Bucket, token: &AccessToken) -> bool
 }
 
 /// Writes how far the list has been read. Returns whether that has happened.
-async fn write_position(bucket: &Bucket, key: &CacheKey, position: u64) -> bool {
+async fn write_position(bucket: &R2Bucket, key: &CacheKey, position: u64) -> bool {
     let text = position.to_string();
     loop {
-        match bucket::write_text(bucket, key, &text, Condition::None).await {
+        match bucket::write_text(bucket, key, &text, &Condition::None).await {
             Written::Yes => return true,
             Written::Unmet | Written::Failed => return false,
             // A page before has been written within this second.

@@ -9,7 +9,7 @@ use futures_util::future::join5;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
-use worker::Bucket;
+use worker::worker_sys::R2Bucket;
 
 use crate::admin::quarantine::LastRun;
 use crate::admin::selftest::{
@@ -208,7 +208,7 @@ async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
 /// What is in the bucket under this key goes when this is dropped, unless it is gone already.
 struct Leftover {
     call: Call,
-    bucket: Rc<Bucket>,
+    bucket: Rc<R2Bucket>,
     key: CacheKey,
     is_gone: bool,
 }
@@ -239,7 +239,7 @@ async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
     selftest::evaluate_bucket(run)
 }
 
-async fn run_bucket(bucket: &Bucket, key: &CacheKey, body: &Uint8Array) -> BucketRun {
+async fn run_bucket(bucket: &R2Bucket, key: &CacheKey, body: &Uint8Array) -> BucketRun {
     let create = step(async || bucket::create(bucket, key, body).await == Written::Yes).await;
     let created_ms = clock::now_unix_millis();
     let read = step(async || {

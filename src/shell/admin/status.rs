@@ -221,7 +221,7 @@ async fn check_tiers(call: &Call) -> Vec<Finding> {
     let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
-            let written = bucket::write_text(bucket, &key, "probe", Condition::None);
+            let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
             // Whoever else has written it within this second was able to.
             let written = in_time(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))

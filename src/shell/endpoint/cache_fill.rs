@@ -247,7 +247,7 @@ impl Filling<'_> {
         let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return };
         let (key, body) = (key.clone(), body.clone());
         detach(&call.context, async move {
-            bucket::store(&bucket, &key, &meta, body, replaces).await;
+            bucket::store(&bucket, &key, &meta, &body, replaces).await;
             drop(watch);
         });
     }

@@ -176,7 +176,7 @@ fn store_in_bucket(call: &Call, key: &CacheKey, new: KeptDocument) {
     detach(&call.context.clone(), async move {
         let stored = look_up_in_bucket(&call, &key).await;
         if stored.is_none_or(|stored| new.differs_from(&stored)) {
-            bucket::write_text(&bucket, &key, &new.to_text(), Condition::None).await;
+            bucket::write_text(&bucket, &key, &new.to_text(), &Condition::None).await;
         }
     });
 }

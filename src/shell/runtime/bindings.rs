@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{AnalyticsEngineDataset, Bucket, Env};
+use worker::worker_sys::R2Bucket;
+use worker::{AnalyticsEngineDataset, Env};
 
 use crate::config::{Config, ConfigError};
 use crate::shell::runtime::log;
@@ -16,7 +17,7 @@ pub(crate) struct Setup {
     /// The config, or what the admin has to mend.
     pub(crate) config: Result<Rc<Config>, ConfigError>,
     /// `MEDIA_BUCKET`, if it is bound.
-    pub(crate) bucket: Option<Bucket>,
+    pub(crate) bucket: Option<R2Bucket>,
     /// `METRICS`, a dataset of Analytics Engine, if it is bound.
     pub(crate) metrics: Option<AnalyticsEngineDataset>,
 }
@@ -44,7 +45,7 @@ fn read_setup(env: &Env) -> Setup {
 
 /// Returns `MEDIA_BUCKET`; `None` where it is not bound, or is something else than an R2 bucket. The
 /// constructor's name, by which `Env::bucket` tells, differs where a bucket is a stand-in.
-fn bucket(env: &Env) -> Option<Bucket> {
+fn bucket(env: &Env) -> Option<R2Bucket> {
     let binding = read(env, "MEDIA_BUCKET")?;
     // KV has all of a bucket's other methods.
     let head = Reflect::get(&binding, &"head".into());

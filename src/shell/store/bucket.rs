@@ -1,11 +1,14 @@
 //! The bucket tier: R2, which all data centres share. It is optional.
 //!
+//! The SDK's `Bucket` is not used: its futures keep memory where a client leaves (see docs/decisions.md).
+//!
 //! Operations, as they are billed: a look-up, a part and the read of a small state are class B each,
 //! a store, a list and the write of a state class A; removals are free.
 
-use js_sys::Uint8Array;
-use web_sys::{ReadableStream, Response};
-use worker::{Bucket, Conditional, Object, PutOptionsBuilder, Range, ResponseBody};
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Headers, ReadableStream};
+use worker::worker_sys::{R2Bucket, R2Object, R2ObjectBody, R2Objects};
 
 use crate::cache::entry::{Occupant, StoredMeta, is_still_of};
 use crate::cache::key::{CacheKey, KeyPrefix};
@@ -13,7 +16,7 @@ use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock::random_below;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{Failed, in_time};
+use crate::shell::runtime::tasks::{Failed, settle, within};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
@@ -38,83 +41,90 @@ const BUSY_JITTER_MILLIS: u32 = 1_000;
 const MAX_LISTS: usize = 10;
 
 /// Returns the body of the object under the name of this key, and what it is by its record and length.
-pub(crate) async fn look_up(bucket: &Bucket, key: &CacheKey) -> Option<(Occupant, ReadableStream)> {
-    let object = get(bucket, key, None).await.ok()??;
+pub(crate) async fn look_up(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+) -> Option<(Occupant, ReadableStream)> {
+    let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
     let mut occupant = Occupant::of(&record_of(&object).unwrap_or_default(), key);
     if let Occupant::Wanted(meta) = &occupant
-        && object.size() != meta.length_bytes()
+        && length_of(&object) != Some(meta.length_bytes())
     {
         occupant = Occupant::Useless;
     }
     if occupant == Occupant::Useless {
         log::warn("bucket: what is stored has no record of ours, or another length");
     }
-    Some((occupant, body_of(&object)?))
+    Some((occupant, object.body().ok()?))
 }
 
 /// A part of a stored body.
 pub(crate) async fn look_up_part(
-    bucket: &Bucket,
+    bucket: &R2Bucket,
     key: &CacheKey,
     range: ByteRange,
 ) -> Option<ReadableStream> {
-    let wanted = Range::OffsetWithLength { offset: range.first, length: range.length() };
-    let part = get(bucket, key, Some(wanted)).await.ok()??;
+    let wanted = object(&[("offset", number(range.first)), ("length", number(range.length()))]);
+    let part = get(bucket, key, &object(&[("range", wanted)])).await.ok()??;
     let is_part = is_still_of(record_of(&part).as_deref(), key);
-    is_part.then(|| body_of(&part)).flatten()
+    is_part.then(|| part.body().ok()).flatten()
 }
 
-/// Stores a body, a stream of known length, unless there is one: of data centres that race,
+/// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
 /// one writes. Returns what has come of it.
 pub(crate) async fn store(
-    bucket: &Bucket,
+    bucket: &R2Bucket,
     key: &CacheKey,
     meta: &StoredMeta,
-    body: ReadableStream,
+    body: &JsValue,
     replaces: bool,
 ) -> Written {
+    let metadata = object(&[(RECORD, meta.to_text().into())]);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
-    let put = bucket.put(key.name(), body).custom_metadata([(RECORD.to_owned(), meta.to_text())]);
-    write(put, LONG_PATIENCE_MILLIS, condition).await
-}
-
-/// Returns bytes as a stream of known length, which the runtime reads from where they are.
-pub(crate) fn stream_of(bytes: &Uint8Array) -> Option<ReadableStream> {
-    Response::new_with_opt_js_u8_array(Some(bytes)).ok()?.body()
+    let options = vec![("customMetadata", metadata)];
+    put(bucket, key, body.clone(), LONG_PATIENCE_MILLIS, &condition, options).await
 }
 
 /// Removes a stored response.
-pub(crate) async fn remove(bucket: &Bucket, key: &CacheKey) {
+pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
     // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
     let _ = delete(bucket, key).await;
 }
 
 /// Removes an object. Returns whether that went well.
-pub(crate) async fn delete(bucket: &Bucket, key: &CacheKey) -> bool {
-    let deletion = bucket.delete(key.name());
+pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
+    let deletion = bucket.delete(key.name().into_owned());
     settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
 }
 
 /// Creates an object of these bytes, unless there is one. Returns what has come of it.
-pub(crate) async fn create(bucket: &Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
-    let Some(stream) = stream_of(bytes) else { return Written::Failed };
-    write(bucket.put(key.name(), stream), LONG_PATIENCE_MILLIS, Condition::IsAbsent).await
+pub(crate) async fn create(bucket: &R2Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
+    let condition = Condition::IsAbsent;
+    put(bucket, key, bytes.into(), LONG_PATIENCE_MILLIS, &condition, Vec::new()).await
 }
 
 /// Opens the body of an object, whatever it is.
-pub(crate) async fn open(bucket: &Bucket, key: &CacheKey) -> Option<ReadableStream> {
-    body_of(&get(bucket, key, None).await.ok()??)
+pub(crate) async fn open(bucket: &R2Bucket, key: &CacheKey) -> Option<ReadableStream> {
+    get(bucket, key, &JsValue::UNDEFINED).await.ok()??.body().ok()
 }
 
 /// Removes all whose keys begin so. Says how many those were, and whether that was all.
-pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, bool) {
+pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
-        let list = bucket.list().prefix(prefix.to_string()).execute();
-        let Ok(found) = settle("bucket: list failed", LONG_PATIENCE_MILLIS, list).await else {
+        let options = object(&[("prefix", prefix.to_string().into())]);
+        let Ok(found) =
+            settle("bucket: list failed", LONG_PATIENCE_MILLIS, bucket.list(options)).await
+        else {
             return (removed, false);
         };
-        let keys: Vec<_> = found.objects().iter().map(Object::key).collect();
+        let found: R2Objects = found.unchecked_into();
+        let keys: Vec<JsValue> = found
+            .objects()
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|object| object.key().ok().map(JsValue::from))
+            .collect();
         if keys.is_empty() {
             return (removed, true);
         }
@@ -124,7 +134,7 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
             return (removed, false);
         }
         removed += count;
-        if !found.truncated() {
+        if !found.truncated().unwrap_or(false) {
             return (removed, true);
         }
     }
@@ -136,14 +146,15 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
 /// # Errors
 /// It can't be read, or is longer than `limit` bytes.
 pub(crate) async fn read_text(
-    bucket: &Bucket,
+    bucket: &R2Bucket,
     key: &CacheKey,
     limit: usize,
 ) -> Result<Option<(String, String)>, Failed> {
-    let Some(found) = get(bucket, key, None).await? else { return Ok(None) };
+    let Some(found) = get(bucket, key, &JsValue::UNDEFINED).await? else { return Ok(None) };
     let read = async {
-        let bytes = streams::read_bounded(&body_of(&found)?, limit).await.ok()??;
-        Some((String::from_utf8(bytes).ok()?, found.etag()))
+        let version = found.etag().ok()?;
+        let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
+        Some((String::from_utf8(bytes).ok()?, version))
     };
     let text = read.await;
     if text.is_none() {
@@ -154,12 +165,12 @@ pub(crate) async fn read_text(
 
 /// Writes a small text of our own. Returns what has come of it.
 pub(crate) async fn write_text(
-    bucket: &Bucket,
+    bucket: &R2Bucket,
     key: &CacheKey,
     text: &str,
-    condition: Condition,
+    condition: &Condition,
 ) -> Written {
-    write(bucket.put(key.name(), text.to_owned()), PATIENCE_MILLIS, condition).await
+    put(bucket, key, text.into(), PATIENCE_MILLIS, condition, Vec::new()).await
 }
 
 /// What has come of a write.
@@ -192,71 +203,71 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// Returns the condition as R2 reads it: `*` is the tag of any object, and tags have no quotes
-    /// (<https://developers.cloudflare.com/r2/api/workers/workers-api-reference/#conditional-operations>).
-    fn into_conditional(self) -> Option<Conditional> {
+    /// As the platform reads it (RFC 9110 §13.1).
+    fn to_headers(&self) -> Option<JsValue> {
+        let headers = Headers::new().ok()?;
         match self {
-            Self::None => None,
-            Self::IsAbsent => {
-                let etag_does_not_match = Some("*".to_owned());
-                Some(Conditional { etag_does_not_match, ..Conditional::default() })
-            }
-            Self::IsVersion(version) => {
-                Some(Conditional { etag_matches: Some(version), ..Conditional::default() })
-            }
+            Self::None => return None,
+            Self::IsAbsent => headers.set("If-None-Match", "*").ok()?,
+            Self::IsVersion(version) => headers.set("If-Match", &format!("\"{version}\"")).ok()?,
         }
+        Some(headers.into())
     }
 }
 
-async fn write(put: PutOptionsBuilder<'_>, patience_millis: u32, condition: Condition) -> Written {
-    let put = match condition.into_conditional() {
-        Some(condition) => put.only_if(condition),
-        None => put,
-    };
-    let outcome = in_time(patience_millis, put.execute()).await;
-    match outcome.unwrap_or_else(|| Err("slow".into())) {
-        Ok(Some(_)) => Written::Yes,
-        Ok(None) => Written::Unmet,
-        Err(error) => {
-            log::warn_with("bucket: put failed", &error.to_js_value());
-            if error.to_string().contains(BUSY_CODE) { Written::Busy } else { Written::Failed }
-        }
-    }
-}
-
-/// Awaits an operation for at most `patience_millis`. Failures and timeouts are logged as `failure`.
-async fn settle<T>(
-    failure: &str,
+async fn put(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    value: JsValue,
     patience_millis: u32,
-    operation: impl Future<Output = worker::Result<T>>,
-) -> Result<T, Failed> {
-    let outcome = in_time(patience_millis, operation).await.unwrap_or_else(|| Err("slow".into()));
-    outcome.map_err(|error| {
-        log::warn_with(failure, &error.to_js_value());
-        Failed
-    })
+    condition: &Condition,
+    mut options: Vec<(&str, JsValue)>,
+) -> Written {
+    options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
+    let outcome = match bucket.put(key.name().into_owned(), value, object(&options)) {
+        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(written) if written.is_null() => Written::Unmet,
+        Ok(_) => Written::Yes,
+        Err(error) => {
+            log::warn_with("bucket: put failed", &error);
+            let message = error.dyn_ref::<js_sys::Error>().map(|error| error.message());
+            let is_busy = message.and_then(|text| text.as_string());
+            let is_busy = is_busy.is_some_and(|text| text.contains(BUSY_CODE));
+            if is_busy { Written::Busy } else { Written::Failed }
+        }
+    }
 }
 
 async fn get(
-    bucket: &Bucket,
+    bucket: &R2Bucket,
     key: &CacheKey,
-    range: Option<Range>,
-) -> Result<Option<Object>, Failed> {
-    let get = bucket.get(key.name());
-    let get = match range {
-        Some(range) => get.range(range),
-        None => get,
-    };
-    settle("bucket: get failed", PATIENCE_MILLIS, get.execute()).await
+    options: &JsValue,
+) -> Result<Option<R2ObjectBody>, Failed> {
+    let operation = bucket.get(key.name().into_owned(), options.clone());
+    let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
+    Ok((!found.is_null()).then(|| found.unchecked_into()))
 }
 
-fn record_of(object: &Object) -> Option<String> {
-    object.custom_metadata().ok()?.remove(RECORD)
+fn record_of(object: &R2Object) -> Option<String> {
+    let metadata: JsValue = object.custom_metadata().ok()?.into();
+    Reflect::get(&metadata, &RECORD.into()).ok()?.as_string()
 }
 
-fn body_of(object: &Object) -> Option<ReadableStream> {
-    match object.body()?.response_body().ok()? {
-        ResponseBody::Stream(stream) => Some(stream),
-        ResponseBody::Empty | ResponseBody::Body(_) => None,
-    }
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size is positive")]
+fn length_of(object: &R2Object) -> Option<u64> {
+    object.size().ok().map(|size| size as u64)
+}
+
+fn object(members: &[(&str, JsValue)]) -> JsValue {
+    let entries: Array =
+        members.iter().map(|(name, value)| Array::of2(&JsValue::from_str(name), value)).collect();
+    Object::from_entries(&entries).map_or(JsValue::UNDEFINED, JsValue::from)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no body is of 2^53 bytes")]
+fn number(bytes: u64) -> JsValue {
+    (bytes as f64).into()
 }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use worker::Bucket;
+use worker::worker_sys::R2Bucket;
 
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
 use crate::cache::purge_list::{
@@ -101,7 +101,7 @@ async fn refresh_together(call: &Call) {
     drop(fill);
 }
 
-async fn refresh(config: &Config, bucket: Option<&Bucket>) {
+async fn refresh(config: &Config, bucket: Option<&R2Bucket>) {
     let now = clock::now_unix_secs();
     let copy = look_up(config).await;
     if update(|known| known.on_copy(copy, bucket.is_some(), now, config))
@@ -123,7 +123,11 @@ fn fail(config: &Config) {
 
 /// Puts what is to go on the list: from then on nobody is served it. Returns whether the list is
 /// where others read it.
-pub(crate) async fn list(config: &Config, bucket: Option<&Bucket>, prefixes: &[KeyPrefix]) -> bool {
+pub(crate) async fn list(
+    config: &Config,
+    bucket: Option<&R2Bucket>,
+    prefixes: &[KeyPrefix],
+) -> bool {
     let now = clock::now_unix_secs();
     update(|known| known.add(prefixes, now, config));
     let number = change(|writing| {
@@ -163,7 +167,7 @@ pub(crate) async fn list(config: &Config, bucket: Option<&Bucket>, prefixes: &[K
 }
 
 /// Writes all that is known where others read it.
-async fn write(config: &Config, bucket: Option<&Bucket>) -> Written {
+async fn write(config: &Config, bucket: Option<&R2Bucket>) -> Written {
     let now = clock::now_unix_secs();
     let copy = look_up(config).await;
     update(|known| known.on_copy(copy, bucket.is_some(), now, config));
@@ -181,7 +185,7 @@ async fn write(config: &Config, bucket: Option<&Bucket>) -> Written {
 
 /// Writes the list for the world, with what others have put on it. Returns what has come of it, and
 /// the number of the last purge in it.
-async fn write_to_bucket(config: &Config, bucket: &Bucket) -> (Written, u64) {
+async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
     let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
         return (Written::Failed, 0);
     };
@@ -190,7 +194,7 @@ async fn write_to_bucket(config: &Config, bucket: &Bucket) -> (Written, u64) {
         (known.purges(), WRITING.get().added)
     });
     let condition = found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
-    (bucket::write_text(bucket, &key(config), &list.to_text(), condition).await, last)
+    (bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await, last)
 }
 
 /// Keeps what is known for the other isolates here, and for when the bucket can't be read. Returns

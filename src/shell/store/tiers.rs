@@ -187,8 +187,7 @@ pub(crate) async fn fill(
     let in_bucket = async {
         let Some(bucket) = &call.bucket else { return };
         for _ in 0..BUCKET_ATTEMPTS {
-            let Some(body) = bucket::stream_of(bytes) else { return };
-            let written = bucket::store(bucket, key, meta, body, replaces).await;
+            let written = bucket::store(bucket, key, meta, bytes, replaces).await;
             if written != Written::Busy {
                 return;
             }
@@ -209,7 +208,7 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
         let length = meta.length_bytes();
         let Ok(whole) = streams::guard_copy(&call.context, &body, length) else { return };
-        let written = bucket::store(bucket, key, &meta, whole, replaces).await;
+        let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
         if written != Written::Busy {
             return;
         }

@@ -248,7 +248,7 @@ fn clients_who_leave_while_the_bucket_is_asked_for_media_of_their_own_leave_noth
     let token = scene.world.token();
     scene.world.edge.stores.set_faults(&[("get", "hangs")]);
     let next = AtomicUsize::new(0);
-    scene.assert_flat_after(ROUNDS, 3 * ROUNDS, "the bucket, for each another media", || {
+    scene.assert_flat_after(ROUNDS, 8 * ROUNDS, "the bucket, for each another media", || {
         scene.leave_soon(|_| {
             download(&format!("hung{}", next.fetch_add(1, Ordering::SeqCst)), &token)
         });
