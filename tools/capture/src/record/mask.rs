@@ -77,7 +77,7 @@ pub(crate) fn log_line(line: &str) -> Option<String> {
     };
     Some(match line.strip_prefix("POINT ").and_then(|point| point.split_once(DOUBLES)) {
         Some((before, doubles)) => {
-            let is_status = before.contains(r#""blobs":["status""#);
+            let is_status = line.contains(r#""blobs":["status""#);
             format!("POINT {before}{DOUBLES}{}", columns(doubles, is_status))
         }
         None => line,
@@ -217,10 +217,10 @@ mod tests {
             log_line(line).as_deref(),
             Some(r#"POINT {"blobs":["media"],"doubles":[1,2,3,*,*]}"#)
         );
-        let line = r#"POINT {"blobs":["status"],"doubles":[1,2,3,44,55]}"#;
+        let line = r#"POINT {"doubles":[1,2,3,44,55],"blobs":["status"]}"#;
         assert_eq!(
             log_line(line).as_deref(),
-            Some(r#"POINT {"blobs":["status"],"doubles":[*,2,3,*,*]}"#)
+            Some(r#"POINT {"doubles":[*,2,3,*,*],"blobs":["status"]}"#)
         );
     }
 
