@@ -113,13 +113,23 @@ impl Synapse {
         self.answers_with(&format!(r#" "{mark}" "#))
     }
 
+    /// Returns the statuses of the answers to POST requests whose User-Agent is `mark`.
+    pub fn answers_to_posts(&self, mark: &str) -> Vec<u16> {
+        let agent = format!(r#" "{mark}" "#);
+        self.answers_where(|line| line.contains(&agent) && line.contains(r#" "POST "#))
+    }
+
     /// The statuses of the requests that it has answered and logged with `text` in the line.
     ///
     /// # Panics
     /// When its log can't be read.
     pub fn answers_with(&self, text: &str) -> Vec<u16> {
+        self.answers_where(|line| line.contains(text))
+    }
+
+    fn answers_where(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<u16> {
         let log = fs::read_to_string(&self.log).expect("Synapse's log can't be read");
-        log.lines().filter(|line| line.contains(text)).map(status).collect()
+        log.lines().filter(|line| is_wanted(line)).map(status).collect()
     }
 
     /// Where it keeps the bytes of its own media.

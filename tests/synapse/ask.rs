@@ -172,6 +172,15 @@ impl Answer {
         })
     }
 
+    /// Returns the statuses that Synapse gave for this request as a POST, and not for the fetch of what was
+    /// uploaded, which the edge may make with its agent.
+    pub(crate) fn posted_to_synapse(&self) -> Vec<u16> {
+        wait_for("Synapse logs an upload", PATIENCE, || {
+            let statuses = world().synapse.answers_to_posts(&self.mark);
+            (!statuses.is_empty()).then_some(statuses)
+        })
+    }
+
     /// Whether Synapse never heard of this request, although it has logged a later one.
     pub(crate) fn is_unknown_to_synapse(&self) -> bool {
         let later = Ask::get("/_matrix/client/versions").direct();

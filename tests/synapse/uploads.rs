@@ -18,7 +18,7 @@ fn an_upload_through_the_edge_comes_back_whole() {
         .user("alice")
         .edge();
     assert_eq!(upload.status, 200, "{}", upload.text());
-    assert_eq!(upload.asked_synapse(), [200]);
+    assert_eq!(upload.posted_to_synapse(), [200]);
     let media = Media::of(&upload);
     for _ in 0..2 {
         let download = media.download().user("bob").edge();
