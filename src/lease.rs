@@ -141,7 +141,7 @@ mod tests {
     use crate::matrix::ids::{MediaId, ServerName};
 
     const POLICY: LeasePolicy =
-        LeasePolicy { lease_seconds: 60, scope: LeaseScope::Token, stale_if_error_seconds: 600 };
+        LeasePolicy { lease_secs: 60, scope: LeaseScope::Token, stale_if_error_secs: 600 };
 
     fn mxc(media_id: &str) -> Mxc {
         Mxc {

@@ -343,17 +343,17 @@ impl StoredMeta {
 
     /// Whether it has been kept for longer than anything may be.
     pub fn is_expired(&self, config: &Config, now_unix_secs: u64) -> bool {
-        self.seconds_left(config, now_unix_secs) == 0
+        self.secs_left(config, now_unix_secs) == 0
     }
 
-    fn seconds_left(&self, config: &Config, now_unix_secs: u64) -> u64 {
-        self.stored_unix_secs.saturating_add(config.cache_seconds).saturating_sub(now_unix_secs)
+    fn secs_left(&self, config: &Config, now_unix_secs: u64) -> u64 {
+        self.stored_unix_secs.saturating_add(config.cache_secs).saturating_sub(now_unix_secs)
     }
 
     /// The head of a cache entry: the platform reads the standard headers, we read our own record.
     pub fn entry_head(&self, config: &Config, now_unix_secs: u64) -> ReplyHead {
         let headers = [
-            (CACHE_CONTROL, public_for(self.seconds_left(config, now_unix_secs))),
+            (CACHE_CONTROL, public_for(self.secs_left(config, now_unix_secs))),
             (CONTENT_LENGTH, self.length_bytes.into()),
             (CACHE_TAG, own_value(&tags(&self.key))),
             (STORED_META, own_value(&self.to_text())),

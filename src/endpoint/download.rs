@@ -370,7 +370,7 @@ impl Exchange {
 
     /// Whether what is stored without a validator could be asked about later, if only within a lease.
     fn can_revalidate(&self, now_unix_secs: u64) -> bool {
-        let is_leased = self.config.lease.lease_seconds > 0 && self.lease_keys.is_some();
+        let is_leased = self.config.lease.lease_secs > 0 && self.lease_keys.is_some();
         is_leased || self.revalidation.way(self.request.door, false, now_unix_secs).is_some()
     }
 

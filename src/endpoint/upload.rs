@@ -29,7 +29,7 @@ use crate::origin::OriginHead;
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// How long a limit that the origin told is remembered, in seconds: admins change it now and then.
-pub const LIMIT_SECONDS: u64 = 900;
+pub const LIMIT_SECS: u64 = 900;
 
 /// The most that is fetched for readers who may come, in bytes: what an uplink of 10 Mbit/s brings
 /// in the 30 s that the platform leaves after the answer.

@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
-use crate::headers::cache_control::{has_directive, max_age_seconds};
+use crate::headers::cache_control::{has_directive, max_age_secs};
 use crate::headers::{CF_MITIGATED, add_cors, own_value};
 use crate::matrix::json::{self, Object};
 use crate::matrix::well_known::{
@@ -31,7 +31,7 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// How long a host may take for its whole document, redirects included, in milliseconds:
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
-pub const PATIENCE_MILLIS: u32 = 4_000;
+pub const PATIENCE_MS: u32 = 4_000;
 
 /// `max-age` of a document whose host doesn't say, in seconds.
 const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
@@ -212,7 +212,7 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
         keep: Keep::Nothing,
         set,
         is_for_homeserver,
-        patience: Patience::Millis(PATIENCE_MILLIS),
+        patience: Patience::Millis(PATIENCE_MS),
     }
 }
 
@@ -292,7 +292,7 @@ pub fn decide(
     let kept = KeptDocument {
         text: text.to_owned(),
         cache_control: cache_control.map(str::to_owned),
-        fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_seconds(cache_control)),
+        fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_secs(cache_control)),
         missing_since_unix_secs: None,
     };
     (reply, CopyChange::Store(kept))
@@ -345,7 +345,7 @@ fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
         (Document::Client, Some(field)) => field.to_owned(),
         (Document::Client, None) => format!("public, max-age={DEFAULT_MAX_AGE_SECS}"),
         (Document::Server, field) => {
-            let of_host = field.and_then(max_age_seconds).unwrap_or(DEFAULT_MAX_AGE_SECS);
+            let of_host = field.and_then(max_age_secs).unwrap_or(DEFAULT_MAX_AGE_SECS);
             let max_age = of_host.clamp(*SERVER_MAX_AGE_SECS.start(), *SERVER_MAX_AGE_SECS.end());
             format!("public, max-age={max_age}")
         }
@@ -354,12 +354,12 @@ fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
 
 /// For how long the host's own words allow us to reuse its document (RFC 9111 §4.2.1). Silence
 /// allows nothing: heuristics are for caches that don't know how much hangs on a document.
-fn reuse_seconds(cache_control: Option<&str>) -> u64 {
+fn reuse_secs(cache_control: Option<&str>) -> u64 {
     let Some(field) = cache_control else { return 0 };
     if ["no-store", "no-cache", "private"].iter().any(|name| has_directive(field, name)) {
         return 0;
     }
-    max_age_seconds(field).unwrap_or(0).min(MAX_REUSE_SECS)
+    max_age_secs(field).unwrap_or(0).min(MAX_REUSE_SECS)
 }
 
 /// The least that a document must say: where clients and servers find the homeserver, never where the

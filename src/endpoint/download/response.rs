@@ -55,9 +55,9 @@ fn without_word(
     now_unix_secs: u64,
     detail: Option<&'static str>,
 ) -> Outcome {
-    let lease_seconds = exchange.config.lease.lease_seconds;
-    let ends_unix_secs = to_signed(confirmed_unix_secs.saturating_add(lease_seconds));
-    let source = Source::Hit { ttl_seconds: ends_unix_secs - to_signed(now_unix_secs) };
+    let lease_secs = exchange.config.lease.lease_secs;
+    let ends_unix_secs = to_signed(confirmed_unix_secs.saturating_add(lease_secs));
+    let source = Source::Hit { ttl_secs: ends_unix_secs - to_signed(now_unix_secs) };
     let status = CacheStatus { source, is_stored: false, detail };
     let mut headers = stored.headers();
     headers.insert(AGE, now_unix_secs.saturating_sub(confirmed_unix_secs).into());

@@ -19,7 +19,7 @@ use crate::shell::runtime::clock;
 use crate::shell::store::{bucket, memory, purge_list};
 
 /// For how long objects are deleted, in milliseconds: an admin waits for the answer.
-const DELETING_MILLIS: u64 = 10_000;
+const DELETING_MS: u64 = 10_000;
 
 /// After how many deletions that failed no more are tried: the plan's subrequests are used up, or the
 /// bucket does not work.
@@ -56,10 +56,10 @@ pub(crate) async fn delete(
 ) -> (usize, Option<(usize, bool)>) {
     let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
     let Some(bucket) = bucket else { return (in_memory, None) };
-    let end_unix_ms = clock::now_unix_millis() + DELETING_MILLIS;
+    let end_unix_ms = clock::now_unix_ms() + DELETING_MS;
     let (next, removed, failures) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let work = async || {
-        while failures.get() < MAX_FAILURES && clock::now_unix_millis() < end_unix_ms {
+        while failures.get() < MAX_FAILURES && clock::now_unix_ms() < end_unix_ms {
             let Some(prefix) = prefixes.get(next.replace(next.get() + 1)) else { return true };
             let (count, was_all) = bucket::remove_all(bucket, prefix).await;
             removed.set(removed.get() + count);

@@ -87,7 +87,7 @@ async fn write_position(bucket: &Bucket, key: &CacheKey, position: u64) -> bool 
             Written::Unmet | Written::Failed => return false,
             // A page before has been written within this second.
             Written::Busy => {
-                let _ = sleep(bucket::busy_pause_millis()).await;
+                let _ = sleep(bucket::busy_pause_ms()).await;
             }
         }
     }

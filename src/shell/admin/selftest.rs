@@ -53,7 +53,7 @@ struct Running(());
 impl Running {
     /// Begins one; `None` while there is another.
     fn begin() -> Option<Self> {
-        let now = clock::now_unix_millis();
+        let now = clock::now_unix_ms();
         (BUSY_UNTIL_UNIX_MS.get() <= now).then(|| {
             BUSY_UNTIL_UNIX_MS.set(now + u64::from(MAX_MS));
             Self(())
@@ -70,7 +70,7 @@ impl Drop for Running {
 /// Answers the admin's request to run the self-test: 200 with the findings, whatever they are.
 pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
     let Some(running) = Running::begin() else { return call.reject(&Rejection::SelfTestRuns) };
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let findings = run(call).await;
     drop(running);
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
@@ -80,7 +80,7 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
 
 async fn run(call: &Call) -> Vec<Finding> {
     let config = &call.config;
-    let number = clock::now_unix_millis();
+    let number = clock::now_unix_ms();
     let key = CacheKey::new(&config.server_name, Subject::SelfTest(number));
     let body = body();
     let (homeserver, pop, bucket, purge_list_age, last_run) = join5(
@@ -114,7 +114,7 @@ fn body() -> Uint8Array {
 }
 
 async fn ask_homeserver(call: &Call) -> Finding {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let waited_ms = Cell::new(0);
     let asked = async {
         let request = probe_request(&call.config);
@@ -151,13 +151,13 @@ async fn try_pop(call: &Call, key: &CacheKey, body: &Uint8Array) -> PopRun {
         return run;
     };
     run.is_taken = pop::put_entry(config, key, &entry).await;
-    let put_ms = clock::now_unix_millis();
+    let put_ms = clock::now_unix_ms();
     if looks_until(&PUT_PAUSES_MS, || is_shown(call, key)).await {
         run.shown_after_ms = Some(since(put_ms));
         run.has_part = has_part(call, key, MARK).await;
         run.has_last_byte = has_part(call, key, LAST_BYTE).await;
     }
-    let delete_ms = clock::now_unix_millis();
+    let delete_ms = clock::now_unix_ms();
     let is_accepted = pop::delete(config, key).await;
     if run.shown_after_ms.is_some() {
         let is_gone = async || !is_shown(call, key).await;
@@ -241,7 +241,7 @@ async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
 
 async fn run_bucket(bucket: &Bucket, key: &CacheKey, body: &Uint8Array) -> BucketRun {
     let create = step(async || bucket::create(bucket, key, body).await == Written::Yes).await;
-    let created_ms = clock::now_unix_millis();
+    let created_ms = clock::now_unix_ms();
     let read = step(async || {
         let length = body.length();
         let stream = bucket::open(bucket, key).await;
@@ -264,11 +264,11 @@ async fn run_bucket(bucket: &Bucket, key: &CacheKey, body: &Uint8Array) -> Bucke
 
 /// Does something, and takes its time.
 async fn step(does: impl AsyncFnOnce() -> bool) -> BucketStep {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let is_done = does().await;
     BucketStep { is_done, took_ms: since(began_ms) }
 }
 
 fn since(began_unix_ms: u64) -> u64 {
-    clock::now_unix_millis().saturating_sub(began_unix_ms)
+    clock::now_unix_ms().saturating_sub(began_unix_ms)
 }

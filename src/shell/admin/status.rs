@@ -176,7 +176,7 @@ async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Findi
 
 /// Asks, and follows the redirects that clients would follow.
 async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let mut is_for_browsers = true;
     let mut redirects = Redirects::begin(request.url.clone());
     let (head, response) = loop {
@@ -188,7 +188,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
         redirects.url().clone_into(&mut request.url);
         streams::release(&call.context, response.body().as_ref());
     };
-    let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
+    let waited_ms = clock::now_unix_ms().saturating_sub(began_ms);
     let body = match response.body() {
         Some(body) => streams::read_bounded(&body, MAX_ANSWER_BYTES).await.ok().flatten(),
         None => None,
@@ -201,15 +201,15 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
 /// it is there; `None` if it never was.
 async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
-    let put_ms = clock::now_unix_millis();
+    let put_ms = clock::now_unix_ms();
     for pause_ms in FIRST_PAUSES_MS.into_iter().chain(LATER_PAUSES_MS) {
         let _ = sleep(pause_ms).await;
         let found = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await;
         // What another has put since shows it as well.
         if found.and_then(|text| text.parse::<u64>().ok()).is_some_and(|at| at >= began_ms) {
-            return Some(clock::now_unix_millis().saturating_sub(put_ms));
+            return Some(clock::now_unix_ms().saturating_sub(put_ms));
         }
     }
     None

@@ -160,7 +160,7 @@ impl Filling<'_> {
             announce: Box::new(move || {
                 Box::new(coalescing::begin(&reader, Stage::Unhindered, &key))
             }),
-            came: |bytes, millis| known::learn_pace(bytes, millis, true),
+            came: |bytes, ms| known::learn_pace(bytes, ms, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
         self.fill(Some(&for_store), ending)?;
@@ -278,7 +278,7 @@ impl Filling<'_> {
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
-        let began_millis = clock::now_unix_millis();
+        let began_ms = clock::now_unix_ms();
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
         let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
@@ -294,11 +294,7 @@ impl Filling<'_> {
             drop((fill, watch));
             let Source::Origin { replaces } = source else { return };
             if commit == Commit::Whole {
-                known::learn_pace(
-                    length,
-                    clock::now_unix_millis().saturating_sub(began_millis),
-                    false,
-                );
+                known::learn_pace(length, clock::now_unix_ms().saturating_sub(began_ms), false);
             }
             if call.bucket.is_none() {
                 return;

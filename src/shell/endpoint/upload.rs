@@ -7,7 +7,7 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::forward;
-use crate::endpoint::upload::{self, Admission, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::endpoint::upload::{self, Admission, LIMIT_SECS, MAX_ANSWER_BYTES};
 use crate::error::Rejection;
 use crate::matrix::media::Door;
 use crate::origin::{OriginError, OriginHead};
@@ -151,7 +151,7 @@ async fn remember(call: &Call, told_bytes: Option<u64>) {
     match told_bytes {
         Some(bytes) => {
             let text = bytes.to_string();
-            pop::put_text(&call.config, &key, &text, LIMIT_SECONDS).await;
+            pop::put_text(&call.config, &key, &text, LIMIT_SECS).await;
         }
         None => pop::remove(&call.context, &call.config, &key),
     }

@@ -11,7 +11,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::STORED_META;
 use crate::cache::key::{CacheKey, Subject};
 use crate::endpoint::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, PATIENCE_MS,
     WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
@@ -43,7 +43,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
     {
         return respond(call, reply, None);
     }
-    let (fetched, body) = match in_time(PATIENCE_MILLIS, fetch(call, document)).await {
+    let (fetched, body) = match in_time(PATIENCE_MS, fetch(call, document)).await {
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };
@@ -189,7 +189,7 @@ fn remove_from_bucket(call: &Call, key: &CacheKey) {
 
 fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
     let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, public_for(call.config.cache_seconds)),
+        (CACHE_CONTROL, public_for(call.config.cache_secs)),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (STORED_META, kept.meta()),
     ]);

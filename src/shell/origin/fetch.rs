@@ -38,12 +38,12 @@ extern "C" {
         set: &str,
         body: Option<&ReadableStream>,
         signal: Option<&AbortSignal>,
-        millis: Option<u32>,
+        ms: Option<u32>,
     ) -> Result<Asked, JsValue>;
 }
 
 /// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
-const BODY_MILLIS: u32 = 5_000;
+const BODY_MS: u32 = 5_000;
 
 /// What the origin has answered.
 pub(crate) struct Answer {
@@ -120,7 +120,7 @@ async fn send_for(
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let answer = send(&call.config, Some(&call.request), request, body).await;
     let head = answer.as_ref().ok().map(|answer| &answer.head);
     call.recorder.asked_origin(&request.method, head, began_ms);
@@ -139,9 +139,9 @@ async fn send(
     if request.is_for_homeserver {
         set.push_str(&lines::to_text(&homeserver_headers(config)));
     }
-    let millis = match request.patience {
+    let ms = match request.patience {
         Patience::Client => None,
-        Patience::Millis(millis) => Some(millis),
+        Patience::Millis(ms) => Some(ms),
     };
     let method = request.method.as_str();
     let unreachable = |error: JsValue| {
@@ -154,7 +154,7 @@ async fn send(
         Body::Limited(body) => (Some(body.readable()), Some(body.signal())),
     };
     let (body, signal) = (body.as_ref(), signal.as_ref());
-    let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, millis)
+    let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, ms)
         .map_err(unreachable)?;
     let mut waiting = Waiting(Some(asked.clone()));
     let answer = if_in_time(asked.into()).await;
@@ -182,7 +182,7 @@ pub(crate) async fn read(
     };
     let (unread, to_read) = streams::tee(&body);
     let reading = streams::read_object(&to_read, MAX_JSON_BYTES, head.content_length());
-    let bytes = in_time(BODY_MILLIS, reading).await;
+    let bytes = in_time(BODY_MS, reading).await;
     let bytes = bytes.and_then(Result::ok).flatten();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     (OriginAnswer { head, text }, Some(unread))

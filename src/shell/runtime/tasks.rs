@@ -16,7 +16,7 @@ pub(crate) use crate::shell::runtime::settling::sleep;
 #[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]
 extern "C" {
     #[wasm_bindgen(js_name = within)]
-    fn within_promise(operation: Promise, millis: u32) -> Promise;
+    fn within_promise(operation: Promise, ms: u32) -> Promise;
 }
 
 /// Lets a task go on after the answer, until it ends or must (see [`Context::go_on_behind`]).
@@ -53,16 +53,16 @@ pub(crate) fn serve_by(context: &Context, reading: Reading, operation: Promise) 
     });
 }
 /// Waits for something of ours, but no longer than this; then it is given up.
-pub(crate) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(task), sleep(millis)).await {
+pub(crate) async fn in_time<T>(ms: u32, task: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(task), sleep(ms)).await {
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
     }
 }
 
 /// Waits for an operation of the runtime, but no longer than this.
-pub(crate) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
-    if_in_time(within_promise(operation, millis)).await
+pub(crate) async fn within(ms: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
+    if_in_time(within_promise(operation, ms)).await
 }
 
 /// Waits for an operation that rejects with nothing if it takes too long.
@@ -80,11 +80,11 @@ pub(crate) struct Failed;
 /// What came of an operation, if that is known in time. The log is told `failure` where nothing did.
 pub(crate) async fn settle(
     failure: &str,
-    patience_millis: u32,
+    patience_ms: u32,
     operation: Result<Promise, JsValue>,
 ) -> Result<JsValue, Failed> {
     let outcome = match operation {
-        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Ok(promise) => within(patience_ms, promise).await.unwrap_or_else(|| Err("slow".into())),
         Err(error) => Err(error),
     };
     outcome.map_err(|error| {

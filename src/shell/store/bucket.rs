@@ -20,18 +20,18 @@ const RECORD: &str = "record";
 
 /// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
 /// nearer one.
-const PATIENCE_MILLIS: u32 = 2_000;
+const PATIENCE_MS: u32 = 2_000;
 
 /// How long it may take for all else: as long as the platform lets a Worker go on after its answer.
-const LONG_PATIENCE_MILLIS: u32 = 30_000;
+const LONG_PATIENCE_MS: u32 = 30_000;
 
 /// The code with which R2 refuses a second write of a key within a second, at the end of its message:
 /// <https://developers.cloudflare.com/r2/api/error-codes/>.
 const BUSY_CODE: &str = "(10058)";
 
 /// The pause after that, in milliseconds, and by how much it differs.
-const MIN_BUSY_PAUSE_MILLIS: u32 = 1_000;
-const BUSY_JITTER_MILLIS: u32 = 1_000;
+const MIN_BUSY_PAUSE_MS: u32 = 1_000;
+const BUSY_JITTER_MS: u32 = 1_000;
 
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
@@ -75,7 +75,7 @@ pub(crate) async fn store(
 ) -> Written {
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
     let put = bucket.put(key.name(), body).custom_metadata([(RECORD.to_owned(), meta.to_text())]);
-    write(put, LONG_PATIENCE_MILLIS, condition).await
+    write(put, LONG_PATIENCE_MS, condition).await
 }
 
 /// Returns bytes as a stream of known length, which the runtime reads from where they are.
@@ -92,13 +92,13 @@ pub(crate) async fn remove(bucket: &Bucket, key: &CacheKey) {
 /// Removes an object. Returns whether that went well.
 pub(crate) async fn delete(bucket: &Bucket, key: &CacheKey) -> bool {
     let deletion = bucket.delete(key.name());
-    settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
+    settle("bucket: delete failed", LONG_PATIENCE_MS, deletion).await.is_ok()
 }
 
 /// Creates an object of these bytes, unless there is one. Returns what has come of it.
 pub(crate) async fn create(bucket: &Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
     let Some(stream) = stream_of(bytes) else { return Written::Failed };
-    write(bucket.put(key.name(), stream), LONG_PATIENCE_MILLIS, Condition::IsAbsent).await
+    write(bucket.put(key.name(), stream), LONG_PATIENCE_MS, Condition::IsAbsent).await
 }
 
 /// Opens the body of an object, whatever it is.
@@ -111,7 +111,7 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
         let list = bucket.list().prefix(prefix.to_string()).execute();
-        let Ok(found) = settle("bucket: list failed", LONG_PATIENCE_MILLIS, list).await else {
+        let Ok(found) = settle("bucket: list failed", LONG_PATIENCE_MS, list).await else {
             return (removed, false);
         };
         let keys: Vec<_> = found.objects().iter().map(Object::key).collect();
@@ -120,7 +120,7 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
         }
         let count = keys.len();
         let deletion = bucket.delete_multiple(keys);
-        if settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_err() {
+        if settle("bucket: delete failed", LONG_PATIENCE_MS, deletion).await.is_err() {
             return (removed, false);
         }
         removed += count;
@@ -159,7 +159,7 @@ pub(crate) async fn write_text(
     text: &str,
     condition: Condition,
 ) -> Written {
-    write(bucket.put(key.name(), text.to_owned()), PATIENCE_MILLIS, condition).await
+    write(bucket.put(key.name(), text.to_owned()), PATIENCE_MS, condition).await
 }
 
 /// What has come of a write.
@@ -177,8 +177,8 @@ pub(crate) enum Written {
 
 /// Returns how long to wait before what was refused as [`Written::Busy`] is written again, in
 /// milliseconds: not as long as anyone else who was refused with it.
-pub(crate) fn busy_pause_millis() -> u32 {
-    MIN_BUSY_PAUSE_MILLIS + random_below(BUSY_JITTER_MILLIS)
+pub(crate) fn busy_pause_ms() -> u32 {
+    MIN_BUSY_PAUSE_MS + random_below(BUSY_JITTER_MS)
 }
 
 /// What must be true of the object before, for a write to happen.
@@ -208,12 +208,12 @@ impl Condition {
     }
 }
 
-async fn write(put: PutOptionsBuilder<'_>, patience_millis: u32, condition: Condition) -> Written {
+async fn write(put: PutOptionsBuilder<'_>, patience_ms: u32, condition: Condition) -> Written {
     let put = match condition.into_conditional() {
         Some(condition) => put.only_if(condition),
         None => put,
     };
-    let outcome = in_time(patience_millis, put.execute()).await;
+    let outcome = in_time(patience_ms, put.execute()).await;
     match outcome.unwrap_or_else(|| Err("slow".into())) {
         Ok(Some(_)) => Written::Yes,
         Ok(None) => Written::Unmet,
@@ -224,13 +224,13 @@ async fn write(put: PutOptionsBuilder<'_>, patience_millis: u32, condition: Cond
     }
 }
 
-/// Awaits an operation for at most `patience_millis`. Failures and timeouts are logged as `failure`.
+/// Awaits an operation for at most `patience_ms`. Failures and timeouts are logged as `failure`.
 async fn settle<T>(
     failure: &str,
-    patience_millis: u32,
+    patience_ms: u32,
     operation: impl Future<Output = worker::Result<T>>,
 ) -> Result<T, Failed> {
-    let outcome = in_time(patience_millis, operation).await.unwrap_or_else(|| Err("slow".into()));
+    let outcome = in_time(patience_ms, operation).await.unwrap_or_else(|| Err("slow".into()));
     outcome.map_err(|error| {
         log::warn_with(failure, &error.to_js_value());
         Failed
@@ -247,7 +247,7 @@ async fn get(
         Some(range) => get.range(range),
         None => get,
     };
-    settle("bucket: get failed", PATIENCE_MILLIS, get.execute()).await
+    settle("bucket: get failed", PATIENCE_MS, get.execute()).await
 }
 
 fn record_of(object: &Object) -> Option<String> {

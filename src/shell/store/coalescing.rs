@@ -23,19 +23,19 @@ pub(crate) const MAX_AWAITED: usize = 3;
 
 /// How long others wait for each. Asking for a small body takes no longer where anyone would want
 /// to wait.
-const MAX_WAIT_MILLIS: u32 = 3_000;
+const MAX_WAIT_MS: u32 = 3_000;
 
 /// How long until they look for the first time, and at most between two looks: a wait that has been
 /// long already grows by no more than that.
-const FIRST_PAUSE_MILLIS: u32 = 4;
-const MAX_PAUSE_MILLIS: u32 = 64;
+const FIRST_PAUSE_MS: u32 = 4;
+const MAX_PAUSE_MS: u32 = 64;
 
 /// How long others wait for a large body: as long as one may take that nobody reads.
-const MAX_RIDE_MILLIS: u32 = 30_000;
+const MAX_RIDE_MS: u32 = 30_000;
 
 /// How long others wait until a reader is known to have left: players end one request as they send the
 /// next.
-const MAX_LEAVING_MILLIS: u32 = 1_500;
+const MAX_LEAVING_MS: u32 = 1_500;
 
 thread_local! {
     static FILLS: RefCell<InFlight<Name>> = const { RefCell::new(InFlight::new()) };
@@ -81,10 +81,10 @@ impl SignsOfLife {
 
 /// Announces a fill.
 pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     let ticket = FILLS.with_borrow_mut(|fills| fills.begin((stage, key.clone()), now));
     let signs = SignsOfLife::begin(context, move || {
-        FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_millis()));
+        FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_ms()));
     });
     Fill { ticket, _hold: context.hold(), _signs: signs }
 }
@@ -92,25 +92,25 @@ pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
 /// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether
 /// there was one that has ended.
 pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
-    wait_for(stage, key, MAX_WAIT_MILLIS).await
+    wait_for(stage, key, MAX_WAIT_MS).await
 }
 
-/// Waits as [`wait`] does, but for at most `max_millis`.
-pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
+/// Waits as [`wait`] does, but for at most `max_ms`.
+pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_ms: u32) -> bool {
     if fills::is_fruitless(key) {
         return false;
     }
     let name = (stage, key.clone());
     let Some(ticket) = under_way(&name) else { return false };
-    let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
-    while left_millis > 0 {
-        let millis = pause_millis.min(left_millis);
-        let _ = sleep(millis).await;
+    let (mut left_ms, mut pause_ms) = (max_ms, FIRST_PAUSE_MS);
+    while left_ms > 0 {
+        let ms = pause_ms.min(left_ms);
+        let _ = sleep(ms).await;
         if under_way(&name) != Some(ticket) {
             return true;
         }
-        left_millis -= millis;
-        pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
+        left_ms -= ms;
+        pause_ms = (2 * pause_ms).min(MAX_PAUSE_MS);
     }
     false
 }
@@ -118,17 +118,17 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> b
 /// Waits for another request's fill of a large body that can't be had in parts: for 30 s at most, and for
 /// 1.5 s where the fill's reader is still there. Returns whether there was one that has ended.
 pub(crate) async fn ride(key: &CacheKey) -> bool {
-    let (mut waited_millis, mut is_unhindered) = (0, false);
-    while waited_millis < MAX_RIDE_MILLIS {
+    let (mut waited_ms, mut is_unhindered) = (0, false);
+    while waited_ms < MAX_RIDE_MS {
         if !is_under_way(Stage::Large, key) {
-            return waited_millis > 0;
+            return waited_ms > 0;
         }
         is_unhindered |= is_under_way(Stage::Unhindered, key);
-        if waited_millis >= MAX_LEAVING_MILLIS && !is_unhindered {
+        if waited_ms >= MAX_LEAVING_MS && !is_unhindered {
             return false;
         }
-        let _ = sleep(MAX_PAUSE_MILLIS).await;
-        waited_millis += MAX_PAUSE_MILLIS;
+        let _ = sleep(MAX_PAUSE_MS).await;
+        waited_ms += MAX_PAUSE_MS;
     }
     false
 }
@@ -139,7 +139,7 @@ pub(crate) fn is_under_way(stage: Stage, key: &CacheKey) -> bool {
 }
 
 fn under_way(name: &Name) -> Option<Ticket> {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     FILLS.with_borrow(|fills| fills.find(name, now))
 }
 

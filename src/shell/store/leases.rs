@@ -30,10 +30,10 @@ pub(crate) struct Renewal {
 
 /// Announces a renewal, unless one of this record is under way in this isolate.
 pub(crate) fn begin_renewal(context: &Context, key: CacheKey) -> Option<Renewal> {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     let ticket = RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now))?;
     let signs = SignsOfLife::begin(context, move || {
-        RENEWALS.with_borrow_mut(|renewals| renewals.touch(ticket, clock::now_unix_millis()));
+        RENEWALS.with_borrow_mut(|renewals| renewals.touch(ticket, clock::now_unix_ms()));
     });
     Some(Renewal { ticket, _signs: signs })
 }
@@ -87,7 +87,7 @@ fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
         return;
     }
     let record = write_record(key, confirmed_unix_secs);
-    let seconds = call.config.lease.retention_seconds();
+    let seconds = call.config.lease.retention_secs();
     pop::store_text(&call.context, &call.config, key, &record, seconds);
 }
 

@@ -19,15 +19,15 @@ use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
 
 /// How long a reader waits for the list at most, in milliseconds.
-const PATIENCE_MILLIS: u32 = 2_000;
+const PATIENCE_MS: u32 = 2_000;
 
 /// For how long a purge is tried to be written, in milliseconds: an admin waits for the answer.
-const WRITING_MILLIS: u64 = 6_000;
+const WRITING_MS: u64 = 6_000;
 
 /// How long purges that come together are waited for, and how long between looks whether another has
 /// written them, in milliseconds.
-const GATHERING_MILLIS: u32 = 20;
-const LOOK_MILLIS: u32 = 50;
+const GATHERING_MS: u32 = 20;
+const LOOK_MS: u32 = 50;
 
 thread_local! {
     static KNOWN: RefCell<KnownPurges> = RefCell::default();
@@ -57,7 +57,7 @@ pub(crate) async fn current(call: &Call) -> Rc<Purges> {
             Freshness::Fresh => {}
             Freshness::Aging => refresh_behind(call),
             Freshness::Old => {
-                if in_time(PATIENCE_MILLIS, refresh_together(call)).await.is_none() {
+                if in_time(PATIENCE_MS, refresh_together(call)).await.is_none() {
                     fail(&call.config);
                 }
             }
@@ -130,12 +130,12 @@ pub(crate) async fn list(config: &Config, bucket: Option<&Bucket>, prefixes: &[K
         writing.added += 1;
         writing.added
     });
-    let end_unix_ms = clock::now_unix_millis() + WRITING_MILLIS;
+    let end_unix_ms = clock::now_unix_ms() + WRITING_MS;
     // Those that come on the same turn, or a moment later, are written with it.
-    let mut pause_millis = GATHERING_MILLIS;
+    let mut pause_ms = GATHERING_MS;
     loop {
-        let _ = sleep(pause_millis).await;
-        let now_unix_ms = clock::now_unix_millis();
+        let _ = sleep(pause_ms).await;
+        let now_unix_ms = clock::now_unix_ms();
         let writing = WRITING.get();
         if writing.written >= number {
             return true;
@@ -144,7 +144,7 @@ pub(crate) async fn list(config: &Config, bucket: Option<&Bucket>, prefixes: &[K
             return false;
         }
         if now_unix_ms < writing.busy_until_unix_ms {
-            pause_millis = LOOK_MILLIS;
+            pause_ms = LOOK_MS;
             continue;
         }
         change(|writing| writing.busy_until_unix_ms = end_unix_ms);
@@ -153,7 +153,7 @@ pub(crate) async fn list(config: &Config, bucket: Option<&Bucket>, prefixes: &[K
         match written {
             Written::Yes => {}
             // Whoever else has written it did so within this second.
-            Written::Unmet | Written::Busy => pause_millis = bucket::busy_pause_millis(),
+            Written::Unmet | Written::Busy => pause_ms = bucket::busy_pause_ms(),
             Written::Failed => return false,
         }
         if written == Written::Yes {
@@ -197,7 +197,7 @@ async fn write_to_bucket(config: &Config, bucket: &Bucket) -> (Written, u64) {
 /// whether that went well, as far as the platform tells.
 async fn write_here(config: &Config) -> bool {
     let copy = KNOWN.with_borrow(KnownPurges::copy).to_text();
-    pop::put_text(config, &key(config), &copy, config.cache_seconds).await
+    pop::put_text(config, &key(config), &copy, config.cache_secs).await
 }
 
 /// Returns the copy at this data centre; `None` if there is none that can be read.

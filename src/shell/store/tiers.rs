@@ -22,7 +22,7 @@ use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
 /// How long a small body may take, before the origin is the nearer one.
-const PATIENCE_MILLIS: u32 = 2_000;
+const PATIENCE_MS: u32 = 2_000;
 
 /// How often a body is written to the bucket whose key has been written within this second: by another
 /// data centre, or before it was purged, or another body.
@@ -192,7 +192,7 @@ pub(crate) async fn fill(
             if written != Written::Busy {
                 return;
             }
-            let _ = sleep(bucket::busy_pause_millis()).await;
+            let _ = sleep(bucket::busy_pause_ms()).await;
         }
     };
     join(at_pop, in_bucket).await;
@@ -213,7 +213,7 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
         if written != Written::Busy {
             return;
         }
-        let _ = sleep(bucket::busy_pause_millis()).await;
+        let _ = sleep(bucket::busy_pause_ms()).await;
     }
 }
 
@@ -279,7 +279,7 @@ enum Unread {
 /// Its bytes are not all there, or not soon.
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
-        Ok(reading) => within(PATIENCE_MILLIS, reading).await.ok_or_else(|| {
+        Ok(reading) => within(PATIENCE_MS, reading).await.ok_or_else(|| {
             log::warn("a stored body is slow");
             Unread::Slow
         })?,

@@ -24,7 +24,7 @@ fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
 #[test]
 fn every_way_to_an_answer_has_its_word() {
     let hit =
-        |detail| CacheStatus { source: Source::Hit { ttl_seconds: 5 }, is_stored: false, detail };
+        |detail| CacheStatus { source: Source::Hit { ttl_secs: 5 }, is_stored: false, detail };
     let stale = |status| forwarded(ForwardReason::Stale, status);
     for (cache, tier, status, expected) in [
         (hit(None), Some(Tier::Memory), 200, Outcome::Hit),

@@ -257,14 +257,14 @@ fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
     expect(talk.len() <= MAX_QUESTIONS, || format!("{} questions", talk.len()))?;
     let Some(stored) = found.stored.as_ref().map(|stored| &stored.meta) else { return Ok(()) };
     let lasts = |since: Option<u64>| {
-        let seconds = world.config.lease.lease_seconds;
+        let seconds = world.config.lease.lease_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
     let is_leased = lasts(found.leases.media)
         && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
     expect(!is_leased || talk.is_empty(), || "a living lease, and yet a question".into())?;
     let is_in_window = |since: Option<u64>| {
-        let seconds = world.config.lease.stale_if_error_seconds;
+        let seconds = world.config.lease.stale_if_error_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
     let may_be_stale = is_in_window(found.leases.media)
@@ -305,10 +305,10 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
             });
             return expect(said_yes, complaint);
         }
-        Ground::Lease => (policy.lease_seconds, &world.words[..]),
+        Ground::Lease => (policy.lease_secs, &world.words[..]),
         // What was heard since it looked is not known to it.
-        Ground::Identity => (policy.lease_seconds, &world.words[..flight.heard_before]),
-        Ground::Stale => (policy.stale_if_error_seconds, &world.words[..flight.heard_before]),
+        Ground::Identity => (policy.lease_secs, &world.words[..flight.heard_before]),
+        Ground::Stale => (policy.stale_if_error_secs, &world.words[..flight.heard_before]),
     };
     let ask = &flight.ask;
     expect(!ask.is_judged_alone(), || format!("{ground:?} for what is judged alone"))?;
@@ -331,7 +331,7 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     // Refusals that reached the data centre's cache are known to all of its isolates, but to those
     // that remember a living lease.
     let views: &[(bool, u64)] = match ground {
-        Ground::Stale => &[(true, window_secs), (false, policy.lease_seconds)],
+        Ground::Stale => &[(true, window_secs), (false, policy.lease_secs)],
         Ground::Yes | Ground::Lease | Ground::Identity => &[(false, window_secs)],
     };
     let is_good = |is_about: &dyn Fn(&&Word) -> bool,
@@ -376,7 +376,7 @@ fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdic
     let media = (flight.ask.media, &world.homeserver.media[flight.ask.media]);
     let (asked, tier) = (stored.body.asked, stored.tier.as_str());
     let age_secs = flight.found.now_unix_secs.saturating_sub(asked.edge_ms / 1000);
-    expect(age_secs < world.config.cache_seconds, || format!("{age_secs} s old, from {tier}"))?;
+    expect(age_secs < world.config.cache_secs, || format!("{age_secs} s old, from {tier}"))?;
     expect(!world.purged.dooms(&flight.found.heard, media, asked.now_ms), || {
         format!("purged, and served from {tier} as of {} ms", asked.now_ms)
     })

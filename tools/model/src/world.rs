@@ -14,7 +14,7 @@ use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::ReplyHead;
-use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MILLIS, probe_request};
+use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MS, probe_request};
 use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Patience};
 use matrix_media_edge::route::{BypassReason, Endpoint, Route, admit};
 
@@ -364,7 +364,7 @@ impl World {
         }
         match evidence {
             Evidence::Up => self.probes.outages[isolate].hear(now.edge_ms),
-            Evidence::Down if self.config.lease.stale_if_error_seconds > 0 => self.probe(isolate),
+            Evidence::Down if self.config.lease.stale_if_error_secs > 0 => self.probe(isolate),
             Evidence::Down | Evidence::Unclear => {}
         }
     }
@@ -381,7 +381,7 @@ impl World {
         if let Advice::Probe(probe) = advice {
             self.probes.begin(isolate, probe, now);
         }
-        let is_patient = now.now_ms - since.now_ms <= u64::from(PROBE_MILLIS);
+        let is_patient = now.now_ms - since.now_ms <= u64::from(PROBE_MS);
         match advice {
             Advice::Probe(_) | Advice::Wait if is_patient => {
                 flight.stage = Stage::Suspecting { suspicion, since, asked, answer };
@@ -415,7 +415,7 @@ impl World {
         let wire = Wire { method: request.method, url: request.url, headers: request.set };
         let mut answer = self.ask_origin(&wire);
         let now = self.moment(under_way.isolate);
-        if now.now_ms - under_way.began.now_ms > u64::from(PROBE_MILLIS) {
+        if now.now_ms - under_way.began.now_ms > u64::from(PROBE_MS) {
             answer.head = Err(OriginError::TimedOut);
         }
         let read = answer.read(OriginHead::is_small_json);
@@ -433,7 +433,7 @@ impl World {
     /// None takes longer than it may.
     fn end_old_probes(&mut self) {
         let now_ms = self.now_ms;
-        self.end_probes(|probe| now_ms - probe.began.now_ms >= u64::from(PROBE_MILLIS));
+        self.end_probes(|probe| now_ms - probe.began.now_ms >= u64::from(PROBE_MS));
     }
 
     fn settle_probes(&mut self) {
