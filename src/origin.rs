@@ -26,7 +26,7 @@ use crate::matrix::json;
 /// Synapse holds a request for media that is still being uploaded for at most 60 s (`timeout_ms`),
 /// and sends nothing of remote media before it has all of it. The platform itself gives up on a
 /// proxied origin at 100 s.
-pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
+pub const ORIGIN_TIMEOUT: Timeout = Timeout::Ms(90_000);
 
 /// How long a way of asking that has failed is not tried again, in seconds: the origin may be another by
 /// then, or stand behind another proxy.
@@ -60,16 +60,16 @@ pub struct OriginRequest {
     pub set: HeaderMap,
     /// Whether it goes to the homeserver, for which alone `ORIGIN_HEADERS` are: they may be secret.
     pub is_for_homeserver: bool,
-    /// How long to wait for the head of the answer.
-    pub patience: Patience,
+    /// How long the head of the answer may take.
+    pub timeout: Timeout,
 }
 
-/// How long to wait for the head of the origin's answer.
+/// How long the head of the origin's answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum Timeout {
     /// This many milliseconds.
-    Millis(u32),
-    /// As long as the client does: the answer may come only after all of the client's body.
+    Ms(u32),
+    /// As long as the client waits: the answer may come only after all of the client's body.
     Client,
 }
 

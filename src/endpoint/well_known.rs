@@ -23,7 +23,7 @@ use crate::message::{ReplyHead, RequestHead};
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
 use crate::origin::response_headers::to_client;
-use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 
 /// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger
 /// passes untouched.
@@ -31,7 +31,7 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// How long a host may take for its whole document, redirects included, in milliseconds:
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
-pub const PATIENCE_MS: u32 = 4_000;
+pub const TIMEOUT_MS: u32 = 4_000;
 
 /// `max-age` of a document whose host doesn't say, in seconds.
 const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
@@ -212,7 +212,7 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
         keep: Keep::Nothing,
         set,
         is_for_homeserver,
-        patience: Patience::Millis(PATIENCE_MS),
+        timeout: Timeout::Ms(TIMEOUT_MS),
     }
 }
 

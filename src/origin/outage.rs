@@ -14,14 +14,14 @@ use crate::config::Config;
 use crate::headers::CF_MITIGATED;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
-use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url};
+use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout, whoami_url};
 
 /// How long a probe counts as under way, and is waited for, in milliseconds.
 pub const PROBE_MS: u32 = 5_000;
 
 /// How long its answer may take, in milliseconds: those who wait look only now and then, and are to
 /// see what came of it before they give up or probe again.
-pub const PROBE_ANSWER_MS: u32 = 4_500;
+pub const PROBE_ANSWER_TIMEOUT_MS: u32 = 4_500;
 
 /// The longest pauses after the first, second and every further probe that failed.
 const PAUSES_MS: [u32; 3] = [1_000, 2_000, 4_000];
@@ -98,7 +98,7 @@ pub fn probe_request(config: &Config) -> OriginRequest {
         keep: Keep::Nothing,
         set,
         is_for_homeserver: true,
-        patience: Patience::Millis(PROBE_ANSWER_MS),
+        timeout: Timeout::Ms(PROBE_ANSWER_TIMEOUT_MS),
     }
 }
 

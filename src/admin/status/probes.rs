@@ -8,7 +8,7 @@ use crate::headers::{LOOP, own_value};
 use crate::matrix::well_known::Document;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::ask_for_identity;
-use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 
 /// The timeout of each probe with its redirects and its body, in milliseconds.
 pub const PROBE_TIMEOUT_MS: u32 = 5_000;
@@ -89,7 +89,7 @@ impl Probe {
             keep: Keep::Nothing,
             set,
             is_for_homeserver,
-            patience: Patience::Millis(PROBE_TIMEOUT_MS),
+            timeout: Timeout::Ms(PROBE_TIMEOUT_MS),
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
             let is_marked = request.set.contains_key(LOOP);
             assert_eq!((is_of_homeserver, is_marked), (!probe.follows(), !probe.follows()));
             assert_eq!(request.is_for_homeserver, is_of_homeserver, "{probe:?}");
-            assert_eq!(request.patience, Patience::Millis(5_000));
+            assert_eq!(request.timeout, Timeout::Ms(5_000));
         }
     }
 

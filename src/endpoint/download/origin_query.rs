@@ -29,13 +29,13 @@ use crate::origin::intermediary::Intermediary;
 use crate::origin::outage;
 use crate::origin::redirect::{self, Next, Redirects};
 use crate::origin::{
-    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
+    ORIGIN_TIMEOUT, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout, whoami_url,
 };
 use crate::permission::{self, Refusal};
 
 /// How long the origin may take where a stored response can be served instead: clients give up at
 /// about 30 s.
-const STALE_PATIENCE: Patience = Patience::Millis(10_000);
+const STALE_TIMEOUT: Timeout = Timeout::Ms(10_000);
 
 /// A request to send, and how to read its answer.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl Pending {
         let waiting = if self.stored.is_some() { Waiting::ForNothing } else { Waiting::ForUpload };
         let mut set = self.reader_headers();
         let mut is_for_homeserver = true;
-        let mut patience = ORIGIN_PATIENCE;
+        let mut timeout = ORIGIN_TIMEOUT;
         let mut url = format!("{homeserver}{}", exchange.origin_target(waiting));
         match &self.aim {
             Aim::Validate => {
@@ -195,10 +195,10 @@ impl Pending {
             && self.aim.is_about_stored()
             && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
         {
-            patience = STALE_PATIENCE;
+            timeout = STALE_TIMEOUT;
         }
         let method = self.method();
-        OriginRequest { method, url, keep: Keep::Nothing, set, is_for_homeserver, patience }
+        OriginRequest { method, url, keep: Keep::Nothing, set, is_for_homeserver, timeout }
     }
 
     /// All of the reader's that goes along.

@@ -21,7 +21,7 @@ use crate::origin::forwarding::differs_between_readers;
 use crate::origin::outage::Evidence;
 use crate::origin::ranges::RangeLesson;
 use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated, Revalidation};
-use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
+use crate::origin::{OriginAnswer, OriginError, OriginHead, Timeout};
 use crate::route::{Route, admit};
 
 const NOW: u64 = 1_700_000_000;
@@ -715,12 +715,12 @@ fn a_clients_head_about_what_is_stored_is_asked_by_get() {
 #[test]
 fn the_origin_has_less_time_where_something_else_can_be_served() {
     let lately = confirmed(NOW - 120, NOW - 120);
-    let patience = |question: Question| question.request.patience;
-    let patient = patience(validating(get(CLIENT, STALE), Leases::default()));
-    let hasty = patience(validating(get(CLIENT, STALE), lately));
-    assert!(matches!((patient, hasty), (Patience::Millis(a), Patience::Millis(b)) if a > b));
+    let timeout = |question: Question| question.request.timeout;
+    let patient = timeout(validating(get(CLIENT, STALE), Leases::default()));
+    let hasty = timeout(validating(get(CLIENT, STALE), lately));
+    assert!(matches!((patient, hasty), (Timeout::Ms(a), Timeout::Ms(b)) if a > b));
     let nothing_stored = asked(get(CLIENT, STALE).on_lookup(None, lately, false, NOW));
-    assert_eq!(patience(nothing_stored), patient);
+    assert_eq!(timeout(nothing_stored), patient);
 }
 
 #[test]

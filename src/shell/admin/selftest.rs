@@ -13,8 +13,8 @@ use worker::Bucket;
 
 use crate::admin::quarantine::LastRun;
 use crate::admin::selftest::{
-    self, BODY_BYTES, BucketRun, BucketStep, DELETE_PAUSES_MS, KEPT_SECS, MARK, MAX_MS, PART_MS,
-    PUT_PAUSES_MS, PopRun, Removal,
+    self, BODY_BYTES, BucketRun, BucketStep, DELETE_PAUSES_MS, KEPT_SECS, MARK, MAX_MS,
+    PART_TIMEOUT_MS, PUT_PAUSES_MS, PopRun, Removal,
 };
 use crate::admin::status::{Finding, evaluate_counts};
 use crate::cache::key::{CacheKey, Subject};
@@ -31,7 +31,7 @@ use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::known;
 use crate::shell::recorder;
 use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Written};
 use crate::shell::store::{pop, purge_list};
@@ -85,7 +85,7 @@ async fn run(call: &Call) -> Vec<Finding> {
     let body = body();
     let (homeserver, pop, bucket, purge_list_age, last_run) = join5(
         ask_homeserver(call),
-        in_time(PART_MS, try_pop(call, &key, &body)),
+        timeout(PART_TIMEOUT_MS, try_pop(call, &key, &body)),
         try_bucket(call, &key, &body),
         read_purge_list(call),
         last_run(call),
@@ -125,7 +125,7 @@ async fn ask_homeserver(call: &Call) -> Finding {
         streams::release(&call.context, unread.as_ref());
         Ok(answer)
     };
-    let answer = in_time(PART_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+    let answer = timeout(PART_TIMEOUT_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
     selftest::evaluate_homeserver(&answer, waited_ms.get())
 }
 
@@ -136,7 +136,7 @@ async fn read_purge_list(call: &Call) -> Option<u64> {
 
 async fn last_run(call: &Call) -> Option<LastRun> {
     let bucket = call.bucket.as_ref().filter(|_| call.config.synapse_admin_token.is_some())?;
-    in_time(PART_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
+    timeout(PART_TIMEOUT_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
 }
 
 /// Has the data centre's cache store the body, show it, cut it, and remove it.
@@ -234,7 +234,7 @@ async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
         key: key.clone(),
         is_gone: false,
     };
-    let run = in_time(PART_MS, run_bucket(&bucket, key, body)).await;
+    let run = timeout(PART_TIMEOUT_MS, run_bucket(&bucket, key, body)).await;
     leftover.is_gone = run.is_some_and(|run| run.delete.is_done);
     selftest::evaluate_bucket(run)
 }

@@ -33,7 +33,7 @@ use crate::shell::origin::known;
 use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
 use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
@@ -169,7 +169,7 @@ async fn check(call: &Call) -> Vec<Finding> {
 }
 
 async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = in_time(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
+    let answer = timeout(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
     let answer = answer.unwrap_or(Err(OriginError::TimedOut));
     status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
@@ -218,12 +218,12 @@ async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
 /// Checks whether the tiers give back what they are given.
 async fn check_tiers(call: &Call) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
+    let pop = timeout(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", Condition::None);
             // Whoever else has written it within this second was able to.
-            let written = in_time(PROBE_TIMEOUT_MS, written).await;
+            let written = timeout(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }
         None => None,

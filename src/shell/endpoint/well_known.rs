@@ -11,7 +11,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::STORED_META;
 use crate::cache::key::{CacheKey, Subject};
 use crate::endpoint::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, PATIENCE_MS,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, TIMEOUT_MS,
     WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
@@ -22,7 +22,7 @@ use crate::origin::redirect::{Next, Redirects};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::{detach, in_time};
+use crate::shell::runtime::tasks::{detach, timeout};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::pop;
@@ -43,7 +43,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
     {
         return respond(call, reply, None);
     }
-    let (fetched, body) = match in_time(PATIENCE_MS, fetch(call, document)).await {
+    let (fetched, body) = match timeout(TIMEOUT_MS, fetch(call, document)).await {
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };

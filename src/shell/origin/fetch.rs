@@ -11,13 +11,13 @@ use crate::headers::lines;
 use crate::origin::client_headers::Keep;
 use crate::origin::forwarding::homeserver_headers;
 use crate::origin::{
-    MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+    MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout,
 };
 use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{if_in_time, in_time};
+use crate::shell::runtime::tasks::{timeout, unless_timed_out};
 use crate::shell::runtime::{clock, heads};
 
 #[wasm_bindgen(module = "/src/shell/origin/fetch.js")]
@@ -43,7 +43,7 @@ extern "C" {
 }
 
 /// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
-const BODY_MS: u32 = 5_000;
+const BODY_TIMEOUT_MS: u32 = 5_000;
 
 /// What the origin has answered.
 pub(crate) struct Answer {
@@ -139,9 +139,9 @@ async fn send(
     if request.is_for_homeserver {
         set.push_str(&lines::to_text(&homeserver_headers(config)));
     }
-    let ms = match request.patience {
-        Patience::Client => None,
-        Patience::Millis(ms) => Some(ms),
+    let ms = match request.timeout {
+        Timeout::Client => None,
+        Timeout::Ms(ms) => Some(ms),
     };
     let method = request.method.as_str();
     let unreachable = |error: JsValue| {
@@ -157,7 +157,7 @@ async fn send(
     let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, ms)
         .map_err(unreachable)?;
     let mut waiting = Waiting(Some(asked.clone()));
-    let answer = if_in_time(asked.into()).await;
+    let answer = unless_timed_out(asked.into()).await;
     waiting.0 = None;
     let answer = answer.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
@@ -182,7 +182,7 @@ pub(crate) async fn read(
     };
     let (unread, to_read) = streams::tee(&body);
     let reading = streams::read_object(&to_read, MAX_JSON_BYTES, head.content_length());
-    let bytes = in_time(BODY_MS, reading).await;
+    let bytes = timeout(BODY_TIMEOUT_MS, reading).await;
     let bytes = bytes.and_then(Result::ok).flatten();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     (OriginAnswer { head, text }, Some(unread))

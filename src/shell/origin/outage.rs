@@ -3,14 +3,14 @@
 use std::cell::Cell;
 
 use crate::origin::outage::{
-    Advice, Evidence, Outage, PROBE_ANSWER_MS, PROBE_MS, Probe, probe_request,
+    Advice, Evidence, Outage, PROBE_ANSWER_TIMEOUT_MS, PROBE_MS, Probe, probe_request,
 };
 use crate::origin::{OriginError, OriginHead};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 
 /// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
 /// at most, in milliseconds. No promise is shared between requests.
@@ -77,7 +77,8 @@ fn send(call: &Call, begun: Probe) {
             streams::release(&call.context, unread.as_ref());
             Ok(answer)
         };
-        let answer = in_time(PROBE_ANSWER_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+        let answer =
+            timeout(PROBE_ANSWER_TIMEOUT_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
         let random = clock::random_below(u32::MAX);
         update(|outage| outage.end_probe(begun, &answer, clock::now_unix_ms(), random));
     });

@@ -1,7 +1,7 @@
 // Time, which the runtime alone has.
 
-/** As the operation settles; or rejects with nothing, if that takes longer. */
-export const within = (operation, ms, giveUp) =>
+/** Settles as the operation does; rejects with `undefined` if that takes longer than `ms`. */
+export const withTimeout = (operation, ms, giveUp) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject();

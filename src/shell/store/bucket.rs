@@ -13,17 +13,17 @@ use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock::random_below;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{Failed, in_time};
+use crate::shell::runtime::tasks::{Failed, timeout};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
 
 /// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
 /// nearer one.
-const PATIENCE_MS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// How long it may take for all else: as long as the platform lets a Worker go on after its answer.
-const LONG_PATIENCE_MS: u32 = 30_000;
+const LONG_TIMEOUT_MS: u32 = 30_000;
 
 /// The code with which R2 refuses a second write of a key within a second, at the end of its message:
 /// <https://developers.cloudflare.com/r2/api/error-codes/>.
@@ -75,7 +75,7 @@ pub(crate) async fn store(
 ) -> Written {
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
     let put = bucket.put(key.name(), body).custom_metadata([(RECORD.to_owned(), meta.to_text())]);
-    write(put, LONG_PATIENCE_MS, condition).await
+    write(put, LONG_TIMEOUT_MS, condition).await
 }
 
 /// Returns bytes as a stream of known length, which the runtime reads from where they are.
@@ -92,13 +92,13 @@ pub(crate) async fn remove(bucket: &Bucket, key: &CacheKey) {
 /// Removes an object. Returns whether that went well.
 pub(crate) async fn delete(bucket: &Bucket, key: &CacheKey) -> bool {
     let deletion = bucket.delete(key.name());
-    settle("bucket: delete failed", LONG_PATIENCE_MS, deletion).await.is_ok()
+    timeout_or_log("bucket: delete failed", LONG_TIMEOUT_MS, deletion).await.is_ok()
 }
 
 /// Creates an object of these bytes, unless there is one. Returns what has come of it.
 pub(crate) async fn create(bucket: &Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
     let Some(stream) = stream_of(bytes) else { return Written::Failed };
-    write(bucket.put(key.name(), stream), LONG_PATIENCE_MS, Condition::IsAbsent).await
+    write(bucket.put(key.name(), stream), LONG_TIMEOUT_MS, Condition::IsAbsent).await
 }
 
 /// Opens the body of an object, whatever it is.
@@ -111,7 +111,7 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
         let list = bucket.list().prefix(prefix.to_string()).execute();
-        let Ok(found) = settle("bucket: list failed", LONG_PATIENCE_MS, list).await else {
+        let Ok(found) = timeout_or_log("bucket: list failed", LONG_TIMEOUT_MS, list).await else {
             return (removed, false);
         };
         let keys: Vec<_> = found.objects().iter().map(Object::key).collect();
@@ -120,7 +120,7 @@ pub(crate) async fn remove_all(bucket: &Bucket, prefix: &KeyPrefix) -> (usize, b
         }
         let count = keys.len();
         let deletion = bucket.delete_multiple(keys);
-        if settle("bucket: delete failed", LONG_PATIENCE_MS, deletion).await.is_err() {
+        if timeout_or_log("bucket: delete failed", LONG_TIMEOUT_MS, deletion).await.is_err() {
             return (removed, false);
         }
         removed += count;
@@ -159,7 +159,7 @@ pub(crate) async fn write_text(
     text: &str,
     condition: Condition,
 ) -> Written {
-    write(bucket.put(key.name(), text.to_owned()), PATIENCE_MS, condition).await
+    write(bucket.put(key.name(), text.to_owned()), TIMEOUT_MS, condition).await
 }
 
 /// What has come of a write.
@@ -208,12 +208,12 @@ impl Condition {
     }
 }
 
-async fn write(put: PutOptionsBuilder<'_>, patience_ms: u32, condition: Condition) -> Written {
+async fn write(put: PutOptionsBuilder<'_>, timeout_ms: u32, condition: Condition) -> Written {
     let put = match condition.into_conditional() {
         Some(condition) => put.only_if(condition),
         None => put,
     };
-    let outcome = in_time(patience_ms, put.execute()).await;
+    let outcome = timeout(timeout_ms, put.execute()).await;
     match outcome.unwrap_or_else(|| Err("slow".into())) {
         Ok(Some(_)) => Written::Yes,
         Ok(None) => Written::Unmet,
@@ -224,13 +224,13 @@ async fn write(put: PutOptionsBuilder<'_>, patience_ms: u32, condition: Conditio
     }
 }
 
-/// Awaits an operation for at most `patience_ms`. Failures and timeouts are logged as `failure`.
-async fn settle<T>(
+/// Awaits an operation for at most `timeout_ms`. Failures and timeouts are logged as `failure`.
+async fn timeout_or_log<T>(
     failure: &str,
-    patience_ms: u32,
+    timeout_ms: u32,
     operation: impl Future<Output = worker::Result<T>>,
 ) -> Result<T, Failed> {
-    let outcome = in_time(patience_ms, operation).await.unwrap_or_else(|| Err("slow".into()));
+    let outcome = timeout(timeout_ms, operation).await.unwrap_or_else(|| Err("slow".into()));
     outcome.map_err(|error| {
         log::warn_with(failure, &error.to_js_value());
         Failed
@@ -247,7 +247,7 @@ async fn get(
         Some(range) => get.range(range),
         None => get,
     };
-    settle("bucket: get failed", PATIENCE_MS, get.execute()).await
+    timeout_or_log("bucket: get failed", TIMEOUT_MS, get.execute()).await
 }
 
 fn record_of(object: &Object) -> Option<String> {

@@ -24,13 +24,13 @@ use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
 use crate::shell::runtime::log;
 use crate::shell::runtime::settling::settled;
-use crate::shell::runtime::tasks::{detach, settle};
+use crate::shell::runtime::tasks::{detach, timeout_or_log};
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
 
 /// How long a look-up may take, before the origin is the nearer one.
-const PATIENCE_MS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
@@ -250,14 +250,14 @@ async fn open() -> Option<Cache> {
         return Some(cache);
     }
     let opening = CACHES.with(|caches| caches.open(NAME));
-    let cache = settle("cache: open failed", PATIENCE_MS, Ok(opening)).await.ok()?;
+    let cache = timeout_or_log("cache: open failed", TIMEOUT_MS, Ok(opening)).await.ok()?;
     let cache = cache.unchecked_into();
     Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
 }
 
 /// What is found, if it is in time.
 async fn find(found: Promise) -> Option<JsValue> {
-    settle("cache: match failed", PATIENCE_MS, Ok(found)).await.ok()
+    timeout_or_log("cache: match failed", TIMEOUT_MS, Ok(found)).await.ok()
 }
 
 fn opened() -> Option<Cache> {

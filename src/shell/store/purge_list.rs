@@ -13,13 +13,13 @@ use crate::cache::purge_list::{
 use crate::config::Config;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{Failed, detach, in_time, sleep};
+use crate::shell::runtime::tasks::{Failed, detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
 use crate::shell::store::coalescing::{self, Stage};
 use crate::shell::store::pop;
 
 /// How long a reader waits for the list at most, in milliseconds.
-const PATIENCE_MS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// For how long a purge is tried to be written, in milliseconds: an admin waits for the answer.
 const WRITING_MS: u64 = 6_000;
@@ -57,7 +57,7 @@ pub(crate) async fn current(call: &Call) -> Rc<Purges> {
             Freshness::Fresh => {}
             Freshness::Aging => refresh_behind(call),
             Freshness::Old => {
-                if in_time(PATIENCE_MS, refresh_together(call)).await.is_none() {
+                if timeout(TIMEOUT_MS, refresh_together(call)).await.is_none() {
                     fail(&call.config);
                 }
             }

@@ -15,14 +15,14 @@ use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{detach, sleep, within};
+use crate::shell::runtime::tasks::{detach, sleep, timeout_promise};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::Written;
 use crate::shell::store::coalescing::{self, Fill, Stage};
 use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
 /// How long a small body may take, before the origin is the nearer one.
-const PATIENCE_MS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// How often a body is written to the bucket whose key has been written within this second: by another
 /// data centre, or before it was purged, or another body.
@@ -279,7 +279,7 @@ enum Unread {
 /// Its bytes are not all there, or not soon.
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
-        Ok(reading) => within(PATIENCE_MS, reading).await.ok_or_else(|| {
+        Ok(reading) => timeout_promise(TIMEOUT_MS, reading).await.ok_or_else(|| {
             log::warn("a stored body is slow");
             Unread::Slow
         })?,

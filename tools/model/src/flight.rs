@@ -12,7 +12,7 @@ use matrix_media_edge::endpoint::download::{Pending, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::RequestHead;
-use matrix_media_edge::origin::{OriginRequest, Patience};
+use matrix_media_edge::origin::{OriginRequest, Timeout};
 use matrix_media_edge::route::Endpoint;
 
 use crate::ask::Ask;
@@ -67,7 +67,7 @@ pub enum Stage {
     /// The answer is on its way back.
     Answering {
         next: Next,
-        patience: Patience,
+        timeout: Timeout,
         asked: Moment,
         answered: Moment,
         answer: Answer,

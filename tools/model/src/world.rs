@@ -15,7 +15,7 @@ use matrix_media_edge::lease::LeaseChange;
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::ReplyHead;
 use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MS, probe_request};
-use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 use matrix_media_edge::route::{BypassReason, Endpoint, Route, admit};
 
 use crate::ask::Ask;
@@ -251,14 +251,14 @@ impl World {
                 let direct = is_refused.then(|| self.directly(&flight, range)).flatten();
                 flight.talk.push(Exchanged { wire, answer: answer.clone(), direct });
                 let answered = self.moment(flight.isolate);
-                let patience = request.patience;
-                flight.stage = Stage::Answering { next, patience, asked, answered, answer };
+                let timeout = request.timeout;
+                flight.stage = Stage::Answering { next, timeout, asked, answered, answer };
                 self.flights.insert(index, flight);
                 None
             }
-            Stage::Answering { next, patience, asked, answered, mut answer } => {
+            Stage::Answering { next, timeout, asked, answered, mut answer } => {
                 let waited_ms = self.now_ms - asked.now_ms;
-                if matches!(patience, Patience::Millis(limit) if waited_ms > u64::from(limit)) {
+                if matches!(timeout, Timeout::Ms(limit) if waited_ms > u64::from(limit)) {
                     answer.head = Err(OriginError::TimedOut);
                 }
                 if let Some(last) = flight.talk.last_mut() {

@@ -67,7 +67,7 @@ fn a_get_that_fails_after_a_head_that_failed_may_be_an_outage() {
     let failed = || Err(OriginError::Unreachable);
     for status in [500, 501] {
         let question = asked(status);
-        assert_eq!(question.request.patience, Patience::Millis(10_000));
+        assert_eq!(question.request.timeout, Timeout::Ms(10_000));
         let Verdict::Suspect(suspicion) = question.pending.on_origin(failed(), NOW) else {
             panic!("{status}: it is suspected")
         };
