@@ -29,7 +29,7 @@ use std::rc::Rc;
 use http::Method;
 use http::header::AUTHORIZATION;
 
-use self::origin_query::Aim;
+use self::origin_query::OriginQuery;
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::key::{CacheKey, Subject};
 use crate::cache::storability::NoStoreReason;
@@ -280,28 +280,28 @@ impl Exchange {
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
-                let aim = self.aim_at(&stored, leases, now_unix_secs);
-                let question = Question::new(self, Some(stored), aim, leases, now_unix_secs);
+                let query = self.query_about(&stored, leases, now_unix_secs);
+                let question = Question::new(self, Some(stored), query, leases, now_unix_secs);
                 Refresh { key, question }
             });
             return Decision::Serve(outcome, refresh);
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
-        match (self.aim_at(&stored, leases, now_unix_secs), stale_since) {
-            (aim, Some(confirmed_unix_secs)) if is_origin_down && aim.is_about_stored() => {
+        match (self.query_about(&stored, leases, now_unix_secs), stale_since) {
+            (query, Some(confirmed_unix_secs)) if is_origin_down && query.is_about_stored() => {
                 let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
                 Decision::Serve(outcome, None)
             }
-            (aim, _) => {
-                Decision::Ask(Question::new(self, Some(stored), aim, leases, now_unix_secs))
+            (query, _) => {
+                Decision::Ask(Question::new(self, Some(stored), query, leases, now_unix_secs))
             }
         }
     }
 
     /// Asks for the media where nothing is stored. HEAD spares the origin the body.
     fn fetch(self, leases: Leases, now_unix_secs: u64) -> Question {
-        let aim = Aim::Fetch(self.fetch_method(now_unix_secs));
-        Question::new(self, None, aim, leases, now_unix_secs)
+        let query = OriginQuery::Fetch(self.fetch_method(now_unix_secs));
+        Question::new(self, None, query, leases, now_unix_secs)
     }
 
     /// Since when both records have been alive, if they are.
@@ -335,36 +335,38 @@ impl Exchange {
         }
     }
 
-    /// How to ask about what is stored.
-    fn aim_at(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
+    /// Returns the query that revalidates the stored response at this origin.
+    fn query_about(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> OriginQuery {
         let (policy, door) = (self.config.lease, self.request.door);
         if let Validator::Redirect(_) = stored.validator() {
-            return Aim::Confirm;
+            return OriginQuery::ConfirmRedirect;
         }
         let is_told = stored.validator().is_told();
         let way = self.revalidation.way(door, is_told, now_unix_secs);
         // `whoami` tells of a token, not of what it may read.
         let is_media_granted = leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs));
-        let can_ask_whoami = !is_told
+        let can_check_token = !is_told
             && self.lease_keys.is_some()
             && self.token.is_some()
             && policy.scope == LeaseScope::Token
             && is_media_granted;
         match way {
-            Some(RevalidateBy::ToldValidator) => Aim::Validate,
+            Some(RevalidateBy::ToldValidator) => OriginQuery::Revalidate,
             // The client's own HEAD costs no body, whatever a guess would.
             Some(by @ RevalidateBy::GuessedValidator)
                 if self.asks_by_head(now_unix_secs)
                     && !self.revalidation.is_known_to_work(door, by) =>
             {
-                Aim::Fetch(Method::HEAD)
+                OriginQuery::Fetch(Method::HEAD)
             }
-            Some(RevalidateBy::GuessedValidator) => Aim::Validate,
-            Some(RevalidateBy::Head) | None if can_ask_whoami => Aim::WhoAmI,
-            Some(RevalidateBy::Head) => Aim::ValidateByHead,
-            None if !is_told && self.asks_by_head(now_unix_secs) => Aim::Fetch(Method::HEAD),
+            Some(RevalidateBy::GuessedValidator) => OriginQuery::Revalidate,
+            Some(RevalidateBy::Head) | None if can_check_token => OriginQuery::CheckToken,
+            Some(RevalidateBy::Head) => OriginQuery::RevalidateByHead,
+            None if !is_told && self.asks_by_head(now_unix_secs) => {
+                OriginQuery::Fetch(Method::HEAD)
+            }
             // The condition does no harm, and may work again.
-            None => Aim::Validate,
+            None => OriginQuery::Revalidate,
         }
     }
 
