@@ -2,9 +2,9 @@
 //! twice. The shell does what each answer says before it takes the next step.
 //!
 //! ```text
-//! begin ─▶ LookUp ─▶ on_lookup ─▶ Ask ─▶ on_origin ─▶ Answer
-//!   └▶ Bypass            └▶ Serve          ├▶ AskAgain ─▶ on_origin …
-//!                                          └▶ Suspect ──▶ on_probe
+//! begin ─▶ LookUp ─▶ on_lookup ─▶ AskOrigin ─▶ on_origin ─▶ Respond
+//!   └▶ Bypass            └▶ Serve                ├▶ AskAgain ────▶ on_origin …
+//!                                                └▶ CheckOutage ─▶ on_probe
 //! ```
 //!
 //! Every answer stands on the homeserver's permission for this very credential at this very door
@@ -21,7 +21,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use origin_query::{Pending, Question, Suspicion, Verdict};
+pub use origin_query::{AfterOrigin, OriginExchange, PendingAnswer, Suspicion};
 pub use part::Whole;
 
 use std::rc::Rc;
@@ -62,7 +62,7 @@ pub struct Exchange {
     ranges: Option<Rc<RangeHosts>>,
 }
 
-/// The first step's answer.
+/// What to do with a new request.
 #[derive(Debug)]
 pub enum Begin {
     /// Look [`Exchange::key`] and [`Exchange::lease_keys`] up and call [`Exchange::on_lookup`].
@@ -71,13 +71,13 @@ pub enum Begin {
     Bypass(BypassReason),
 }
 
-/// The second step's answer.
+/// What to do after the look-ups.
 #[derive(Debug)]
-pub enum Decision {
+pub enum AfterLookup {
     /// Serve without asking; and maybe renew the lease.
     Serve(Outcome, Option<Refresh>),
-    /// Ask the origin.
-    Ask(Question),
+    /// Send this to the origin.
+    AskOrigin(OriginExchange),
 }
 
 /// A question to ask behind the back of a client who is served already, since a lease is about to
@@ -87,7 +87,7 @@ pub struct Refresh {
     /// The record that is old: one question at a time is enough for it.
     pub key: CacheKey,
     /// What to ask.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 /// A download that nobody waits for: it stores new media before its first reader asks.
@@ -98,7 +98,7 @@ pub struct Warming {
     /// The lease records that the answer may grant.
     pub lease_keys: Option<LeaseKeys>,
     /// What to ask.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 /// What to send, and what to do to cache and leases.
@@ -273,35 +273,40 @@ impl Exchange {
         leases: Leases,
         is_origin_down: bool,
         now_unix_secs: u64,
-    ) -> Decision {
+    ) -> AfterLookup {
         let Some(stored) = stored else {
-            return Decision::Ask(self.fetch(leases, now_unix_secs));
+            return AfterLookup::AskOrigin(self.fetch(leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
                 let query = self.query_about(&stored, leases, now_unix_secs);
-                let question = Question::new(self, Some(stored), query, leases, now_unix_secs);
+                let question =
+                    OriginExchange::new(self, Some(stored), query, leases, now_unix_secs);
                 Refresh { key, question }
             });
-            return Decision::Serve(outcome, refresh);
+            return AfterLookup::Serve(outcome, refresh);
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
         match (self.query_about(&stored, leases, now_unix_secs), stale_since) {
             (query, Some(confirmed_unix_secs)) if is_origin_down && query.is_about_stored() => {
                 let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
-                Decision::Serve(outcome, None)
+                AfterLookup::Serve(outcome, None)
             }
-            (query, _) => {
-                Decision::Ask(Question::new(self, Some(stored), query, leases, now_unix_secs))
-            }
+            (query, _) => AfterLookup::AskOrigin(OriginExchange::new(
+                self,
+                Some(stored),
+                query,
+                leases,
+                now_unix_secs,
+            )),
         }
     }
 
     /// Asks for the media where nothing is stored. HEAD spares the origin the body.
-    fn fetch(self, leases: Leases, now_unix_secs: u64) -> Question {
+    fn fetch(self, leases: Leases, now_unix_secs: u64) -> OriginExchange {
         let query = OriginQuery::Fetch(self.fetch_method(now_unix_secs));
-        Question::new(self, None, query, leases, now_unix_secs)
+        OriginExchange::new(self, None, query, leases, now_unix_secs)
     }
 
     /// Since when both records have been alive, if they are.

@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 
-use super::origin_query::{OriginQuery, Pending};
+use super::origin_query::{OriginQuery, PendingAnswer};
 use crate::cache::entry::Validator;
 use crate::matrix::media::Door;
 use crate::message::target::split_url;
@@ -13,7 +13,7 @@ use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated};
 use crate::origin::{OriginAnswer, OriginError, redirect};
 use crate::permission;
 
-impl Pending {
+impl PendingAnswer {
     /// Returns the host that an answer redirects media to, and that the admin would have to name in
     /// `ORIGIN_REDIRECT_HOSTS` first; `None` for any other answer.
     pub fn refused_redirect_host(

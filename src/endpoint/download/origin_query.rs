@@ -37,18 +37,18 @@ use crate::permission::{self, Refusal};
 /// about 30 s.
 const STALE_TIMEOUT: Timeout = Timeout::Ms(10_000);
 
-/// A request to send, and how to read its answer.
+/// A request to send to the origin, and how to read its answer.
 #[derive(Debug)]
-pub struct Question {
+pub struct OriginExchange {
     /// What to send, without a body.
     pub request: OriginRequest,
     /// Takes the answer.
-    pub pending: Pending,
+    pub pending: PendingAnswer,
 }
 
 /// What the origin was asked, and so how its answer is to be read.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingAnswer {
     pub(super) exchange: Exchange,
     pub(super) stored: Option<Rc<StoredMeta>>,
     pub(super) query: OriginQuery,
@@ -103,18 +103,18 @@ impl Redirected {
     }
 }
 
-/// The last step's answer.
+/// What to do after the origin's answer.
 #[derive(Debug)]
-pub enum Verdict {
-    /// This is it.
-    Answer(Outcome),
-    /// This is it: the part that the client wants. The whole may be worth a question of its own.
-    AnswerPart(Outcome, Option<Whole>),
-    /// Release the answer's body and ask this instead.
-    AskAgain(Question),
+pub enum AfterOrigin {
+    /// Respond with this.
+    Respond(Outcome),
+    /// Respond with this: the part that the client wants. The whole may be worth asking for, too.
+    RespondPart(Outcome, Option<Whole>),
+    /// Release the answer's body, and send this instead.
+    AskAgain(OriginExchange),
     /// The question failed, and its reader may be served stale: find out whether the homeserver is
     /// down, and call [`Suspicion::on_probe`].
-    Suspect(Suspicion),
+    CheckOutage(Suspicion),
 }
 
 /// A question that failed: by itself, or since the homeserver is down.
@@ -125,7 +125,7 @@ pub struct Suspicion {
     failed: Result<OriginAnswer, OriginError>,
 }
 
-impl Question {
+impl OriginExchange {
     pub(super) fn new(
         exchange: Exchange,
         stored: Option<Rc<StoredMeta>>,
@@ -135,12 +135,12 @@ impl Question {
     ) -> Self {
         let range =
             if stored.is_none() { exchange.range_for(&query, asked_unix_secs) } else { None };
-        let pending = Pending { exchange, stored, query, leases, asked_unix_secs, range };
+        let pending = PendingAnswer { exchange, stored, query, leases, asked_unix_secs, range };
         Self { request: pending.request(), pending }
     }
 }
 
-impl Pending {
+impl PendingAnswer {
     pub(super) fn method(&self) -> Method {
         let exchange = &self.exchange;
         match &self.query {
@@ -229,7 +229,7 @@ impl Pending {
         self,
         answer: Result<OriginAnswer, OriginError>,
         now_unix_secs: u64,
-    ) -> Verdict {
+    ) -> AfterOrigin {
         let method = self.method();
         let answer = match answer {
             Ok(origin) => match Intermediary::of(&origin, &method) {
@@ -259,7 +259,7 @@ impl Pending {
                 return self.on_part(range, &origin.head, now_unix_secs);
             }
             if self.leaves_whole(&origin) {
-                return Verdict::AskAgain(self.for_whole());
+                return AfterOrigin::AskAgain(self.for_whole());
             }
         }
         let Self { exchange, stored, query, leases, asked_unix_secs, .. } = self;
@@ -275,7 +275,7 @@ impl Pending {
             let fetched = Fetched { stored: stored.as_deref(), validator, method, forward };
             response::fetched(exchange, head, fetched, times)
         };
-        Verdict::Answer(match (query, status, &stored) {
+        AfterOrigin::Respond(match (query, status, &stored) {
             (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED, Some(stored))
                 if permission::confirms_by_condition(head, stored) =>
             {
@@ -297,8 +297,9 @@ impl Pending {
             (OriginQuery::CheckToken, ..)
             | (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED, Some(_)) => {
                 let query = OriginQuery::Fetch(exchange.fetch_method(now_unix_secs));
-                let question = Question::new(exchange, stored, query, leases, asked_unix_secs);
-                return Verdict::AskAgain(question);
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                return AfterOrigin::AskAgain(question);
             }
             (OriginQuery::FollowRedirect(redirected), StatusCode::OK, _) => {
                 fetched(&exchange, redirected.validator())
@@ -307,8 +308,9 @@ impl Pending {
             (OriginQuery::FollowRedirect(_), ..) => nonsense(&exchange, forward),
             (OriginQuery::Fetch(Method::HEAD), ..) if exchange.asks_again_by_get(head) => {
                 let query = OriginQuery::after_head(head);
-                let question = Question::new(exchange, stored, query, leases, asked_unix_secs);
-                return Verdict::AskAgain(question);
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                return AfterOrigin::AskAgain(question);
             }
             (OriginQuery::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
                 if permission::confirms_by_head(head, stored, exchange.request.door) =>
@@ -346,13 +348,13 @@ impl Pending {
 
     /// Reads the answer to a HEAD about what is stored. Whatever does not fit that is asked again as
     /// the client would: a refusal of HEAD has no body to be known by as the homeserver's.
-    fn on_head(self, origin: &OriginHead) -> Verdict {
+    fn on_head(self, origin: &OriginHead) -> AfterOrigin {
         let Self { exchange, stored, leases, asked_unix_secs, .. } = self;
         if let Some(stored) = &stored
             && permission::confirms_by_head(origin, stored, exchange.request.door)
         {
             let granted = exchange.granted(asked_unix_secs);
-            return Verdict::Answer(response::validated(&exchange, stored, origin, granted));
+            return AfterOrigin::Respond(response::validated(&exchange, stored, origin, granted));
         }
         let is_refused = origin.status != StatusCode::OK && !origin.status.is_server_error();
         let query = if is_refused || origin.may_not_know_head() {
@@ -360,10 +362,10 @@ impl Pending {
         } else {
             OriginQuery::Fetch(exchange.head.method.clone())
         };
-        Verdict::AskAgain(Question::new(exchange, stored, query, leases, asked_unix_secs))
+        AfterOrigin::AskAgain(OriginExchange::new(exchange, stored, query, leases, asked_unix_secs))
     }
 
-    fn on_redirect(self, answer: &OriginAnswer) -> Verdict {
+    fn on_redirect(self, answer: &OriginAnswer) -> AfterOrigin {
         let origin = &answer.head;
         let from = self.request().url;
         let Self { exchange, stored, query, leases, asked_unix_secs, .. } = self;
@@ -371,7 +373,7 @@ impl Pending {
         if let (OriginQuery::ConfirmRedirect, Some(stored)) = (&query, &stored)
             && permission::confirms_by_redirect(&from, origin, stored)
         {
-            return Verdict::Answer(response::confirmed(&exchange, stored, origin));
+            return AfterOrigin::Respond(response::confirmed(&exchange, stored, origin));
         }
         let (mut redirects, place) = match query {
             OriginQuery::FollowRedirect(Redirected { redirects, place }) => {
@@ -389,7 +391,7 @@ impl Pending {
         let is_first = place.is_none();
         match redirects.next(origin) {
             Next::Follow if !exchange.config.admits_redirect(redirects.url()) => {
-                Verdict::Answer(if exchange.wants_redirects() {
+                AfterOrigin::Respond(if exchange.wants_redirects() {
                     response::relayed(&exchange, answer, forward)
                 } else {
                     let rejection = Rejection::RedirectHost;
@@ -408,10 +410,11 @@ impl Pending {
                     is_judged.then(|| redirect::place(redirects.url()).to_owned())
                 });
                 let query = OriginQuery::FollowRedirect(Redirected { redirects, place });
-                let question = Question::new(exchange, stored, query, leases, asked_unix_secs);
-                Verdict::AskAgain(question)
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                AfterOrigin::AskAgain(question)
             }
-            Next::Follow | Next::Stay | Next::TooMany => Verdict::Answer(response::rejected(
+            Next::Follow | Next::Stay | Next::TooMany => AfterOrigin::Respond(response::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
@@ -422,13 +425,17 @@ impl Pending {
 
     /// No answer, or a failure: maybe the homeserver is down (RFC 5861 §4), for credentials that
     /// were accepted not long ago.
-    fn on_failure(self, failed: Result<OriginAnswer, OriginError>, now_unix_secs: u64) -> Verdict {
+    fn on_failure(
+        self,
+        failed: Result<OriginAnswer, OriginError>,
+        now_unix_secs: u64,
+    ) -> AfterOrigin {
         let Self { exchange, stored, query, leases, .. } = self;
         let forward = query.forward_reason();
         let stale_since = exchange.stale_since(leases, now_unix_secs);
-        Verdict::Answer(match (query, failed, stored, stale_since) {
+        AfterOrigin::Respond(match (query, failed, stored, stale_since) {
             (query, failed, Some(stored), Some(_)) if query.is_about_stored() => {
-                return Verdict::Suspect(Suspicion { exchange, stored, failed });
+                return AfterOrigin::CheckOutage(Suspicion { exchange, stored, failed });
             }
             (OriginQuery::FollowRedirect(_), Ok(_) | Err(OriginError::Intercepted(_)), ..) => {
                 response::rejected(&exchange, &Rejection::OriginNonsense, forward, None)

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Method, StatusCode};
 
-use super::origin_query::{OriginQuery, Pending, Question, Verdict};
+use super::origin_query::{AfterOrigin, OriginExchange, OriginQuery, PendingAnswer};
 use super::{Exchange, response};
 use crate::cache::entry::{FetchTimes, Validator};
 use crate::cache::storability::is_encoded;
@@ -26,7 +26,7 @@ pub struct Whole {
     /// Its length in bytes.
     pub length_bytes: u64,
     /// The question for the whole, which no client waits for.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 impl Exchange {
@@ -72,14 +72,14 @@ impl Exchange {
     }
 }
 
-impl Pending {
+impl PendingAnswer {
     /// Takes the part that the origin sent, or asks for the whole where it does not fit.
     pub(super) fn on_part(
         self,
         range: RangeSpec,
         origin: &OriginHead,
         now_unix_secs: u64,
-    ) -> Verdict {
+    ) -> AfterOrigin {
         let times =
             FetchTimes { asked_unix_secs: self.asked_unix_secs, answered_unix_secs: now_unix_secs };
         let validator = match &self.query {
@@ -87,16 +87,16 @@ impl Pending {
             _ => Validator::of(origin),
         };
         let Some((part, length_bytes)) = part_of(origin, range) else {
-            return Verdict::AskAgain(self.for_whole());
+            return AfterOrigin::AskAgain(self.for_whole());
         };
         let whole = whole_of(origin, length_bytes);
         let forward = self.query.forward_reason();
         let answer = response::part(&self.exchange, whole, part, &validator, forward, times);
         let Some((outcome, is_storable)) = answer else {
-            return Verdict::AskAgain(self.for_whole());
+            return AfterOrigin::AskAgain(self.for_whole());
         };
         let whole = is_storable.then(|| Whole { length_bytes, question: self.for_whole() });
-        Verdict::AnswerPart(outcome, whole)
+        AfterOrigin::RespondPart(outcome, whole)
     }
 
     /// Whether an answer leaves the whole to be asked for: a 416, an intermediary's refusal, which may be of
@@ -107,7 +107,7 @@ impl Pending {
     }
 
     /// Asks the homeserver for the whole.
-    pub(super) fn for_whole(self) -> Question {
+    pub(super) fn for_whole(self) -> OriginExchange {
         let Self { exchange, leases, asked_unix_secs, .. } = self;
         Exchange { ranges: None, ..exchange }.fetch(leases, asked_unix_secs)
     }

@@ -108,52 +108,56 @@ fn stored_as(exchange: &Exchange, head: &OriginHead, validator: Validator) -> Rc
     Rc::new(meta.expect("its headers are short"))
 }
 
-fn missed(exchange: Exchange) -> Question {
+fn missed(exchange: Exchange) -> OriginExchange {
     asked(exchange.on_lookup(None, Leases::default(), false, NOW))
 }
 
 /// Asks about what is stored with a validator.
-fn validating(exchange: Exchange, leases: Leases) -> Question {
+fn validating(exchange: Exchange, leases: Leases) -> OriginExchange {
     let stored = stored(&exchange, &[TAG, PNG, INLINE]);
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
 /// Asks about what was stored from where the homeserver redirected to.
-fn confirming(exchange: Exchange, leases: Leases) -> Question {
+fn confirming(exchange: Exchange, leases: Leases) -> OriginExchange {
     let head = origin(200, &[PNG, TAG]);
     let stored = stored_as(&exchange, &head, Validator::Redirect(FAR.to_owned()));
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
-fn asked(decision: Decision) -> Question {
+fn asked(decision: AfterLookup) -> OriginExchange {
     match decision {
-        Decision::Ask(question) => question,
-        Decision::Serve(outcome, _) => panic!("{outcome:?}"),
+        AfterLookup::AskOrigin(question) => question,
+        AfterLookup::Serve(outcome, _) => panic!("{outcome:?}"),
     }
 }
 
-fn heard(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Outcome {
+fn heard(question: OriginExchange, status: u16, fields: &[(HeaderName, &'static str)]) -> Outcome {
     answered(question, OriginAnswer::unread(origin(status, fields)))
 }
 
 /// Hears a Matrix error.
-fn refused(question: Question, status: u16, errcode: &str) -> Outcome {
+fn refused(question: OriginExchange, status: u16, errcode: &str) -> Outcome {
     let text = Some(format!(r#"{{"errcode":"{errcode}","error":"No"}}"#));
     answered(question, OriginAnswer { head: origin(status, &[]), text })
 }
 
-fn answered(question: Question, answer: OriginAnswer) -> Outcome {
+fn answered(question: OriginExchange, answer: OriginAnswer) -> Outcome {
     match question.pending.on_origin(Ok(answer), NOW) {
-        Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => outcome,
-        Verdict::AskAgain(question) => panic!("{:?}", question.request),
-        Verdict::Suspect(suspicion) => panic!("{suspicion:?}"),
+        AfterOrigin::Respond(outcome) | AfterOrigin::RespondPart(outcome, _) => outcome,
+        AfterOrigin::AskAgain(question) => panic!("{:?}", question.request),
+        AfterOrigin::CheckOutage(suspicion) => panic!("{suspicion:?}"),
     }
 }
 
-fn asked_again(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Question {
+fn asked_again(
+    question: OriginExchange,
+    status: u16,
+    fields: &[(HeaderName, &'static str)],
+) -> OriginExchange {
     let answer = OriginAnswer::unread(origin(status, fields));
     match question.pending.on_origin(Ok(answer), NOW) {
-        Verdict::AskAgain(question) => question,
+        AfterOrigin::AskAgain(question) => question,
         other => panic!("{other:?}"),
     }
 }
@@ -205,7 +209,7 @@ fn a_304_to_a_renewal_changes_nothing_that_is_stored() {
     let exchange = get(CLIENT, LEASED);
     let stored = stored(&exchange, &[TAG, PNG, INLINE]);
     let old = confirmed(NOW - 50, NOW - 50);
-    let Decision::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
+    let AfterLookup::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
     else {
         panic!("it is renewed")
     };
@@ -309,7 +313,7 @@ fn a_marked_200_is_stored_and_grants() {
 }
 
 /// Asks about what is stored, which has the fields of what will be answered.
-fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)]) -> Question {
+fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)]) -> OriginExchange {
     let stored = stored(&exchange, fields);
     asked(exchange.on_lookup(Some(stored), Leases::default(), false, NOW))
 }
@@ -626,7 +630,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
     let suspected = |answer| {
         let question = validating(get(CLIENT, STALE), lately);
         match question.pending.on_origin(answer, NOW) {
-            Verdict::Suspect(suspicion) => suspicion,
+            AfterOrigin::CheckOutage(suspicion) => suspicion,
             other => panic!("{other:?}"),
         }
     };
@@ -650,7 +654,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
 
 #[test]
 fn only_the_homeservers_own_word_tells_that_it_is_up() {
-    let evidence = |question: Question, answer| question.pending.evidence(&Ok(answer));
+    let evidence = |question: OriginExchange, answer| question.pending.evidence(&Ok(answer));
     let unread = |status, fields| OriginAnswer::unread(origin(status, fields));
     let ask = || validating(get(CLIENT, STALE), Leases::default());
     let error = OriginAnswer {
@@ -715,7 +719,7 @@ fn a_clients_head_about_what_is_stored_is_asked_by_get() {
 #[test]
 fn the_origin_has_less_time_where_something_else_can_be_served() {
     let lately = confirmed(NOW - 120, NOW - 120);
-    let timeout = |question: Question| question.request.timeout;
+    let timeout = |question: OriginExchange| question.request.timeout;
     let patient = timeout(validating(get(CLIENT, STALE), Leases::default()));
     let hasty = timeout(validating(get(CLIENT, STALE), lately));
     assert!(matches!((patient, hasty), (Timeout::Ms(a), Timeout::Ms(b)) if a > b));
@@ -736,7 +740,7 @@ fn a_page_in_place_of_whoami_tells_nothing() {
     {
         let text = text.map(str::to_owned);
         let answer = OriginAnswer { head: origin(status, &[PAGE]), text };
-        let Verdict::AskAgain(question) = asking().pending.on_origin(Ok(answer), NOW) else {
+        let AfterOrigin::AskAgain(question) = asking().pending.on_origin(Ok(answer), NOW) else {
             panic!("{status} counts")
         };
         assert!(question.request.url.ends_with(CLIENT), "{}", question.request.url);
@@ -789,11 +793,11 @@ fn the_record_that_is_old_is_renewed() {
         let keys = exchange.lease_keys.clone().expect("it may be leased");
         let stored = stored(&exchange, &[TAG]);
         match exchange.on_lookup(Some(stored), leases, false, NOW) {
-            Decision::Serve(_, refresh) => {
+            AfterLookup::Serve(_, refresh) => {
                 let key = refresh.map(|refresh| refresh.key);
                 (key == keys.credential && key.is_some(), key == Some(keys.media))
             }
-            Decision::Ask(question) => panic!("{:?}", question.request),
+            AfterLookup::AskOrigin(question) => panic!("{:?}", question.request),
         }
     };
     assert_eq!(renewed(confirmed(young, young)), (false, false));
@@ -840,11 +844,11 @@ fn new_media_is_asked_for_as_its_uploader_would() {
 fn media_that_comes_by_a_late_redirect_counts_as_new_and_is_purged_from_its_first_question_on() {
     let question = missed(get(CLIENT, STRICT));
     let redirect = OriginAnswer::unread(origin(307, &[(LOCATION, FAR)]));
-    let Verdict::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
+    let AfterOrigin::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
         panic!("it is followed")
     };
     let media = OriginAnswer::unread(origin(200, &[LENGTH, PNG, TAG]));
-    let Verdict::Answer(told) = question.pending.on_origin(Ok(media), NOW + 160) else {
+    let AfterOrigin::Respond(told) = question.pending.on_origin(Ok(media), NOW + 160) else {
         panic!("it is answered")
     };
     let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
@@ -861,13 +865,13 @@ fn knowing(door: Door, lessons: &[(RevalidateBy, bool)]) -> Revalidation {
 }
 
 /// Asks about what is stored without a validator.
-fn asked_untold(exchange: Exchange, leases: Leases) -> Question {
+fn asked_untold(exchange: Exchange, leases: Leases) -> OriginExchange {
     let stored = stored(&exchange, &[PNG, INLINE]);
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
 fn lesson(
-    question: &Question,
+    question: &OriginExchange,
     status: u16,
     fields: &[(HeaderName, &'static str)],
 ) -> Option<Lesson> {
@@ -902,7 +906,7 @@ fn what_a_guess_comes_to_is_learned() {
 
 #[test]
 fn a_revalidation_is_counted_by_whether_it_brought_the_body() {
-    let revalidated = |question: &Question, status, fields: &[_]| {
+    let revalidated = |question: &OriginExchange, status, fields: &[_]| {
         question.pending.revalidated(&Ok(OriginAnswer::unread(origin(status, fields))))
     };
     let guess = || asked_untold(get(CLIENT, STRICT), Leases::default());
@@ -1022,12 +1026,12 @@ const PART: (HeaderName, &str) = (CONTENT_RANGE, "bytes 10-19/40");
 const TEN: (HeaderName, &str) = (CONTENT_LENGTH, "10");
 
 /// Asks for ten bytes of what is not stored, of hosts of which nothing is known.
-fn missed_part(method: Method, target: &str) -> Question {
+fn missed_part(method: Method, target: &str) -> OriginExchange {
     let exchange = begin_with(method, target, LEASED, &[(RANGE, "bytes=10-19")]);
     missed(exchange.with_ranges(Rc::default()))
 }
 
-fn asked_range(question: &Question) -> Option<&str> {
+fn asked_range(question: &OriginExchange) -> Option<&str> {
     question.request.set.get(RANGE).map(|range| range.to_str().expect("it is text"))
 }
 
@@ -1055,14 +1059,15 @@ fn a_host_that_ignores_ranges_is_asked_for_the_whole() {
 }
 
 /// Hears a 206 with these headers.
-fn heard_part(fields: &[(HeaderName, &'static str)]) -> Verdict {
+fn heard_part(fields: &[(HeaderName, &'static str)]) -> AfterOrigin {
     let answer = OriginAnswer::unread(origin(206, fields));
     missed_part(Method::GET, CLIENT).pending.on_origin(Ok(answer), NOW)
 }
 
 #[test]
 fn a_part_is_passed_on_and_grants_nothing() {
-    let Verdict::AnswerPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG]) else {
+    let AfterOrigin::RespondPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG])
+    else {
         panic!("it fits")
     };
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);
@@ -1081,7 +1086,9 @@ fn a_part_is_passed_on_and_grants_nothing() {
 #[test]
 fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
     for fields in [&[PART, TEN, PNG, INLINE, TAG, PRIVATE][..], &[PART, TEN, PNG]] {
-        let Verdict::AnswerPart(outcome, whole) = heard_part(fields) else { panic!("it fits") };
+        let AfterOrigin::RespondPart(outcome, whole) = heard_part(fields) else {
+            panic!("it fits")
+        };
         assert_eq!(outcome.plan, ResponsePlan::RelayPart);
         assert!(whole.is_none(), "{fields:?}");
     }
@@ -1097,7 +1104,7 @@ fn a_part_that_does_not_fit_is_asked_for_whole() {
         &[PART, PNG, INLINE, TAG],
         &[PART, TEN, (CONTENT_ENCODING, "gzip"), PNG, INLINE, TAG],
     ] {
-        let Verdict::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
+        let AfterOrigin::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
         assert_eq!(asked_range(&question), None);
     }
 }
@@ -1135,7 +1142,7 @@ fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
     let lesson = question.pending.range_lesson(&Ok(answer.clone()));
     let host = "cdn.example.com".to_owned();
     assert_eq!(lesson, Some(RangeLesson { host, serves: true, is_proven: true }));
-    let Verdict::AnswerPart(outcome, _) = question.pending.on_origin(Ok(answer), NOW) else {
+    let AfterOrigin::RespondPart(outcome, _) = question.pending.on_origin(Ok(answer), NOW) else {
         panic!("it fits")
     };
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);

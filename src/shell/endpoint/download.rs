@@ -8,8 +8,8 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
-    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict, Warming,
-    Whole,
+    AfterLookup, AfterOrigin, Begin, Cut, Exchange, OriginExchange, Outcome, Refresh, ResponsePlan,
+    Warming, Whole,
 };
 use crate::error::Rejection;
 use crate::lease::LeaseKeys;
@@ -107,13 +107,13 @@ async fn attempt(
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
     let is_down = outage::is_known(call);
     let asked = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
-        Decision::Serve(outcome, refresh) => {
+        AfterLookup::Serve(outcome, refresh) => {
             if let Some(refresh) = refresh {
                 renew_old(call, &keys, refresh);
             }
             Asked { outcome, body: None, whole: None }
         }
-        Decision::Ask(question) => ask(call, question).await?,
+        AfterLookup::AskOrigin(question) => ask(call, question).await?,
     };
     let Asked { outcome, body: origin, whole } = asked;
     // The origin has shown just now that it ignores ranges.
@@ -146,9 +146,9 @@ struct Asked {
 }
 
 /// Asks until there is an answer.
-async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
+async fn ask(call: &Call, mut question: OriginExchange) -> Result<Asked, JsValue> {
     loop {
-        let Question { request, pending } = question;
+        let OriginExchange { request, pending } = question;
         let (answer, body) = match fetch::ask(call, &request).await {
             Ok(Answer { head, response }) => {
                 let body = response.body();
@@ -174,15 +174,15 @@ async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
             known::refuse_redirect(host);
         }
         match pending.on_origin(answer, clock::now_unix_secs()) {
-            Verdict::Answer(outcome) => return Ok(Asked { outcome, body, whole: None }),
-            Verdict::AnswerPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
-            Verdict::Suspect(suspicion) => {
+            AfterOrigin::Respond(outcome) => return Ok(Asked { outcome, body, whole: None }),
+            AfterOrigin::RespondPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
+            AfterOrigin::CheckOutage(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
                 let held = leases::look_up(call, suspicion.lease_keys()).await;
                 let outcome = suspicion.on_probe(is_down, held, clock::now_unix_secs());
                 return Ok(Asked { outcome, body, whole: None });
             }
-            Verdict::AskAgain(again) => {
+            AfterOrigin::AskAgain(again) => {
                 streams::release(&call.context, body.as_ref());
                 question = again;
             }
@@ -232,7 +232,7 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
 }
 
 /// Renews a lease for a client who is served already.
-async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
+async fn renew(call: &Call, keys: &Keys, question: OriginExchange, sources: Sources) {
     let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };

@@ -8,7 +8,7 @@ use http::header::{
 };
 use matrix_media_edge::cache::in_flight::Ticket;
 use matrix_media_edge::cache::key::CacheKey;
-use matrix_media_edge::endpoint::download::{Pending, Suspicion};
+use matrix_media_edge::endpoint::download::{PendingAnswer, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::RequestHead;
@@ -84,7 +84,7 @@ pub enum Stage {
 
 /// Who takes the answer.
 pub enum Next {
-    Pending(Pending),
+    Pending(PendingAnswer),
     Forward(Endpoint),
 }
 

@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
+    AfterLookup, AfterOrigin, Begin, Cut, Exchange, OriginExchange, Outcome, Refresh, ResponsePlan,
 };
 use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
@@ -188,7 +188,7 @@ impl World {
             self.probe(isolate);
         }
         match exchange.on_lookup(meta, leases, is_origin_down, now.unix_secs) {
-            Decision::Serve(outcome, refresh) => {
+            AfterLookup::Serve(outcome, refresh) => {
                 let renewals = &mut self.edge.isolate(isolate).renewals;
                 if let Some(Refresh { key, question }) = refresh
                     && let Some(ticket) = renewals.begin_alone(key, moment.edge_ms)
@@ -208,7 +208,7 @@ impl World {
                 }
                 Some(self.respond(flight, outcome, None))
             }
-            Decision::Ask(question) => {
+            AfterLookup::AskOrigin(question) => {
                 flight.stage = self.asking(flight.isolate, question);
                 self.flights.push(flight);
                 None
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    fn asking(&self, isolate: usize, Question { request, pending }: Question) -> Stage {
+    fn asking(&self, isolate: usize, OriginExchange { request, pending }: OriginExchange) -> Stage {
         Stage::Asking { next: Next::Pending(pending), request, asked: self.moment(isolate) }
     }
 
@@ -286,15 +286,16 @@ impl World {
                             isolate.revalidation.learn_head(pending.door(), works, now_unix_secs);
                         }
                         match pending.on_origin(read, self.edge_secs(flight.isolate)) {
-                            Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => {
+                            AfterOrigin::Respond(outcome)
+                            | AfterOrigin::RespondPart(outcome, _) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
-                            Verdict::AskAgain(question) => {
+                            AfterOrigin::AskAgain(question) => {
                                 flight.stage = self.asking(flight.isolate, question);
                                 self.flights.insert(index, flight);
                                 None
                             }
-                            Verdict::Suspect(suspicion) => {
+                            AfterOrigin::CheckOutage(suspicion) => {
                                 flight.has_suspected = true;
                                 let since = self.moment(flight.isolate);
                                 flight.stage =
