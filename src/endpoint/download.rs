@@ -112,17 +112,17 @@ pub struct Outcome {
     pub leases: LeaseChange,
 }
 
-/// What to do for the client and to the cache. A variant's [`Cut`] is how much of the body the client
-/// gets; with `None` it gets the head alone. Whatever stream is not served or stored is to be
+/// What to do for the client and to the cache. A variant's [`BodySlice`] is how much of the body the
+/// client gets; with `None` it gets the head alone. Whatever stream is not served or stored is to be
 /// released unread.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponsePlan {
     /// Serve the stored response.
-    ServeStored(Option<Cut>),
+    ServeStored(Option<BodySlice>),
     /// Pass the origin's answer on.
     Relay {
-        /// How much of its body.
-        cut: Option<Cut>,
+        /// How much of the body the client gets.
+        slice: Option<BodySlice>,
         /// Whether the stored response is removed: it is no longer what the homeserver has.
         removes_stored: bool,
         /// Why the media that it brings is not stored; `None` where it brings none.
@@ -135,7 +135,7 @@ pub enum ResponsePlan {
         /// The record to store it with.
         meta: StoredMeta,
         /// How much of it is served.
-        cut: Option<Cut>,
+        slice: Option<BodySlice>,
     },
     /// Send a text of the edge's own; with `None` the head alone.
     Reply(Option<String>),
@@ -145,9 +145,9 @@ impl ResponsePlan {
     /// Returns whether the client gets a body.
     pub const fn has_body(&self) -> bool {
         match self {
-            Self::ServeStored(cut) | Self::Relay { cut, .. } | Self::FillCache { cut, .. } => {
-                cut.is_some()
-            }
+            Self::ServeStored(slice)
+            | Self::Relay { slice, .. }
+            | Self::FillCache { slice, .. } => slice.is_some(),
             Self::RelayPart => true,
             Self::Reply(text) => text.is_some(),
         }
@@ -168,23 +168,23 @@ impl ResponsePlan {
         match self {
             Self::ServeStored(_) => Self::ServeStored(None),
             Self::Relay { removes_stored, not_stored, .. } => {
-                Self::Relay { cut: None, removes_stored, not_stored }
+                Self::Relay { slice: None, removes_stored, not_stored }
             }
-            Self::FillCache { meta, .. } => Self::FillCache { meta, cut: None },
+            Self::FillCache { meta, .. } => Self::FillCache { meta, slice: None },
             Self::RelayPart | Self::Reply(_) => Self::Reply(None),
         }
     }
 }
 
-/// How much of a stream the client gets, and how.
+/// How much of a body the client gets, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum BodySlice {
     /// All of it, untouched.
     Whole,
     /// These bytes of this many.
-    Part(ByteRange, u64),
+    Range(ByteRange, u64),
     /// All of these many bytes, and the envelope's head in one piece (see [`crate::matrix::multipart`]).
-    Multipart(u64),
+    MultipartEnvelope(u64),
 }
 
 impl Exchange {

@@ -218,7 +218,10 @@ impl Event {
         match config {
             LogRequests::All => true,
             LogRequests::Failures => {
-                matches!(self.outcome(), CacheOutcome::Refused | CacheOutcome::Rejected | CacheOutcome::Stale)
+                matches!(
+                    self.outcome(),
+                    CacheOutcome::Refused | CacheOutcome::Rejected | CacheOutcome::Stale
+                )
             }
             LogRequests::None => false,
         }

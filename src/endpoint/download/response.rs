@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::{Cut, Exchange, Outcome, ResponsePlan};
+use super::{BodySlice, Exchange, Outcome, ResponsePlan};
 use crate::cache::entity_tag::entity_tag;
 use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
@@ -109,8 +109,8 @@ fn from_stored(
     leases: LeaseChange,
 ) -> Outcome {
     let (length, validator) = (Some(stored.length_bytes()), stored.validator());
-    let (head, cut) = complete(exchange, Served { headers, length, validator }, status);
-    Outcome { head, plan: ResponsePlan::ServeStored(cut), leases }
+    let (head, slice) = complete(exchange, Served { headers, length, validator }, status);
+    Outcome { head, plan: ResponsePlan::ServeStored(slice), leases }
 }
 
 /// How a 200 came about.
@@ -166,14 +166,14 @@ pub(super) fn fetched(
         headers.insert(CONTENT_DISPOSITION, kept.clone());
     }
     let served = Served { headers, length, validator: &validator };
-    let (mut head, cut) = complete(exchange, served, status);
+    let (mut head, slice) = complete(exchange, served, status);
     if !is_accepted {
         // Nobody has granted it, so its reader may not know what is stored.
         head.headers.remove(CACHE_STATUS);
     }
     let plan = match meta {
-        Some(meta) => ResponsePlan::FillCache { meta, cut },
-        None => ResponsePlan::Relay { cut, removes_stored: false, not_stored },
+        Some(meta) => ResponsePlan::FillCache { meta, slice },
+        None => ResponsePlan::Relay { slice, removes_stored: false, not_stored },
     };
     Outcome { head, plan, leases }
 }
@@ -200,13 +200,13 @@ pub(super) fn part(
     let length = whole.content_length();
     let mut headers = to_client(&whole.headers, &exchange.config);
     headers.remove(ETAG);
-    let (mut head, cut) = complete(exchange, Served { headers, length, validator }, status);
+    let (mut head, slice) = complete(exchange, Served { headers, length, validator }, status);
     if !is_accepted {
         // Nobody has granted it, so its reader may not know what is stored.
         head.headers.remove(CACHE_STATUS);
     }
-    let plan = match cut {
-        Some(Cut::Part(wanted, _)) if wanted == part => ResponsePlan::RelayPart,
+    let plan = match slice {
+        Some(BodySlice::Range(wanted, _)) if wanted == part => ResponsePlan::RelayPart,
         None if head.status == StatusCode::NOT_MODIFIED => ResponsePlan::Reply(None),
         _ => return None,
     };
@@ -261,8 +261,8 @@ pub(super) fn relayed(
     // Whatever its status is, nothing is granted by it.
     head.cache_status = Some(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
-    let cut = (!is_head).then_some(Cut::Whole);
-    let plan = ResponsePlan::Relay { cut, removes_stored, not_stored: None };
+    let slice = (!is_head).then_some(BodySlice::Whole);
+    let plan = ResponsePlan::Relay { slice, removes_stored, not_stored: None };
     Outcome { head, plan, leases }
 }
 
@@ -345,14 +345,14 @@ fn complete(
     exchange: &Exchange,
     Served { mut headers, length, validator }: Served<'_>,
     status: CacheStatus,
-) -> (ReplyHead, Option<Cut>) {
+) -> (ReplyHead, Option<BodySlice>) {
     let is_head = exchange.head.method == Method::HEAD;
     add_no_transform(&mut headers);
     if exchange.request.door == Door::Federation {
-        let cut = length.map_or(Cut::Whole, Cut::Multipart);
+        let slice = length.map_or(BodySlice::Whole, BodySlice::MultipartEnvelope);
         let mut head = ReplyHead::new(StatusCode::OK, headers);
         head.set_cache_status(status);
-        return (head, (!is_head).then_some(cut));
+        return (head, (!is_head).then_some(slice));
     }
     if let Some(file_name) = &exchange.request.file_name {
         let of_origin = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
@@ -364,7 +364,7 @@ fn complete(
     let mut head = ReplyHead::new(StatusCode::OK, headers);
     head.set_cache_status(status);
     let Some(length) = length else {
-        return (head, (!is_head).then_some(Cut::Whole));
+        return (head, (!is_head).then_some(BodySlice::Whole));
     };
     let tag = entity_tag(&exchange.request, length, validator);
     head.headers.insert(ETAG, own_value(&tag.to_string()));
@@ -382,13 +382,13 @@ fn complete(
         .head
         .header(&RANGE)
         .filter(|_| is_range_wanted(&exchange.head.headers, &tag, &head.headers));
-    let cut = match RangeRequest::parse(range, length) {
-        RangeRequest::Whole => Some(Cut::Whole),
+    let slice = match RangeRequest::parse(range, length) {
+        RangeRequest::Whole => Some(BodySlice::Whole),
         RangeRequest::Part(range) => {
             head.status = StatusCode::PARTIAL_CONTENT;
             head.headers.insert(CONTENT_RANGE, own_value(&range.content_range(length)));
             head.headers.insert(CONTENT_LENGTH, range.length().into());
-            Some(Cut::Part(range, length))
+            Some(BodySlice::Range(range, length))
         }
         RangeRequest::Unsatisfiable => {
             head.status = StatusCode::RANGE_NOT_SATISFIABLE;
@@ -399,7 +399,7 @@ fn complete(
             None
         }
     };
-    (head, cut)
+    (head, slice)
 }
 
 fn forwarded(reason: ForwardReason, status: Option<StatusCode>) -> CacheStatus {

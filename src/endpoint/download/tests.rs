@@ -171,11 +171,11 @@ fn is_removed(outcome: &Outcome) -> bool {
 }
 
 /// The origin's body, or so much of it, which is not stored, and no change of what is stored.
-const fn relayed(cut: Cut, reason: NoStoreReason) -> ResponsePlan {
-    ResponsePlan::Relay { cut: Some(cut), removes_stored: false, not_stored: Some(reason) }
+const fn relayed(slice: BodySlice, reason: NoStoreReason) -> ResponsePlan {
+    ResponsePlan::Relay { slice: Some(slice), removes_stored: false, not_stored: Some(reason) }
 }
 
-const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(Cut::Whole));
+const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(BodySlice::Whole));
 
 fn is_kept(outcome: &Outcome) -> bool {
     !is_stored(outcome) && !is_removed(outcome)
@@ -351,8 +351,9 @@ fn a_page_is_for_nobody() {
 
 /// A body without the homeserver's mark, as a door gets it.
 fn whole(target: &str) -> ResponsePlan {
-    let cut = if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole };
-    relayed(cut, NoStoreReason::NoMark)
+    let slice =
+        if target == SERVER { BodySlice::MultipartEnvelope(BYTES) } else { BodySlice::Whole };
+    relayed(slice, NoStoreReason::NoMark)
 }
 
 #[test]
@@ -548,7 +549,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         assert_eq!(question.request.url, "https://cdn.example.com/login");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
         assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-        assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::Page));
+        assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::Page));
     }
 }
 
@@ -610,7 +611,7 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
     assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-    assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::SamePath));
+    assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::SamePath));
 }
 
 #[test]

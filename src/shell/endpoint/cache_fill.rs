@@ -8,7 +8,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::StoredMeta;
 use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
-use crate::endpoint::download::Cut;
+use crate::endpoint::download::BodySlice;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::message::presence::MAX_BACKGROUND_MS;
@@ -63,17 +63,17 @@ pub(crate) struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    /// Stores the body, and sends as much of it as the cut says; nothing, if there is none.
+    /// Stores the body, and sends as much of it as `slice` tells; with `None` the head alone.
     pub(crate) async fn respond(
         self,
         head: &ReplyHead,
-        cut: Option<Cut>,
+        slice: Option<BodySlice>,
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
         // Of a body that is split, a branch that nobody reads would be kept whole.
-        let cut = cut.filter(|_| !self.call.context.has_left());
+        let slice = slice.filter(|_| !self.call.context.has_left());
         let length = self.meta.length_bytes();
-        match (cut, body) {
+        match (slice, body) {
             (None, body) | (_, body @ None) => {
                 if self.source == Source::Bucket || known::pace().is_in_time(length) {
                     self.store(body.as_ref())?;
@@ -82,10 +82,10 @@ impl Filling<'_> {
                 }
                 heads::response(head, None)
             }
-            (Some(Cut::Part(range, length)), Some(body)) if range.length() < length => {
+            (Some(BodySlice::Range(range, length)), Some(body)) if range.length() < length => {
                 self.respond_part(head, range, body)
             }
-            (Some(Cut::Multipart(_)), Some(body)) => {
+            (Some(BodySlice::MultipartEnvelope(_)), Some(body)) => {
                 let opened = envelope::open(body).await?;
                 let is_media = opened.holds_media();
                 let whole = opened.into_stream(&self.call.context, length)?;
@@ -96,7 +96,7 @@ impl Filling<'_> {
                 fills::record_fruitless(self.key);
                 heads::response(head, Some(&whole))
             }
-            (Some(Cut::Whole | Cut::Part(..)), Some(body)) => {
+            (Some(BodySlice::Whole | BodySlice::Range(..)), Some(body)) => {
                 if !self.needs_guard() {
                     return self.respond_whole(head, &body, None);
                 }

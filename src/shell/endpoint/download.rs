@@ -8,8 +8,8 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
-    AfterLookup, AfterOrigin, Begin, Cut, Exchange, OriginExchange, Outcome, Refresh, ResponsePlan,
-    Warming, Whole,
+    AfterLookup, AfterOrigin, Begin, BodySlice, Exchange, OriginExchange, Outcome, Refresh,
+    ResponsePlan, Warming, Whole,
 };
 use crate::error::Rejection;
 use crate::lease::LeaseKeys;
@@ -267,11 +267,11 @@ async fn respond(
         recorder::count(|counts| counts.add_fetched(storing));
     }
     match plan {
-        ResponsePlan::ServeStored(cut) => {
+        ResponsePlan::ServeStored(slice) => {
             streams::release(&call.context, origin.as_ref());
-            match (cut, stored) {
-                (Some(cut), Some(found)) => {
-                    respond_stored(call, keys, head, cut, found, fill).await
+            match (slice, stored) {
+                (Some(slice), Some(found)) => {
+                    respond_stored(call, keys, head, slice, found, fill).await
                 }
                 (Some(_), None) => call.reject(&Rejection::Internal),
                 (None, stored) => {
@@ -280,7 +280,7 @@ async fn respond(
                 }
             }
         }
-        ResponsePlan::Relay { cut, removes_stored, .. } => {
+        ResponsePlan::Relay { slice, removes_stored, .. } => {
             release_stored(call, stored);
             // It may not be stored, and those who wait would each wait for the next in vain.
             if fill.is_some() && head.status.is_success() {
@@ -289,8 +289,8 @@ async fn respond(
             if removes_stored {
                 tiers::remove(call, &keys.entry);
             }
-            if let Some(cut) = cut {
-                return respond_cut(call, &head, origin, cut).await;
+            if let Some(slice) = slice {
+                return respond_slice(call, &head, origin, slice).await;
             }
             streams::release(&call.context, origin.as_ref());
             heads::response(&head, None)
@@ -299,11 +299,11 @@ async fn respond(
             release_stored(call, stored);
             heads::response(&head, origin.as_ref())
         }
-        ResponsePlan::FillCache { meta, cut } => {
+        ResponsePlan::FillCache { meta, slice } => {
             release_stored(call, stored);
             let source = Source::Origin { replaces: is_stored };
             let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
-            filling.respond(&head, cut, origin).await
+            filling.respond(&head, slice, origin).await
         }
         ResponsePlan::Reply(text) => {
             release_stored(call, stored);
@@ -330,21 +330,21 @@ async fn respond_stored(
     call: &Call,
     keys: &Keys,
     head: ReplyHead,
-    cut: Cut,
+    slice: BodySlice,
     found: Found,
     fill: Option<Fill>,
 ) -> Result<Response, JsValue> {
     let Found { meta, body, tier } = found;
     let (source, length) = (Source::Bucket, meta.length_bytes());
     let filling = Filling { call, key: &keys.entry, meta, source, fill };
-    let part = match (cut, &body) {
-        (Cut::Part(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
+    let part = match (slice, &body) {
+        (BodySlice::Range(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
             tiers::look_up_part(call, &keys.entry, tier, range, length).await
         }
         _ => None,
     };
-    match (body, part, cut) {
-        (StoredBody::Small(entry), _, Cut::Part(range, _)) => {
+    match (body, part, slice) {
+        (StoredBody::Small(entry), _, BodySlice::Range(range, _)) => {
             heads::bytes_response(&head, &streams::part_of(&entry.bytes, range))
         }
         (StoredBody::Small(entry), ..) => heads::bytes_response(&head, &entry.bytes),
@@ -360,33 +360,33 @@ async fn respond_stored(
         (StoredBody::Pop { body, may_be_short }, None, _) => {
             // The pipe that breaks then costs a quarter of the throughput. A part and an envelope go through
             // one anyway, and the runtime moves nothing from a pipe into another.
-            let needs_guard = may_be_short && cut == Cut::Whole;
+            let needs_guard = may_be_short && slice == BodySlice::Whole;
             let body =
                 if needs_guard { streams::guard(&call.context, &body, length)? } else { body };
-            respond_cut(call, &head, Some(body), cut).await
+            respond_slice(call, &head, Some(body), slice).await
         }
         (StoredBody::Bucket(stream), None, _) => {
-            filling.respond(&head, Some(cut), Some(stream)).await
+            filling.respond(&head, Some(slice), Some(stream)).await
         }
     }
 }
 
-/// Sends as much of a body as the cut says.
-async fn respond_cut(
+/// Sends as much of a body as `slice` tells.
+async fn respond_slice(
     call: &Call,
     head: &ReplyHead,
     body: Option<ReadableStream>,
-    cut: Cut,
+    slice: BodySlice,
 ) -> Result<Response, JsValue> {
-    match (cut, body) {
-        (Cut::Whole, body) => heads::response(head, body.as_ref()),
+    match (slice, body) {
+        (BodySlice::Whole, body) => heads::response(head, body.as_ref()),
         (_, None) => heads::response(head, None),
-        (Cut::Part(range, _), Some(body)) => {
+        (BodySlice::Range(range, _), Some(body)) => {
             let (sink, for_client) = Sink::part(range)?;
             serve(&call.context, pump(body, vec![sink.read_by(&call.context)], None));
             heads::response(head, Some(&for_client))
         }
-        (Cut::Multipart(length), Some(body)) => {
+        (BodySlice::MultipartEnvelope(length), Some(body)) => {
             let whole = envelope::open(body).await?.into_stream(&call.context, length)?;
             heads::response(head, Some(&whole))
         }

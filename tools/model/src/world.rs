@@ -8,7 +8,8 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    AfterLookup, AfterOrigin, Begin, Cut, Exchange, OriginExchange, Outcome, Refresh, ResponsePlan,
+    AfterLookup, AfterOrigin, Begin, BodySlice, Exchange, OriginExchange, Outcome, Refresh,
+    ResponsePlan,
 };
 use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
@@ -497,17 +498,17 @@ impl World {
         let mut reply = reply(&outcome.head, Vec::new(), false);
         match outcome.plan {
             ResponsePlan::ServeStored(Some(_)) if flight.is_behind() => {}
-            ResponsePlan::ServeStored(Some(cut)) => {
+            ResponsePlan::ServeStored(Some(slice)) => {
                 let stored = flight.found.stored.as_ref().expect("something stored to serve");
                 self.edge.serve(isolate, &key, stored, now);
                 (reply.body, reply.is_broken) =
-                    (cut_out(&stored.body.bytes, cut), stored.is_broken());
+                    (cut_out(&stored.body.bytes, slice), stored.is_broken());
                 reply.is_stored = true;
             }
-            ResponsePlan::Relay { cut: Some(cut), .. }
-            | ResponsePlan::FillCache { cut: Some(cut), .. } => {
+            ResponsePlan::Relay { slice: Some(slice), .. }
+            | ResponsePlan::FillCache { slice: Some(slice), .. } => {
                 let (answer, _) = origin.expect("an answer to serve");
-                (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
+                (reply.body, reply.is_broken) = (cut_out(&answer.body, slice), answer.is_broken);
             }
             ResponsePlan::RelayPart => {
                 let (answer, _) = origin.expect("a part to serve");
@@ -515,8 +516,8 @@ impl World {
             }
             ResponsePlan::Reply(Some(text)) => reply.body = text.into_bytes(),
             ResponsePlan::ServeStored(None)
-            | ResponsePlan::Relay { cut: None, .. }
-            | ResponsePlan::FillCache { cut: None, .. }
+            | ResponsePlan::Relay { slice: None, .. }
+            | ResponsePlan::FillCache { slice: None, .. }
             | ResponsePlan::Reply(None) => reply.is_stored = is_of_stored(&flight, &reply),
         }
         let answered = Answered { flight, reply, change };
@@ -641,10 +642,10 @@ fn reply(head: &ReplyHead, body: Vec<u8>, is_broken: bool) -> Reply {
     Reply { status: head.status.as_u16(), headers, body, is_broken, is_stored: false }
 }
 
-fn cut_out(body: &[u8], cut: Cut) -> Vec<u8> {
+fn cut_out(body: &[u8], slice: BodySlice) -> Vec<u8> {
     let offset = |at: u64| usize::try_from(at).expect("a small body").min(body.len());
-    match cut {
-        Cut::Whole | Cut::Multipart(_) => body.to_vec(),
-        Cut::Part(range, _) => body[offset(range.first)..offset(range.last + 1)].to_vec(),
+    match slice {
+        BodySlice::Whole | BodySlice::MultipartEnvelope(_) => body.to_vec(),
+        BodySlice::Range(range, _) => body[offset(range.first)..offset(range.last + 1)].to_vec(),
     }
 }
