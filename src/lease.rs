@@ -56,7 +56,7 @@ impl LeaseKeys {
             LeaseChange::GrantCredential { asked_unix_secs } => {
                 Some(([None, self.credential.as_ref()], asked_unix_secs))
             }
-            LeaseChange::Keep | LeaseChange::EndCredential | LeaseChange::EndMedia => None,
+            LeaseChange::Unchanged | LeaseChange::EndCredential | LeaseChange::EndMedia => None,
         }
         .map(|(keys, asked_unix_secs)| (keys.into_iter().flatten().collect(), asked_unix_secs))
     }
@@ -66,9 +66,9 @@ impl LeaseKeys {
         let revoked = match change {
             LeaseChange::EndCredential => self.credential.as_ref(),
             LeaseChange::EndMedia => Some(&self.media),
-            LeaseChange::Keep | LeaseChange::Grant { .. } | LeaseChange::GrantCredential { .. } => {
-                None
-            }
+            LeaseChange::Unchanged
+            | LeaseChange::Grant { .. }
+            | LeaseChange::GrantCredential { .. } => None,
         };
         revoked
             .into_iter()
@@ -90,8 +90,8 @@ pub struct Leases {
 /// What becomes of the two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseChange {
-    /// Nothing.
-    Keep,
+    /// Both stay as they are.
+    Unchanged,
     /// The homeserver said yes when it was asked at this time: write both.
     Grant {
         /// When the question was sent.
@@ -234,7 +234,7 @@ mod tests {
             granted(LeaseChange::GrantCredential { asked_unix_secs: 5 }),
             Some((vec![credential], 5))
         );
-        for change in [LeaseChange::Keep, LeaseChange::EndCredential, LeaseChange::EndMedia] {
+        for change in [LeaseChange::Unchanged, LeaseChange::EndCredential, LeaseChange::EndMedia] {
             assert_eq!(granted(change), None);
         }
     }

@@ -15,7 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use serde::Deserialize;
 
-use self::client_headers::Keep;
+use self::client_headers::ClientHeaders;
 use self::intermediary::Intermediary;
 use crate::config::Config;
 use crate::headers::media_type;
@@ -55,7 +55,7 @@ pub struct OriginRequest {
     /// The absolute URL: a configured base and a target that came from the client.
     pub url: String,
     /// Which of the client's headers go along.
-    pub keep: Keep,
+    pub client_headers: ClientHeaders,
     /// Headers set on top, replacing the client's of the same name.
     pub set: HeaderMap,
     /// Whether it goes to the homeserver, for which alone `ORIGIN_HEADERS` are: they may be secret.

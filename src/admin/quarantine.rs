@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
 use crate::matrix::json;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::{OriginRequest, Timeout};
 
 /// The most pages that are read at once.
@@ -74,7 +74,7 @@ pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginReq
     OriginRequest {
         method: Method::GET,
         url: format!("{base}/_synapse/admin/v1/media/quarantine_changes?from={position}"),
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver: true,
         timeout: TIMEOUT,

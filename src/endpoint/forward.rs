@@ -13,7 +13,7 @@ use crate::headers::{add_cors, add_media_security, media_type};
 use crate::matrix::credential::Credential;
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, RequestHead};
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
 use crate::origin::intermediary::Intermediary;
 use crate::origin::response_headers::to_client;
@@ -32,7 +32,7 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     OriginRequest {
         method: head.method.clone(),
         url: format!("{}{}", config.homeserver, head.target.without_hidden_name()),
-        keep: Keep::Endpoint,
+        client_headers: ClientHeaders::Endpoint,
         set,
         is_for_homeserver: true,
         timeout,
@@ -141,7 +141,7 @@ pub fn passthrough_request(
     OriginRequest {
         method: head.method.clone(),
         url: format!("{base}{}", head.target.as_str()),
-        keep: Keep::Most,
+        client_headers: ClientHeaders::Most,
         set: passthrough_headers(head, config),
         is_for_homeserver: *base == config.homeserver,
         timeout: Timeout::Client,
@@ -247,7 +247,10 @@ mod tests {
             let request = passthrough_request(&head, upstream, &config);
             assert_eq!((request.method, &*request.url), (Method::DELETE, url));
             assert_eq!(request.is_for_homeserver, is_for_homeserver, "its secrets are its own");
-            assert_eq!((request.keep, request.timeout), (Keep::Most, Timeout::Client));
+            assert_eq!(
+                (request.client_headers, request.timeout),
+                (ClientHeaders::Most, Timeout::Client)
+            );
         }
     }
 

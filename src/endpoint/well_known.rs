@@ -20,7 +20,7 @@ use crate::matrix::well_known::{
     ClientDocument, Document, STABLE_FIELD, ServerDocument, ServerInformation, UNSTABLE_FIELD,
 };
 use crate::message::{ReplyHead, RequestHead};
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
 use crate::origin::response_headers::to_client;
 use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
@@ -136,7 +136,7 @@ impl KeptDocument {
     fn missing(&self, now_unix_secs: u64) -> Option<CopyChange> {
         match self.missing_since_unix_secs {
             Some(since) if now_unix_secs.saturating_sub(since) >= MISSING_SECS => None,
-            Some(_) => Some(CopyChange::Keep),
+            Some(_) => Some(CopyChange::Unchanged),
             None => Some(CopyChange::Store(Self {
                 missing_since_unix_secs: Some(now_unix_secs),
                 ..self.clone()
@@ -149,7 +149,7 @@ impl KeptDocument {
     fn unheard(&self) -> CopyChange {
         match self.missing_since_unix_secs {
             Some(_) => CopyChange::Store(Self { missing_since_unix_secs: None, ..self.clone() }),
-            None => CopyChange::Keep,
+            None => CopyChange::Unchanged,
         }
     }
 }
@@ -180,7 +180,7 @@ pub enum WellKnownReply {
 #[derive(Debug, PartialEq, Eq)]
 pub enum CopyChange {
     /// It stays as it is, if there is one.
-    Keep,
+    Unchanged,
     /// There is no such document any more.
     Remove,
     /// Keep this one.
@@ -209,7 +209,7 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
     OriginRequest {
         method: Method::GET,
         url,
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver,
         timeout: Timeout::Ms(TIMEOUT_MS),
@@ -236,7 +236,7 @@ pub fn decide(
     config: &Config,
     now_unix_secs: u64,
 ) -> (WellKnownReply, CopyChange) {
-    let unheard = || kept.map_or(CopyChange::Keep, KeptDocument::unheard);
+    let unheard = || kept.map_or(CopyChange::Unchanged, KeptDocument::unheard);
     let (head, body) = match fetched {
         Fetched::Failed(_) => {
             let reply = last_good_reply(document, kept, config)
@@ -268,7 +268,7 @@ pub fn decide(
                 .well_known_generate
                 .then(|| document_reply(document, &generate(document, config), None, config))
                 .flatten();
-            let change = kept.map_or(CopyChange::Keep, |_| CopyChange::Remove);
+            let change = kept.map_or(CopyChange::Unchanged, |_| CopyChange::Remove);
             (generated.unwrap_or_else(untouched), change)
         });
     }

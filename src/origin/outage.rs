@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use crate::config::Config;
 use crate::headers::CF_MITIGATED;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
 use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout, whoami_url};
 
@@ -95,7 +95,7 @@ pub fn probe_request(config: &Config) -> OriginRequest {
     OriginRequest {
         method: Method::GET,
         url: whoami_url(config),
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver: true,
         timeout: Timeout::Ms(PROBE_ANSWER_TIMEOUT_MS),
@@ -349,7 +349,10 @@ mod tests {
     fn a_probe_carries_nothing_of_any_readers() {
         let request = probe_request(&crate::config::tests::config(&[]).unwrap());
         assert_eq!(request.url, "https://origin.example.com/_matrix/client/v3/account/whoami");
-        assert_eq!((request.keep, request.is_for_homeserver), (Keep::Nothing, true));
+        assert_eq!(
+            (request.client_headers, request.is_for_homeserver),
+            (ClientHeaders::None, true)
+        );
         let names: std::collections::BTreeSet<_> =
             request.set.keys().map(|name| name.as_str()).collect();
         let expected = ["accept-encoding", "user-agent", "x-matrix-media-edge"];

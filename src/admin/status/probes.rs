@@ -6,7 +6,7 @@ use http::header::HeaderMap;
 use crate::config::Config;
 use crate::headers::{LOOP, own_value};
 use crate::matrix::well_known::Document;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::ask_for_identity;
 use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 
@@ -86,7 +86,7 @@ impl Probe {
         OriginRequest {
             method: Method::GET,
             url,
-            keep: Keep::Nothing,
+            client_headers: ClientHeaders::None,
             set,
             is_for_homeserver,
             timeout: Timeout::Ms(PROBE_TIMEOUT_MS),

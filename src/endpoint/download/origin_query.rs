@@ -21,7 +21,7 @@ use crate::headers::own_value;
 use crate::headers::range::RangeSpec;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::media::Door;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
@@ -203,7 +203,14 @@ impl PendingAnswer {
             timeout = STALE_TIMEOUT;
         }
         let method = self.method();
-        OriginRequest { method, url, keep: Keep::Nothing, set, is_for_homeserver, timeout }
+        OriginRequest {
+            method,
+            url,
+            client_headers: ClientHeaders::None,
+            set,
+            is_for_homeserver,
+            timeout,
+        }
     }
 
     /// All of the reader's that goes along.
@@ -535,7 +542,7 @@ impl Exchange {
     pub(super) fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
         match self.lease_keys {
             Some(_) => LeaseChange::Grant { asked_unix_secs },
-            None => LeaseChange::Keep,
+            None => LeaseChange::Unchanged,
         }
     }
 }

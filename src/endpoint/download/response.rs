@@ -61,7 +61,7 @@ fn without_word(
     let status = CacheStatus { source, is_stored: false, detail };
     let mut headers = stored.headers();
     headers.insert(AGE, now_unix_secs.saturating_sub(confirmed_unix_secs).into());
-    from_stored(exchange, stored, headers, status, LeaseChange::Keep)
+    from_stored(exchange, stored, headers, status, LeaseChange::Unchanged)
 }
 
 /// The homeserver confirmed what is stored, which is freshened by its headers (RFC 9111 §4.3.4).
@@ -87,7 +87,7 @@ pub(super) fn validated(
 /// for now, and grants nothing for later.
 pub(super) fn confirmed(exchange: &Exchange, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
     let status = forwarded(ForwardReason::Stale, Some(origin.status));
-    from_stored(exchange, stored, stored.headers(), status, LeaseChange::Keep)
+    from_stored(exchange, stored, stored.headers(), status, LeaseChange::Unchanged)
 }
 
 /// The homeserver knows the token, and confirmed the media within its lease.
@@ -145,7 +145,7 @@ pub(super) fn fetched(
     let leases = match accepted {
         // A redirect is a permission for now, and grants nothing for later.
         Ok(()) if !is_redirected => exchange.granted(times.asked_unix_secs),
-        Ok(()) | Err(_) => LeaseChange::Keep,
+        Ok(()) | Err(_) => LeaseChange::Unchanged,
     };
     let meta = accepted.and_then(|()| {
         let length = storable(exchange, &origin, &validator, &method, times)?;
@@ -210,7 +210,7 @@ pub(super) fn part(
         None if head.status == StatusCode::NOT_MODIFIED => ResponsePlan::Reply(None),
         _ => return None,
     };
-    Some((Outcome { head, plan, leases: LeaseChange::Keep }, is_storable))
+    Some((Outcome { head, plan, leases: LeaseChange::Unchanged }, is_storable))
 }
 
 /// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
@@ -244,9 +244,9 @@ pub(super) fn relayed(
     let origin = &answer.head;
     let (removes_stored, leases) = match refusal(answer) {
         // What is asked on terms of its own is refused on these terms.
-        Some(_) if exchange.request.terms == Terms::Special => (false, LeaseChange::Keep),
+        Some(_) if exchange.request.terms == Terms::Special => (false, LeaseChange::Unchanged),
         Some(refusal) => refused(exchange, refusal, forward),
-        None => (false, LeaseChange::Keep),
+        None => (false, LeaseChange::Unchanged),
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers, &exchange.config));
     if origin.is_error() {
@@ -307,7 +307,7 @@ pub(super) fn rejected(
     let status = forwarded(forward, origin_status);
     head.set_cache_status(status);
     let text = (exchange.head.method != Method::HEAD).then_some(text);
-    Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Keep }
+    Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Unchanged }
 }
 
 /// Whether and how long: storability, and what depends on how the answer could be used later.

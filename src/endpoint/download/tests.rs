@@ -16,7 +16,7 @@ use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
 use crate::message::READ;
 use crate::message::target::Target;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::differs_between_readers;
 use crate::origin::outage::Evidence;
 use crate::origin::ranges::RangeLesson;
@@ -306,7 +306,7 @@ fn a_marked_200_is_stored_and_grants() {
             let told = heard(question, 200, fields);
             assert!(is_stored(&told), "{told:?}");
             let granted = LeaseChange::Grant { asked_unix_secs: NOW };
-            let expected = if target == SERVER { LeaseChange::Keep } else { granted };
+            let expected = if target == SERVER { LeaseChange::Unchanged } else { granted };
             assert_eq!(told.leases, expected);
         }
     }
@@ -326,7 +326,7 @@ fn a_200_without_a_mark_is_for_its_reader_alone() {
                 [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
             {
                 let told = heard(question, 200, fields);
-                assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+                assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
                 assert_eq!((told.head.status, told.plan), (StatusCode::OK, whole(target)));
             }
         }
@@ -340,7 +340,7 @@ fn a_page_is_for_nobody() {
             [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
         {
             let told = heard(question, 200, &[LENGTH, PAGE, TAG]);
-            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+            assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
             assert_eq!(
                 (told.head.status, told.head.rejection),
                 (StatusCode::BAD_GATEWAY, Some("page"))
@@ -390,7 +390,7 @@ fn a_200_of_another_kind_replaces_nothing_and_grants_nothing() {
         &[PNG, INLINE, TAG],
     ] {
         let told = heard(validating(get(CLIENT, LEASED), Leases::default()), 200, fields);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
     }
 }
 
@@ -406,7 +406,7 @@ fn a_head_confirms_what_is_stored_without_validators() {
     assert!(is_kept(&told), "{told:?}");
     for fields in [&[LENGTH, PNG][..], &[PNG, INLINE], &[LENGTH, PAGE, INLINE]] {
         let told = heard(question(), 200, fields);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
     }
 }
 
@@ -457,11 +457,11 @@ fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
     for target in [CLIENT, LEGACY, SERVER] {
         for status in [400, 401, 403, 404, 410, 429, 431, 451] {
             let told = heard(validating(get(target, LEASED), Leases::default()), status, &[PAGE]);
-            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+            assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{target} {told:?}");
         }
         let question = validating(get(target, LEASED), Leases::default());
         let told = refused(question, 404, "M_UNRECOGNIZED");
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{target} {told:?}");
     }
 }
 
@@ -469,7 +469,7 @@ fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
 fn a_refusal_on_terms_of_ones_own_takes_nothing_back() {
     let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
     let told = refused(validating(get(&on_behalf, LEASED), Leases::default()), 404, "M_NOT_FOUND");
-    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
 }
 
 #[test]
@@ -481,7 +481,7 @@ fn a_question_carries_nothing_of_the_readers_but_credential_address_and_agent() 
         head.headers.insert(USER_AGENT, long.clone());
         head.headers.insert(REFERER, long);
         let request = missed(exchange).request;
-        assert_eq!(request.keep, Keep::Nothing);
+        assert_eq!(request.client_headers, ClientHeaders::None);
         let names: Vec<_> = request.set.keys().map(|name| name.as_str()).collect();
         assert!(!names.contains(&"referer"), "{names:?}");
         assert_eq!(request.set[USER_AGENT].len(), 256);
@@ -535,7 +535,7 @@ fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
 fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
     let signed = (LOCATION, "https://cdn.example.com/abc?signature=2");
     let told = heard(confirming(get(CLIENT, LEASED), Leases::default()), 307, &[signed]);
-    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Keep));
+    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Unchanged));
 }
 
 #[test]
@@ -548,7 +548,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         let question = asked_again(question, 302, std::slice::from_ref(&login));
         assert_eq!(question.request.url, "https://cdn.example.com/login");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
         assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::Page));
     }
 }
@@ -610,7 +610,7 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let mirror: &'static str = format!("https://mirror.example.com{LEGACY}").leak();
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
-    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
     assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::SamePath));
 }
 
@@ -811,7 +811,7 @@ fn the_record_that_is_old_is_renewed() {
 fn a_redirect_grants_nothing() {
     let question = asked_again(missed(get(CLIENT, LEASED)), 307, &[(LOCATION, FAR)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
-    assert_eq!(told.leases, LeaseChange::Keep);
+    assert_eq!(told.leases, LeaseChange::Unchanged);
 }
 
 #[test]
@@ -1074,7 +1074,7 @@ fn a_part_is_passed_on_and_grants_nothing() {
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);
     assert_eq!(
         (outcome.head.status, outcome.leases),
-        (StatusCode::PARTIAL_CONTENT, LeaseChange::Keep)
+        (StatusCode::PARTIAL_CONTENT, LeaseChange::Unchanged)
     );
     assert_eq!(outcome.head.headers[CONTENT_RANGE], "bytes 10-19/40");
     assert_eq!(outcome.head.headers[CONTENT_LENGTH], "10");

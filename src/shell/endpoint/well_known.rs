@@ -51,7 +51,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
         well_known::decide(document, &fetched, kept, &call.config, clock::now_unix_secs())
     };
     let (mut reply, mut change) = decide(kept.as_ref());
-    if change == CopyChange::Keep && kept.is_none() {
+    if change == CopyChange::Unchanged && kept.is_none() {
         // Its host has said nothing good: another data centre may have heard better.
         kept = look_up_in_bucket_again(call, document, &key).await;
         if kept.is_some() {
@@ -59,7 +59,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
         }
     }
     match change {
-        CopyChange::Keep => {}
+        CopyChange::Unchanged => {}
         CopyChange::Remove => {
             pop::remove(&call.context, &call.config, &key);
             remove_from_bucket(call, &key);

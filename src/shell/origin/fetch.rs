@@ -8,7 +8,7 @@ use web_sys::{AbortSignal, ReadableStream, Request, Response};
 
 use crate::config::Config;
 use crate::headers::lines;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::homeserver_headers;
 use crate::origin::{
     MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout,
@@ -133,8 +133,8 @@ async fn send(
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {
-    let client = client.filter(|_| request.keep != Keep::Nothing);
-    let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
+    let client = client.filter(|_| request.client_headers != ClientHeaders::None);
+    let dropped = client.map(|client| dropped(client, request.client_headers)).unwrap_or_default();
     let mut set = lines::to_text(&request.set);
     if request.is_for_homeserver {
         set.push_str(&lines::to_text(&homeserver_headers(config)));
@@ -189,7 +189,7 @@ pub(crate) async fn read(
 }
 
 /// Returns the names of those of the client's headers that do not go along, on a line each.
-fn dropped(client: &Request, keep: Keep) -> String {
+fn dropped(client: &Request, client_headers: ClientHeaders) -> String {
     let entries = heads::entries(&client.headers());
-    keep.dropped(&lines::fields(&entries).collect::<Vec<_>>()).join("\n")
+    client_headers.dropped(&lines::fields(&entries).collect::<Vec<_>>()).join("\n")
 }

@@ -166,7 +166,7 @@ pub struct Change {
 
 impl Change {
     pub const NOTHING: Self =
-        Self { is_stored: false, is_removed: false, leases: LeaseChange::Keep };
+        Self { is_stored: false, is_removed: false, leases: LeaseChange::Unchanged };
 }
 
 impl Answered {

@@ -106,7 +106,7 @@ pub fn check(world: &World, answered: &Answered) -> Verdict {
 /// somebody says in its place changes anything.
 fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict {
     let Change { is_stored, is_removed, leases } = *change;
-    if !is_stored && !is_removed && leases == LeaseChange::Keep {
+    if !is_stored && !is_removed && leases == LeaseChange::Unchanged {
         return Ok(());
     }
     let Some(last) = flight.talk.last() else { return Err("a change without a word".into()) };
@@ -130,7 +130,7 @@ fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict
         expect(is_gone && is_for_all, || complaint("removed"))?;
     }
     let is_right = match leases {
-        LeaseChange::Keep => true,
+        LeaseChange::Unchanged => true,
         LeaseChange::Grant { .. } => matches!(status, Some(200 | 304)) && !last.is_whoami(),
         LeaseChange::GrantCredential { .. } => status == Some(200) && last.is_whoami(),
         LeaseChange::EndCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
@@ -139,7 +139,7 @@ fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict
                 || flight.ask.door == Door::Legacy && matches!(status, Some(401 | 403))
         }
     };
-    expect(leases == LeaseChange::Keep || is_right && is_own && is_plain, || {
+    expect(leases == LeaseChange::Unchanged || is_right && is_own && is_plain, || {
         complaint(&format!("{leases:?}"))
     })
 }

@@ -493,7 +493,7 @@ impl World {
         let change = Change {
             is_stored: matches!(outcome.plan, ResponsePlan::FillCache { .. }),
             is_removed: matches!(outcome.plan, ResponsePlan::Relay { removes_stored: true, .. }),
-            leases: if lease_keys.is_some() { outcome.leases } else { LeaseChange::Keep },
+            leases: if lease_keys.is_some() { outcome.leases } else { LeaseChange::Unchanged },
         };
         let mut reply = reply(&outcome.head, Vec::new(), false);
         match outcome.plan {
@@ -626,7 +626,7 @@ fn is_of_stored(flight: &Flight, reply: &Reply) -> bool {
 fn wire(flight: &Flight, request: &OriginRequest) -> Wire {
     let sent = flight.sent.iter();
     let sent = sent.map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
-    let dropped = request.keep.dropped(&sent.collect::<Vec<_>>());
+    let dropped = request.client_headers.dropped(&sent.collect::<Vec<_>>());
     let kept = flight.sent.iter().filter(|(name, _)| !dropped.contains(&name.as_str()));
     let mut headers: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     for (name, value) in &request.set {
