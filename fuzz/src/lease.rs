@@ -45,7 +45,7 @@ fn of_their_own_kinds(content: &LeaseKeys, thumbnails: &LeaseKeys, scope: LeaseS
     assert!(content.media != thumbnails.media);
     let is_one = content.credential == thumbnails.credential;
     assert_eq!(is_one, content.credential.is_none() || scope == LeaseScope::Token);
-    for change in [LeaseChange::EndMedia, LeaseChange::EndCredential] {
+    for change in [LeaseChange::RevokeMedia, LeaseChange::RevokeCredential] {
         let revoked = |keys: &LeaseKeys| BTreeSet::from_iter(keys.revoked_by(change));
         assert_eq!(revoked(content), revoked(thumbnails));
     }

@@ -1,17 +1,17 @@
-//! How long the homeserver's yes lasts, and how far it reaches: the admin's choice.
+//! How long a grant of the homeserver counts, and for what: the admin's choice.
 
 /// `LEASE_SECONDS`, `LEASE_SCOPE` and `STALE_IF_ERROR_SECONDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeasePolicy {
-    /// How long a yes lasts. 0: not at all, every request asks.
+    /// For how long a grant counts. 0: for its own request alone, so that every request asks.
     pub lease_secs: u64,
-    /// What a token's yes covers.
+    /// What a grant to a token covers.
     pub scope: LeaseScope,
-    /// How long after its last yes a credential is served while the homeserver is down.
+    /// For how long after its last grant a credential is served while the homeserver is down.
     pub stale_if_error_secs: u64,
 }
 
-/// What a token's yes covers.
+/// What a grant to a token covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseScope {
     /// All media that the homeserver confirms to anyone at this door.
@@ -21,12 +21,12 @@ pub enum LeaseScope {
 }
 
 impl LeasePolicy {
-    /// Whether anything is remembered at all.
+    /// Returns whether any grant is remembered.
     pub const fn is_remembering(self) -> bool {
         self.retention_secs() > 0
     }
 
-    /// How long a record may be of use.
+    /// Returns for how long a record may count.
     pub const fn retention_secs(self) -> u64 {
         if self.lease_secs > self.stale_if_error_secs {
             self.lease_secs
@@ -35,17 +35,17 @@ impl LeasePolicy {
         }
     }
 
-    /// Whether a yes of `confirmed_unix_secs` still counts.
+    /// Returns whether a grant of `confirmed_unix_secs` still counts.
     pub const fn is_alive(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
         is_within(confirmed_unix_secs, self.lease_secs, now_unix_secs)
     }
 
-    /// Whether a yes still counts but should be renewed: in the last quarter of its life.
+    /// Returns whether a grant is to be renewed: it is in the last quarter of its lease, or older.
     pub const fn is_old(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
         !is_within(confirmed_unix_secs, self.lease_secs - self.lease_secs / 4, now_unix_secs)
     }
 
-    /// Whether a yes counts while the homeserver is down.
+    /// Returns whether a grant counts while the homeserver is down.
     pub const fn is_within_stale_window(
         self,
         confirmed_unix_secs: u64,

@@ -275,12 +275,12 @@ fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bo
     let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
     match refusal {
         // At the open door there is nobody to refuse but everyone.
-        Refusal::Credential if is_legacy => (false, LeaseChange::EndMedia),
-        Refusal::Credential => (false, LeaseChange::EndCredential),
-        Refusal::Media if is_legacy => (false, LeaseChange::EndMedia),
-        Refusal::Media if is_pair => (false, LeaseChange::EndCredential),
-        Refusal::Media if forward == ForwardReason::Stale => (true, LeaseChange::EndMedia),
-        Refusal::Media => (false, LeaseChange::EndMedia),
+        Refusal::Credential if is_legacy => (false, LeaseChange::RevokeMedia),
+        Refusal::Credential => (false, LeaseChange::RevokeCredential),
+        Refusal::Media if is_legacy => (false, LeaseChange::RevokeMedia),
+        Refusal::Media if is_pair => (false, LeaseChange::RevokeCredential),
+        Refusal::Media if forward == ForwardReason::Stale => (true, LeaseChange::RevokeMedia),
+        Refusal::Media => (false, LeaseChange::RevokeMedia),
     }
 }
 

@@ -362,7 +362,7 @@ fn a_refusal_of_a_head_is_asked_for_by_get_where_a_lease_may_end() {
         let question = asked_again(missed(begin(Method::HEAD, CLIENT, LEASED)), status, &[]);
         assert_eq!(question.request.method, Method::GET, "{status}");
         let told = refused(question, 401, "M_UNKNOWN_TOKEN");
-        assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::EndCredential, false));
+        assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::RevokeCredential, false));
     }
     let json = (CONTENT_TYPE, "application/json");
     for (target, vars) in [(CLIENT, STRICT), (SERVER, LEASED)] {
@@ -419,16 +419,16 @@ fn an_answer_without_a_body_removes_nothing() {
 
 #[test]
 fn a_refusal_ends_what_it_is_about() {
-    use LeaseChange::{EndCredential, EndMedia};
+    use LeaseChange::{RevokeCredential, RevokeMedia};
     for (target, vars, status, expected) in [
-        (CLIENT, LEASED, 401, EndCredential),
-        (CLIENT, LEASED, 403, EndCredential),
-        (CLIENT, LEASED, 404, EndMedia),
-        (CLIENT, LEASED, 410, EndMedia),
-        (CLIENT, LEASED, 451, EndMedia),
-        (CLIENT, PAIRED, 404, EndCredential),
-        (LEGACY, LEASED, 401, EndMedia),
-        (LEGACY, PAIRED, 404, EndMedia),
+        (CLIENT, LEASED, 401, RevokeCredential),
+        (CLIENT, LEASED, 403, RevokeCredential),
+        (CLIENT, LEASED, 404, RevokeMedia),
+        (CLIENT, LEASED, 410, RevokeMedia),
+        (CLIENT, LEASED, 451, RevokeMedia),
+        (CLIENT, PAIRED, 404, RevokeCredential),
+        (LEGACY, LEASED, 401, RevokeMedia),
+        (LEGACY, PAIRED, 404, RevokeMedia),
     ] {
         let told = refused(missed(get(target, vars)), status, "M_UNKNOWN");
         assert_eq!(told.leases, expected, "{target} {vars:?} {status}");

@@ -133,8 +133,8 @@ fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict
         LeaseChange::Unchanged => true,
         LeaseChange::Grant { .. } => matches!(status, Some(200 | 304)) && !last.is_whoami(),
         LeaseChange::GrantCredential { .. } => status == Some(200) && last.is_whoami(),
-        LeaseChange::EndCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
-        LeaseChange::EndMedia => {
+        LeaseChange::RevokeCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
+        LeaseChange::RevokeMedia => {
             matches!(status, Some(404 | 410 | 451))
                 || flight.ask.door == Door::Legacy && matches!(status, Some(401 | 403))
         }
