@@ -41,7 +41,7 @@ use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
 use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
-use crate::matrix::media::{Door, MediaRequest, Terms};
+use crate::matrix::media::{Door, MediaRequest, QueryClass};
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::ranges::RangeHosts;
 use crate::origin::revalidation::{RevalidateBy, Revalidation};
@@ -217,7 +217,9 @@ impl Exchange {
             Door::Legacy => !head.headers.contains_key(AUTHORIZATION),
             Door::Federation | Door::Other => false,
         };
-        let lease_keys = (policy.is_remembering() && is_leasable && request.terms == Terms::Plain)
+        let lease_keys = (policy.is_remembering()
+            && is_leasable
+            && request.query_class == QueryClass::Canonical)
             .then(|| {
                 let digest = token.as_ref().map(|token| TokenDigest::new(digest_key, token));
                 let (door, mxc, kind) = (request.door, &request.mxc, request.representation.kind());

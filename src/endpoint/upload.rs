@@ -20,7 +20,7 @@ use crate::matrix::access_token::TokenDigest;
 use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
 use crate::matrix::json;
-use crate::matrix::media::{Door, MediaRequest, Representation, Terms};
+use crate::matrix::media::{Door, MediaRequest, QueryClass, Representation};
 use crate::message::RequestHead;
 use crate::message::target::Target;
 use crate::origin::OriginHead;
@@ -177,7 +177,7 @@ pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, Me
         representation: Representation::Content,
         file_name: None,
         origin_path: path,
-        terms: Terms::Plain,
+        query_class: QueryClass::Canonical,
     };
     Some((head, request))
 }

@@ -20,7 +20,7 @@ use crate::headers::freshening::freshen;
 use crate::headers::range::{ByteRange, RangeRequest, unsatisfied_content_range};
 use crate::headers::{add_cors, add_media_security, is_html, own_value, remove_policies};
 use crate::lease::LeaseChange;
-use crate::matrix::media::{Door, Terms};
+use crate::matrix::media::{Door, QueryClass};
 use crate::message::ReplyHead;
 use crate::origin::response_headers::to_client;
 use crate::origin::{OriginAnswer, OriginError, OriginHead};
@@ -243,8 +243,10 @@ pub(super) fn relayed(
 ) -> Outcome {
     let origin = &answer.head;
     let (removes_stored, leases) = match refusal(answer) {
-        // What is asked on terms of its own is refused on these terms.
-        Some(_) if exchange.request.terms == Terms::Special => (false, LeaseChange::Unchanged),
+        // Such a refusal counts for its own request alone.
+        Some(_) if exchange.request.query_class == QueryClass::PerRequest => {
+            (false, LeaseChange::Unchanged)
+        }
         Some(refusal) => refused(exchange, refusal, forward),
         None => (false, LeaseChange::Unchanged),
     };
