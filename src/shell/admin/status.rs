@@ -35,7 +35,7 @@ use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 use crate::shell::store::pop;
 
 /// The most that is read of a form, in bytes.
@@ -124,15 +124,15 @@ async fn current(call: &Call) -> Rc<Status> {
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await {
-        let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    if !coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await {
+        let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
         detach(&call.context, async move {
             find_out(&looking, &looked_for).await;
-            drop(fill);
+            drop(permit);
         });
-        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await;
+        coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await;
     }
     match look_up(call, &key).await {
         Some(status) => status,

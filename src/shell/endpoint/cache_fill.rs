@@ -20,14 +20,14 @@ use crate::shell::origin::known;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{self, Fill, MAX_AWAITED_BYTES, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget, MAX_COALESCED_BYTES};
 use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
 
 /// Whether a body of this length may be fetched behind a reader's back: it is not being fetched, a fill of it
 /// has not come to nothing lately, and it comes in time.
 pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
-    let is_new = !coalescing::is_under_way(Stage::Large, key) && !fills::is_fruitless(key);
+    let is_new = !coalescing::is_under_way(FillTarget::Large, key) && !fills::is_fruitless(key);
     is_new && known::pace().is_in_time(length)
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Filling<'a> {
     pub(crate) key: &'a CacheKey,
     pub(crate) meta: Rc<StoredMeta>,
     pub(crate) source: Source,
-    pub(crate) fill: Option<Fill>,
+    pub(crate) permit: Option<FillPermit>,
 }
 
 impl Filling<'_> {
@@ -158,7 +158,7 @@ impl Filling<'_> {
                 is_worth
             }),
             announce: Box::new(move || {
-                Box::new(coalescing::begin(&reader, Stage::Unhindered, &key))
+                Box::new(coalescing::begin(&reader, FillTarget::Unhindered, &key))
             }),
             came: |bytes, ms| known::learn_pace(bytes, ms, true),
         };
@@ -181,14 +181,14 @@ impl Filling<'_> {
 
     /// Whether no other fill of this body is under way in this isolate.
     fn is_alone(&self) -> bool {
-        !coalescing::is_under_way(Stage::Large, self.key)
+        !coalescing::is_under_way(FillTarget::Large, self.key)
     }
 
     /// Whether a body goes through a pipe of its length. The platform would cut off a fill in the middle
     /// of a body that takes its time, an object of the bucket's may have been replaced by a shorter one,
     /// and the bucket takes no body of unknown length.
     fn needs_guard(&self) -> bool {
-        let is_awaited = self.meta.length_bytes() <= MAX_AWAITED_BYTES;
+        let is_awaited = self.meta.length_bytes() <= MAX_COALESCED_BYTES;
         !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
     }
 
@@ -225,7 +225,7 @@ impl Filling<'_> {
 
     /// Reads a small body into a buffer, and fills every tier from that.
     fn fill_all(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
-        let Self { call, key, meta, fill, .. } = self;
+        let Self { call, key, meta, permit, .. } = self;
         let (call, key) = (call.clone(), key.clone());
         let buffer = Buffer::new(meta.length_bytes());
         // It is at most 1 MiB.
@@ -233,7 +233,7 @@ impl Filling<'_> {
         let reading = streams::read_whole(body, length);
         detach(&call.context.clone(), async move {
             if let Some(bytes) = reading.await {
-                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, fill).await;
+                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, permit).await;
             }
             drop(buffer);
         });
@@ -274,14 +274,14 @@ impl Filling<'_> {
         ending: Ending,
     ) -> Result<(), JsValue> {
         let watch = self.watch(ending);
-        let Self { call, key, meta, fill, .. } = self;
+        let Self { call, key, meta, permit, .. } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
         let began_ms = clock::now_unix_ms();
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
-        let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
+        let permit = permit.filter(|_| length <= MAX_COALESCED_BYTES);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
             put.await;
@@ -291,7 +291,7 @@ impl Filling<'_> {
                 return;
             }
             let mut commit = fills::look_first(context, config, &key, &record, length).await;
-            drop((fill, watch));
+            drop((permit, watch));
             let Source::Origin { replaces } = source else { return };
             if commit == Commit::Whole {
                 known::learn_pace(length, clock::now_unix_ms().saturating_sub(began_ms), false);

@@ -28,7 +28,7 @@ use crate::shell::recorder;
 use crate::shell::request_context::Call;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
 use crate::shell::store::fills;
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
@@ -80,10 +80,10 @@ async fn attempt(
         || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
     let (mut found, mut held) = look_up().await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
-    for _ in 0..coalescing::MAX_AWAITED {
+    for _ in 0..coalescing::MAX_COALESCED_WAITS {
         if found.is_some()
             || exchange.gets_part(clock::now_unix_secs())
-            || !coalescing::wait(Stage::Pop, &keys.entry).await
+            || !coalescing::wait(FillTarget::Pop, &keys.entry).await
         {
             break;
         }
@@ -91,13 +91,13 @@ async fn attempt(
         (found, held) = look_up().await;
     }
     let waits_for_whole = exchange.waits_for_whole(clock::now_unix_secs());
-    if found.is_none() && waits_for_whole && coalescing::ride(&keys.entry).await {
+    if found.is_none() && waits_for_whole && coalescing::wait_for_large(&keys.entry).await {
         (found, held) = look_up().await;
     }
     let wants_part = exchange.wanted_range().is_some();
-    let (mut fill, mut is_taken) = (None, false);
+    let (mut permit, mut is_taken) = (None, false);
     if found.is_none() {
-        fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
+        permit = Some(coalescing::begin(&call.context, FillTarget::Pop, &keys.entry));
         match tiers::look_up_bucket(call, &keys.entry).await {
             InBucket::Found(stored) => found = Some(stored),
             InBucket::Neighbor => is_taken = true,
@@ -121,18 +121,18 @@ async fn attempt(
         && !waits_for_whole
         && matches!(outcome.plan, ResponsePlan::FillCache { .. })
         && known::range_support(call.config.homeserver.authority()) == RangeSupport::Ignores
-        && coalescing::is_under_way(Stage::Large, &keys.entry);
+        && coalescing::is_under_way(FillTarget::Large, &keys.entry);
     if is_being_filled && attempt == Attempt::First {
         leases::apply(call, keys.leases.as_ref(), outcome.leases);
         streams::release(&call.context, origin.as_ref());
         return Ok(None);
     }
     if let Some(whole) = whole {
-        drop(fill.take());
+        drop(permit.take());
         fill_beside(call, &keys, whole, is_taken);
     }
     let is_stored = found.is_some() || is_taken;
-    let sources = Sources { origin, is_stored, stored: found, fill };
+    let sources = Sources { origin, is_stored, stored: found, permit };
     respond(call, &keys, outcome, sources).await.map(Some)
 }
 
@@ -197,10 +197,10 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
     let warming = Exchange::for_warming(config, &call.head, mxc, known::revalidation(), now);
     let Some(Warming { key, lease_keys, question }) = warming else { return };
     let keys = Keys { entry: key, leases: lease_keys };
-    let fill = coalescing::begin(&call.context, Stage::Pop, &keys.entry);
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &keys.entry);
     let call = call.behind();
     detach(&call.context.clone(), async move {
-        let sources = Sources { fill: Some(fill), ..Sources::default() };
+        let sources = Sources { permit: Some(permit), ..Sources::default() };
         renew(&call, &keys, question, sources).await;
     });
 }
@@ -211,7 +211,7 @@ fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole
     if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
         return;
     }
-    let begun = coalescing::begin(&call.context, Stage::Large, &keys.entry);
+    let begun = coalescing::begin(&call.context, FillTarget::Large, &keys.entry);
     let (call, keys) = (call.behind(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: is_taken, ..Sources::default() };
@@ -247,7 +247,7 @@ struct Sources {
     stored: Option<Found>,
     /// Whether there is a stored response, at hand or not, or another one under its name.
     is_stored: bool,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 }
 
 async fn respond(
@@ -258,7 +258,7 @@ async fn respond(
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases);
     let Outcome { mut head, plan, .. } = outcome;
-    let Sources { origin, stored, is_stored, fill } = sources;
+    let Sources { origin, stored, is_stored, permit } = sources;
     if let (ResponsePlan::ServeStored(Some(_)), Some(found)) = (&plan, &stored) {
         call.recorder.served_from(found.tier);
     }
@@ -271,7 +271,7 @@ async fn respond(
             streams::release(&call.context, origin.as_ref());
             match (slice, stored) {
                 (Some(slice), Some(found)) => {
-                    respond_stored(call, keys, head, slice, found, fill).await
+                    respond_stored(call, keys, head, slice, found, permit).await
                 }
                 (Some(_), None) => call.reject(&Rejection::Internal),
                 (None, stored) => {
@@ -283,7 +283,7 @@ async fn respond(
         ResponsePlan::Relay { slice, removes_stored, .. } => {
             release_stored(call, stored);
             // It may not be stored, and those who wait would each wait for the next in vain.
-            if fill.is_some() && head.status.is_success() {
+            if permit.is_some() && head.status.is_success() {
                 fills::record_fruitless(&keys.entry);
             }
             if removes_stored {
@@ -302,7 +302,7 @@ async fn respond(
         ResponsePlan::FillCache { meta, slice } => {
             release_stored(call, stored);
             let source = Source::Origin { replaces: is_stored };
-            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
+            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, permit };
             filling.respond(&head, slice, origin).await
         }
         ResponsePlan::Reply(text) => {
@@ -332,11 +332,11 @@ async fn respond_stored(
     head: ReplyHead,
     slice: BodySlice,
     found: Found,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 ) -> Result<Response, JsValue> {
     let Found { meta, body, tier } = found;
     let (source, length) = (Source::Bucket, meta.length_bytes());
-    let filling = Filling { call, key: &keys.entry, meta, source, fill };
+    let filling = Filling { call, key: &keys.entry, meta, source, permit };
     let part = match (slice, &body) {
         (BodySlice::Range(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
             tiers::look_up_part(call, &keys.entry, tier, range, length).await

@@ -17,7 +17,7 @@ use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Stopping};
 use crate::shell::runtime::tasks::sleep;
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 
 /// How often a fill is looked at, in milliseconds.
 const LOOK_MS: u32 = 250;
@@ -74,7 +74,7 @@ impl Watched {
     async fn watch(self, context: &Context) {
         let Self { key, length, is_read, otherwise, end, given_up } = self;
         let began_ms = clock::now_unix_ms();
-        let mut large = Some(coalescing::begin(context, Stage::Large, &key));
+        let mut large = Some(coalescing::begin(context, FillTarget::Large, &key));
         while is_read && !context.has_left() {
             if clock::now_unix_ms().saturating_sub(began_ms) >= MAX_HINDERED_MS {
                 large = None;
@@ -82,7 +82,7 @@ impl Watched {
             let _ = sleep(LOOK_MS).await;
         }
         let Some(end) = end else { return pending().await };
-        let _unhindered = coalescing::begin(context, Stage::Unhindered, &key);
+        let _unhindered = coalescing::begin(context, FillTarget::Unhindered, &key);
         let alone_ms = clock::now_unix_ms();
         loop {
             let waited_ms = clock::now_unix_ms().saturating_sub(alone_ms);

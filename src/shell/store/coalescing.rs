@@ -1,6 +1,6 @@
-//! Fills under way in this isolate, so that many who miss the same small body at once cost the
-//! origin one. Only the end of a fill is shared, never a stream: each request then takes the
-//! stored response with a permission of its own.
+//! Request coalescing: concurrent misses for one small body in this isolate cause one origin fetch.
+//! Only the end of a fill is shared, never a stream: each request then takes the stored response with
+//! a permission of its own.
 //!
 //! Nor is a promise shared. Whatever goes on where another request's promise ends may go on in that
 //! other request, and each of the runtime's objects belongs to one: so those who wait look again
@@ -15,11 +15,11 @@ use crate::shell::runtime::context::{Context, Hold, Stopping};
 use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::fills;
 
-/// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
-pub(crate) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
+/// The largest body whose fill others wait for, in bytes: an avatar, a thumbnail, a snapshot.
+pub(crate) const MAX_COALESCED_BYTES: u64 = 1024 * 1024;
 
 /// How many fills of one body a request waits for, one after the other.
-pub(crate) const MAX_AWAITED: usize = 3;
+pub(crate) const MAX_COALESCED_WAITS: usize = 3;
 
 /// How long others wait for each. Asking for a small body takes no longer where anyone would want
 /// to wait.
@@ -31,7 +31,7 @@ const FIRST_PAUSE_MS: u32 = 4;
 const MAX_PAUSE_MS: u32 = 64;
 
 /// How long others wait for a large body: as long as one may take that nobody reads.
-const MAX_RIDE_MS: u32 = 30_000;
+const MAX_LARGE_WAIT_MS: u32 = 30_000;
 
 /// How long others wait until a reader is known to have left: players end one request as they send the
 /// next.
@@ -41,11 +41,11 @@ thread_local! {
     static FILLS: RefCell<InFlight<Name>> = const { RefCell::new(InFlight::new()) };
 }
 
-type Name = (Stage, CacheKey);
+type Name = (FillTarget, CacheKey);
 
-/// What is being filled.
+/// What a fill fills.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum FillTarget {
     /// This isolate's memory, from the data centre's cache.
     Memory,
     /// The data centre's cache, from the bucket or the origin.
@@ -56,9 +56,9 @@ pub(crate) enum Stage {
     Unhindered,
 }
 
-/// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
-/// client leaves, since others may wait for it.
-pub(crate) struct Fill {
+/// Stands for a fill under way. When it is dropped, those who wait go on. Until then its request goes
+/// on though its client leaves, since others may wait.
+pub(crate) struct FillPermit {
     ticket: Ticket,
     _hold: Hold,
     _signs: SignsOfLife,
@@ -79,28 +79,28 @@ impl SignsOfLife {
     }
 }
 
-/// Announces a fill.
-pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
+/// Begins a fill, which others can wait for until the permit is dropped.
+pub(crate) fn begin(context: &Context, target: FillTarget, key: &CacheKey) -> FillPermit {
     let now = clock::now_unix_ms();
-    let ticket = FILLS.with_borrow_mut(|fills| fills.begin((stage, key.clone()), now));
+    let ticket = FILLS.with_borrow_mut(|fills| fills.begin((target, key.clone()), now));
     let signs = SignsOfLife::begin(context, move || {
         FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_ms()));
     });
-    Fill { ticket, _hold: context.hold(), _signs: signs }
+    FillPermit { ticket, _hold: context.hold(), _signs: signs }
 }
 
 /// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether
 /// there was one that has ended.
-pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
-    wait_for(stage, key, MAX_WAIT_MS).await
+pub(crate) async fn wait(target: FillTarget, key: &CacheKey) -> bool {
+    wait_for(target, key, MAX_WAIT_MS).await
 }
 
 /// Waits as [`wait`] does, but for at most `max_ms`.
-pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_ms: u32) -> bool {
+pub(crate) async fn wait_for(target: FillTarget, key: &CacheKey, max_ms: u32) -> bool {
     if fills::is_fruitless(key) {
         return false;
     }
-    let name = (stage, key.clone());
+    let name = (target, key.clone());
     let Some(ticket) = under_way(&name) else { return false };
     let (mut left_ms, mut pause_ms) = (max_ms, FIRST_PAUSE_MS);
     while left_ms > 0 {
@@ -117,13 +117,13 @@ pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_ms: u32) -> bool 
 
 /// Waits for another request's fill of a large body that can't be had in parts: for 30 s at most, and for
 /// 1.5 s where the fill's reader is still there. Returns whether there was one that has ended.
-pub(crate) async fn ride(key: &CacheKey) -> bool {
+pub(crate) async fn wait_for_large(key: &CacheKey) -> bool {
     let (mut waited_ms, mut is_unhindered) = (0, false);
-    while waited_ms < MAX_RIDE_MS {
-        if !is_under_way(Stage::Large, key) {
+    while waited_ms < MAX_LARGE_WAIT_MS {
+        if !is_under_way(FillTarget::Large, key) {
             return waited_ms > 0;
         }
-        is_unhindered |= is_under_way(Stage::Unhindered, key);
+        is_unhindered |= is_under_way(FillTarget::Unhindered, key);
         if waited_ms >= MAX_LEAVING_MS && !is_unhindered {
             return false;
         }
@@ -133,9 +133,9 @@ pub(crate) async fn ride(key: &CacheKey) -> bool {
     false
 }
 
-/// Whether a fill of `key` is under way in this isolate.
-pub(crate) fn is_under_way(stage: Stage, key: &CacheKey) -> bool {
-    under_way(&(stage, key.clone())).is_some()
+/// Returns whether a fill of `key` is under way in this isolate.
+pub(crate) fn is_under_way(target: FillTarget, key: &CacheKey) -> bool {
+    under_way(&(target, key.clone())).is_some()
 }
 
 fn under_way(name: &Name) -> Option<Ticket> {
@@ -143,7 +143,7 @@ fn under_way(name: &Name) -> Option<Ticket> {
     FILLS.with_borrow(|fills| fills.find(name, now))
 }
 
-impl Drop for Fill {
+impl Drop for FillPermit {
     fn drop(&mut self) {
         FILLS.with_borrow_mut(|fills| fills.end(self.ticket));
     }

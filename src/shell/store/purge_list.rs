@@ -15,7 +15,7 @@ use crate::shell::request_context::Call;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{Failed, detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 use crate::shell::store::pop;
 
 /// How long a reader waits for the list at most, in milliseconds.
@@ -79,26 +79,26 @@ fn freshness() -> Freshness {
 /// Refreshes the list behind the reader, unless that is being done.
 fn refresh_behind(call: &Call) {
     let key = key(&call.config);
-    if coalescing::is_under_way(Stage::Pop, &key) {
+    if coalescing::is_under_way(FillTarget::Pop, &key) {
         return;
     }
-    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
     let call = call.clone();
     detach(&call.context.clone(), async move {
         refresh(&call.config, call.bucket.as_ref()).await;
-        drop(fill);
+        drop(permit);
     });
 }
 
 /// Refreshes the list; of many who need it at once, one does.
 async fn refresh_together(call: &Call) {
     let key = key(&call.config);
-    if coalescing::wait(Stage::Pop, &key).await && freshness() != Freshness::Old {
+    if coalescing::wait(FillTarget::Pop, &key).await && freshness() != Freshness::Old {
         return;
     }
-    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
     refresh(&call.config, call.bucket.as_ref()).await;
-    drop(fill);
+    drop(permit);
 }
 
 async fn refresh(config: &Config, bucket: Option<&Bucket>) {

@@ -18,7 +18,7 @@ use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{detach, sleep, timeout_promise};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::Written;
-use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
 use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
 /// How long a small body may take, before the origin is the nearer one.
@@ -161,28 +161,28 @@ pub(crate) async fn look_up_part(
     }
 }
 
-/// Fills every tier with a small body. None of them depends on another, and whoever waits for `fill`
+/// Fills every tier with a small body. None of them depends on another, and whoever waits for `permit`
 /// goes on as soon as one of those has it that they look in.
 pub(crate) async fn fill(
     call: &Call,
     key: &CacheKey,
     small: memory::Entry,
     replaces: bool,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 ) {
     let memory::Entry { meta, bytes } = &small;
     let (config, length) = (&call.config, meta.length_bytes());
     let is_in_memory = memory::store(config, key, &small);
-    let fill = fill.filter(|_| !is_in_memory);
+    let permit = permit.filter(|_| !is_in_memory);
     let entry = heads::bytes_response(&meta.entry_head(config, clock::now_unix_secs()), bytes);
     let at_pop = async {
         if let Ok(entry) = entry {
             pop::put(config, key, &entry).await;
         }
-        if fill.is_some() {
+        if permit.is_some() {
             fills::look_first(&call.context, config, key, &meta.to_text(), length).await;
         }
-        drop(fill);
+        drop(permit);
     };
     let in_bucket = async {
         let Some(bucket) = &call.bucket else { return };
@@ -242,13 +242,13 @@ async fn read_small(
     meta: Rc<StoredMeta>,
     response: Response,
 ) -> Option<Found> {
-    coalescing::wait(Stage::Memory, key).await;
+    coalescing::wait(FillTarget::Memory, key).await;
     // It was not there before: another has read it since.
     if let Some(entry) = memory::look_up(key) {
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
-    let fill = coalescing::begin(&call.context, Stage::Memory, key);
+    let permit = coalescing::begin(&call.context, FillTarget::Memory, key);
     let bytes = match read_whole(&response, &meta).await {
         Ok(bytes) => bytes,
         Err(unread) => {
@@ -260,7 +260,7 @@ async fn read_small(
     };
     let small = memory::Entry { meta, bytes };
     memory::store(&call.config, key, &small);
-    drop(fill);
+    drop(permit);
     Some(Found::small(small, Tier::Pop))
 }
 
