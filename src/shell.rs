@@ -26,7 +26,7 @@ use worker::{Env, ScheduleContext, ScheduledEvent, event, worker_sys};
 use self::admin::{purge, quarantine, selftest, status};
 use self::endpoint::{download, forward, upload, well_known};
 use self::recorder::Recorder;
-use self::request_context::{Call, reject};
+use self::request_context::{RequestContext, reject};
 use self::runtime::bindings::{self, Setup};
 use self::runtime::context::Context;
 use self::runtime::panic::{self, Guarded, Panicked};
@@ -117,7 +117,7 @@ async fn answer(
     };
     let bucket = setup.bucket.clone();
     let (context, recorder) = (Rc::new(context), recorder.clone());
-    let call = Call { request, head, config, context, bucket, recorder };
+    let call = RequestContext { request, head, config, context, bucket, recorder };
     let (head, config) = (&*call.head, &*call.config);
     let route = match admit(head, config) {
         Ok(route) => route,

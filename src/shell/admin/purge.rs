@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::Rejection;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::store::{bucket, memory, purge_list};
 
@@ -26,7 +26,7 @@ const DELETING_MS: u64 = 10_000;
 const MAX_FAILURES: usize = 3;
 
 /// Answers the admin's request to purge.
-pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let text = match call.request.body() {
         Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
         None => None,

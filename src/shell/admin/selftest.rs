@@ -30,7 +30,7 @@ use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::known;
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Written};
@@ -68,7 +68,7 @@ impl Drop for Running {
 }
 
 /// Answers the admin's request to run the self-test: 200 with the findings, whatever they are.
-pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let Some(running) = Running::begin() else { return call.reject(&Rejection::SelfTestRuns) };
     let began_ms = clock::now_unix_ms();
     let findings = run(call).await;
@@ -78,7 +78,7 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
     call.reply_text(head, &selftest::to_json(&call.config, &findings, since(began_ms)))
 }
 
-async fn run(call: &Call) -> Vec<Finding> {
+async fn run(call: &RequestContext) -> Vec<Finding> {
     let config = &call.config;
     let number = clock::now_unix_ms();
     let key = CacheKey::new(&config.server_name, Subject::SelfTest(number));
@@ -113,7 +113,7 @@ fn body() -> Uint8Array {
     body
 }
 
-async fn ask_homeserver(call: &Call) -> Finding {
+async fn ask_homeserver(call: &RequestContext) -> Finding {
     let began_ms = clock::now_unix_ms();
     let waited_ms = Cell::new(0);
     let asked = async {
@@ -129,18 +129,18 @@ async fn ask_homeserver(call: &Call) -> Finding {
     selftest::evaluate_homeserver(&answer, waited_ms.get())
 }
 
-async fn read_purge_list(call: &Call) -> Option<u64> {
+async fn read_purge_list(call: &RequestContext) -> Option<u64> {
     purge_list::current(call).await;
     purge_list::age_secs()
 }
 
-async fn last_run(call: &Call) -> Option<LastRun> {
+async fn last_run(call: &RequestContext) -> Option<LastRun> {
     let bucket = call.bucket.as_ref().filter(|_| call.config.synapse_admin_token.is_some())?;
     timeout(PART_TIMEOUT_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
 }
 
 /// Has the data centre's cache store the body, show it, cut it, and remove it.
-async fn try_pop(call: &Call, key: &CacheKey, body: &Uint8Array) -> PopRun {
+async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> PopRun {
     let config = &call.config;
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, public_for(KEPT_SECS)),
@@ -185,13 +185,13 @@ async fn looks_until(pauses_ms: &[u32], is_so: impl AsyncFn() -> bool) -> bool {
     false
 }
 
-async fn is_shown(call: &Call, key: &CacheKey) -> bool {
+async fn is_shown(call: &RequestContext, key: &CacheKey) -> bool {
     let found = pop::look_up(&call.config, key).await;
     streams::release(&call.context, found.as_ref().and_then(Response::body).as_ref());
     found.is_some()
 }
 
-async fn has_part(call: &Call, key: &CacheKey, range: ByteRange) -> bool {
+async fn has_part(call: &RequestContext, key: &CacheKey, range: ByteRange) -> bool {
     let part = pop::look_up_part(&call.config, key, range, BODY_BYTES).await;
     is_marked(part, range).await
 }
@@ -207,7 +207,7 @@ async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
 
 /// What is in the bucket under this key goes when this is dropped, unless it is gone already.
 struct Leftover {
-    call: Call,
+    call: RequestContext,
     bucket: Rc<Bucket>,
     key: CacheKey,
     is_gone: bool,
@@ -224,7 +224,7 @@ impl Drop for Leftover {
     }
 }
 
-async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
+async fn try_bucket(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Finding {
     let Some(bucket) = call.bucket.clone().map(Rc::new) else {
         return selftest::evaluate_no_bucket();
     };

@@ -17,7 +17,7 @@ use crate::shell::body::streams::PipeEnd;
 use crate::shell::body::{envelope, streams};
 use crate::shell::endpoint::fill_watch::{GivenUp, OtherwiseAt, Watch, Watched};
 use crate::shell::origin::known;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget, MAX_COALESCED_BYTES};
@@ -55,7 +55,7 @@ struct Ending {
 
 /// A body to be stored.
 pub(crate) struct Filling<'a> {
-    pub(crate) call: &'a Call,
+    pub(crate) call: &'a RequestContext,
     pub(crate) key: &'a CacheKey,
     pub(crate) meta: Rc<StoredMeta>,
     pub(crate) source: Source,

@@ -25,7 +25,7 @@ use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
@@ -41,7 +41,10 @@ struct Keys {
 }
 
 /// Answers a request for media.
-pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
+pub(crate) async fn answer(
+    call: &RequestContext,
+    media: MediaRequest,
+) -> Result<Response, JsValue> {
     match attempt(call, media.clone(), Attempt::First).await? {
         Some(response) => Ok(response),
         None => match attempt(call, media, Attempt::Last).await? {
@@ -61,7 +64,7 @@ enum Attempt {
 /// Answers a request for media. Returns `None` where a part was asked for and the origin sent the whole,
 /// while another request stores that: then it is better to wait for it.
 async fn attempt(
-    call: &Call,
+    call: &RequestContext,
     media: MediaRequest,
     attempt: Attempt,
 ) -> Result<Option<Response>, JsValue> {
@@ -146,7 +149,7 @@ struct Asked {
 }
 
 /// Asks until there is an answer.
-async fn ask(call: &Call, mut question: OriginExchange) -> Result<Asked, JsValue> {
+async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Asked, JsValue> {
     loop {
         let OriginExchange { request, pending } = question;
         let (answer, body) = match fetch::ask(call, &request).await {
@@ -191,14 +194,14 @@ async fn ask(call: &Call, mut question: OriginExchange) -> Result<Asked, JsValue
 }
 
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
-pub(crate) fn warm(call: &Call, mxc: Mxc) {
+pub(crate) fn warm(call: &RequestContext, mxc: Mxc) {
     let config = Rc::clone(&call.config);
     let now = clock::now_unix_secs();
     let warming = Exchange::for_warming(config, &call.head, mxc, known::revalidation(), now);
     let Some(Warming { key, lease_keys, question }) = warming else { return };
     let keys = Keys { entry: key, leases: lease_keys };
     let permit = coalescing::begin(&call.context, FillTarget::Pop, &keys.entry);
-    let call = call.behind();
+    let call = call.in_background();
     detach(&call.context.clone(), async move {
         let sources = Sources { permit: Some(permit), ..Sources::default() };
         renew(&call, &keys, question, sources).await;
@@ -207,12 +210,17 @@ pub(crate) fn warm(call: &Call, mxc: Mxc) {
 
 /// Stores the whole of media of which a reader gets a part, where it comes in time.
 /// `is_taken` says that another response has its name in the bucket.
-fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole, is_taken: bool) {
+fn fill_beside(
+    call: &RequestContext,
+    keys: &Keys,
+    Whole { length_bytes, question }: Whole,
+    is_taken: bool,
+) {
     if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
         return;
     }
     let begun = coalescing::begin(&call.context, FillTarget::Large, &keys.entry);
-    let (call, keys) = (call.behind(), keys.clone());
+    let (call, keys) = (call.in_background(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: is_taken, ..Sources::default() };
         renew(&call, &keys, question, sources).await;
@@ -221,9 +229,9 @@ fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole
 }
 
 /// Renews a lease that is about to end, unless that is being done.
-fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
+fn renew_old(call: &RequestContext, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
-    let (call, keys) = (call.behind(), keys.clone());
+    let (call, keys) = (call.in_background(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: true, ..Sources::default() };
         renew(&call, &keys, question, sources).await;
@@ -232,7 +240,7 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
 }
 
 /// Renews a lease for a client who is served already.
-async fn renew(call: &Call, keys: &Keys, question: OriginExchange, sources: Sources) {
+async fn renew(call: &RequestContext, keys: &Keys, question: OriginExchange, sources: Sources) {
     let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
@@ -251,7 +259,7 @@ struct Sources {
 }
 
 async fn respond(
-    call: &Call,
+    call: &RequestContext,
     keys: &Keys,
     outcome: Outcome,
     sources: Sources,
@@ -262,7 +270,7 @@ async fn respond(
     if let (ResponsePlan::ServeStored(Some(_)), Some(found)) = (&plan, &stored) {
         call.recorder.served_from(found.tier);
     }
-    call.told(&mut head, plan.has_body());
+    call.annotate(&mut head, plan.has_body());
     if let Some(storing) = plan.storing() {
         recorder::count(|counts| counts.add_fetched(storing));
     }
@@ -317,7 +325,7 @@ async fn respond(
 }
 
 /// Lets go of a stored response that is not served.
-fn release_stored(call: &Call, stored: Option<Found>) {
+fn release_stored(call: &RequestContext, stored: Option<Found>) {
     if let Some(StoredBody::Pop { body: stream, .. } | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
     {
@@ -327,7 +335,7 @@ fn release_stored(call: &Call, stored: Option<Found>) {
 
 /// Serves what is stored, from wherever it was found.
 async fn respond_stored(
-    call: &Call,
+    call: &RequestContext,
     keys: &Keys,
     head: ReplyHead,
     slice: BodySlice,
@@ -373,7 +381,7 @@ async fn respond_stored(
 
 /// Sends as much of a body as `slice` tells.
 async fn respond_slice(
-    call: &Call,
+    call: &RequestContext,
     head: &ReplyHead,
     body: Option<ReadableStream>,
     slice: BodySlice,

@@ -13,7 +13,7 @@ use crate::origin::pace::Otherwise;
 use crate::origin::ranges::RangeSupport;
 use crate::shell::body::streams::PipeEnd;
 use crate::shell::origin::known;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Stopping};
 use crate::shell::runtime::tasks::sleep;
@@ -57,9 +57,9 @@ pub(crate) struct Watched {
 
 impl Watch {
     /// Begins to watch over a fill that has just begun.
-    pub(crate) fn begin(call: &Call, watched: Watched) -> Self {
+    pub(crate) fn begin(call: &RequestContext, watched: Watched) -> Self {
         let (context, given_up) = (Rc::clone(&call.context), watched.given_up.clone());
-        let watching = call.context.go_on_behind(async move { watched.watch(&context).await });
+        let watching = call.context.run_in_background(async move { watched.watch(&context).await });
         Self { given_up, _watching: Stopping(watching) }
     }
 

@@ -18,12 +18,12 @@ use crate::shell::endpoint::download;
 use crate::shell::endpoint::forward::{Relayed, relay};
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
 
 /// Answers an upload.
-pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
     let checked = upload::check(&call.head, None, &call.config);
     let has_length = call.head.headers.contains_key(CONTENT_LENGTH);
@@ -58,7 +58,7 @@ pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
 /// # Errors
 /// There were too many. The origin has not got their end, so that no answer of its counts.
 async fn send(
-    call: &Call,
+    call: &RequestContext,
     admission: Admission,
 ) -> Result<(Result<Answer, OriginError>, Option<u64>), Rejection> {
     let request = forward::media_request(&call.head, &call.config);
@@ -81,7 +81,7 @@ async fn send(
 /// Sees to it that the new media is stored, behind the back of the uploader, and gives back the
 /// body of the origin's answer.
 fn warm(
-    call: &Call,
+    call: &RequestContext,
     to: UploadTo,
     origin: &OriginHead,
     body: Option<ReadableStream>,
@@ -108,7 +108,7 @@ fn warm(
 }
 
 /// Answers a request for the limits of uploads, with none above ours.
-pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
+pub(crate) async fn limits(call: &RequestContext, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
     let answer = fetch::ask(call, &request).await;
@@ -141,12 +141,12 @@ async fn read(body: &ReadableStream) -> Option<String> {
 }
 
 /// The limit that the origin told this user not long ago.
-async fn look_up(call: &Call) -> Option<u64> {
+async fn look_up(call: &RequestContext) -> Option<u64> {
     pop::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
 /// Takes the origin's last word on this user's limit in, also if there is none any more.
-async fn remember(call: &Call, told_bytes: Option<u64>) {
+async fn remember(call: &RequestContext, told_bytes: Option<u64>) {
     let Some(key) = key(call) else { return };
     match told_bytes {
         Some(bytes) => {
@@ -157,6 +157,6 @@ async fn remember(call: &Call, told_bytes: Option<u64>) {
     }
 }
 
-fn key(call: &Call) -> Option<CacheKey> {
+fn key(call: &RequestContext) -> Option<CacheKey> {
     upload::limit_key(&call.head, &call.config)
 }

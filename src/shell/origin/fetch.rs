@@ -15,7 +15,7 @@ use crate::origin::{
 };
 use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{timeout, unless_timed_out};
 use crate::shell::runtime::{clock, heads};
@@ -83,7 +83,10 @@ pub(crate) async fn ask_alone(
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind
 /// Cloudflare's proxy that is a page of status 520.
-pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
+pub(crate) async fn ask(
+    call: &RequestContext,
+    request: &OriginRequest,
+) -> Result<Answer, OriginError> {
     match send_for(call, request, Body::None).await {
         Err(OriginError::Unreachable) => send_for(call, request, Body::None).await,
         Ok(Answer { head, response }) if head.is_of_lost_connection() => {
@@ -97,7 +100,7 @@ pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, 
 /// Sends a request with the client's body, streamed by the runtime. That of a GET or HEAD means
 /// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
 pub(crate) async fn ask_with_body(
-    call: &Call,
+    call: &RequestContext,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
     let body = call.request.body().filter(|_| !call.head.is_read());
@@ -106,7 +109,7 @@ pub(crate) async fn ask_with_body(
 
 /// Sends a request with a body that is counted on its way.
 pub(crate) async fn ask_with_limited(
-    call: &Call,
+    call: &RequestContext,
     request: OriginRequest,
     body: &LimitedBody,
 ) -> Result<Answer, OriginError> {
@@ -116,7 +119,7 @@ pub(crate) async fn ask_with_limited(
 }
 
 async fn send_for(
-    call: &Call,
+    call: &RequestContext,
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {

@@ -8,7 +8,7 @@ use crate::origin::outage::{
 use crate::origin::{OriginError, OriginHead};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, sleep, timeout};
 
@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// Whether the origin is known to be down; then it is seen to that this is still so.
-pub(crate) fn is_known(call: &Call) -> bool {
+pub(crate) fn is_known(call: &RequestContext) -> bool {
     let outage = OUTAGE.get();
     let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_ms());
     if is_known {
@@ -32,7 +32,7 @@ pub(crate) fn is_known(call: &Call) -> bool {
 }
 
 /// Takes in what an answer to a reader's question tells.
-pub(crate) fn hear(call: &Call, evidence: Evidence) {
+pub(crate) fn hear(call: &RequestContext, evidence: Evidence) {
     match evidence {
         Evidence::Up => update(|outage| outage.hear(clock::now_unix_ms())),
         Evidence::Down if call.config.lease.stale_if_error_secs > 0 => probe(call),
@@ -41,7 +41,7 @@ pub(crate) fn hear(call: &Call, evidence: Evidence) {
 }
 
 /// Finds out whether the origin is down, for a reader whose question has failed.
-pub(crate) async fn is_confirmed(call: &Call) -> bool {
+pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
     let since = clock::now_unix_ms();
     let (mut waited_ms, mut pause_ms) = (0, FIRST_PAUSE_MS);
     while waited_ms <= PROBE_MS {
@@ -59,14 +59,14 @@ pub(crate) async fn is_confirmed(call: &Call) -> bool {
 }
 
 /// Probes the origin, if it is time to, behind the back of the reader.
-fn probe(call: &Call) {
+fn probe(call: &RequestContext) {
     if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_ms())) {
         send(call, begun);
     }
 }
 
 /// Sends a probe that has begun. It goes on though its reader leaves: others wait for it too.
-fn send(call: &Call, begun: Probe) {
+fn send(call: &RequestContext, begun: Probe) {
     let call = call.clone();
     detach(&call.context.clone(), async move {
         let request = probe_request(&call.config);

@@ -87,7 +87,10 @@ impl Context {
     }
 
     /// Runs what goes on after the answer and after the client's leaving, but not for ever.
-    pub(crate) fn go_on_behind(&self, task: impl Future<Output = ()> + 'static) -> Rc<Running> {
+    pub(crate) fn run_in_background(
+        &self,
+        task: impl Future<Output = ()> + 'static,
+    ) -> Rc<Running> {
         self.go_on(Whose::Background, task)
     }
 
@@ -133,7 +136,7 @@ impl Context {
             match whose {
                 Whose::Background => {}
                 Whose::Asker if self.0.holds.get() > 0 && ORPHANS.get() < MAX_ORPHANS => {
-                    self.go_on_behind(Joining::new(running));
+                    self.run_in_background(Joining::new(running));
                 }
                 Whose::Asker | Whose::Reader => running.stop(),
             }

@@ -19,9 +19,9 @@ extern "C" {
     fn with_timeout(operation: Promise, ms: u32) -> Promise;
 }
 
-/// Lets a task go on after the answer, until it ends or must (see [`Context::go_on_behind`]).
+/// Lets a task go on after the answer, until it ends or must (see [`Context::run_in_background`]).
 pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
-    context.go_on_behind(guarded(task));
+    context.run_in_background(guarded(task));
 }
 
 /// Lets a task bring the client a body. It ends when they leave.

@@ -69,7 +69,7 @@ pub(crate) struct SignsOfLife(#[expect(dead_code, reason = "it is dropped")] Sto
 
 impl SignsOfLife {
     pub(crate) fn begin(context: &Context, give: impl Fn() + 'static) -> Self {
-        let signs = context.go_on_behind(async move {
+        let signs = context.run_in_background(async move {
             loop {
                 let _ = sleep(SIGN_OF_LIFE_MS as u32).await;
                 give();

@@ -11,7 +11,7 @@ use crate::cache::purge_list::{
     Freshness, KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread,
 };
 use crate::config::Config;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{Failed, detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
@@ -51,11 +51,11 @@ impl Writing {
 }
 
 /// Returns the list, not older than it may be; or older, if it can't be read in time.
-pub(crate) async fn current(call: &Call) -> Rc<Purges> {
+pub(crate) async fn current(call: &RequestContext) -> Rc<Purges> {
     if call.config.can_purge() {
         match freshness() {
             Freshness::Fresh => {}
-            Freshness::Aging => refresh_behind(call),
+            Freshness::Aging => refresh_in_background(call),
             Freshness::Old => {
                 if timeout(TIMEOUT_MS, refresh_together(call)).await.is_none() {
                     fail(&call.config);
@@ -77,7 +77,7 @@ fn freshness() -> Freshness {
 }
 
 /// Refreshes the list behind the reader, unless that is being done.
-fn refresh_behind(call: &Call) {
+fn refresh_in_background(call: &RequestContext) {
     let key = key(&call.config);
     if coalescing::is_under_way(FillTarget::Pop, &key) {
         return;
@@ -91,7 +91,7 @@ fn refresh_behind(call: &Call) {
 }
 
 /// Refreshes the list; of many who need it at once, one does.
-async fn refresh_together(call: &Call) {
+async fn refresh_together(call: &RequestContext) {
     let key = key(&call.config);
     if coalescing::wait(FillTarget::Pop, &key).await && freshness() != Freshness::Old {
         return;

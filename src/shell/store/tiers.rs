@@ -13,7 +13,7 @@ use crate::cache::purge_list::Purges;
 use crate::cache::tier::{self, Tier, is_small};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{detach, sleep, timeout_promise};
 use crate::shell::runtime::{clock, heads};
@@ -52,7 +52,7 @@ pub(crate) enum StoredBody {
 }
 
 /// Looks a stored response up in the isolate and at this data centre.
-pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
+pub(crate) async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Found> {
     if let Some(found) = look_up_memory(call, key).await {
         return Some(found);
     }
@@ -82,7 +82,7 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     Some(Found { meta, body: StoredBody::Pop { body, may_be_short }, tier: Tier::Pop })
 }
 
-async fn look_up_memory(call: &Call, key: &CacheKey) -> Option<Found> {
+async fn look_up_memory(call: &RequestContext, key: &CacheKey) -> Option<Found> {
     let entry = memory::look_up(key)?;
     let purges = purge_list::current(call).await;
     if is_usable(call, key, &entry.meta, &purges) {
@@ -103,7 +103,7 @@ pub(crate) enum InBucket {
 }
 
 /// Looks a stored response up in the bucket, for which the data centre had none.
-pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> InBucket {
+pub(crate) async fn look_up_bucket(call: &RequestContext, key: &CacheKey) -> InBucket {
     let Some(bucket) = call.bucket.as_ref() else { return InBucket::Absent };
     let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
     let Some((occupant, body)) = found else { return InBucket::Absent };
@@ -124,7 +124,7 @@ pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> InBucket {
 }
 
 async fn open_in_bucket(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     body: ReadableStream,
@@ -144,7 +144,7 @@ async fn open_in_bucket(
 
 /// A part of a body that is open elsewhere, sliced by the platform.
 pub(crate) async fn look_up_part(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     tier: Tier,
     range: ByteRange,
@@ -164,7 +164,7 @@ pub(crate) async fn look_up_part(
 /// Fills every tier with a small body. None of them depends on another, and whoever waits for `permit`
 /// goes on as soon as one of those has it that they look in.
 pub(crate) async fn fill(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     small: memory::Entry,
     replaces: bool,
@@ -200,7 +200,7 @@ pub(crate) async fn fill(
 
 /// Copies what is stored at this data centre to the bucket. `replaces` says that the origin has sent
 /// something else than what was stored before.
-pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) {
+pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replaces: bool) {
     let Some(bucket) = &call.bucket else { return };
     for _ in 0..BUCKET_ATTEMPTS {
         let Some(entry) = pop::look_up(&call.config, key).await else { return };
@@ -218,26 +218,26 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
 }
 
 /// Removes a stored response wherever that is possible.
-pub(crate) fn remove(call: &Call, key: &CacheKey) {
+pub(crate) fn remove(call: &RequestContext, key: &CacheKey) {
     memory::remove(key);
     pop::remove(&call.context, &call.config, key);
     remove_from_bucket(call, key);
 }
 
-fn remove_from_bucket(call: &Call, key: &CacheKey) {
+fn remove_from_bucket(call: &RequestContext, key: &CacheKey) {
     if let Some(bucket) = call.bucket.clone() {
         let key = key.clone();
         detach(&call.context, async move { bucket::remove(&bucket, &key).await });
     }
 }
 
-fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
+fn is_usable(call: &RequestContext, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
     tier::is_usable(meta, key, purges, &call.config, clock::now_unix_secs())
 }
 
 /// Reads a small body into memory, once for all who want it now.
 async fn read_small(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     response: Response,
