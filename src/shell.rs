@@ -29,7 +29,7 @@ use self::recorder::Recorder;
 use self::request_context::{RequestContext, reject};
 use self::runtime::bindings::{self, Setup};
 use self::runtime::context::Context;
-use self::runtime::panic::{self, Guarded, Panicked};
+use self::runtime::panic::{self, CatchPanic, Panicked};
 use self::runtime::{clock, heads, log};
 use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
@@ -47,7 +47,9 @@ pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) 
     match clock::in_turn(|| answering.as_mut().poll(&mut nobody)) {
         Poll::Ready(Ok(response)) => response,
         Poll::Ready(Err(error)) => Promise::reject(&error).into(),
-        Poll::Pending => panic::outliving(&promise(&context, answering), context.request()).into(),
+        Poll::Pending => {
+            panic::or_fallback_response(&promise(&context, answering), context.request()).into()
+        }
     }
 }
 
@@ -75,7 +77,7 @@ async fn answer_and_report(
     let recorder = Recorder::new(&request);
     let setup = bindings::setup(&env);
     let answering = Box::pin(answer(request, &setup, context.clone(), &recorder));
-    let response = match Guarded::new(answering).await {
+    let response = match CatchPanic::new(answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             log::error_with("internal error", &error);
@@ -94,7 +96,7 @@ async fn answer_and_report(
 async fn run_schedule(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let setup = bindings::setup(&env);
     if let Ok(config) = &setup.config {
-        let _ = Guarded::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;
+        let _ = CatchPanic::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;
     }
 }
 

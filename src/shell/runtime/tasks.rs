@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::log;
-use crate::shell::runtime::panic::Guarded;
+use crate::shell::runtime::panic::CatchPanic;
 use crate::shell::runtime::settling::settled;
 pub(crate) use crate::shell::runtime::settling::sleep;
 
@@ -21,20 +21,20 @@ extern "C" {
 
 /// Lets a task go on after the answer, until it ends or must (see [`Context::run_in_background`]).
 pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
-    context.run_in_background(guarded(task));
+    context.run_in_background(catching_panics(task));
 }
 
 /// Lets a task bring the client a body. It ends when they leave.
 pub(crate) fn serve(context: &Context, task: impl Future<Output = ()> + 'static) {
-    context.serve(guarded(task));
+    context.serve(catching_panics(task));
 }
 
-fn guarded(task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
-    // Boxed, since the guard is compiled once for each type of task.
-    let guarded = Guarded::new(Box::pin(task));
+fn catching_panics(task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
+    // Boxed, since `CatchPanic` is compiled once for each type of task.
+    let task = CatchPanic::new(Box::pin(task));
     async {
         // The log has it if it panicked.
-        let _ = guarded.await;
+        let _ = task.await;
     }
 }
 
