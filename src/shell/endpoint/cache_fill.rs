@@ -97,10 +97,10 @@ impl Filling<'_> {
                 heads::response(head, Some(&whole))
             }
             (Some(BodySlice::Whole | BodySlice::Range(..)), Some(body)) => {
-                if !self.needs_guard() {
+                if !self.enforces_length() {
                     return self.respond_whole(head, &body, None);
                 }
-                let (body, end) = streams::guard_until(&self.call.context, &body, length)?;
+                let (body, end) = streams::enforce_length_until(&self.call.context, &body, length)?;
                 self.respond_whole(head, &body, Some(end))
             }
         }
@@ -184,10 +184,10 @@ impl Filling<'_> {
         !coalescing::is_under_way(FillTarget::Large, self.key)
     }
 
-    /// Whether a body goes through a pipe of its length. The platform would cut off a fill in the middle
-    /// of a body that takes its time, an object of the bucket's may have been replaced by a shorter one,
-    /// and the bucket takes no body of unknown length.
-    fn needs_guard(&self) -> bool {
+    /// Returns whether a body goes through a pipe of its length. The platform would cut off a fill in the
+    /// middle of a body that takes its time, an object of the bucket's may have been replaced by a
+    /// shorter one, and the bucket takes no body of unknown length.
+    fn enforces_length(&self) -> bool {
         let is_awaited = self.meta.length_bytes() <= MAX_COALESCED_BYTES;
         !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
     }
@@ -196,8 +196,8 @@ impl Filling<'_> {
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let (context, length) = (&self.call.context, self.meta.length_bytes());
         match body {
-            Some(body) if self.needs_guard() && !self.is_vain() => {
-                let (whole, end) = streams::guard_copy_until(context, body, length)?;
+            Some(body) if self.enforces_length() && !self.is_vain() => {
+                let (whole, end) = streams::enforce_copy_length_until(context, body, length)?;
                 self.fill(Some(&whole), Ending { pipe: Some(end), ..Ending::default() })
             }
             body => self.fill(body, Ending::default()),

@@ -368,9 +368,12 @@ async fn respond_stored(
         (StoredBody::Pop { body, may_be_short }, None, _) => {
             // The pipe that breaks then costs a quarter of the throughput. A part and an envelope go through
             // one anyway, and the runtime moves nothing from a pipe into another.
-            let needs_guard = may_be_short && slice == BodySlice::Whole;
-            let body =
-                if needs_guard { streams::guard(&call.context, &body, length)? } else { body };
+            let enforces_length = may_be_short && slice == BodySlice::Whole;
+            let body = if enforces_length {
+                streams::enforce_length(&call.context, &body, length)?
+            } else {
+                body
+            };
             respond_slice(call, &head, Some(body), slice).await
         }
         (StoredBody::Bucket(stream), None, _) => {

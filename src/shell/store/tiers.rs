@@ -155,7 +155,7 @@ pub(crate) async fn look_up_part(
         (Tier::Bucket, Some(bucket)) => {
             let part = bucket::look_up_part(bucket, key, range).await?;
             // The object may have been replaced by a shorter one.
-            streams::guard(&call.context, &part, range.length()).ok()
+            streams::enforce_length(&call.context, &part, range.length()).ok()
         }
         (Tier::Memory | Tier::Bucket, _) => None,
     }
@@ -208,7 +208,7 @@ pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replac
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
         let length = meta.length_bytes();
-        let Ok(whole) = streams::guard_copy(&call.context, &body, length) else { return };
+        let Ok(whole) = streams::enforce_copy_length(&call.context, &body, length) else { return };
         let written = bucket::store(bucket, key, &meta, whole, replaces).await;
         if written != Written::Busy {
             return;
