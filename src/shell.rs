@@ -27,7 +27,7 @@ use self::admin::{purge, quarantine, selftest, status};
 use self::endpoint::{download, forward, upload, well_known};
 use self::recorder::Recorder;
 use self::request_context::{RequestContext, reject};
-use self::runtime::bindings::{self, Setup};
+use self::runtime::bindings::{self, Bindings};
 use self::runtime::context::Context;
 use self::runtime::panic::{self, CatchPanic, Panicked};
 use self::runtime::{clock, heads, log};
@@ -75,8 +75,8 @@ async fn answer_and_report(
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
-    let setup = bindings::setup(&env);
-    let answering = Box::pin(answer(request, &setup, context.clone(), &recorder));
+    let bindings = bindings::of(&env);
+    let answering = Box::pin(answer(request, &bindings, context.clone(), &recorder));
     let response = match CatchPanic::new(answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
@@ -87,28 +87,28 @@ async fn answer_and_report(
         Err(Panicked) => reject(&recorder, &Rejection::Internal)?,
     };
     context.answered();
-    recorder.finish(&setup, &response);
+    recorder.finish(&bindings, &response);
     Ok(response.into())
 }
 
 /// Runs what the schedule of `wrangler.toml` is for: polls the homeserver's quarantine.
 #[event(scheduled)]
 async fn run_schedule(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    let setup = bindings::setup(&env);
-    if let Ok(config) = &setup.config {
-        let _ = CatchPanic::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;
+    let bindings = bindings::of(&env);
+    if let Ok(config) = &bindings.config {
+        let _ = CatchPanic::new(Box::pin(quarantine::poll(config, bindings.bucket.as_ref()))).await;
     }
 }
 
 async fn answer(
     request: web_sys::Request,
-    setup: &Setup,
+    bindings: &Bindings,
     context: Context,
     recorder: &Recorder,
 ) -> Result<web_sys::Response, JsValue> {
-    let config = match &setup.config {
+    let config = match &bindings.config {
         Ok(config) => Rc::clone(config),
-        // Or no page could read what is to be mended.
+        // Or no page could read what is to be fixed.
         Err(_) if request.method() == "OPTIONS" => {
             return heads::response(&preflight_reply(), None);
         }
@@ -117,7 +117,7 @@ async fn answer(
     let Some(head) = heads::request_head(&request).map(Rc::new) else {
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
-    let bucket = setup.bucket.clone();
+    let bucket = bindings.bucket.clone();
     let (context, recorder) = (Rc::new(context), recorder.clone());
     let call = RequestContext { request, head, config, context, bucket, recorder };
     let (head, config) = (&*call.head, &*call.config);

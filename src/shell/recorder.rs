@@ -13,7 +13,7 @@ use crate::config::LogRequests;
 use crate::message::ReplyHead;
 use crate::origin::OriginHead;
 use crate::route::Route;
-use crate::shell::runtime::bindings::Setup;
+use crate::shell::runtime::bindings::Bindings;
 use crate::shell::runtime::{clock, log};
 use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Tally;
@@ -69,8 +69,8 @@ impl Recorder {
     }
 
     /// Reports what has been taken down.
-    pub(crate) fn finish(&self, setup: &Setup, response: &Response) {
-        let Setup { config, metrics, .. } = setup;
+    pub(crate) fn finish(&self, bindings: &Bindings, response: &Response) {
+        let Bindings { config, metrics, .. } = bindings;
         let now_ms = clock::now_unix_ms();
         let duration_ms = now_ms.saturating_sub(self.began_ms);
         let mut event = self.event.borrow_mut();

@@ -34,9 +34,9 @@ pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let scopes = text.and_then(|text| Scope::parse_all(std::str::from_utf8(&text).ok()?));
     let Some(scopes) = scopes else { return call.reject(&Rejection::PurgeWhat) };
     let (config, bucket) = (&call.config, call.bucket.as_ref());
-    let doomed = prefixes(config, &scopes);
-    let is_listed = purge_list::list(config, bucket, &doomed).await;
-    let (memory, bucket) = delete(bucket, &doomed).await;
+    let to_purge = prefixes(config, &scopes);
+    let is_listed = purge_list::list(config, bucket, &to_purge).await;
+    let (memory, bucket) = delete(bucket, &to_purge).await;
     let report = Report { memory, bucket, is_listed };
     let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     let head = ReplyHead::unstored(status, "application/json");
