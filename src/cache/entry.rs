@@ -47,7 +47,7 @@ const NEW_SECS: u64 = 100;
 const SLOWEST_BYTES_PER_SEC: u64 = 100_000;
 
 /// The origin's headers that a stored response is served with.
-static KEPT: [HeaderName; 10] = [
+static STORED_HEADERS: [HeaderName; 10] = [
     CACHE_CONTROL,
     CONTENT_DISPOSITION,
     CONTENT_SECURITY_POLICY,
@@ -224,7 +224,7 @@ impl StoredMeta {
         length_bytes: u64,
         times: FetchTimes,
     ) -> Result<Self, NoStoreReason> {
-        let mut headers: HeaderMap = KEPT
+        let mut headers: HeaderMap = STORED_HEADERS
             .iter()
             .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
             .collect();
@@ -278,7 +278,7 @@ impl StoredMeta {
                     meta.validator = Validator::Redirect(String::from_utf8(bytes).ok()?);
                 }
                 name => {
-                    let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
+                    let name = STORED_HEADERS.iter().find(|kept| kept.as_str() == name)?;
                     meta.headers.insert(name.clone(), header()?);
                 }
             }
@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn headers_that_are_too_long_together_are_not_kept() {
         let long = HeaderValue::from_str(&";".repeat(MAX_HEADER_BYTES)).unwrap();
-        let headers = KEPT.iter().map(|name| (name.clone(), long.clone())).collect();
+        let headers = STORED_HEADERS.iter().map(|name| (name.clone(), long.clone())).collect();
         let head = OriginHead { status: StatusCode::OK, headers };
         let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, TIMES);
         assert_eq!(meta, Err(NoStoreReason::HeaderTooLong));

@@ -14,7 +14,7 @@ use super::*;
 use crate::cache::entry::FetchTimes;
 use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
-use crate::message::READ;
+use crate::message::REQUEST_HEADERS;
 use crate::message::target::Target;
 use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::differs_between_readers;
@@ -250,7 +250,7 @@ fn readers_differ_in_a_question_only_where_vary_counts() {
     let question = |target: &str, who: &'static str| {
         let mut exchange = get(target, LEASED);
         let mut head = RequestHead::clone(&exchange.head);
-        for name in &READ {
+        for name in &REQUEST_HEADERS {
             // The credential is the client's own, and decides who it is.
             let value = if *name == AUTHORIZATION { "Bearer syt_" } else { "" };
             let value = HeaderValue::from_str(&format!("{value}{who}")).expect("ASCII");
