@@ -35,7 +35,7 @@ use crate::cache::key::{CacheKey, Subject};
 use crate::cache::storability::NoStoreReason;
 use crate::config::Config;
 use crate::config::lease_policy::LeaseScope;
-use crate::endpoint::upload::first_download;
+use crate::endpoint::upload::prefetch_request;
 use crate::headers::range::ByteRange;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
@@ -238,7 +238,7 @@ impl Exchange {
         revalidation: Revalidation,
         now_unix_secs: u64,
     ) -> Option<Warming> {
-        let (head, media) = first_download(upload, mxc)?;
+        let (head, media) = prefetch_request(upload, mxc)?;
         let begun = Self::begin(Rc::clone(&config), Rc::new(head), media, config.digest_key());
         let Begin::LookUp(exchange) = begun else { return None };
         let (key, lease_keys) = (exchange.key.clone(), exchange.lease_keys.clone());

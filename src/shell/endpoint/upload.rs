@@ -46,7 +46,7 @@ pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Respon
             Ok(relayed) => relayed,
             Err(error) => return call.fail(endpoint, error),
         };
-    if upload::is_worth_warming(sent_bytes, &origin, &call.config) {
+    if upload::should_prefetch(sent_bytes, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
     call.reply(head, body.as_ref())
@@ -124,7 +124,7 @@ pub(crate) async fn limits(call: &RequestContext, door: Door) -> Result<Response
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
     if let Some(text) = &text {
-        remember(call, upload::told_limit(text)).await;
+        remember(call, upload::advertised_limit(text)).await;
     }
     match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
         Some(lowered) => {
