@@ -55,11 +55,11 @@ impl LeasePolicy {
     }
 }
 
-/// Whole seconds of two instants differ by less than `seconds` only if the instants do. A clock
+/// Whole seconds of two instants differ by less than `limit_secs` only if the instants do. A clock
 /// that has stepped back makes a record of the future, which counts for nothing.
-const fn is_within(since_unix_secs: u64, seconds: u64, now_unix_secs: u64) -> bool {
+const fn is_within(since_unix_secs: u64, limit_secs: u64, now_unix_secs: u64) -> bool {
     match now_unix_secs.checked_sub(since_unix_secs) {
-        Some(age_secs) => age_secs < seconds,
+        Some(age_secs) => age_secs < limit_secs,
         None => false,
     }
 }

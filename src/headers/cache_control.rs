@@ -10,8 +10,8 @@ const NO_TRANSFORM: &str = "no-transform";
 const NO_STORE: &str = "no-store";
 
 /// The field of what any cache may keep for so many seconds.
-pub fn public_for(seconds: u64) -> HeaderValue {
-    own_value(&format!("public, max-age={seconds}"))
+pub fn public_for(max_age_secs: u64) -> HeaderValue {
+    own_value(&format!("public, max-age={max_age_secs}"))
 }
 
 /// Whether a directive stands in the field, with or without an argument.

@@ -408,6 +408,6 @@ fn forwarded(reason: ForwardReason, status: Option<StatusCode>) -> CacheStatus {
     CacheStatus { source: Source::Forwarded { reason, status }, is_stored: false, detail: None }
 }
 
-fn to_signed(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
+fn to_signed(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX)
 }

@@ -54,7 +54,7 @@ struct Ending {
 }
 
 /// A body to be stored.
-pub(crate) struct Filling<'a> {
+pub(crate) struct CacheFill<'a> {
     pub(crate) call: &'a RequestContext,
     pub(crate) key: &'a CacheKey,
     pub(crate) meta: Rc<StoredMeta>,
@@ -62,7 +62,7 @@ pub(crate) struct Filling<'a> {
     pub(crate) permit: Option<FillPermit>,
 }
 
-impl Filling<'_> {
+impl CacheFill<'_> {
     /// Stores the body, and sends as much of it as `slice` tells; with `None` the head alone.
     pub(crate) async fn respond(
         self,

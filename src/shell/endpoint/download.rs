@@ -20,7 +20,7 @@ use crate::origin::ranges::RangeSupport;
 use crate::route::Endpoint;
 use crate::shell::body::pump::{Sink, pump};
 use crate::shell::body::{envelope, streams};
-use crate::shell::endpoint::cache_fill::{self, Filling, Source};
+use crate::shell::endpoint::cache_fill::{self, CacheFill, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
@@ -310,8 +310,9 @@ async fn respond(
         ResponsePlan::FillCache { meta, slice } => {
             release_stored(call, stored);
             let source = Source::Origin { replaces: is_stored };
-            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, permit };
-            filling.respond(&head, slice, origin).await
+            let cache_fill =
+                CacheFill { call, key: &keys.entry, meta: Rc::new(meta), source, permit };
+            cache_fill.respond(&head, slice, origin).await
         }
         ResponsePlan::Reply(text) => {
             release_stored(call, stored);
@@ -344,7 +345,7 @@ async fn respond_stored(
 ) -> Result<Response, JsValue> {
     let Found { meta, body, tier } = found;
     let (source, length) = (Source::Bucket, meta.length_bytes());
-    let filling = Filling { call, key: &keys.entry, meta, source, permit };
+    let cache_fill = CacheFill { call, key: &keys.entry, meta, source, permit };
     let part = match (slice, &body) {
         (BodySlice::Range(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
             tiers::look_up_part(call, &keys.entry, tier, range, length).await
@@ -361,7 +362,7 @@ async fn respond_stored(
             heads::response(&head, Some(&part))
         }
         (StoredBody::Bucket(stream), Some(part), _) => {
-            filling.store(Some(&stream))?;
+            cache_fill.store(Some(&stream))?;
             heads::response(&head, Some(&part))
         }
         // Where a part can't be had by itself, it is cut out of the whole.
@@ -377,7 +378,7 @@ async fn respond_stored(
             respond_slice(call, &head, Some(body), slice).await
         }
         (StoredBody::Bucket(stream), None, _) => {
-            filling.respond(&head, Some(slice), Some(stream)).await
+            cache_fill.respond(&head, Some(slice), Some(stream)).await
         }
     }
 }

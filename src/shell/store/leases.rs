@@ -87,8 +87,8 @@ fn write(call: &RequestContext, key: &CacheKey, confirmed_unix_secs: u64) {
         return;
     }
     let record = write_record(key, confirmed_unix_secs);
-    let seconds = call.config.lease.retention_secs();
-    pop::store_text(&call.context, &call.config, key, &record, seconds);
+    let retention_secs = call.config.lease.retention_secs();
+    pop::store_text(&call.context, &call.config, key, &record, retention_secs);
 }
 
 fn remove(call: &RequestContext, key: &CacheKey) {

@@ -154,16 +154,21 @@ pub(crate) fn store_text(
     config: &Config,
     key: &CacheKey,
     text: &str,
-    seconds: u64,
+    max_age_secs: u64,
 ) {
-    if let Ok(entry) = text_entry(text, seconds) {
+    if let Ok(entry) = text_entry(text, max_age_secs) {
         store_entry(context, config, key, &entry);
     }
 }
 
 /// The same, at once. Says whether that went well, as far as the platform tells.
-pub(crate) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
-    match text_entry(text, seconds) {
+pub(crate) async fn put_text(
+    config: &Config,
+    key: &CacheKey,
+    text: &str,
+    max_age_secs: u64,
+) -> bool {
+    match text_entry(text, max_age_secs) {
         Ok(entry) => put_entry(config, key, &entry).await,
         Err(_) => false,
     }
@@ -185,9 +190,9 @@ pub(crate) fn store_entry(context: &Context, config: &Config, key: &CacheKey, en
     });
 }
 
-fn text_entry(text: &str, seconds: u64) -> Result<Response, JsValue> {
+fn text_entry(text: &str, max_age_secs: u64) -> Result<Response, JsValue> {
     let mut headers = HeaderMap::new();
-    headers.insert(CACHE_CONTROL, public_for(seconds));
+    headers.insert(CACHE_CONTROL, public_for(max_age_secs));
     heads::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
 }
 
