@@ -80,11 +80,11 @@ pub enum AfterLookup {
     AskOrigin(OriginExchange),
 }
 
-/// A question to ask behind the back of a client who is served already, since a lease is about to
-/// end. Of its answer only the changes to cache and leases count.
+/// What to ask in the background, since a lease is about to end. The client is served already, so
+/// of the answer only the changes to cache and leases count.
 #[derive(Debug)]
 pub struct Refresh {
-    /// The record that is old: one question at a time is enough for it.
+    /// The record to renew. One renewal of it at a time is enough.
     pub key: CacheKey,
     /// What to ask.
     pub question: OriginExchange,
@@ -246,29 +246,30 @@ impl Exchange {
         Some(Warming { key, lease_keys, question })
     }
 
-    /// Goes by what is known of how this origin can be asked about stored media.
+    /// Returns the exchange with what is known of how this origin revalidates stored media.
     pub fn knowing(self, revalidation: Revalidation) -> Self {
         Self { revalidation, ..self }
     }
 
-    /// Asks for ranges that the client wants of media that is not stored, by what is known of hosts.
+    /// Returns the exchange with what is known of hosts and ranges, so that the origin may be asked
+    /// for the range that the client wants.
     pub fn with_ranges(self, ranges: Rc<RangeHosts>) -> Self {
         Self { ranges: Some(ranges), ..self }
     }
 
-    /// The key to look up.
+    /// Returns the key to look up.
     pub fn key(&self) -> &CacheKey {
         &self.key
     }
 
-    /// The lease records to look up, if any may count.
+    /// Returns the lease records to look up; `None` where none can count.
     pub fn lease_keys(&self) -> Option<&LeaseKeys> {
         self.lease_keys.as_ref()
     }
 
-    /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
-    /// One that is known to be down (see [`crate::origin::outage`]) is not waited for where its failure
-    /// would end in a stale answer.
+    /// Serves the stored response on a living lease, or asks the origin for its grant or for the
+    /// media. One that is known to be down (see [`crate::origin::outage`]) is not waited for where
+    /// its failure would end in a stale answer.
     pub fn on_lookup(
         self,
         stored: Option<Rc<StoredMeta>>,
@@ -311,14 +312,14 @@ impl Exchange {
         OriginExchange::new(self, None, query, leases, now_unix_secs)
     }
 
-    /// Since when both records have been alive, if they are.
+    /// Returns when the older of the two leases was granted; `None` unless both are alive.
     fn leased_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
         let policy = self.config.lease;
         self.confirmed_since(leases, |at| policy.is_alive(at, now_unix_secs))
     }
 
-    /// Since when both records stand, if both count. A refusal removes the one that it is about, so
-    /// neither is enough without the other.
+    /// Returns when the older of the two grants was asked for; `None` unless both still count. A
+    /// refusal revokes only the grant that it concerns, so both are required.
     fn confirmed_since(&self, leases: Leases, counts: impl Fn(u64) -> bool) -> Option<u64> {
         let keys = self.lease_keys.as_ref()?;
         let media = leases.media.filter(|at| counts(*at))?;
@@ -328,8 +329,8 @@ impl Exchange {
         }
     }
 
-    /// The record that should be renewed: the credential's before the media's, since it serves
-    /// more requests.
+    /// Returns the record to renew; `None` if neither is old. The credential's comes before the
+    /// media's, since it serves more requests.
     fn old_record(&self, leases: Leases, now_unix_secs: u64) -> Option<CacheKey> {
         let keys = self.lease_keys.as_ref()?;
         let is_old = |confirmed: Option<u64>| {
@@ -377,13 +378,15 @@ impl Exchange {
         }
     }
 
-    /// Whether what is stored without a validator could be asked about later, if only within a lease.
+    /// Returns whether a response that is stored without a validator could be revalidated later, if
+    /// only within a lease.
     fn can_revalidate(&self, now_unix_secs: u64) -> bool {
         let is_leased = self.config.lease.lease_secs > 0 && self.lease_keys.is_some();
         is_leased || self.revalidation.way(self.request.door, false, now_unix_secs).is_some()
     }
 
-    /// Since when the homeserver's words count for a client of this door while it is down.
+    /// Returns when the older of the two grants was asked for; `None` unless both are within the
+    /// stale window.
     fn stale_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
         let policy = self.config.lease;
         self.confirmed_since(leases, |at| policy.is_within_stale_window(at, now_unix_secs))

@@ -122,7 +122,7 @@ impl PendingAnswer {
         }
     }
 
-    /// Whether only the homeserver itself would have answered so.
+    /// Returns whether only the homeserver itself can have sent this answer.
     fn is_own_word(&self, answer: &OriginAnswer) -> bool {
         let door = self.door();
         match (&self.query, answer.head.status) {

@@ -213,7 +213,7 @@ impl PendingAnswer {
         }
     }
 
-    /// All of the reader's that goes along.
+    /// Returns the headers by which the origin knows the reader.
     fn reader_headers(&self) -> HeaderMap {
         let Exchange { head, config, .. } = &self.exchange;
         let mut set = forwarding_headers(head, config);
@@ -224,8 +224,8 @@ impl PendingAnswer {
         set
     }
 
-    /// Whether the decision needs the body of an answer with this head: of a Matrix error, and of
-    /// what `whoami` says.
+    /// Returns whether the body of an answer with this head is to be read: of a Matrix error, and
+    /// of `whoami`'s answer.
     pub fn reads_body(&self, head: &OriginHead) -> bool {
         head.may_be_matrix_error()
             || head.is_small_json() && matches!(self.query, OriginQuery::CheckToken)
@@ -338,9 +338,9 @@ impl PendingAnswer {
         })
     }
 
-    /// Whether a question that may have met an intermediary is asked in another way, rather than be
-    /// answered by an error: `whoami` may not be let through where media is, and what answers a HEAD
-    /// has no body to be known by.
+    /// Returns whether a question that may have met an intermediary is asked in another way, rather
+    /// than be answered by an error: `whoami` may not be let through where media is, and what
+    /// answers a HEAD has no body to be known by.
     fn can_ask_otherwise(&self, origin: &OriginHead) -> bool {
         match self.query {
             OriginQuery::CheckToken => !outage::is_failure(origin),
@@ -453,13 +453,13 @@ impl PendingAnswer {
 }
 
 impl Suspicion {
-    /// The lease records to look up again before [`Self::on_probe`].
+    /// Returns the lease records to look up again before [`Self::on_probe`].
     pub fn lease_keys(&self) -> Option<&LeaseKeys> {
         self.exchange.lease_keys()
     }
 
-    /// Serves what is stored if the homeserver is down, and else what came of the question: nobody
-    /// is served stale on the failure of their own question alone. `leases` are those that stand now:
+    /// Serves the stored response if the homeserver is down, and else relays the failure: nobody is
+    /// served stale on the failure of their own question alone. `leases` are looked up anew, since
     /// a refusal may have come in the meantime.
     pub fn on_probe(self, is_origin_down: bool, leases: Leases, now_unix_secs: u64) -> Outcome {
         let Self { exchange, stored, failed } = self;
@@ -506,17 +506,18 @@ impl OriginQuery {
 }
 
 impl Exchange {
-    /// Whether an answer is a redirect that the edge follows. Servers never get one at the top
-    /// level, and what they signed is for the homeserver.
+    /// Returns whether an answer is a redirect that the edge follows. Servers never get one at the
+    /// top level, and what they signed is for the homeserver.
     pub(super) fn follows(&self, origin: &OriginHead) -> bool {
         self.config.origin_redirects == OriginRedirects::Follow
             && self.request.door != Door::Federation
             && redirect::is_redirect(origin)
     }
 
-    /// Whether a HEAD that was answered so is asked again as a GET. Not every homeserver knows HEAD; the
-    /// edge does (MSC4120). And a refusal of HEAD has no body to be known by as the homeserver's,
-    /// though a lease may end by it, or an intermediary have sent it. Servers sign their method.
+    /// Returns whether a HEAD with this answer is asked again as a GET. Not every homeserver knows
+    /// HEAD; the edge does (MSC4120). And a refusal of HEAD has no body to be known by as the
+    /// homeserver's, though a lease may end by it, or an intermediary have sent it. Servers sign
+    /// their method.
     fn asks_again_by_get(&self, origin: &OriginHead) -> bool {
         let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(origin.status);
         let answer = OriginAnswer::unread(origin.clone());
@@ -538,7 +539,7 @@ impl Exchange {
             && self.revalidation.may_ask_by_head(self.request.door, now_unix_secs)
     }
 
-    /// What becomes of the leases where the homeserver grants this request.
+    /// Returns the change of the leases where the homeserver grants this request.
     pub(super) fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
         match self.lease_keys {
             Some(_) => LeaseChange::Grant { asked_unix_secs },

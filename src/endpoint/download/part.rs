@@ -99,8 +99,9 @@ impl PendingAnswer {
         AfterOrigin::RespondPart(outcome, whole)
     }
 
-    /// Whether an answer leaves the whole to be asked for: a 416, an intermediary's refusal, which may be of
-    /// the range alone, or a 200. What is stored for all depends on no reader's range.
+    /// Returns whether an answer leaves the whole to be asked for: a 416, an intermediary's
+    /// refusal, which may be of the range alone, or a 200. What is stored for all depends on no
+    /// reader's range.
     pub(super) fn leaves_whole(&self, answer: &OriginAnswer) -> bool {
         matches!(answer.head.status, StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE)
             || Intermediary::of(answer, &Method::GET).is_some()
