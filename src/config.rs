@@ -20,19 +20,19 @@ use crate::config::redirect_hosts::RedirectHosts;
 use crate::matrix::access_token::AccessToken;
 use crate::matrix::ids::ServerName;
 
-const SECONDS_PER_DAY: u64 = 86_400;
+const SECS_PER_DAY: u64 = 86_400;
 
 /// Default of `CACHE_SECONDS`.
-const DEFAULT_CACHE_SECONDS: u64 = 30 * SECONDS_PER_DAY;
+const DEFAULT_CACHE_SECS: u64 = 30 * SECS_PER_DAY;
 
 /// The longest `CACHE_SECONDS` that means anything: the platform evicts long before.
-const MAX_CACHE_SECONDS: u64 = 365 * SECONDS_PER_DAY;
+const MAX_CACHE_SECS: u64 = 365 * SECS_PER_DAY;
 
 /// The longest `LEASE_SECONDS`: a revoked token or a quarantined picture lives on for that long.
-const MAX_LEASE_SECONDS: u64 = 3_600;
+const MAX_LEASE_SECS: u64 = 3_600;
 
 /// The longest `STALE_IF_ERROR_SECONDS`.
-const MAX_STALE_SECONDS: u64 = 7 * SECONDS_PER_DAY;
+const MAX_STALE_SECS: u64 = 7 * SECS_PER_DAY;
 
 /// Default of `MAX_UPLOAD_BYTES`: what Cloudflare's Free and Pro plans let through.
 const DEFAULT_MAX_UPLOAD_BYTES: u64 = 100_000_000;
@@ -69,7 +69,7 @@ pub struct Config {
     /// `LEASE_SECONDS` and `LEASE_SCOPE`: how long the homeserver's yes is taken as still given.
     pub lease: LeasePolicy,
     /// `CACHE_SECONDS`: how long a stored response may stay at all.
-    pub cache_seconds: u64,
+    pub cache_secs: u64,
     /// `MAX_UPLOAD_BYTES`: larger uploads are refused before they are read.
     pub max_upload_bytes: u64,
     /// `WARM_UPLOADS`: whether new media is stored before its first reader comes.
@@ -186,15 +186,15 @@ impl Config {
             well_known_generate: vars
                 .choice("WELL_KNOWN_GENERATE", &[("false", false), ("true", true)])?,
             lease: LeasePolicy {
-                lease_seconds: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECONDS)?,
+                lease_secs: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECS)?,
                 scope: vars.choice(
                     "LEASE_SCOPE",
                     &[("token", LeaseScope::Token), ("token+media", LeaseScope::TokenAndMedia)],
                 )?,
-                stale_if_error_seconds: vars.number(
+                stale_if_error_secs: vars.number(
                     "STALE_IF_ERROR_SECONDS",
                     0,
-                    0..=MAX_STALE_SECONDS,
+                    0..=MAX_STALE_SECS,
                 )?,
             },
             max_upload_bytes: vars.number(
@@ -214,11 +214,7 @@ impl Config {
                 let example = "such as cdn.example.com *.r2.cloudflarestorage.com";
                 error("ORIGIN_REDIRECT_HOSTS", format!("{problem}, {example}"))
             })?,
-            cache_seconds: vars.number(
-                "CACHE_SECONDS",
-                DEFAULT_CACHE_SECONDS,
-                1..=MAX_CACHE_SECONDS,
-            )?,
+            cache_secs: vars.number("CACHE_SECONDS", DEFAULT_CACHE_SECS, 1..=MAX_CACHE_SECS)?,
             memory_cache_bytes: memory_cache_mib.min(MAX_MEMORY_CACHE_MIB) * 1024 * 1024,
             excess_memory_cache_mib: Some(memory_cache_mib)
                 .filter(|mib| *mib > MAX_MEMORY_CACHE_MIB),

@@ -1,4 +1,4 @@
-//! Leases: for how long the homeserver's yes is taken as still given.
+//! Leases: for how long a grant of the homeserver counts.
 //!
 //! Two records stand for one grant at one door. The *credential's* says that the homeserver accepted
 //! this token (or this token for this media), the *media's* that it confirmed this media; while
@@ -17,10 +17,10 @@ use crate::matrix::access_token::TokenDigest;
 use crate::matrix::ids::{Mxc, ServerName};
 use crate::matrix::media::{Door, MediaKind};
 
-/// The records that stand for one yes, by name.
+/// The names of the records that stand for one grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseKeys {
-    /// The credential's; none at a door that asks for none.
+    /// The credential's; `None` at a door that asks for no credential.
     pub credential: Option<CacheKey>,
     /// The media's.
     pub media: CacheKey,
@@ -56,7 +56,9 @@ impl LeaseKeys {
             LeaseChange::GrantCredential { asked_unix_secs } => {
                 Some(([None, self.credential.as_ref()], asked_unix_secs))
             }
-            LeaseChange::Keep | LeaseChange::EndCredential | LeaseChange::EndMedia => None,
+            LeaseChange::Unchanged | LeaseChange::RevokeCredential | LeaseChange::RevokeMedia => {
+                None
+            }
         }
         .map(|(keys, asked_unix_secs)| (keys.into_iter().flatten().collect(), asked_unix_secs))
     }
@@ -64,11 +66,11 @@ impl LeaseKeys {
     /// Returns the records that a change removes: those about the other kind of the media as well.
     pub fn revoked_by(&self, change: LeaseChange) -> Vec<CacheKey> {
         let revoked = match change {
-            LeaseChange::EndCredential => self.credential.as_ref(),
-            LeaseChange::EndMedia => Some(&self.media),
-            LeaseChange::Keep | LeaseChange::Grant { .. } | LeaseChange::GrantCredential { .. } => {
-                None
-            }
+            LeaseChange::RevokeCredential => self.credential.as_ref(),
+            LeaseChange::RevokeMedia => Some(&self.media),
+            LeaseChange::Unchanged
+            | LeaseChange::Grant { .. }
+            | LeaseChange::GrantCredential { .. } => None,
         };
         revoked
             .into_iter()
@@ -78,7 +80,7 @@ impl LeaseKeys {
     }
 }
 
-/// When the homeserver last said yes, in seconds since the Unix epoch.
+/// When the grants that count were asked for, in seconds since the Unix epoch; `None` for no grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// To this credential.
@@ -87,12 +89,12 @@ pub struct Leases {
     pub media: Option<u64>,
 }
 
-/// What becomes of the two records.
+/// What an answer changes of the two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseChange {
-    /// Nothing.
-    Keep,
-    /// The homeserver said yes when it was asked at this time: write both.
+    /// Both stay as they are.
+    Unchanged,
+    /// The homeserver granted what it was asked for at this time: write both.
     Grant {
         /// When the question was sent.
         asked_unix_secs: u64,
@@ -103,9 +105,9 @@ pub enum LeaseChange {
         asked_unix_secs: u64,
     },
     /// It refused the credential, or this media to it: remove the credential's.
-    EndCredential,
+    RevokeCredential,
     /// It has no such media: remove the media's.
-    EndMedia,
+    RevokeMedia,
 }
 
 /// The most that lease records may weigh in an isolate's memory, in bytes of 128 MB.
@@ -141,7 +143,7 @@ mod tests {
     use crate::matrix::ids::{MediaId, ServerName};
 
     const POLICY: LeasePolicy =
-        LeasePolicy { lease_seconds: 60, scope: LeaseScope::Token, stale_if_error_seconds: 600 };
+        LeasePolicy { lease_secs: 60, scope: LeaseScope::Token, stale_if_error_secs: 600 };
 
     fn mxc(media_id: &str) -> Mxc {
         Mxc {
@@ -206,16 +208,16 @@ mod tests {
         let (content, thumbnail) = (of(pair, MediaKind::Content), of(pair, MediaKind::Thumbnail));
         let both = |a: CacheKey, b: CacheKey| vec![a, b];
         assert_eq!(
-            content.revoked_by(LeaseChange::EndMedia),
+            content.revoked_by(LeaseChange::RevokeMedia),
             both(content.media.clone(), thumbnail.media.clone())
         );
         assert_eq!(
-            thumbnail.revoked_by(LeaseChange::EndCredential),
+            thumbnail.revoked_by(LeaseChange::RevokeCredential),
             both(thumbnail.credential.unwrap(), content.credential.unwrap())
         );
         let token = of(LeaseScope::Token, MediaKind::Content);
         assert_eq!(
-            token.revoked_by(LeaseChange::EndCredential),
+            token.revoked_by(LeaseChange::RevokeCredential),
             vec![token.credential.clone().unwrap()]
         );
         assert!(token.revoked_by(LeaseChange::Grant { asked_unix_secs: 1 }).is_empty());
@@ -234,7 +236,9 @@ mod tests {
             granted(LeaseChange::GrantCredential { asked_unix_secs: 5 }),
             Some((vec![credential], 5))
         );
-        for change in [LeaseChange::Keep, LeaseChange::EndCredential, LeaseChange::EndMedia] {
+        for change in
+            [LeaseChange::Unchanged, LeaseChange::RevokeCredential, LeaseChange::RevokeMedia]
+        {
             assert_eq!(granted(change), None);
         }
     }

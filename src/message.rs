@@ -14,7 +14,7 @@ use crate::headers::{CONNECTING_IP, LOOP, own_value};
 use crate::message::target::Target;
 
 /// The request headers that decisions depend on.
-pub static READ: [HeaderName; 10] = [
+pub static REQUEST_HEADERS: [HeaderName; 10] = [
     AUTHORIZATION,
     CONNECTING_IP,
     CONTENT_LENGTH,
@@ -27,7 +27,7 @@ pub static READ: [HeaderName; 10] = [
     USER_AGENT,
 ];
 
-/// The head of a client's request: of its headers only those in [`crate::message::READ`].
+/// The head of a client's request: of its headers only those in [`crate::message::REQUEST_HEADERS`].
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     /// The method, known to HTTP or not.

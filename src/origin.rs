@@ -15,7 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use serde::Deserialize;
 
-use self::client_headers::Keep;
+use self::client_headers::ClientHeaders;
 use self::intermediary::Intermediary;
 use crate::config::Config;
 use crate::headers::media_type;
@@ -26,7 +26,7 @@ use crate::matrix::json;
 /// Synapse holds a request for media that is still being uploaded for at most 60 s (`timeout_ms`),
 /// and sends nothing of remote media before it has all of it. The platform itself gives up on a
 /// proxied origin at 100 s.
-pub const ORIGIN_PATIENCE: Patience = Patience::Millis(90_000);
+pub const ORIGIN_TIMEOUT: Timeout = Timeout::Ms(90_000);
 
 /// How long a way of asking that has failed is not tried again, in seconds: the origin may be another by
 /// then, or stand behind another proxy.
@@ -55,21 +55,21 @@ pub struct OriginRequest {
     /// The absolute URL: a configured base and a target that came from the client.
     pub url: String,
     /// Which of the client's headers go along.
-    pub keep: Keep,
+    pub client_headers: ClientHeaders,
     /// Headers set on top, replacing the client's of the same name.
     pub set: HeaderMap,
     /// Whether it goes to the homeserver, for which alone `ORIGIN_HEADERS` are: they may be secret.
     pub is_for_homeserver: bool,
-    /// How long to wait for the head of the answer.
-    pub patience: Patience,
+    /// How long the head of the answer may take.
+    pub timeout: Timeout,
 }
 
-/// How long to wait for the head of the origin's answer.
+/// How long the head of the origin's answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
+pub enum Timeout {
     /// This many milliseconds.
-    Millis(u32),
-    /// As long as the client does: the answer may come only after all of the client's body.
+    Ms(u32),
+    /// As long as the client waits: the answer may come only after all of the client's body.
     Client,
 }
 

@@ -26,10 +26,10 @@ use worker::{Env, ScheduleContext, ScheduledEvent, event, worker_sys};
 use self::admin::{purge, quarantine, selftest, status};
 use self::endpoint::{download, forward, upload, well_known};
 use self::recorder::Recorder;
-use self::request_context::{Call, reject};
-use self::runtime::bindings::{self, Setup};
+use self::request_context::{RequestContext, reject};
+use self::runtime::bindings::{self, Bindings};
 use self::runtime::context::Context;
-use self::runtime::panic::{self, Guarded, Panicked};
+use self::runtime::panic::{self, CatchPanic, Panicked};
 use self::runtime::{clock, heads, log};
 use crate::admin::authorize;
 use crate::error::{Rejection, preflight_reply};
@@ -50,7 +50,7 @@ pub fn fetch(request: web_sys::Request, env: Env, context: worker_sys::Context) 
             Poll::Ready(Ok(response)) => response,
             Poll::Ready(Err(error)) => Promise::reject(&error).into(),
             Poll::Pending => {
-                panic::outliving(&promise(&context, answering), context.request()).into()
+                panic::or_fallback_response(&promise(&context, answering), context.request()).into()
             }
         }
     })
@@ -78,9 +78,9 @@ async fn answer_and_report(
     context: Context,
 ) -> Result<JsValue, JsValue> {
     let recorder = Recorder::new(&request);
-    let setup = bindings::setup(&env);
-    let answering = Box::pin(answer(request, &setup, context.clone(), &recorder));
-    let response = match Guarded::new(answering).await {
+    let bindings = bindings::of(&env);
+    let answering = Box::pin(answer(request, &bindings, context.clone(), &recorder));
+    let response = match CatchPanic::new(answering).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             log::error_with("internal error", &error);
@@ -90,26 +90,26 @@ async fn answer_and_report(
         Err(Panicked) => reject(&recorder, &Rejection::Internal)?,
     };
     context.answered();
-    recorder.finish(&setup, &response);
+    recorder.finish(&bindings, &response);
     Ok(response.into())
 }
 
 /// Runs what the schedule of `wrangler.toml` is for: polls the homeserver's quarantine.
 #[event(scheduled)]
 async fn run_schedule(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
-    let setup = bindings::setup(&env);
-    if let Ok(config) = &setup.config {
-        let _ = Guarded::new(Box::pin(quarantine::follow(config, setup.bucket.as_ref()))).await;
+    let bindings = bindings::of(&env);
+    if let Ok(config) = &bindings.config {
+        let _ = CatchPanic::new(Box::pin(quarantine::poll(config, bindings.bucket.as_ref()))).await;
     }
 }
 
 async fn answer(
     request: web_sys::Request,
-    setup: &Setup,
+    bindings: &Bindings,
     context: Context,
     recorder: &Recorder,
 ) -> Result<web_sys::Response, JsValue> {
-    let config = match &setup.config {
+    let config = match &bindings.config {
         Ok(config) => Rc::clone(config),
         // Or no page could read what is to be fixed.
         Err(_) if request.method() == "OPTIONS" => {
@@ -120,9 +120,9 @@ async fn answer(
     let Some(head) = heads::request_head(&request).map(Rc::new) else {
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
-    let bucket = setup.bucket.clone();
+    let bucket = bindings.bucket.clone();
     let (context, recorder) = (Rc::new(context), recorder.clone());
-    let call = Call { request, head, config, context, bucket, recorder };
+    let call = RequestContext { request, head, config, context, bucket, recorder };
     let (head, config) = (&*call.head, &*call.config);
     let route = match admit(head, config) {
         Ok(route) => route,

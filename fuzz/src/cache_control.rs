@@ -1,6 +1,6 @@
 //! `Cache-Control`: what forbids storing is never overlooked, and no age is read too long.
 
-use matrix_media_edge::headers::cache_control::{has_directive, max_age_seconds, public_for};
+use matrix_media_edge::headers::cache_control::{has_directive, max_age_secs, public_for};
 
 /// The input is a field.
 pub(crate) fn target(input: &[u8]) {
@@ -14,7 +14,7 @@ pub(crate) fn target(input: &[u8]) {
         .filter(|(name, _)| name == "max-age")
         .filter_map(|(_, seconds)| seconds.parse().ok())
         .collect();
-    let read = max_age_seconds(field);
+    let read = max_age_secs(field);
     match (ages.iter().min(), read) {
         (Some(smallest), Some(read)) => assert!(read <= *smallest),
         (Some(_), None) => panic!("an age was overlooked"),
@@ -22,7 +22,7 @@ pub(crate) fn target(input: &[u8]) {
     }
     if let Some(seconds) = read {
         let written = public_for(seconds);
-        assert_eq!(max_age_seconds(written.to_str().expect("ASCII")), Some(seconds));
+        assert_eq!(max_age_secs(written.to_str().expect("ASCII")), Some(seconds));
     }
 }
 

@@ -6,7 +6,7 @@ use matrix_media_edge::cache::entity_tag::entity_tag;
 use matrix_media_edge::cache::entry::Validator;
 use matrix_media_edge::headers::conditional::{EntityTag, is_current, is_range_wanted};
 use matrix_media_edge::matrix::ids::Mxc;
-use matrix_media_edge::matrix::media::{Door, MediaRequest, Representation, Terms};
+use matrix_media_edge::matrix::media::{Door, MediaRequest, QueryClass, Representation};
 use matrix_media_edge::message::RequestHead;
 
 use crate::input::{get, headers, is_plain, lines};
@@ -56,7 +56,7 @@ fn request() -> MediaRequest {
         representation: Representation::Content,
         file_name: None,
         origin_path: String::new(),
-        terms: Terms::Plain,
+        query_class: QueryClass::Canonical,
     }
 }
 

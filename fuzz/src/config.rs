@@ -61,9 +61,9 @@ fn can_be_used(config: &Config) {
     for url in [&config.homeserver, &config.public, &config.media, &config.well_known] {
         assert_eq!(BaseUrl::parse(&url.to_string()).as_ref(), Ok(url));
     }
-    assert!((1..=365 * 86_400).contains(&config.cache_seconds));
-    assert!(config.lease.lease_seconds <= 3600);
-    assert!(config.lease.stale_if_error_seconds <= 7 * 86_400);
+    assert!((1..=365 * 86_400).contains(&config.cache_secs));
+    assert!(config.lease.lease_secs <= 3600);
+    assert!(config.lease.stale_if_error_secs <= 7 * 86_400);
     assert!((1..=5_000_000_000).contains(&config.max_upload_bytes));
     assert!(config.memory_cache_bytes <= 64 << 20);
     for token in config.admin_token.iter().chain(&config.synapse_admin_token) {

@@ -16,11 +16,8 @@ pub(crate) fn target(input: &[u8]) {
     let Some([now, seconds, stale, token, other, record]) = texts(input) else { return };
     let number = |text: &str| text.parse().unwrap_or(60);
     let scope = if token.len() % 2 == 0 { LeaseScope::Token } else { LeaseScope::TokenAndMedia };
-    let policy = LeasePolicy {
-        lease_seconds: number(seconds),
-        scope,
-        stale_if_error_seconds: number(stale),
-    };
+    let policy =
+        LeasePolicy { lease_secs: number(seconds), scope, stale_if_error_secs: number(stale) };
     let media = Mxc::parse("mxc://example.com/abc").expect("an mxc URI");
     let digest =
         |text: &str| AccessToken::parse(text).map(|token| TokenDigest::new(b"key", &token));
@@ -48,7 +45,7 @@ fn of_their_own_kinds(content: &LeaseKeys, thumbnails: &LeaseKeys, scope: LeaseS
     assert!(content.media != thumbnails.media);
     let is_one = content.credential == thumbnails.credential;
     assert_eq!(is_one, content.credential.is_none() || scope == LeaseScope::Token);
-    for change in [LeaseChange::EndMedia, LeaseChange::EndCredential] {
+    for change in [LeaseChange::RevokeMedia, LeaseChange::RevokeCredential] {
         let revoked = |keys: &LeaseKeys| BTreeSet::from_iter(keys.revoked_by(change));
         assert_eq!(revoked(content), revoked(thumbnails));
     }
@@ -57,10 +54,10 @@ fn of_their_own_kinds(content: &LeaseKeys, thumbnails: &LeaseKeys, scope: LeaseS
 fn lasts_as_long_as_it_may(policy: LeasePolicy, confirmed: u64, now: u64) {
     let age = i128::from(now) - i128::from(confirmed);
     let is_within = |seconds: u64| (0..i128::from(seconds)).contains(&age);
-    assert_eq!(policy.is_alive(confirmed, now), is_within(policy.lease_seconds));
+    assert_eq!(policy.is_alive(confirmed, now), is_within(policy.lease_secs));
     let is_in_window = policy.is_within_stale_window(confirmed, now);
-    assert_eq!(is_in_window, is_within(policy.stale_if_error_seconds));
+    assert_eq!(is_in_window, is_within(policy.stale_if_error_secs));
     let counts = policy.is_alive(confirmed, now) || is_in_window;
-    assert!(!counts || is_within(policy.retention_seconds()), "it is kept as long as it counts");
+    assert!(!counts || is_within(policy.retention_secs()), "it is kept as long as it counts");
     assert!(!counts || policy.is_remembering());
 }

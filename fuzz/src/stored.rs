@@ -69,7 +69,7 @@ fn is_read_back(meta: &StoredMeta, key: &CacheKey) {
     assert!(head.headers.values().all(|value| !value.is_empty()));
     let since = meta.stored_unix_secs();
     assert!(!meta.is_expired(&CONFIG, since) || since == u64::MAX);
-    let end = since.saturating_add(CONFIG.cache_seconds);
+    let end = since.saturating_add(CONFIG.cache_secs);
     assert!(meta.is_expired(&CONFIG, end));
 }
 

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use matrix_media_edge::endpoint::upload::{
-    Admission, check, content_uri, first_download, lowered, told_limit,
+    Admission, advertised_limit, check, content_uri, lowered, prefetch_request,
 };
 use matrix_media_edge::error::Rejection;
 use matrix_media_edge::matrix::ids::Mxc;
@@ -25,13 +25,13 @@ pub(crate) fn target(input: &[u8]) {
             assert!(told.is_none_or(|told| told <= max_bytes), "{told:?} is left");
         }
     }
-    if let Some(told) = told_limit(answer) {
+    if let Some(told) = advertised_limit(answer) {
         assert_eq!(last(answer, LIMIT).parse(), Ok(told));
     }
     if let Some(mxc) = content_uri(answer) {
         leads_to_its_download(answer, mxc);
     }
-    judged_by_its_length(length, told_limit(answer));
+    judged_by_its_length(length, advertised_limit(answer));
 }
 
 fn only_limits_are_lowered(answer: &str, lower: &str, max_bytes: u64) {
@@ -56,7 +56,7 @@ fn leads_to_its_download(answer: &str, mxc: Mxc) {
     let uri: String = serde_json::from_str(&last(answer, "content_uri")).expect("a string");
     assert_eq!(uri, format!("mxc://{}/{}", mxc.server_name, mxc.media_id.as_str()));
     let token = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer t"))]);
-    let (head, request) = first_download(&get("/", token), mxc).expect("who uploads may read");
+    let (head, request) = prefetch_request(&get("/", token), mxc).expect("who uploads may read");
     assert_eq!(admit(&head, &CONFIG), Ok(Route::Media(request)));
 }
 

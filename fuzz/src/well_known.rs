@@ -51,7 +51,7 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
         // Only a document takes the place of the last good one, and only a 404 that lasts ends it.
         (
             WellKnownReply::Document(head, added),
-            change @ (CopyChange::Keep | CopyChange::Store(_)),
+            change @ (CopyChange::Unchanged | CopyChange::Store(_)),
         ) => {
             assert!(!is_document, "{}", origin.status);
             is_sent_as_json(document, &head);
@@ -62,12 +62,12 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
             assert_eq!(head.status, origin.status);
             assert_eq!(head.headers[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
             let is_ended = is_gone && kept.is_some();
-            assert_eq!(change, if is_ended { CopyChange::Remove } else { CopyChange::Keep });
+            assert_eq!(change, if is_ended { CopyChange::Remove } else { CopyChange::Unchanged });
             assert!(!is_document && (is_gone || kept.is_none()), "{}", origin.status);
             let since = kept.and_then(|kept| kept.missing_since_unix_secs);
             assert!(!is_ended || since.is_some_and(|since| NOW - since >= 300), "{since:?}");
         }
-        (WellKnownReply::Rejected(_), CopyChange::Keep) => {
+        (WellKnownReply::Rejected(_), CopyChange::Unchanged) => {
             let is_no_word = [206, 304, 401, 403, 407, 429].contains(&origin.status.as_u16())
                 || origin.status.is_server_error()
                 || origin.status.as_u16() >= 600;
@@ -83,7 +83,7 @@ fn failed(document: Document, kept: Option<&KeptDocument>) {
     assert_eq!(kept.is_some(), matches!(reply, WellKnownReply::Document(..)));
     match kept {
         Some(kept) => is_marked(kept, &change, false),
-        None => assert_eq!(change, CopyChange::Keep),
+        None => assert_eq!(change, CopyChange::Unchanged),
     }
 }
 
@@ -96,7 +96,7 @@ fn is_marked(kept: &KeptDocument, change: &CopyChange, is_gone: bool) {
             assert!(new.differs_from(kept), "it is stored for nothing");
             new.missing_since_unix_secs
         }
-        CopyChange::Keep => kept.missing_since_unix_secs,
+        CopyChange::Unchanged => kept.missing_since_unix_secs,
         CopyChange::Remove => panic!("it is the last good copy"),
     };
     assert_eq!(since.is_some(), is_gone, "{since:?}");

@@ -93,7 +93,7 @@ impl Report {
             memory: Memory { removed: self.memory },
             bucket,
             not_served: NotServed { place, within_seconds: PURGES_HEARD_SECS },
-            elsewhere: Elsewhere { bytes_expire_within_seconds: config.cache_seconds },
+            elsewhere: Elsewhere { bytes_expire_within_seconds: config.cache_secs },
         })
     }
 }

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
 use crate::matrix::json;
-use crate::origin::client_headers::Keep;
-use crate::origin::{OriginRequest, Patience};
+use crate::origin::client_headers::ClientHeaders;
+use crate::origin::{OriginRequest, Timeout};
 
 /// The most pages that are read at once.
 pub const MAX_PAGES: usize = 10;
@@ -24,7 +24,7 @@ pub const MAX_PAGES: usize = 10;
 /// The most that is read of a page, in bytes: a hundred entries with names of the longest.
 pub const MAX_PAGE_BYTES: usize = 128 * 1024;
 
-const PATIENCE: Patience = Patience::Millis(10_000);
+const TIMEOUT: Timeout = Timeout::Ms(10_000);
 
 /// One page of changes.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginReq
     OriginRequest {
         method: Method::GET,
         url: format!("{base}/_synapse/admin/v1/media/quarantine_changes?from={position}"),
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver: true,
-        patience: PATIENCE,
+        timeout: TIMEOUT,
     }
 }
 

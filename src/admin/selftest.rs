@@ -26,7 +26,7 @@ use crate::matrix::json;
 pub const MAX_MS: u32 = 15_000;
 
 /// How long each part of it may take, in milliseconds. They run beside each other.
-pub const PART_MS: u32 = 12_000;
+pub const PART_TIMEOUT_MS: u32 = 12_000;
 
 /// For how long what it stores may be kept, in seconds, where it can't be removed.
 pub const KEPT_SECS: u64 = 60;

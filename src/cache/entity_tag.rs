@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::matrix::ids::Mxc;
-    use crate::matrix::media::{Door, Terms};
+    use crate::matrix::media::{Door, QueryClass};
 
     #[test]
     fn two_versions_of_one_length_have_two_tags() {
@@ -44,7 +44,7 @@ mod tests {
             representation: Representation::Content,
             file_name: None,
             origin_path: String::new(),
-            terms: Terms::Plain,
+            query_class: QueryClass::Canonical,
         };
         let tag = |validator| entity_tag(&request, 5, &validator).to_string();
         let of = |value| Validator::ETag(HeaderValue::from_static(value));

@@ -47,7 +47,7 @@ const NEW_SECS: u64 = 100;
 const SLOWEST_BYTES_PER_SEC: u64 = 100_000;
 
 /// The origin's headers that a stored response is served with.
-static KEPT: [HeaderName; 10] = [
+static STORED_HEADERS: [HeaderName; 10] = [
     CACHE_CONTROL,
     CONTENT_DISPOSITION,
     CONTENT_SECURITY_POLICY,
@@ -224,7 +224,7 @@ impl StoredMeta {
         length_bytes: u64,
         times: FetchTimes,
     ) -> Result<Self, NoStoreReason> {
-        let mut headers: HeaderMap = KEPT
+        let mut headers: HeaderMap = STORED_HEADERS
             .iter()
             .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
             .collect();
@@ -278,7 +278,7 @@ impl StoredMeta {
                     meta.validator = Validator::Redirect(String::from_utf8(bytes).ok()?);
                 }
                 name => {
-                    let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
+                    let name = STORED_HEADERS.iter().find(|kept| kept.as_str() == name)?;
                     meta.headers.insert(name.clone(), header()?);
                 }
             }
@@ -343,17 +343,17 @@ impl StoredMeta {
 
     /// Whether it has been kept for longer than anything may be.
     pub fn is_expired(&self, config: &Config, now_unix_secs: u64) -> bool {
-        self.seconds_left(config, now_unix_secs) == 0
+        self.secs_left(config, now_unix_secs) == 0
     }
 
-    fn seconds_left(&self, config: &Config, now_unix_secs: u64) -> u64 {
-        self.stored_unix_secs.saturating_add(config.cache_seconds).saturating_sub(now_unix_secs)
+    fn secs_left(&self, config: &Config, now_unix_secs: u64) -> u64 {
+        self.stored_unix_secs.saturating_add(config.cache_secs).saturating_sub(now_unix_secs)
     }
 
     /// The head of a cache entry: the platform reads the standard headers, we read our own record.
     pub fn entry_head(&self, config: &Config, now_unix_secs: u64) -> ReplyHead {
         let headers = [
-            (CACHE_CONTROL, public_for(self.seconds_left(config, now_unix_secs))),
+            (CACHE_CONTROL, public_for(self.secs_left(config, now_unix_secs))),
             (CONTENT_LENGTH, self.length_bytes.into()),
             (CACHE_TAG, own_value(&tags(&self.key))),
             (STORED_META, own_value(&self.to_text())),
@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn headers_that_are_too_long_together_are_not_kept() {
         let long = HeaderValue::from_str(&";".repeat(MAX_HEADER_BYTES)).unwrap();
-        let headers = KEPT.iter().map(|name| (name.clone(), long.clone())).collect();
+        let headers = STORED_HEADERS.iter().map(|name| (name.clone(), long.clone())).collect();
         let head = OriginHead { status: StatusCode::OK, headers };
         let meta = StoredMeta::new(&key("abc"), &head, Validator::None, 5, TIMES);
         assert_eq!(meta, Err(NoStoreReason::HeaderTooLong));

@@ -52,14 +52,19 @@ impl<V> Lru<V> {
         Some(removed.value)
     }
 
-    /// Removes all that `is_doomed` names, and says how many those were.
-    pub fn remove_where(&mut self, is_doomed: impl Fn(&CacheKey) -> bool) -> usize {
-        let doomed: Vec<_> =
-            self.entries.iter().map(|(key, _)| key).filter(|key| is_doomed(key)).cloned().collect();
-        for key in &doomed {
+    /// Removes all entries for which `should_remove` is `true`, and returns how many those were.
+    pub fn remove_where(&mut self, should_remove: impl Fn(&CacheKey) -> bool) -> usize {
+        let removed: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| should_remove(key))
+            .cloned()
+            .collect();
+        for key in &removed {
             self.remove(key);
         }
-        doomed.len()
+        removed.len()
     }
 
     /// What all that is in it weighs.

@@ -64,7 +64,7 @@ impl Purges {
     /// `CACHE_SECONDS`, and makes one of the oldest where there are too many.
     pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
         self.0.retain(|_, at_unix_secs| {
-            let end = at_unix_secs.saturating_add(config.cache_seconds);
+            let end = at_unix_secs.saturating_add(config.cache_secs);
             now_unix_secs <= end.saturating_add(CLOCK_MARGIN_SECS)
         });
         while self.0.len() > MAX_PURGES || self.length_bytes() > MAX_LIST_BYTES - COPY_HEAD_BYTES {

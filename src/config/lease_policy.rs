@@ -1,17 +1,17 @@
-//! How long the homeserver's yes lasts, and how far it reaches: the admin's choice.
+//! How long a grant of the homeserver counts, and for what: the admin's choice.
 
 /// `LEASE_SECONDS`, `LEASE_SCOPE` and `STALE_IF_ERROR_SECONDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeasePolicy {
-    /// How long a yes lasts. 0: not at all, every request asks.
-    pub lease_seconds: u64,
-    /// What a token's yes covers.
+    /// For how long a grant counts. 0: for its own request alone, so that every request asks.
+    pub lease_secs: u64,
+    /// What a grant to a token covers.
     pub scope: LeaseScope,
-    /// How long after its last yes a credential is served while the homeserver is down.
-    pub stale_if_error_seconds: u64,
+    /// For how long after its last grant a credential is served while the homeserver is down.
+    pub stale_if_error_secs: u64,
 }
 
-/// What a token's yes covers.
+/// What a grant to a token covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseScope {
     /// All media that the homeserver confirms to anyone at this door.
@@ -21,45 +21,45 @@ pub enum LeaseScope {
 }
 
 impl LeasePolicy {
-    /// Whether anything is remembered at all.
+    /// Returns whether any grant is remembered.
     pub const fn is_remembering(self) -> bool {
-        self.retention_seconds() > 0
+        self.retention_secs() > 0
     }
 
-    /// How long a record may be of use.
-    pub const fn retention_seconds(self) -> u64 {
-        if self.lease_seconds > self.stale_if_error_seconds {
-            self.lease_seconds
+    /// Returns for how long a record may count.
+    pub const fn retention_secs(self) -> u64 {
+        if self.lease_secs > self.stale_if_error_secs {
+            self.lease_secs
         } else {
-            self.stale_if_error_seconds
+            self.stale_if_error_secs
         }
     }
 
-    /// Whether a yes of `confirmed_unix_secs` still counts.
+    /// Returns whether a grant of `confirmed_unix_secs` still counts.
     pub const fn is_alive(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
-        is_within(confirmed_unix_secs, self.lease_seconds, now_unix_secs)
+        is_within(confirmed_unix_secs, self.lease_secs, now_unix_secs)
     }
 
-    /// Whether a yes still counts but should be renewed: in the last quarter of its life.
+    /// Returns whether a grant is to be renewed: it is in the last quarter of its lease, or older.
     pub const fn is_old(self, confirmed_unix_secs: u64, now_unix_secs: u64) -> bool {
-        !is_within(confirmed_unix_secs, self.lease_seconds - self.lease_seconds / 4, now_unix_secs)
+        !is_within(confirmed_unix_secs, self.lease_secs - self.lease_secs / 4, now_unix_secs)
     }
 
-    /// Whether a yes counts while the homeserver is down.
+    /// Returns whether a grant counts while the homeserver is down.
     pub const fn is_within_stale_window(
         self,
         confirmed_unix_secs: u64,
         now_unix_secs: u64,
     ) -> bool {
-        is_within(confirmed_unix_secs, self.stale_if_error_seconds, now_unix_secs)
+        is_within(confirmed_unix_secs, self.stale_if_error_secs, now_unix_secs)
     }
 }
 
-/// Whole seconds of two instants differ by less than `seconds` only if the instants do. A clock
+/// Whole seconds of two instants differ by less than `limit_secs` only if the instants do. A clock
 /// that has stepped back makes a record of the future, which counts for nothing.
-const fn is_within(since_unix_secs: u64, seconds: u64, now_unix_secs: u64) -> bool {
+const fn is_within(since_unix_secs: u64, limit_secs: u64, now_unix_secs: u64) -> bool {
     match now_unix_secs.checked_sub(since_unix_secs) {
-        Some(age_secs) => age_secs < seconds,
+        Some(age_secs) => age_secs < limit_secs,
         None => false,
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     const POLICY: LeasePolicy =
-        LeasePolicy { lease_seconds: 60, scope: LeaseScope::Token, stale_if_error_seconds: 600 };
+        LeasePolicy { lease_secs: 60, scope: LeaseScope::Token, stale_if_error_secs: 600 };
 
     #[test]
     fn a_lease_ends_on_its_last_second() {
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn no_lease_is_alive_in_strict_mode() {
-        assert!(!LeasePolicy { lease_seconds: 0, ..POLICY }.is_alive(100, 100));
+        assert!(!LeasePolicy { lease_secs: 0, ..POLICY }.is_alive(100, 100));
     }
 
     #[test]
@@ -91,9 +91,9 @@ mod tests {
 
     #[test]
     fn a_yes_is_remembered_while_it_may_count_for_anything() {
-        let kept = |lease_seconds, stale_if_error_seconds| {
-            let policy = LeasePolicy { lease_seconds, stale_if_error_seconds, ..POLICY };
-            (policy.is_remembering(), policy.retention_seconds())
+        let kept = |lease_secs, stale_if_error_secs| {
+            let policy = LeasePolicy { lease_secs, stale_if_error_secs, ..POLICY };
+            (policy.is_remembering(), policy.retention_secs())
         };
         assert_eq!(kept(0, 0), (false, 0));
         assert_eq!((kept(60, 0), kept(0, 600)), ((true, 60), (true, 600)));

@@ -27,8 +27,8 @@ fn three_variables_are_enough() {
     assert_eq!(config.public, config.homeserver);
     assert_eq!(config.well_known_fields, WellKnownFields::Both);
     assert!(!config.well_known_generate);
-    assert_eq!(config.cache_seconds, 2_592_000);
-    assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (0, 0));
+    assert_eq!(config.cache_secs, 2_592_000);
+    assert_eq!((config.lease.lease_secs, config.lease.stale_if_error_secs), (0, 0));
     assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
     assert_eq!(config.origin_redirects, OriginRedirects::Follow);
     assert_eq!(config.memory_cache_bytes, 25_165_824);
@@ -45,8 +45,8 @@ fn the_largest_values_can_be_used() {
         ("MEMORY_CACHE_MIB", "40"),
     ])
     .unwrap();
-    assert_eq!(config.cache_seconds, 31_536_000);
-    assert_eq!((config.lease.lease_seconds, config.lease.stale_if_error_seconds), (3600, 604_800));
+    assert_eq!(config.cache_secs, 31_536_000);
+    assert_eq!((config.lease.lease_secs, config.lease.stale_if_error_secs), (3600, 604_800));
     assert_eq!((config.max_upload_bytes, config.memory_cache_bytes), (5_000_000_000, 41_943_040));
     assert_eq!(config.warning(), None);
 }

@@ -2,9 +2,9 @@
 //! twice. The shell does what each answer says before it takes the next step.
 //!
 //! ```text
-//! begin ─▶ LookUp ─▶ on_lookup ─▶ Ask ─▶ on_origin ─▶ Answer
-//!   └▶ Bypass            └▶ Serve          ├▶ AskAgain ─▶ on_origin …
-//!                                          └▶ Suspect ──▶ on_probe
+//! begin ─▶ LookUp ─▶ on_lookup ─▶ AskOrigin ─▶ on_origin ─▶ Respond
+//!   └▶ Bypass            └▶ Serve                ├▶ AskAgain ────▶ on_origin …
+//!                                                └▶ CheckOutage ─▶ on_probe
 //! ```
 //!
 //! Every answer stands on the homeserver's permission for this very credential at this very door
@@ -21,7 +21,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub use origin_query::{Pending, Question, Suspicion, Verdict};
+pub use origin_query::{AfterOrigin, OriginExchange, PendingAnswer, Suspicion};
 pub use part::Whole;
 
 use std::rc::Rc;
@@ -29,19 +29,19 @@ use std::rc::Rc;
 use http::Method;
 use http::header::AUTHORIZATION;
 
-use self::origin_query::Aim;
+use self::origin_query::OriginQuery;
 use crate::cache::entry::{StoredMeta, Validator};
 use crate::cache::key::{CacheKey, Subject};
 use crate::cache::storability::NoStoreReason;
 use crate::config::Config;
 use crate::config::lease_policy::LeaseScope;
-use crate::endpoint::upload::first_download;
+use crate::endpoint::upload::prefetch_request;
 use crate::headers::range::ByteRange;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
 use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
-use crate::matrix::media::{Door, MediaRequest, Terms};
+use crate::matrix::media::{Door, MediaRequest, QueryClass};
 use crate::message::{ReplyHead, RequestHead};
 use crate::origin::ranges::RangeHosts;
 use crate::origin::revalidation::{RevalidateBy, Revalidation};
@@ -62,7 +62,7 @@ pub struct Exchange {
     ranges: Option<Rc<RangeHosts>>,
 }
 
-/// The first step's answer.
+/// What to do with a new request.
 #[derive(Debug)]
 pub enum Begin {
     /// Look [`Exchange::key`] and [`Exchange::lease_keys`] up and call [`Exchange::on_lookup`].
@@ -71,23 +71,23 @@ pub enum Begin {
     Bypass(BypassReason),
 }
 
-/// The second step's answer.
+/// What to do after the look-ups.
 #[derive(Debug)]
-pub enum Decision {
+pub enum AfterLookup {
     /// Serve without asking; and maybe renew the lease.
     Serve(Outcome, Option<Refresh>),
-    /// Ask the origin.
-    Ask(Question),
+    /// Send this to the origin.
+    AskOrigin(OriginExchange),
 }
 
-/// A question to ask behind the back of a client who is served already, since a lease is about to
-/// end. Of its answer only the changes to cache and leases count.
+/// What to ask in the background, since a lease is about to end. The client is served already, so
+/// of the answer only the changes to cache and leases count.
 #[derive(Debug)]
 pub struct Refresh {
-    /// The record that is old: one question at a time is enough for it.
+    /// The record to renew. One renewal of it at a time is enough.
     pub key: CacheKey,
     /// What to ask.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 /// A download that nobody waits for: it stores new media before its first reader asks.
@@ -98,7 +98,7 @@ pub struct Warming {
     /// The lease records that the answer may grant.
     pub lease_keys: Option<LeaseKeys>,
     /// What to ask.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 /// What to send, and what to do to cache and leases.
@@ -112,17 +112,17 @@ pub struct Outcome {
     pub leases: LeaseChange,
 }
 
-/// What to do for the client and to the cache. A variant's [`Cut`] is how much of the body the client
-/// gets; with `None` it gets the head alone. Whatever stream is not served or stored is to be
+/// What to do for the client and to the cache. A variant's [`BodySlice`] is how much of the body the
+/// client gets; with `None` it gets the head alone. Whatever stream is not served or stored is to be
 /// released unread.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResponsePlan {
     /// Serve the stored response.
-    ServeStored(Option<Cut>),
+    ServeStored(Option<BodySlice>),
     /// Pass the origin's answer on.
     Relay {
-        /// How much of its body.
-        cut: Option<Cut>,
+        /// How much of the body the client gets.
+        slice: Option<BodySlice>,
         /// Whether the stored response is removed: it is no longer what the homeserver has.
         removes_stored: bool,
         /// Why the media that it brings is not stored; `None` where it brings none.
@@ -135,7 +135,7 @@ pub enum ResponsePlan {
         /// The record to store it with.
         meta: StoredMeta,
         /// How much of it is served.
-        cut: Option<Cut>,
+        slice: Option<BodySlice>,
     },
     /// Send a text of the edge's own; with `None` the head alone.
     Reply(Option<String>),
@@ -145,9 +145,9 @@ impl ResponsePlan {
     /// Returns whether the client gets a body.
     pub const fn has_body(&self) -> bool {
         match self {
-            Self::ServeStored(cut) | Self::Relay { cut, .. } | Self::FillCache { cut, .. } => {
-                cut.is_some()
-            }
+            Self::ServeStored(slice)
+            | Self::Relay { slice, .. }
+            | Self::FillCache { slice, .. } => slice.is_some(),
             Self::RelayPart => true,
             Self::Reply(text) => text.is_some(),
         }
@@ -168,23 +168,23 @@ impl ResponsePlan {
         match self {
             Self::ServeStored(_) => Self::ServeStored(None),
             Self::Relay { removes_stored, not_stored, .. } => {
-                Self::Relay { cut: None, removes_stored, not_stored }
+                Self::Relay { slice: None, removes_stored, not_stored }
             }
-            Self::FillCache { meta, .. } => Self::FillCache { meta, cut: None },
+            Self::FillCache { meta, .. } => Self::FillCache { meta, slice: None },
             Self::RelayPart | Self::Reply(_) => Self::Reply(None),
         }
     }
 }
 
-/// How much of a stream the client gets, and how.
+/// How much of a body the client gets, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum BodySlice {
     /// All of it, untouched.
     Whole,
     /// These bytes of this many.
-    Part(ByteRange, u64),
+    Range(ByteRange, u64),
     /// All of these many bytes, and the envelope's head in one piece (see [`crate::matrix::multipart`]).
-    Multipart(u64),
+    MultipartEnvelope(u64),
 }
 
 impl Exchange {
@@ -217,7 +217,9 @@ impl Exchange {
             Door::Legacy => !head.headers.contains_key(AUTHORIZATION),
             Door::Federation | Door::Other => false,
         };
-        let lease_keys = (policy.is_remembering() && is_leasable && request.terms == Terms::Plain)
+        let lease_keys = (policy.is_remembering()
+            && is_leasable
+            && request.query_class == QueryClass::Canonical)
             .then(|| {
                 let digest = token.as_ref().map(|token| TokenDigest::new(digest_key, token));
                 let (door, mxc, kind) = (request.door, &request.mxc, request.representation.kind());
@@ -236,7 +238,7 @@ impl Exchange {
         revalidation: Revalidation,
         now_unix_secs: u64,
     ) -> Option<Warming> {
-        let (head, media) = first_download(upload, mxc)?;
+        let (head, media) = prefetch_request(upload, mxc)?;
         let begun = Self::begin(Rc::clone(&config), Rc::new(head), media, config.digest_key());
         let Begin::LookUp(exchange) = begun else { return None };
         let (key, lease_keys) = (exchange.key.clone(), exchange.lease_keys.clone());
@@ -244,74 +246,80 @@ impl Exchange {
         Some(Warming { key, lease_keys, question })
     }
 
-    /// Goes by what is known of how this origin can be asked about stored media.
+    /// Returns the exchange with what is known of how this origin revalidates stored media.
     pub fn knowing(self, revalidation: Revalidation) -> Self {
         Self { revalidation, ..self }
     }
 
-    /// Asks for ranges that the client wants of media that is not stored, by what is known of hosts.
+    /// Returns the exchange with what is known of hosts and ranges, so that the origin may be asked
+    /// for the range that the client wants.
     pub fn with_ranges(self, ranges: Rc<RangeHosts>) -> Self {
         Self { ranges: Some(ranges), ..self }
     }
 
-    /// The key to look up.
+    /// Returns the key to look up.
     pub fn key(&self) -> &CacheKey {
         &self.key
     }
 
-    /// The lease records to look up, if any may count.
+    /// Returns the lease records to look up; `None` where none can count.
     pub fn lease_keys(&self) -> Option<&LeaseKeys> {
         self.lease_keys.as_ref()
     }
 
-    /// Serves what is stored on a living lease, or asks the origin for its word or for the media.
-    /// One that is known to be down (see [`crate::origin::outage`]) is not waited for where its failure
-    /// would end in a stale answer.
+    /// Serves the stored response on a living lease, or asks the origin for its grant or for the
+    /// media. One that is known to be down (see [`crate::origin::outage`]) is not waited for where
+    /// its failure would end in a stale answer.
     pub fn on_lookup(
         self,
         stored: Option<Rc<StoredMeta>>,
         leases: Leases,
         is_origin_down: bool,
         now_unix_secs: u64,
-    ) -> Decision {
+    ) -> AfterLookup {
         let Some(stored) = stored else {
-            return Decision::Ask(self.fetch(leases, now_unix_secs));
+            return AfterLookup::AskOrigin(self.fetch(leases, now_unix_secs));
         };
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
-                let aim = self.aim_at(&stored, leases, now_unix_secs);
-                let question = Question::new(self, Some(stored), aim, leases, now_unix_secs);
+                let query = self.query_about(&stored, leases, now_unix_secs);
+                let question =
+                    OriginExchange::new(self, Some(stored), query, leases, now_unix_secs);
                 Refresh { key, question }
             });
-            return Decision::Serve(outcome, refresh);
+            return AfterLookup::Serve(outcome, refresh);
         }
         let stale_since = self.stale_since(leases, now_unix_secs);
-        match (self.aim_at(&stored, leases, now_unix_secs), stale_since) {
-            (aim, Some(confirmed_unix_secs)) if is_origin_down && aim.is_about_stored() => {
+        match (self.query_about(&stored, leases, now_unix_secs), stale_since) {
+            (query, Some(confirmed_unix_secs)) if is_origin_down && query.is_about_stored() => {
                 let outcome = response::stale(&self, &stored, confirmed_unix_secs, now_unix_secs);
-                Decision::Serve(outcome, None)
+                AfterLookup::Serve(outcome, None)
             }
-            (aim, _) => {
-                Decision::Ask(Question::new(self, Some(stored), aim, leases, now_unix_secs))
-            }
+            (query, _) => AfterLookup::AskOrigin(OriginExchange::new(
+                self,
+                Some(stored),
+                query,
+                leases,
+                now_unix_secs,
+            )),
         }
     }
 
     /// Asks for the media where nothing is stored. HEAD spares the origin the body.
-    fn fetch(self, leases: Leases, now_unix_secs: u64) -> Question {
-        let aim = Aim::Fetch(self.fetch_method(now_unix_secs));
-        Question::new(self, None, aim, leases, now_unix_secs)
+    fn fetch(self, leases: Leases, now_unix_secs: u64) -> OriginExchange {
+        let query = OriginQuery::Fetch(self.fetch_method(now_unix_secs));
+        OriginExchange::new(self, None, query, leases, now_unix_secs)
     }
 
-    /// Since when both records have been alive, if they are.
+    /// Returns when the older of the two leases was granted; `None` unless both are alive.
     fn leased_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
         let policy = self.config.lease;
         self.confirmed_since(leases, |at| policy.is_alive(at, now_unix_secs))
     }
 
-    /// Since when both records stand, if both count. A refusal removes the one that it is about, so
-    /// neither is enough without the other.
+    /// Returns when the older of the two grants was asked for; `None` unless both still count. A
+    /// refusal revokes only the grant that it concerns, so both are required.
     fn confirmed_since(&self, leases: Leases, counts: impl Fn(u64) -> bool) -> Option<u64> {
         let keys = self.lease_keys.as_ref()?;
         let media = leases.media.filter(|at| counts(*at))?;
@@ -321,8 +329,8 @@ impl Exchange {
         }
     }
 
-    /// The record that should be renewed: the credential's before the media's, since it serves
-    /// more requests.
+    /// Returns the record to renew; `None` if neither is old. The credential's comes before the
+    /// media's, since it serves more requests.
     fn old_record(&self, leases: Leases, now_unix_secs: u64) -> Option<CacheKey> {
         let keys = self.lease_keys.as_ref()?;
         let is_old = |confirmed: Option<u64>| {
@@ -335,46 +343,50 @@ impl Exchange {
         }
     }
 
-    /// How to ask about what is stored.
-    fn aim_at(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> Aim {
+    /// Returns the query that revalidates the stored response at this origin.
+    fn query_about(&self, stored: &StoredMeta, leases: Leases, now_unix_secs: u64) -> OriginQuery {
         let (policy, door) = (self.config.lease, self.request.door);
         if let Validator::Redirect(_) = stored.validator() {
-            return Aim::Confirm;
+            return OriginQuery::ConfirmRedirect;
         }
         let is_told = stored.validator().is_told();
         let way = self.revalidation.way(door, is_told, now_unix_secs);
         // `whoami` tells of a token, not of what it may read.
         let is_media_granted = leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs));
-        let can_ask_whoami = !is_told
+        let can_check_token = !is_told
             && self.lease_keys.is_some()
             && self.token.is_some()
             && policy.scope == LeaseScope::Token
             && is_media_granted;
         match way {
-            Some(RevalidateBy::ToldValidator) => Aim::Validate,
+            Some(RevalidateBy::ToldValidator) => OriginQuery::Revalidate,
             // The client's own HEAD costs no body, whatever a guess would.
             Some(by @ RevalidateBy::GuessedValidator)
                 if self.asks_by_head(now_unix_secs)
                     && !self.revalidation.is_known_to_work(door, by) =>
             {
-                Aim::Fetch(Method::HEAD)
+                OriginQuery::Fetch(Method::HEAD)
             }
-            Some(RevalidateBy::GuessedValidator) => Aim::Validate,
-            Some(RevalidateBy::Head) | None if can_ask_whoami => Aim::WhoAmI,
-            Some(RevalidateBy::Head) => Aim::ValidateByHead,
-            None if !is_told && self.asks_by_head(now_unix_secs) => Aim::Fetch(Method::HEAD),
+            Some(RevalidateBy::GuessedValidator) => OriginQuery::Revalidate,
+            Some(RevalidateBy::Head) | None if can_check_token => OriginQuery::CheckToken,
+            Some(RevalidateBy::Head) => OriginQuery::RevalidateByHead,
+            None if !is_told && self.asks_by_head(now_unix_secs) => {
+                OriginQuery::Fetch(Method::HEAD)
+            }
             // The condition does no harm, and may work again.
-            None => Aim::Validate,
+            None => OriginQuery::Revalidate,
         }
     }
 
-    /// Whether what is stored without a validator could be asked about later, if only within a lease.
+    /// Returns whether a response that is stored without a validator could be revalidated later, if
+    /// only within a lease.
     fn can_revalidate(&self, now_unix_secs: u64) -> bool {
-        let is_leased = self.config.lease.lease_seconds > 0 && self.lease_keys.is_some();
+        let is_leased = self.config.lease.lease_secs > 0 && self.lease_keys.is_some();
         is_leased || self.revalidation.way(self.request.door, false, now_unix_secs).is_some()
     }
 
-    /// Since when the homeserver's words count for a client of this door while it is down.
+    /// Returns when the older of the two grants was asked for; `None` unless both are within the
+    /// stale window.
     fn stale_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
         let policy = self.config.lease;
         self.confirmed_since(leases, |at| policy.is_within_stale_window(at, now_unix_secs))

@@ -13,12 +13,12 @@ use crate::headers::{add_cors, add_media_security, media_type};
 use crate::matrix::credential::Credential;
 use crate::matrix::media::Door;
 use crate::message::{ReplyHead, RequestHead};
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{ask_for_identity, forwarding_headers, passthrough_headers};
 use crate::origin::intermediary::Intermediary;
 use crate::origin::response_headers::to_client;
 use crate::origin::{
-    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+    ORIGIN_TIMEOUT, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout,
 };
 use crate::route::{BypassReason, Endpoint, Upstream};
 
@@ -28,14 +28,14 @@ pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     let mut set = forwarding_headers(head, config);
     ask_for_identity(&mut set);
     // The origin may answer only after the last byte of the client's body, whenever that comes.
-    let patience = if head.is_read() { ORIGIN_PATIENCE } else { Patience::Client };
+    let timeout = if head.is_read() { ORIGIN_TIMEOUT } else { Timeout::Client };
     OriginRequest {
         method: head.method.clone(),
         url: format!("{}{}", config.homeserver, head.target.without_hidden_name()),
-        keep: Keep::Endpoint,
+        client_headers: ClientHeaders::Endpoint,
         set,
         is_for_homeserver: true,
-        patience,
+        timeout,
     }
 }
 
@@ -141,10 +141,10 @@ pub fn passthrough_request(
     OriginRequest {
         method: head.method.clone(),
         url: format!("{base}{}", head.target.as_str()),
-        keep: Keep::Most,
+        client_headers: ClientHeaders::Most,
         set: passthrough_headers(head, config),
         is_for_homeserver: *base == config.homeserver,
-        patience: Patience::Client,
+        timeout: Timeout::Client,
     }
 }
 
@@ -247,7 +247,10 @@ mod tests {
             let request = passthrough_request(&head, upstream, &config);
             assert_eq!((request.method, &*request.url), (Method::DELETE, url));
             assert_eq!(request.is_for_homeserver, is_for_homeserver, "its secrets are its own");
-            assert_eq!((request.keep, request.patience), (Keep::Most, Patience::Client));
+            assert_eq!(
+                (request.client_headers, request.timeout),
+                (ClientHeaders::Most, Timeout::Client)
+            );
         }
     }
 
@@ -273,9 +276,9 @@ mod tests {
 
     #[test]
     fn who_sends_a_body_is_waited_for() {
-        let patience = |method| media_request(&head(method), &config(&[]).unwrap()).patience;
-        assert_eq!(patience(Method::POST), Patience::Client);
-        assert_eq!(patience(Method::GET), ORIGIN_PATIENCE);
+        let timeout = |method| media_request(&head(method), &config(&[]).unwrap()).timeout;
+        assert_eq!(timeout(Method::POST), Timeout::Client);
+        assert_eq!(timeout(Method::GET), ORIGIN_TIMEOUT);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::matrix::access_token::TokenDigest;
 use crate::matrix::credential::Credential;
 use crate::matrix::ids::Mxc;
 use crate::matrix::json;
-use crate::matrix::media::{Door, MediaRequest, Representation, Terms};
+use crate::matrix::media::{Door, MediaRequest, QueryClass, Representation};
 use crate::message::RequestHead;
 use crate::message::target::Target;
 use crate::origin::OriginHead;
@@ -29,7 +29,7 @@ use crate::origin::OriginHead;
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// How long a limit that the origin told is remembered, in seconds: admins change it now and then.
-pub const LIMIT_SECONDS: u64 = 900;
+pub const LIMIT_SECS: u64 = 900;
 
 /// The most that is fetched for readers who may come, in bytes: what an uplink of 10 Mbit/s brings
 /// in the 30 s that the platform leaves after the answer.
@@ -96,8 +96,8 @@ pub fn is_readable(origin: &OriginHead) -> bool {
         && origin.content_length().is_none_or(|length| length <= MAX_ANSWER_BYTES as u64)
 }
 
-/// The limit that a `config` answer tells, in bytes.
-pub fn told_limit(answer: &str) -> Option<u64> {
+/// Returns the limit that a `config` answer advertises, in bytes; `None` if it has none.
+pub fn advertised_limit(answer: &str) -> Option<u64> {
     json::value(json::member(answer, LIMIT_FIELD)?.get())
 }
 
@@ -143,17 +143,17 @@ struct Uploaded<'a> {
     content_uri: Cow<'a, str>,
 }
 
-/// Whether media is fetched for its first reader, right after the origin took the upload. `sent_bytes`
-/// is how long that was; `None` where its end has not been seen.
-pub fn is_worth_warming(sent_bytes: Option<u64>, origin: &OriginHead, config: &Config) -> bool {
+/// Returns whether media is fetched for its first reader, right after the origin took the upload.
+/// `sent_bytes` is the length of the upload; `None` where its end has not been seen.
+pub fn should_prefetch(sent_bytes: Option<u64>, origin: &OriginHead, config: &Config) -> bool {
     config.warm_uploads
         && origin.status == StatusCode::OK
         && sent_bytes.is_some_and(|sent| (1..=MAX_WARM_BYTES).contains(&sent))
 }
 
-/// The download that the uploader could make now: its head, with nothing of the upload's but who is
-/// asking, and what it is for.
-pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, MediaRequest)> {
+/// Returns the download that the uploader could make now: its head, which has only credential, address
+/// and `User-Agent` of the upload's, and the media that it is for. `None` without a usable credential.
+pub fn prefetch_request(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, MediaRequest)> {
     let Credential::Bearer(token) = Credential::of(upload) else { return None };
     let path =
         format!("/_matrix/client/v1/media/download/{}/{}", mxc.server_name, mxc.media_id.as_str());
@@ -177,7 +177,7 @@ pub fn first_download(upload: &RequestHead, mxc: Mxc) -> Option<(RequestHead, Me
         representation: Representation::Content,
         file_name: None,
         origin_path: path,
-        terms: Terms::Plain,
+        query_class: QueryClass::Canonical,
     };
     Some((head, request))
 }
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn a_told_limit_is_a_whole_number() {
-        assert_eq!(told_limit(r#"{"m.upload.size":52428800}"#), Some(52_428_800));
+        assert_eq!(advertised_limit(r#"{"m.upload.size":52428800}"#), Some(52_428_800));
         for answer in [r#"{"m.upload.size":null}"#, r#"{"m.upload.size":-1}"#, "{}", "no"] {
-            assert_eq!(told_limit(answer), None, "{answer}");
+            assert_eq!(advertised_limit(answer), None, "{answer}");
         }
     }
 
@@ -320,7 +320,7 @@ mod tests {
             ("cf-connecting-ip", "192.0.2.1"),
         ]);
         let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
-        let (head, request) = first_download(&upload, mxc).unwrap();
+        let (head, request) = prefetch_request(&upload, mxc).unwrap();
         assert_eq!(head.target.as_str(), "/_matrix/client/v1/media/download/example.com/abc");
         assert_eq!(head.headers["authorization"], "Bearer t");
         assert_eq!(head.headers.len(), 2);
@@ -332,7 +332,7 @@ mod tests {
         let origin = |status| OriginHead { status, headers: HeaderMap::new() };
         let on = config(&[]).unwrap();
         let off = config(&[("WARM_UPLOADS", "false")]).unwrap();
-        assert!(is_worth_warming(Some(33_554_432), &origin(StatusCode::OK), &on));
+        assert!(should_prefetch(Some(33_554_432), &origin(StatusCode::OK), &on));
         for (sent_bytes, status, config) in [
             (Some(33_554_433), StatusCode::OK, &on),
             (Some(0), StatusCode::OK, &on),
@@ -340,7 +340,7 @@ mod tests {
             (Some(5), StatusCode::CREATED, &on),
             (Some(5), StatusCode::OK, &off),
         ] {
-            assert!(!is_worth_warming(sent_bytes, &origin(status), config));
+            assert!(!should_prefetch(sent_bytes, &origin(status), config));
         }
     }
 }

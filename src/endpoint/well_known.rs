@@ -13,17 +13,17 @@ use http::{Method, StatusCode};
 
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
-use crate::headers::cache_control::{has_directive, max_age_seconds};
+use crate::headers::cache_control::{has_directive, max_age_secs};
 use crate::headers::{CF_MITIGATED, add_cors, own_value};
 use crate::matrix::json::{self, Object};
 use crate::matrix::well_known::{
     ClientDocument, Document, STABLE_FIELD, ServerDocument, ServerInformation, UNSTABLE_FIELD,
 };
 use crate::message::{ReplyHead, RequestHead};
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{add_own_agent, forwarding_headers, loop_header};
 use crate::origin::response_headers::to_client;
-use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 
 /// The most that is read of a document, in bytes. Synapse takes 50 KiB of one; what is larger
 /// passes untouched.
@@ -31,7 +31,7 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// How long a host may take for its whole document, redirects included, in milliseconds:
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
-pub const PATIENCE_MILLIS: u32 = 4_000;
+pub const TIMEOUT_MS: u32 = 4_000;
 
 /// `max-age` of a document whose host doesn't say, in seconds.
 const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
@@ -136,7 +136,7 @@ impl KeptDocument {
     fn missing(&self, now_unix_secs: u64) -> Option<CopyChange> {
         match self.missing_since_unix_secs {
             Some(since) if now_unix_secs.saturating_sub(since) >= MISSING_SECS => None,
-            Some(_) => Some(CopyChange::Keep),
+            Some(_) => Some(CopyChange::Unchanged),
             None => Some(CopyChange::Store(Self {
                 missing_since_unix_secs: Some(now_unix_secs),
                 ..self.clone()
@@ -149,7 +149,7 @@ impl KeptDocument {
     fn unheard(&self) -> CopyChange {
         match self.missing_since_unix_secs {
             Some(_) => CopyChange::Store(Self { missing_since_unix_secs: None, ..self.clone() }),
-            None => CopyChange::Keep,
+            None => CopyChange::Unchanged,
         }
     }
 }
@@ -180,7 +180,7 @@ pub enum WellKnownReply {
 #[derive(Debug, PartialEq, Eq)]
 pub enum CopyChange {
     /// It stays as it is, if there is one.
-    Keep,
+    Unchanged,
     /// There is no such document any more.
     Remove,
     /// Keep this one.
@@ -209,10 +209,10 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
     OriginRequest {
         method: Method::GET,
         url,
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver,
-        patience: Patience::Millis(PATIENCE_MILLIS),
+        timeout: Timeout::Ms(TIMEOUT_MS),
     }
 }
 
@@ -236,7 +236,7 @@ pub fn decide(
     config: &Config,
     now_unix_secs: u64,
 ) -> (WellKnownReply, CopyChange) {
-    let unheard = || kept.map_or(CopyChange::Keep, KeptDocument::unheard);
+    let unheard = || kept.map_or(CopyChange::Unchanged, KeptDocument::unheard);
     let (head, body) = match fetched {
         Fetched::Failed(_) => {
             let reply = last_good_reply(document, kept, config)
@@ -268,7 +268,7 @@ pub fn decide(
                 .well_known_generate
                 .then(|| document_reply(document, &generate(document, config), None, config))
                 .flatten();
-            let change = kept.map_or(CopyChange::Keep, |_| CopyChange::Remove);
+            let change = kept.map_or(CopyChange::Unchanged, |_| CopyChange::Remove);
             (generated.unwrap_or_else(untouched), change)
         });
     }
@@ -292,7 +292,7 @@ pub fn decide(
     let kept = KeptDocument {
         text: text.to_owned(),
         cache_control: cache_control.map(str::to_owned),
-        fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_seconds(cache_control)),
+        fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_secs(cache_control)),
         missing_since_unix_secs: None,
     };
     (reply, CopyChange::Store(kept))
@@ -345,7 +345,7 @@ fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
         (Document::Client, Some(field)) => field.to_owned(),
         (Document::Client, None) => format!("public, max-age={DEFAULT_MAX_AGE_SECS}"),
         (Document::Server, field) => {
-            let of_host = field.and_then(max_age_seconds).unwrap_or(DEFAULT_MAX_AGE_SECS);
+            let of_host = field.and_then(max_age_secs).unwrap_or(DEFAULT_MAX_AGE_SECS);
             let max_age = of_host.clamp(*SERVER_MAX_AGE_SECS.start(), *SERVER_MAX_AGE_SECS.end());
             format!("public, max-age={max_age}")
         }
@@ -354,12 +354,12 @@ fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
 
 /// For how long the host's own words allow us to reuse its document (RFC 9111 §4.2.1). Silence
 /// allows nothing: heuristics are for caches that don't know how much hangs on a document.
-fn reuse_seconds(cache_control: Option<&str>) -> u64 {
+fn reuse_secs(cache_control: Option<&str>) -> u64 {
     let Some(field) = cache_control else { return 0 };
     if ["no-store", "no-cache", "private"].iter().any(|name| has_directive(field, name)) {
         return 0;
     }
-    max_age_seconds(field).unwrap_or(0).min(MAX_REUSE_SECS)
+    max_age_secs(field).unwrap_or(0).min(MAX_REUSE_SECS)
 }
 
 /// The least that a document must say: where clients and servers find the homeserver, never where the

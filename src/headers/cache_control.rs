@@ -10,8 +10,8 @@ const NO_TRANSFORM: &str = "no-transform";
 const NO_STORE: &str = "no-store";
 
 /// The field of what any cache may keep for so many seconds.
-pub fn public_for(seconds: u64) -> HeaderValue {
-    own_value(&format!("public, max-age={seconds}"))
+pub fn public_for(max_age_secs: u64) -> HeaderValue {
+    own_value(&format!("public, max-age={max_age_secs}"))
 }
 
 /// Whether a directive stands in the field, with or without an argument.
@@ -20,7 +20,7 @@ pub fn has_directive(field: &str, name: &str) -> bool {
 }
 
 /// `max-age` in seconds; of several the smallest (RFC 9111 §4.2.1 lets us pick, or call it stale).
-pub fn max_age_seconds(field: &str) -> Option<u64> {
+pub fn max_age_secs(field: &str) -> Option<u64> {
     directives(field)
         .filter(|(directive, _)| directive.eq_ignore_ascii_case("max-age"))
         .filter_map(|(_, argument)| argument.trim_matches('"').parse().ok())
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn the_smallest_readable_max_age_counts() {
-        assert_eq!(max_age_seconds("public, max-age=60"), Some(60));
-        assert_eq!(max_age_seconds("max-age=\"60\", max-age=30"), Some(30));
-        assert_eq!(max_age_seconds("s-maxage=5"), None);
-        assert_eq!(max_age_seconds("max-age=-1, max-age=x"), None);
+        assert_eq!(max_age_secs("public, max-age=60"), Some(60));
+        assert_eq!(max_age_secs("max-age=\"60\", max-age=30"), Some(30));
+        assert_eq!(max_age_secs("s-maxage=5"), None);
+        assert_eq!(max_age_secs("max-age=-1, max-age=x"), None);
     }
 
     #[test]

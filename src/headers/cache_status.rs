@@ -35,7 +35,7 @@ pub enum Source {
     /// A stored response, without a word of the origin (RFC 9211 §2.1).
     Hit {
         /// How long the permission lasts (§2.5); negative, if it is served though that has ended.
-        ttl_seconds: i64,
+        ttl_secs: i64,
     },
     /// The origin was asked (§2.2).
     Forwarded {
@@ -71,7 +71,7 @@ impl fmt::Display for CacheStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(CACHE_NAME)?;
         match self.source {
-            Source::Hit { ttl_seconds } => write!(f, "; hit; ttl={ttl_seconds}")?,
+            Source::Hit { ttl_secs } => write!(f, "; hit; ttl={ttl_secs}")?,
             Source::Forwarded { reason, status } => {
                 write!(f, "; fwd={}", reason.as_str())?;
                 if let Some(status) = status {
@@ -109,7 +109,7 @@ mod tests {
                 Some("upload"),
                 "matrix-media-edge; fwd=bypass; detail=upload",
             ),
-            (Source::Hit { ttl_seconds: 42 }, false, None, "matrix-media-edge; hit; ttl=42"),
+            (Source::Hit { ttl_secs: 42 }, false, None, "matrix-media-edge; hit; ttl=42"),
         ] {
             assert_eq!(CacheStatus { source, is_stored, detail }.to_string(), expected);
         }

@@ -9,9 +9,9 @@ use crate::cache::lru::Lru;
 use crate::config::lease_policy::LeasePolicy;
 use crate::lease::{MAX_RECORDS_BYTES, record_weight};
 
-/// The last that was heard of a record.
+/// What the isolate heard last of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum LeaseState {
     /// A grant, and when it was asked for, in seconds since the Unix epoch.
     Granted(u64),
     /// A refusal, and when it arrived, in seconds since the Unix epoch.
@@ -20,7 +20,7 @@ enum Heard {
 
 /// An isolate's memory of lease records, of bounded size.
 #[derive(Debug)]
-pub struct LeaseMemory(Lru<Heard>);
+pub struct LeaseMemory(Lru<LeaseState>);
 
 impl LeaseMemory {
     /// Returns an empty memory that holds at most [`MAX_RECORDS_BYTES`].
@@ -38,8 +38,10 @@ impl LeaseMemory {
         now_unix_secs: u64,
     ) -> Option<u64> {
         match self.0.get(key) {
-            Some(Heard::Granted(asked)) if policy.is_alive(*asked, now_unix_secs) => Some(*asked),
-            Some(Heard::Granted(_) | Heard::Revoked(_)) | None => None,
+            Some(LeaseState::Granted(asked)) if policy.is_alive(*asked, now_unix_secs) => {
+                Some(*asked)
+            }
+            Some(LeaseState::Granted(_) | LeaseState::Revoked(_)) | None => None,
         }
     }
 
@@ -47,22 +49,22 @@ impl LeaseMemory {
     /// Returns whether it counts: `false` where a refusal has been heard since it was asked for.
     pub fn record_grant(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
         let counts = match self.0.get(key) {
-            Some(Heard::Revoked(heard)) => *heard < asked_unix_secs,
-            Some(Heard::Granted(_)) | None => true,
+            Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,
+            Some(LeaseState::Granted(_)) | None => true,
         };
         if counts {
-            self.hear(key, Heard::Granted(asked_unix_secs));
+            self.record(key, LeaseState::Granted(asked_unix_secs));
         }
         counts
     }
 
     /// Records a refusal that arrives now.
     pub fn record_refusal(&mut self, key: &CacheKey, now_unix_secs: u64) {
-        self.hear(key, Heard::Revoked(now_unix_secs));
+        self.record(key, LeaseState::Revoked(now_unix_secs));
     }
 
-    fn hear(&mut self, key: &CacheKey, heard: Heard) {
-        self.0.insert(key.clone(), heard, record_weight(key));
+    fn record(&mut self, key: &CacheKey, state: LeaseState) {
+        self.0.insert(key.clone(), state, record_weight(key));
     }
 }
 

@@ -42,8 +42,8 @@ pub struct MediaRequest {
     /// The path that the origin is asked for: without that name, and in one spelling for all requests;
     /// at the federation door, where it is signed, as it came.
     pub origin_path: String,
-    /// What the query asks besides.
-    pub terms: Terms,
+    /// How the query bears on the answer.
+    pub query_class: QueryClass,
 }
 
 /// The file itself or a picture of it.
@@ -105,17 +105,17 @@ impl MediaKind {
     }
 }
 
-/// Whether a query leaves the answer to depend on nothing but media, door and credential: the least
-/// plain of its parameters decides. A query with a parameter that the edge doesn't know, and so
-/// maybe one that changes the bytes, meets no stored response at all.
+/// Whether the homeserver's answer depends on more than media, door and credential: the parameter of
+/// the highest class decides. A query with a parameter that the edge doesn't know, and so maybe one
+/// that changes the bytes, has no class, and is never answered from the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Terms {
-    /// All of its parameters are known and well-formed: a yes to one such request is a yes to all.
-    Plain,
+pub enum QueryClass {
+    /// All of its parameters are known and well-formed: a grant for one such request counts for all.
+    Canonical,
     /// It has a parameter that changes who asks (`user_id`), that forbids an answer
-    /// (`allow_remote=false`), or that the origin may refuse: every request is a case of its own,
-    /// about the same bytes.
-    Special,
+    /// (`allow_remote=false`), or that the origin may refuse: a grant or refusal counts for its own
+    /// request alone. The bytes are those of every other request.
+    PerRequest,
 }
 
 /// Whether a parameter invites or forbids redirects (MSC3860).

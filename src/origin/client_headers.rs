@@ -26,7 +26,7 @@ const MEDIA_REQUEST: [&str; 11] = [
 const CONDITIONS: [&str; 6] =
     ["if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
 
-/// Headers that tell who is connecting: the platform's or ours to write, anyone's to forge.
+/// Headers that tell who is connecting: the platform's or the edge's to write, anyone's to forge.
 const FORWARDING: [&str; 4] = ["forwarded", "true-client-ip", "via", "x-real-ip"];
 
 /// Returns whether the field `name` (lower case) tells who is connecting, or how: the platform and
@@ -35,18 +35,18 @@ pub fn tells_who_connects(name: &str) -> bool {
     FORWARDING.contains(&name) || name.starts_with("cf-") || name.starts_with("x-forwarded-")
 }
 
-/// Which headers of the client's request are sent on.
+/// Which headers of the client's request go along to the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub enum ClientHeaders {
     /// Those that a media endpoint reads: the origin answers the client itself.
     Endpoint,
     /// All but hop-by-hop, platform and forged forwarding headers.
     Most,
-    /// None: the request is ours.
-    Nothing,
+    /// None of them: the request is the edge's own.
+    None,
 }
 
-impl Keep {
+impl ClientHeaders {
     /// Returns the names of those of the client's fields that are not sent on, what its `Connection`
     /// names among them. `fields` is all that the client sent: names (lower case) and values.
     pub fn dropped<'a>(self, fields: &[(&'a str, &'a str)]) -> Vec<&'a str> {
@@ -66,7 +66,7 @@ impl Keep {
             Self::Most => {
                 !(HOP_BY_HOP.contains(&name) || tells_who_connects(name) || name == LOOP.as_str())
             }
-            Self::Nothing => false,
+            Self::None => false,
         }
     }
 }
@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn what_the_origin_answers_by_itself_hears_conditions_too() {
         for name in ["authorization", "content-type", "content-length", "range", "if-none-match"] {
-            assert!(Keep::Endpoint.admits(name), "{name}");
+            assert!(ClientHeaders::Endpoint.admits(name), "{name}");
         }
         for name in ["cookie", "connection", "expect", "x-forwarded-for", "upgrade", "x-anything"] {
-            assert!(!Keep::Endpoint.admits(name), "{name}");
+            assert!(!ClientHeaders::Endpoint.admits(name), "{name}");
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
         for name in
             ["cookie", "range", "if-none-match", "upgrade", "sec-websocket-key", "x-anything"]
         {
-            assert!(Keep::Most.admits(name), "{name}");
+            assert!(ClientHeaders::Most.admits(name), "{name}");
         }
         for name in [
             "connection",
@@ -113,26 +113,29 @@ mod tests {
             "true-client-ip",
             "x-matrix-media-edge",
         ] {
-            assert!(!Keep::Most.admits(name), "{name}");
+            assert!(!ClientHeaders::Most.admits(name), "{name}");
         }
     }
 
     #[test]
     fn headers_that_connection_names_are_dropped_too() {
-        for (keep, dropped) in [
-            (Keep::Endpoint, &["connection", "range", "x-anything"][..]),
-            (Keep::Most, &["connection", "range"]),
-            (Keep::Nothing, &["accept", "authorization", "connection", "range", "x-anything"]),
+        for (client_headers, dropped) in [
+            (ClientHeaders::Endpoint, &["connection", "range", "x-anything"][..]),
+            (ClientHeaders::Most, &["connection", "range"]),
+            (
+                ClientHeaders::None,
+                &["accept", "authorization", "connection", "range", "x-anything"],
+            ),
         ] {
-            assert_eq!(keep.dropped(&SENT), dropped, "{keep:?}");
+            assert_eq!(client_headers.dropped(&SENT), dropped, "{client_headers:?}");
         }
     }
 
     #[test]
     fn without_connection_only_what_is_not_admitted_is_dropped() {
         let sent = SENT.into_iter().filter(|(name, _)| *name != "connection").collect::<Vec<_>>();
-        assert_eq!(Keep::Endpoint.dropped(&sent), ["x-anything"]);
-        assert!(Keep::Most.dropped(&sent).is_empty());
+        assert_eq!(ClientHeaders::Endpoint.dropped(&sent), ["x-anything"]);
+        assert!(ClientHeaders::Most.dropped(&sent).is_empty());
     }
 
     #[test]
@@ -140,13 +143,13 @@ mod tests {
         let sent =
             [("range", ""), ("connection", "a"), ("cookie", ""), ("connection", "cookie,range")];
         let dropped = ["range", "connection", "cookie", "connection"];
-        assert_eq!(Keep::Most.dropped(&sent), dropped);
+        assert_eq!(ClientHeaders::Most.dropped(&sent), dropped);
     }
 
     #[test]
     fn an_upgrade_is_sent_on_though_connection_names_it() {
         let sent = [("connection", "Upgrade"), ("upgrade", "websocket")];
-        assert_eq!(Keep::Most.dropped(&sent), ["connection"]);
-        assert_eq!(Keep::Endpoint.dropped(&sent), ["connection", "upgrade"]);
+        assert_eq!(ClientHeaders::Most.dropped(&sent), ["connection"]);
+        assert_eq!(ClientHeaders::Endpoint.dropped(&sent), ["connection", "upgrade"]);
     }
 }

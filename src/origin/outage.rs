@@ -12,22 +12,22 @@ use http::{HeaderMap, Method};
 
 use crate::config::Config;
 use crate::headers::CF_MITIGATED;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{add_own_agent, ask_for_identity, loop_header};
-use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url};
+use crate::origin::{OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout, whoami_url};
 
 /// How long a probe counts as under way, and is waited for, in milliseconds.
-pub const PROBE_MILLIS: u32 = 5_000;
+pub const PROBE_MS: u32 = 5_000;
 
 /// How long its answer may take, in milliseconds: those who wait look only now and then, and are to
 /// see what came of it before they give up or probe again.
-pub const PROBE_ANSWER_MILLIS: u32 = 4_500;
+pub const PROBE_ANSWER_TIMEOUT_MS: u32 = 4_500;
 
 /// The longest pauses after the first, second and every further probe that failed.
-const PAUSES_MILLIS: [u32; 3] = [1_000, 2_000, 4_000];
+const PAUSES_MS: [u32; 3] = [1_000, 2_000, 4_000];
 
 /// How long what is known lasts beyond the pause: who comes then is served, and probes.
-const LINGER_MILLIS: u32 = 4_000;
+const LINGER_MS: u32 = 4_000;
 
 /// What an isolate knows of an outage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Outage {
     /// When a probe began, or ended, last.
     since_unix_ms: u64,
     /// How long the next probe is to wait from then on.
-    pause_millis: u32,
+    pause_ms: u32,
     /// Until when the origin is taken to be down, by the last probe that failed.
     known_until_unix_ms: u64,
     /// Probes that failed in a row.
@@ -95,10 +95,10 @@ pub fn probe_request(config: &Config) -> OriginRequest {
     OriginRequest {
         method: Method::GET,
         url: whoami_url(config),
-        keep: Keep::Nothing,
+        client_headers: ClientHeaders::None,
         set,
         is_for_homeserver: true,
-        patience: Patience::Millis(PROBE_ANSWER_MILLIS),
+        timeout: Timeout::Ms(PROBE_ANSWER_TIMEOUT_MS),
     }
 }
 
@@ -128,7 +128,7 @@ impl Outage {
     pub const NONE: Self = Self {
         phase: Phase::Idle,
         since_unix_ms: 0,
-        pause_millis: 0,
+        pause_ms: 0,
         known_until_unix_ms: 0,
         failures: 0,
         heard_unix_ms: 0,
@@ -145,7 +145,7 @@ impl Outage {
     pub const fn is_known(&self, now_unix_ms: u64) -> bool {
         let was_known = self.since_unix_ms < self.known_until_unix_ms;
         let is_probed = matches!(self.phase, Phase::Probing)
-            && self.is_within(PROBE_MILLIS + LINGER_MILLIS, now_unix_ms);
+            && self.is_within(PROBE_MS + LINGER_MS, now_unix_ms);
         was_known
             && self.since_unix_ms <= now_unix_ms
             && (now_unix_ms < self.known_until_unix_ms || is_probed)
@@ -162,7 +162,7 @@ impl Outage {
         if self.is_known(now_unix_ms) {
             return Advice::ServeStale;
         }
-        let is_within_pause = self.is_within(self.pause_millis, now_unix_ms);
+        let is_within_pause = self.is_within(self.pause_ms, now_unix_ms);
         match self.phase {
             // Somebody has heard it since, or has had as little of an answer. The clock may have
             // stepped back since.
@@ -175,7 +175,7 @@ impl Outage {
 
     /// Takes up the next probe, if it is time for one.
     pub fn begin_probe(&mut self, now_unix_ms: u64) -> Option<Probe> {
-        if self.is_within(self.pause_millis, now_unix_ms) {
+        if self.is_within(self.pause_ms, now_unix_ms) {
             return None;
         }
         // What has ended, were it by a clock that has stepped back, is not known anew.
@@ -184,7 +184,7 @@ impl Outage {
         *self = Self {
             phase: Phase::Probing,
             since_unix_ms: now_unix_ms,
-            pause_millis: PROBE_MILLIS,
+            pause_ms: PROBE_MS,
             known_until_unix_ms,
             ..*self
         };
@@ -210,17 +210,17 @@ impl Outage {
     }
 
     fn pause(&mut self, phase: Phase, now_unix_ms: u64, random: u32) {
-        let longest = PAUSES_MILLIS[self.failures.min(PAUSES_MILLIS.len() - 1)];
-        let pause_millis = longest / 2 + random % (longest / 2 + 1);
+        let longest = PAUSES_MS[self.failures.min(PAUSES_MS.len() - 1)];
+        let pause_ms = longest / 2 + random % (longest / 2 + 1);
         // What nobody could tell ends no outage, and prolongs none.
         let known_until_unix_ms = match phase {
-            Phase::Failed => now_unix_ms + u64::from(pause_millis + LINGER_MILLIS),
+            Phase::Failed => now_unix_ms + u64::from(pause_ms + LINGER_MS),
             Phase::Idle | Phase::Probing | Phase::Unclear => self.known_until_unix_ms,
         };
         *self = Self {
             phase,
             since_unix_ms: now_unix_ms,
-            pause_millis,
+            pause_ms,
             known_until_unix_ms,
             failures: self.failures + 1,
             ..*self
@@ -228,9 +228,9 @@ impl Outage {
     }
 
     /// A clock that has stepped back ends what it was to measure.
-    const fn is_within(&self, millis: u32, now_unix_ms: u64) -> bool {
+    const fn is_within(&self, ms: u32, now_unix_ms: u64) -> bool {
         match now_unix_ms.checked_sub(self.since_unix_ms) {
-            Some(age_ms) => age_ms < millis as u64,
+            Some(age_ms) => age_ms < ms as u64,
             None => false,
         }
     }
@@ -349,7 +349,10 @@ mod tests {
     fn a_probe_carries_nothing_of_any_readers() {
         let request = probe_request(&crate::config::tests::config(&[]).unwrap());
         assert_eq!(request.url, "https://origin.example.com/_matrix/client/v3/account/whoami");
-        assert_eq!((request.keep, request.is_for_homeserver), (Keep::Nothing, true));
+        assert_eq!(
+            (request.client_headers, request.is_for_homeserver),
+            (ClientHeaders::None, true)
+        );
         let names: std::collections::BTreeSet<_> =
             request.set.keys().map(|name| name.as_str()).collect();
         let expected = ["accept-encoding", "user-agent", "x-matrix-media-edge"];
@@ -375,8 +378,8 @@ mod tests {
     fn pauses_grow_and_differ() {
         let longest = |mut outage: Outage| {
             (0..4).map(move |_| {
-                let end = outage.since_unix_ms + u64::from(outage.pause_millis);
-                let pause = outage.pause_millis;
+                let end = outage.since_unix_ms + u64::from(outage.pause_ms);
+                let pause = outage.pause_ms;
                 assert_eq!(outage.begin_probe(end - 1), None);
                 let probe = outage.begin_probe(end).expect("it is time");
                 outage.end_probe(probe, &DOWN, end, 500 << (outage.failures.min(2)));
@@ -384,8 +387,8 @@ mod tests {
             })
         };
         assert_eq!(longest(known(500)).collect::<Vec<_>>(), [1_000, 2_000, 4_000, 4_000]);
-        assert_eq!(known(0).pause_millis, 500);
-        assert_eq!(known(u32::MAX).pause_millis, 500 + u32::MAX % 501);
+        assert_eq!(known(0).pause_ms, 500);
+        assert_eq!(known(u32::MAX).pause_ms, 500 + u32::MAX % 501);
     }
 
     #[test]

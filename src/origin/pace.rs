@@ -36,11 +36,11 @@ impl Pace {
 
     /// Takes in that so many bytes came within so many milliseconds. `is_unhindered` says that nobody
     /// slowed them down: a pace that a client has set shows only that the origin is no slower.
-    pub fn learn(&mut self, bytes: u64, millis: u64, is_unhindered: bool) {
+    pub fn learn(&mut self, bytes: u64, ms: u64, is_unhindered: bool) {
         if bytes < MIN_TELLING_BYTES {
             return;
         }
-        let seen = bytes.saturating_mul(1000) / millis.max(1);
+        let seen = bytes.saturating_mul(1000) / ms.max(1);
         self.bytes_per_sec = match self.bytes_per_sec {
             // Between what was and what is: uplinks are busy at one time and idle at another.
             Some(known) if is_unhindered => Some(known.midpoint(seen)),
@@ -52,11 +52,11 @@ impl Pace {
 
     /// Takes in that `bytes` had not all come within so many milliseconds without a reader. What is little,
     /// or was waited for briefly, tells nothing.
-    pub fn learn_late(&mut self, bytes: u64, millis: u64) {
-        if bytes < MIN_TELLING_BYTES || millis < MIN_TELLING_MS {
+    pub fn learn_late(&mut self, bytes: u64, ms: u64) {
+        if bytes < MIN_TELLING_BYTES || ms < MIN_TELLING_MS {
             return;
         }
-        let most = bytes.saturating_mul(1000) / millis.max(1);
+        let most = bytes.saturating_mul(1000) / ms.max(1);
         self.bytes_per_sec = Some(self.bytes_per_sec.map_or(most, |known| known.min(most)));
     }
 
@@ -82,8 +82,8 @@ impl Pace {
 
     /// Returns how many of `bytes` are left after so many milliseconds at this pace; all of them where none
     /// is known.
-    pub fn left(self, bytes: u64, millis: u64) -> u64 {
-        let came = self.bytes_per_sec.unwrap_or_default().saturating_mul(millis) / 1000;
+    pub fn left(self, bytes: u64, ms: u64) -> u64 {
+        let came = self.bytes_per_sec.unwrap_or_default().saturating_mul(ms) / 1000;
         bytes.saturating_sub(came)
     }
 }
@@ -105,8 +105,8 @@ mod tests {
 
     fn after(lessons: &[(u64, u64, bool)]) -> Pace {
         let mut pace = Pace::UNKNOWN;
-        for (bytes, millis, is_unhindered) in lessons {
-            pace.learn(*bytes, *millis, *is_unhindered);
+        for (bytes, ms, is_unhindered) in lessons {
+            pace.learn(*bytes, *ms, *is_unhindered);
         }
         pace
     }

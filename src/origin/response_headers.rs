@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::headers::{CF_MITIGATED, own_value};
 
 /// The headers of an origin's answer that decisions depend on or that reach clients.
-pub static ANSWERED: [HeaderName; 33] = [
+pub static RESPONSE_HEADERS: [HeaderName; 33] = [
     HeaderName::from_static("accept-ranges"),
     HeaderName::from_static("access-control-allow-headers"),
     HeaderName::from_static("access-control-allow-methods"),
@@ -45,8 +45,9 @@ pub static ANSWERED: [HeaderName; 33] = [
 /// Returns what of an origin's headers reaches the client of a media endpoint. A redirect to the
 /// origin's own host leads to the homeserver's public one.
 pub fn to_client(origin: &HeaderMap, config: &Config) -> HeaderMap {
-    let reaches_client =
-        |name: &HeaderName| ANSWERED.contains(name) && *name != SET_COOKIE && *name != CF_MITIGATED;
+    let reaches_client = |name: &HeaderName| {
+        RESPONSE_HEADERS.contains(name) && *name != SET_COOKIE && *name != CF_MITIGATED
+    };
     let mut headers: HeaderMap = origin
         .iter()
         .filter(|(name, _)| reaches_client(name))
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn what_is_freshened_is_read() {
         for name in &FRESHENED {
-            assert!(ANSWERED.contains(name), "{name}");
+            assert!(RESPONSE_HEADERS.contains(name), "{name}");
         }
     }
 

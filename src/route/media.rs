@@ -7,7 +7,7 @@ use http::Method;
 use super::{BypassReason, Endpoint, Route, UploadTo};
 use crate::config::Config;
 use crate::matrix::ids::{MediaId, Mxc, ServerName};
-use crate::matrix::media::{Door, MediaRequest, Representation, Terms, is_redirect_parameter};
+use crate::matrix::media::{Door, MediaRequest, QueryClass, Representation, is_redirect_parameter};
 use crate::matrix::thumbnail::ThumbnailSpec;
 use crate::message::target::{Target, decode_segment};
 
@@ -141,16 +141,16 @@ fn media_request(
         representation,
         file_name: file_name.filter(|name| !name.is_empty()),
         origin_path,
-        terms: terms(door, representation, target)?,
+        query_class: query_class(door, representation, target)?,
     })
 }
 
-/// Classifies a query; `None` if it has a parameter that the edge doesn't know.
-fn terms(door: Door, representation: Representation, target: &Target) -> Option<Terms> {
+/// Returns the class of a query; `None` if it has a parameter that the edge doesn't know.
+fn query_class(door: Door, representation: Representation, target: &Target) -> Option<QueryClass> {
     let is_legacy = door == Door::Legacy;
     let is_thumbnail = matches!(representation, Representation::Thumbnail(_));
-    let terms_of = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-        let is_plain = match &*name {
+    let class_of = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        let is_canonical = match &*name {
             "timeout_ms" => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
             "access_token" => door == Door::Client,
             "allow_remote" => is_legacy && value == "true",
@@ -160,7 +160,10 @@ fn terms(door: Door, representation: Representation, target: &Target) -> Option<
             "width" | "height" | "method" | "animated" if is_thumbnail => true,
             _ => return None,
         };
-        Some(if is_plain { Terms::Plain } else { Terms::Special })
+        Some(if is_canonical { QueryClass::Canonical } else { QueryClass::PerRequest })
     };
-    target.query().pairs().try_fold(Terms::Plain, |terms, pair| Some(terms.max(terms_of(pair)?)))
+    target
+        .query()
+        .pairs()
+        .try_fold(QueryClass::Canonical, |class, pair| Some(class.max(class_of(pair)?)))
 }

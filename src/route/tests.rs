@@ -3,7 +3,7 @@ use http::{HeaderMap, HeaderValue};
 use super::route as route_of;
 use super::*;
 use crate::config::tests::config;
-use crate::matrix::media::{Representation, Terms};
+use crate::matrix::media::{QueryClass, Representation};
 
 fn routed(method: &str, host: &str, target: &str) -> Route {
     let method = method.parse().unwrap();
@@ -167,10 +167,11 @@ fn the_three_legacy_versions_are_one_door() {
 
 #[test]
 fn terms_are_plain_where_every_parameter_is_known() {
-    let client = |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).terms;
-    let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).terms;
+    let client =
+        |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).query_class;
+    let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).query_class;
     for query in ["", "timeout_ms=20000", "access_token=x", "allow_redirect=true"] {
-        assert_eq!(client(query), Terms::Plain, "{query}");
+        assert_eq!(client(query), QueryClass::Canonical, "{query}");
     }
     for query in [
         "timeout_ms=x",
@@ -180,14 +181,14 @@ fn terms_are_plain_where_every_parameter_is_known() {
         "allow_redirect=false",
         "device_id=D",
     ] {
-        assert_eq!(client(query), Terms::Special, "{query}");
+        assert_eq!(client(query), QueryClass::PerRequest, "{query}");
     }
     for query in ["allow_remote=true&allow_redirect=true", "com.beeper.msc3860.allow_redirect=true"]
     {
-        assert_eq!(legacy(query), Terms::Plain, "{query}");
+        assert_eq!(legacy(query), QueryClass::Canonical, "{query}");
     }
     for query in ["allow_remote=false", "allow_redirect=1", "access_token=x"] {
-        assert_eq!(legacy(query), Terms::Special, "{query}");
+        assert_eq!(legacy(query), QueryClass::PerRequest, "{query}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::LogRequests;
 use crate::message::ReplyHead;
 use crate::origin::OriginHead;
 use crate::route::Route;
-use crate::shell::runtime::bindings::Setup;
+use crate::shell::runtime::bindings::Bindings;
 use crate::shell::runtime::{clock, log};
 use crate::telemetry::counts::Counts;
 use crate::telemetry::daily::Tally;
@@ -35,7 +35,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(request: &Request) -> Self {
-        let began_ms = clock::now_unix_millis();
+        let began_ms = clock::now_unix_ms();
         count(|counts| counts.begin(began_ms / 1000));
         Self { event: Rc::default(), began_ms, pop: pop(request) }
     }
@@ -58,7 +58,7 @@ impl Recorder {
     }
 
     pub(crate) fn asked_origin(&self, method: &Method, answer: Option<&OriginHead>, began_ms: u64) {
-        let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
+        let waited_ms = clock::now_unix_ms().saturating_sub(began_ms);
         self.event.borrow_mut().asked_origin(method, answer, waited_ms);
     }
 
@@ -69,9 +69,9 @@ impl Recorder {
     }
 
     /// Reports what has been taken down.
-    pub(crate) fn finish(&self, setup: &Setup, response: &Response) {
-        let Setup { config, metrics, .. } = setup;
-        let now_ms = clock::now_unix_millis();
+    pub(crate) fn finish(&self, bindings: &Bindings, response: &Response) {
+        let Bindings { config, metrics, .. } = bindings;
+        let now_ms = clock::now_unix_ms();
         let duration_ms = now_ms.saturating_sub(self.began_ms);
         let mut event = self.event.borrow_mut();
         if !event.is_answered() {

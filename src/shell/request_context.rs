@@ -18,7 +18,7 @@ use crate::shell::runtime::heads;
 
 /// One request, with what it takes to answer it.
 #[derive(Clone)]
-pub(crate) struct Call {
+pub(crate) struct RequestContext {
     pub(crate) request: Request,
     pub(crate) head: Rc<RequestHead>,
     pub(crate) config: Rc<Config>,
@@ -27,9 +27,9 @@ pub(crate) struct Call {
     pub(crate) recorder: Recorder,
 }
 
-impl Call {
+impl RequestContext {
     /// Returns a context for background work, which is not recorded with this request.
-    pub(crate) fn behind(&self) -> Self {
+    pub(crate) fn in_background(&self) -> Self {
         Self { recorder: self.recorder.another(), ..self.clone() }
     }
 
@@ -39,13 +39,13 @@ impl Call {
         mut head: ReplyHead,
         body: Option<&ReadableStream>,
     ) -> Result<Response, JsValue> {
-        self.told(&mut head, body.is_some());
+        self.annotate(&mut head, body.is_some());
         heads::response(&head, body)
     }
 
     /// Makes a response of a head and a text, and records it.
     pub(crate) fn reply_text(&self, mut head: ReplyHead, text: &str) -> Result<Response, JsValue> {
-        self.told(&mut head, true);
+        self.annotate(&mut head, true);
         heads::text_response(&head, text)
     }
 
@@ -60,7 +60,8 @@ impl Call {
         reject(&self.recorder, rejection)
     }
 
-    pub(crate) fn told(&self, head: &mut ReplyHead, has_body: bool) {
+    /// Records a reply, and adds its `Server-Timing`.
+    pub(crate) fn annotate(&self, head: &mut ReplyHead, has_body: bool) {
         self.recorder.replied(head, has_body);
         self.recorder.time(head);
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::telemetry::event::Event;
 
-const SECONDS_PER_DAY: u64 = 86_400;
+const SECS_PER_DAY: u64 = 86_400;
 
 /// How many days are kept.
 const MAX_DAYS: usize = 30;
@@ -31,7 +31,7 @@ pub struct Day {
 impl Tally {
     /// Counts a request.
     pub fn add(&mut self, event: &Event, now_unix_secs: u64) {
-        let began_unix_secs = now_unix_secs - now_unix_secs % SECONDS_PER_DAY;
+        let began_unix_secs = now_unix_secs - now_unix_secs % SECS_PER_DAY;
         if self.0.last().is_none_or(|day| day.began_unix_secs != began_unix_secs) {
             if self.0.len() == MAX_DAYS {
                 self.0.remove(0);
@@ -61,7 +61,7 @@ mod tests {
 
     fn hit(body_bytes: u64) -> Event {
         let mut event = Event::default();
-        let source = Source::Hit { ttl_seconds: 1 };
+        let source = Source::Hit { ttl_secs: 1 };
         let mut head = ReplyHead::new(http::StatusCode::OK, http::HeaderMap::new());
         head.set_cache_status(CacheStatus { source, is_stored: false, detail: None });
         event.replied(&head, true);
@@ -74,10 +74,10 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(&hit(5), NOON);
         tally.add(&Event::default(), NOON);
-        tally.add(&hit(7), NOON + SECONDS_PER_DAY);
+        tally.add(&hit(7), NOON + SECS_PER_DAY);
         let [first, second] = tally.days() else { panic!("{tally:?}") };
         assert_eq!((first.requests, first.from_store, first.served_bytes), (2, 1, 5));
-        assert_eq!(second.began_unix_secs, first.began_unix_secs + SECONDS_PER_DAY);
+        assert_eq!(second.began_unix_secs, first.began_unix_secs + SECS_PER_DAY);
         assert_eq!(first.began_unix_secs, 1_700_006_400, "midnight");
     }
 
@@ -105,10 +105,10 @@ mod tests {
     fn old_days_are_forgotten() {
         let mut tally = Tally::default();
         for day in 0..40 {
-            tally.add(&Event::default(), NOON + day * SECONDS_PER_DAY);
+            tally.add(&Event::default(), NOON + day * SECS_PER_DAY);
         }
         assert_eq!(tally.days().len(), MAX_DAYS);
-        let midnight = NOON - NOON % SECONDS_PER_DAY;
-        assert_eq!(tally.days()[0].began_unix_secs, midnight + 10 * SECONDS_PER_DAY);
+        let midnight = NOON - NOON % SECS_PER_DAY;
+        assert_eq!(tally.days()[0].began_unix_secs, midnight + 10 * SECS_PER_DAY);
     }
 }

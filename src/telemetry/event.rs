@@ -67,14 +67,14 @@ impl Pop {
     }
 }
 
-/// What came of a request, in one word.
+/// How a request was answered, as one word of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// From what is stored, without asking.
+pub enum CacheOutcome {
+    /// From the stored response, without asking the origin.
     Hit,
-    /// From what is stored, though the origin is down.
+    /// From the stored response, while the origin is down.
     Stale,
-    /// From what is stored, on the origin's word.
+    /// From the stored response, which the origin has revalidated.
     Revalidated,
     /// From the origin, which was asked for all of it.
     Miss,
@@ -82,14 +82,14 @@ pub enum Outcome {
     Bypass,
     /// The origin's refusal or failure.
     Refused,
-    /// An error of ours.
+    /// An error of the edge.
     Rejected,
-    /// From us alone: a preflight, the status, a document that is kept or made.
+    /// By the edge alone: a preflight, the status, a document that is kept or made.
     Local,
 }
 
-impl Outcome {
-    /// The word for the log.
+impl CacheOutcome {
+    /// Returns the word for the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -186,30 +186,30 @@ impl Event {
     }
 
     /// What came of it.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> CacheOutcome {
         if self.rejection.is_some() {
-            return Outcome::Rejected;
+            return CacheOutcome::Rejected;
         }
         let is_refusal = self.status >= 400 && self.status != 416;
         let Some(cache) = self.cache else {
             return match self.origin_status {
-                Some(_) if is_refusal => Outcome::Refused,
-                Some(..400) => Outcome::Bypass,
-                Some(_) | None => Outcome::Local,
+                Some(_) if is_refusal => CacheOutcome::Refused,
+                Some(..400) => CacheOutcome::Bypass,
+                Some(_) | None => CacheOutcome::Local,
             };
         };
         match cache.source {
-            Source::Hit { .. } if cache.detail.is_some() => Outcome::Stale,
-            Source::Hit { .. } => Outcome::Hit,
-            Source::Forwarded { status: None, .. } => Outcome::Rejected,
-            Source::Forwarded { .. } if is_refusal => Outcome::Refused,
-            Source::Forwarded { reason: ForwardReason::Bypass, .. } => Outcome::Bypass,
+            Source::Hit { .. } if cache.detail.is_some() => CacheOutcome::Stale,
+            Source::Hit { .. } => CacheOutcome::Hit,
+            Source::Forwarded { status: None, .. } => CacheOutcome::Rejected,
+            Source::Forwarded { .. } if is_refusal => CacheOutcome::Refused,
+            Source::Forwarded { reason: ForwardReason::Bypass, .. } => CacheOutcome::Bypass,
             Source::Forwarded { reason: ForwardReason::Stale, status: Some(status) }
                 if status != StatusCode::OK || self.tier.is_some() =>
             {
-                Outcome::Revalidated
+                CacheOutcome::Revalidated
             }
-            Source::Forwarded { .. } => Outcome::Miss,
+            Source::Forwarded { .. } => CacheOutcome::Miss,
         }
     }
 
@@ -218,7 +218,10 @@ impl Event {
         match config {
             LogRequests::All => true,
             LogRequests::Failures => {
-                matches!(self.outcome(), Outcome::Refused | Outcome::Rejected | Outcome::Stale)
+                matches!(
+                    self.outcome(),
+                    CacheOutcome::Refused | CacheOutcome::Rejected | CacheOutcome::Stale
+                )
             }
             LogRequests::None => false,
         }

@@ -32,7 +32,7 @@
 //! | a question carries the reader's headers; their scheme | 0, 1 |
 //! | whoever is refused learns what is stored | 2 |
 //! | `whoami` counts when the media's lease has ended meanwhile | 1111 |
-//! | `Terms::Special` is leased | 17 |
+//! | `QueryClass::PerRequest` is leased | 17 |
 //! | a credential at the legacy door is leased | 178 |
 //! | a missing token is looked up | 848 |
 //! | a lease that is old is not used | 432 |

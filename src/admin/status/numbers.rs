@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-const SECONDS_PER_DAY: u64 = 86_400;
+const SECS_PER_DAY: u64 = 86_400;
 
 /// Days from 0000-03-01, with which a year of this calculation begins, to 1970-01-01.
 const DAYS_TO_EPOCH: u64 = 719_468;
@@ -67,7 +67,7 @@ impl Date {
     /// <https://howardhinnant.github.io/date_algorithms.html>. Its years begin in March, so that the
     /// leap day is the last of a year.
     pub(super) const fn of(unix_secs: u64) -> Self {
-        let days = unix_secs / SECONDS_PER_DAY + DAYS_TO_EPOCH;
+        let days = unix_secs / SECS_PER_DAY + DAYS_TO_EPOCH;
         let day_of_era = days % DAYS_PER_ERA;
         let year_of_era =
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -96,7 +96,7 @@ impl fmt::Display for Date {
 
 /// Returns the date and the time of day of a second since the Unix epoch, in UTC.
 pub(super) fn date_and_time(unix_secs: u64) -> String {
-    let second = unix_secs % SECONDS_PER_DAY;
+    let second = unix_secs % SECS_PER_DAY;
     let (hour, minute) = (second / 3_600, second / 60 % 60);
     format!("{} {hour:02}:{minute:02}:{:02} UTC", Date::of(unix_secs), second % 60)
 }

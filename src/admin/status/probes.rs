@@ -6,9 +6,9 @@ use http::header::HeaderMap;
 use crate::config::Config;
 use crate::headers::{LOOP, own_value};
 use crate::matrix::well_known::Document;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::ask_for_identity;
-use crate::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use crate::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 
 /// The timeout of each probe with its redirects and its body, in milliseconds.
 pub const PROBE_TIMEOUT_MS: u32 = 5_000;
@@ -86,10 +86,10 @@ impl Probe {
         OriginRequest {
             method: Method::GET,
             url,
-            keep: Keep::Nothing,
+            client_headers: ClientHeaders::None,
             set,
             is_for_homeserver,
-            patience: Patience::Millis(PROBE_TIMEOUT_MS),
+            timeout: Timeout::Ms(PROBE_TIMEOUT_MS),
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
             let is_marked = request.set.contains_key(LOOP);
             assert_eq!((is_of_homeserver, is_marked), (!probe.follows(), !probe.follows()));
             assert_eq!(request.is_for_homeserver, is_of_homeserver, "{probe:?}");
-            assert_eq!(request.patience, Patience::Millis(5_000));
+            assert_eq!(request.timeout, Timeout::Ms(5_000));
         }
     }
 

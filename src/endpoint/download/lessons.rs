@@ -3,7 +3,7 @@
 
 use http::{Method, StatusCode};
 
-use super::origin_query::{Aim, Pending};
+use super::origin_query::{OriginQuery, PendingAnswer};
 use crate::cache::entry::Validator;
 use crate::matrix::media::Door;
 use crate::message::target::split_url;
@@ -13,7 +13,7 @@ use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated};
 use crate::origin::{OriginAnswer, OriginError, redirect};
 use crate::permission;
 
-impl Pending {
+impl PendingAnswer {
     /// Returns the host that an answer redirects media to, and that the admin would have to name in
     /// `ORIGIN_REDIRECT_HOSTS` first; `None` for any other answer.
     pub fn refused_redirect_host(
@@ -22,7 +22,7 @@ impl Pending {
     ) -> Option<String> {
         let answer = answer.as_ref().ok()?;
         let is_followed = self.exchange.follows(&answer.head)
-            && !matches!(self.aim, Aim::WhoAmI)
+            && !matches!(self.query, OriginQuery::CheckToken)
             && Intermediary::of(answer, &self.method()).is_none();
         let target = redirect::target(&self.request().url, &answer.head)?;
         let is_refused = is_followed && !self.exchange.config.admits_redirect(&target);
@@ -40,27 +40,29 @@ impl Pending {
         let is_told = stored.validator().is_told();
         let condition =
             if is_told { RevalidateBy::ToldValidator } else { RevalidateBy::GuessedValidator };
-        match (&self.aim, head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+        match (&self.query, head.status) {
+            (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED) => {
                 permission::confirms_by_condition(head, stored).then_some(())?;
                 lesson(condition, true)
             }
             // What is stored was sent again.
-            (Aim::Validate, StatusCode::OK)
+            (OriginQuery::Revalidate, StatusCode::OK)
                 if permission::has_mark(head, door)
                     && (!is_told || Validator::of(head) == *stored.validator())
                     && head.content_length().is_none_or(|found| found == stored.length_bytes()) =>
             {
                 lesson(condition, false)
             }
-            (Aim::ValidateByHead, StatusCode::OK) if head.content_length().is_none() => {
+            (OriginQuery::RevalidateByHead, StatusCode::OK) if head.content_length().is_none() => {
                 lesson(RevalidateBy::Head, false)
             }
-            (Aim::ValidateByHead, StatusCode::OK) => {
+            (OriginQuery::RevalidateByHead, StatusCode::OK) => {
                 permission::confirms_by_head(head, stored, door).then_some(())?;
                 lesson(RevalidateBy::Head, true)
             }
-            (Aim::FetchAfterHead { .. }, StatusCode::OK) => lesson(RevalidateBy::Head, false),
+            (OriginQuery::FetchAfterHead { .. }, StatusCode::OK) => {
+                lesson(RevalidateBy::Head, false)
+            }
             _ => None,
         }
     }
@@ -77,9 +79,9 @@ impl Pending {
         if head.status != StatusCode::OK || !permission::has_mark(head, self.door()) {
             return None;
         }
-        match &self.aim {
-            Aim::ValidateByHead | Aim::Fetch(Method::HEAD) => Some(true),
-            Aim::FetchAfterHead { .. } => Some(false),
+        match &self.query {
+            OriginQuery::RevalidateByHead | OriginQuery::Fetch(Method::HEAD) => Some(true),
+            OriginQuery::FetchAfterHead { .. } => Some(false),
             _ => None,
         }
     }
@@ -92,48 +94,49 @@ impl Pending {
         };
         let door = self.door();
         let has_body = self.method() != Method::HEAD;
-        match (&self.aim, head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+        match (&self.query, head.status) {
+            (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED) => {
                 permission::confirms_by_condition(head, stored).then_some(Revalidated::WithoutBody)
             }
-            (Aim::ValidateByHead, StatusCode::OK) => {
+            (OriginQuery::RevalidateByHead, StatusCode::OK) => {
                 permission::confirms_by_head(head, stored, door).then_some(Revalidated::WithoutBody)
             }
-            (Aim::Validate | Aim::Fetch(_) | Aim::FetchAfterHead { .. }, StatusCode::OK)
-                if has_body =>
-            {
-                permission::has_mark(head, door).then_some(Revalidated::WithBody)
-            }
-            (Aim::FetchRedirected(_), StatusCode::OK) => Some(Revalidated::WithBody),
+            (
+                OriginQuery::Revalidate
+                | OriginQuery::Fetch(_)
+                | OriginQuery::FetchAfterHead { .. },
+                StatusCode::OK,
+            ) if has_body => permission::has_mark(head, door).then_some(Revalidated::WithBody),
+            (OriginQuery::FollowRedirect(_), StatusCode::OK) => Some(Revalidated::WithBody),
             _ => None,
         }
     }
 
     /// Returns what an answer tells of whether the homeserver is up.
     pub fn evidence(&self, answer: &Result<OriginAnswer, OriginError>) -> Evidence {
-        match (&self.aim, answer) {
+        match (&self.query, answer) {
             // What the homeserver redirects to is not the homeserver.
-            (Aim::FetchRedirected(_), _) => Evidence::Unclear,
+            (OriginQuery::FollowRedirect(_), _) => Evidence::Unclear,
             (_, Ok(answer)) if self.is_own_word(answer) => Evidence::Up,
             _ => outage::evidence(answer),
         }
     }
 
-    /// Whether only the homeserver itself would have answered so.
+    /// Returns whether only the homeserver itself can have sent this answer.
     fn is_own_word(&self, answer: &OriginAnswer) -> bool {
         let door = self.door();
-        match (&self.aim, answer.head.status) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED) => {
+        match (&self.query, answer.head.status) {
+            (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED) => {
                 let stored = self.stored.as_deref();
                 stored.is_some_and(|stored| permission::confirms_by_condition(&answer.head, stored))
             }
-            (Aim::WhoAmI, StatusCode::OK) => permission::knows_token(answer),
+            (OriginQuery::CheckToken, StatusCode::OK) => permission::knows_token(answer),
             (
-                Aim::Validate
-                | Aim::ValidateByHead
-                | Aim::Confirm
-                | Aim::Fetch(_)
-                | Aim::FetchAfterHead { .. },
+                OriginQuery::Revalidate
+                | OriginQuery::RevalidateByHead
+                | OriginQuery::ConfirmRedirect
+                | OriginQuery::Fetch(_)
+                | OriginQuery::FetchAfterHead { .. },
                 StatusCode::OK,
             ) => permission::has_mark(&answer.head, door),
             _ => false,

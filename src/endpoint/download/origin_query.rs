@@ -21,7 +21,7 @@ use crate::headers::own_value;
 use crate::headers::range::RangeSpec;
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::media::Door;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::{
     add_own_agent, add_reader_agent, ask_for_identity, forwarding_headers, loop_header,
 };
@@ -29,46 +29,47 @@ use crate::origin::intermediary::Intermediary;
 use crate::origin::outage;
 use crate::origin::redirect::{self, Next, Redirects};
 use crate::origin::{
-    ORIGIN_PATIENCE, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience, whoami_url,
+    ORIGIN_TIMEOUT, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout, whoami_url,
 };
 use crate::permission::{self, Refusal};
 
 /// How long the origin may take where a stored response can be served instead: clients give up at
 /// about 30 s.
-const STALE_PATIENCE: Patience = Patience::Millis(10_000);
+const STALE_TIMEOUT: Timeout = Timeout::Ms(10_000);
 
-/// A request to send, and how to read its answer.
+/// A request to send to the origin, and how to read its answer.
 #[derive(Debug)]
-pub struct Question {
+pub struct OriginExchange {
     /// What to send, without a body.
     pub request: OriginRequest,
     /// Takes the answer.
-    pub pending: Pending,
+    pub pending: PendingAnswer,
 }
 
 /// What the origin was asked, and so how its answer is to be read.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingAnswer {
     pub(super) exchange: Exchange,
     pub(super) stored: Option<Rc<StoredMeta>>,
-    pub(super) aim: Aim,
+    pub(super) query: OriginQuery,
     pub(super) leases: Leases,
     pub(super) asked_unix_secs: u64,
     /// The range that the origin is asked for, where nothing is stored to cut it from.
     pub(super) range: Option<RangeSpec>,
 }
 
+/// What the origin is asked, and how.
 #[derive(Debug)]
-pub(super) enum Aim {
-    /// A conditional request about what is stored.
-    Validate,
-    /// A HEAD about it: conditions have brought the body from this origin.
-    ValidateByHead,
-    /// An unconditional one: this origin redirects to the bytes, and to redirect to where it did
-    /// before is its permission.
-    Confirm,
-    /// Whether the token is one: this origin gives no validators, and the media has its lease.
-    WhoAmI,
+pub(super) enum OriginQuery {
+    /// A conditional request for the stored response (RFC 9111 §4.3.1).
+    Revalidate,
+    /// A HEAD for the stored response: this origin answers conditions with the whole body.
+    RevalidateByHead,
+    /// An unconditional GET: this origin redirects to the bytes, and a redirect to where it led before
+    /// is its permission.
+    ConfirmRedirect,
+    /// `whoami`: this origin sends no validators, and the media's lease is alive.
+    CheckToken,
     /// The media, by this method.
     Fetch(Method),
     /// The media by GET, since a HEAD was refused just now.
@@ -78,7 +79,7 @@ pub(super) enum Aim {
         failed: bool,
     },
     /// The media, from where the origin redirected to.
-    FetchRedirected(Redirected),
+    FollowRedirect(Redirected),
 }
 
 /// A redirect that is followed.
@@ -102,18 +103,18 @@ impl Redirected {
     }
 }
 
-/// The last step's answer.
+/// What to do after the origin's answer.
 #[derive(Debug)]
-pub enum Verdict {
-    /// This is it.
-    Answer(Outcome),
-    /// This is it: the part that the client wants. The whole may be worth a question of its own.
-    AnswerPart(Outcome, Option<Whole>),
-    /// Release the answer's body and ask this instead.
-    AskAgain(Question),
+pub enum AfterOrigin {
+    /// Respond with this.
+    Respond(Outcome),
+    /// Respond with this: the part that the client wants. The whole may be worth asking for, too.
+    RespondPart(Outcome, Option<Whole>),
+    /// Release the answer's body, and send this instead.
+    AskAgain(OriginExchange),
     /// The question failed, and its reader may be served stale: find out whether the homeserver is
     /// down, and call [`Suspicion::on_probe`].
-    Suspect(Suspicion),
+    CheckOutage(Suspicion),
 }
 
 /// A question that failed: by itself, or since the homeserver is down.
@@ -124,36 +125,37 @@ pub struct Suspicion {
     failed: Result<OriginAnswer, OriginError>,
 }
 
-impl Question {
+impl OriginExchange {
     pub(super) fn new(
         exchange: Exchange,
         stored: Option<Rc<StoredMeta>>,
-        aim: Aim,
+        query: OriginQuery,
         leases: Leases,
         asked_unix_secs: u64,
     ) -> Self {
-        let range = if stored.is_none() { exchange.range_for(&aim, asked_unix_secs) } else { None };
-        let pending = Pending { exchange, stored, aim, leases, asked_unix_secs, range };
+        let range =
+            if stored.is_none() { exchange.range_for(&query, asked_unix_secs) } else { None };
+        let pending = PendingAnswer { exchange, stored, query, leases, asked_unix_secs, range };
         Self { request: pending.request(), pending }
     }
 }
 
-impl Pending {
+impl PendingAnswer {
     pub(super) fn method(&self) -> Method {
         let exchange = &self.exchange;
-        match &self.aim {
+        match &self.query {
             // Servers sign their method.
-            Aim::Validate if exchange.request.door == Door::Federation => {
+            OriginQuery::Revalidate if exchange.request.door == Door::Federation => {
                 exchange.head.method.clone()
             }
-            Aim::Fetch(method) => method.clone(),
-            Aim::ValidateByHead => Method::HEAD,
+            OriginQuery::Fetch(method) => method.clone(),
+            OriginQuery::RevalidateByHead => Method::HEAD,
             // Whatever the client's method: a 304 has no body, and a 200 brings what to store.
-            Aim::Validate
-            | Aim::Confirm
-            | Aim::WhoAmI
-            | Aim::FetchAfterHead { .. }
-            | Aim::FetchRedirected(_) => Method::GET,
+            OriginQuery::Revalidate
+            | OriginQuery::ConfirmRedirect
+            | OriginQuery::CheckToken
+            | OriginQuery::FetchAfterHead { .. }
+            | OriginQuery::FollowRedirect(_) => Method::GET,
         }
     }
 
@@ -163,23 +165,26 @@ impl Pending {
         let waiting = if self.stored.is_some() { Waiting::ForNothing } else { Waiting::ForUpload };
         let mut set = self.reader_headers();
         let mut is_for_homeserver = true;
-        let mut patience = ORIGIN_PATIENCE;
+        let mut timeout = ORIGIN_TIMEOUT;
         let mut url = format!("{homeserver}{}", exchange.origin_target(waiting));
-        match &self.aim {
-            Aim::Validate => {
+        match &self.query {
+            OriginQuery::Revalidate => {
                 let validator = self.stored.as_ref().map(|stored| stored.validator());
                 if let Some((name, value)) = validator.and_then(Validator::precondition) {
                     set.insert(name, value);
                 }
             }
-            Aim::ValidateByHead | Aim::Confirm | Aim::Fetch(_) | Aim::FetchAfterHead { .. } => {}
-            Aim::WhoAmI => {
+            OriginQuery::RevalidateByHead
+            | OriginQuery::ConfirmRedirect
+            | OriginQuery::Fetch(_)
+            | OriginQuery::FetchAfterHead { .. } => {}
+            OriginQuery::CheckToken => {
                 url = whoami_url(&exchange.config);
                 if let Some(token) = &exchange.token {
                     set.insert(AUTHORIZATION, own_value(&token.to_header()));
                 }
             }
-            Aim::FetchRedirected(redirected) => {
+            OriginQuery::FollowRedirect(redirected) => {
                 url = exchange.config.origin_url(redirected.redirects.url()).into_owned();
                 is_for_homeserver = exchange.config.is_homeservers_media(&url);
                 // No credential, no client's address, no secret of the admin's.
@@ -192,16 +197,23 @@ impl Pending {
             set.insert(RANGE, own_value(&range));
         }
         if self.stored.is_some()
-            && self.aim.is_about_stored()
+            && self.query.is_about_stored()
             && exchange.stale_since(self.leases, self.asked_unix_secs).is_some()
         {
-            patience = STALE_PATIENCE;
+            timeout = STALE_TIMEOUT;
         }
         let method = self.method();
-        OriginRequest { method, url, keep: Keep::Nothing, set, is_for_homeserver, patience }
+        OriginRequest {
+            method,
+            url,
+            client_headers: ClientHeaders::None,
+            set,
+            is_for_homeserver,
+            timeout,
+        }
     }
 
-    /// All of the reader's that goes along.
+    /// Returns the headers by which the origin knows the reader.
     fn reader_headers(&self) -> HeaderMap {
         let Exchange { head, config, .. } = &self.exchange;
         let mut set = forwarding_headers(head, config);
@@ -212,10 +224,11 @@ impl Pending {
         set
     }
 
-    /// Whether the decision needs the body of an answer with this head: of a Matrix error, and of
-    /// what `whoami` says.
+    /// Returns whether the body of an answer with this head is to be read: of a Matrix error, and
+    /// of `whoami`'s answer.
     pub fn reads_body(&self, head: &OriginHead) -> bool {
-        head.may_be_matrix_error() || head.is_small_json() && matches!(self.aim, Aim::WhoAmI)
+        head.may_be_matrix_error()
+            || head.is_small_json() && matches!(self.query, OriginQuery::CheckToken)
     }
 
     /// Reads the origin's answer.
@@ -223,7 +236,7 @@ impl Pending {
         self,
         answer: Result<OriginAnswer, OriginError>,
         now_unix_secs: u64,
-    ) -> Verdict {
+    ) -> AfterOrigin {
         let method = self.method();
         let answer = match answer {
             Ok(origin) => match Intermediary::of(&origin, &method) {
@@ -237,15 +250,15 @@ impl Pending {
         let origin = match answer {
             Ok(origin) if !origin.head.status.is_server_error() => origin,
             // It has no body to relay: what the client asked for itself brings the error's.
-            Ok(origin) if matches!(self.aim, Aim::ValidateByHead) => origin,
+            Ok(origin) if matches!(self.query, OriginQuery::RevalidateByHead) => origin,
             Ok(origin) if self.can_ask_otherwise(&origin.head) => origin,
             failed => return self.on_failure(failed, now_unix_secs),
         };
-        if matches!(self.aim, Aim::ValidateByHead) {
+        if matches!(self.query, OriginQuery::RevalidateByHead) {
             return self.on_head(&origin.head);
         }
         // `whoami` is no media, wherever it is.
-        if self.exchange.follows(&origin.head) && !matches!(self.aim, Aim::WhoAmI) {
+        if self.exchange.follows(&origin.head) && !matches!(self.query, OriginQuery::CheckToken) {
             return self.on_redirect(&origin);
         }
         if let Some(range) = self.range {
@@ -253,55 +266,60 @@ impl Pending {
                 return self.on_part(range, &origin.head, now_unix_secs);
             }
             if self.leaves_whole(&origin) {
-                return Verdict::AskAgain(self.for_whole());
+                return AfterOrigin::AskAgain(self.for_whole());
             }
         }
-        let Self { exchange, stored, aim, leases, asked_unix_secs, .. } = self;
+        let Self { exchange, stored, query, leases, asked_unix_secs, .. } = self;
         let status = origin.head.status;
         let policy = exchange.config.lease;
         let nonsense = |exchange: &Exchange, forward| {
             response::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
         };
-        let forward = aim.forward_reason();
+        let forward = query.forward_reason();
         let head = &origin.head;
         let times = FetchTimes { asked_unix_secs, answered_unix_secs: now_unix_secs };
         let fetched = |exchange: &Exchange, validator| {
             let fetched = Fetched { stored: stored.as_deref(), validator, method, forward };
             response::fetched(exchange, head, fetched, times)
         };
-        Verdict::Answer(match (aim, status, &stored) {
-            (Aim::Validate, StatusCode::NOT_MODIFIED, Some(stored))
+        AfterOrigin::Respond(match (query, status, &stored) {
+            (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED, Some(stored))
                 if permission::confirms_by_condition(head, stored) =>
             {
                 response::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
             }
             // The media's lease may have ended while the answer was on its way.
-            (Aim::WhoAmI, StatusCode::OK, Some(stored))
+            (OriginQuery::CheckToken, StatusCode::OK, Some(stored))
                 if permission::knows_token(&origin)
                     && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
             {
                 response::identified(&exchange, stored, asked_unix_secs)
             }
-            (Aim::WhoAmI, ..) if permission::refusal(&origin) == Some(Refusal::Credential) => {
+            (OriginQuery::CheckToken, ..)
+                if permission::refusal(&origin) == Some(Refusal::Credential) =>
+            {
                 response::relayed(&exchange, &origin, forward)
             }
             // Nothing learned, so only the media itself can tell.
-            (Aim::WhoAmI, ..) | (Aim::Validate, StatusCode::NOT_MODIFIED, Some(_)) => {
-                let aim = Aim::Fetch(exchange.fetch_method(now_unix_secs));
-                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-                return Verdict::AskAgain(question);
+            (OriginQuery::CheckToken, ..)
+            | (OriginQuery::Revalidate, StatusCode::NOT_MODIFIED, Some(_)) => {
+                let query = OriginQuery::Fetch(exchange.fetch_method(now_unix_secs));
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                return AfterOrigin::AskAgain(question);
             }
-            (Aim::FetchRedirected(redirected), StatusCode::OK, _) => {
+            (OriginQuery::FollowRedirect(redirected), StatusCode::OK, _) => {
                 fetched(&exchange, redirected.validator())
             }
             // What the homeserver redirects to is not the homeserver: its word means nothing.
-            (Aim::FetchRedirected(_), ..) => nonsense(&exchange, forward),
-            (Aim::Fetch(Method::HEAD), ..) if exchange.asks_again_by_get(head) => {
-                let aim = Aim::after_head(head);
-                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-                return Verdict::AskAgain(question);
+            (OriginQuery::FollowRedirect(_), ..) => nonsense(&exchange, forward),
+            (OriginQuery::Fetch(Method::HEAD), ..) if exchange.asks_again_by_get(head) => {
+                let query = OriginQuery::after_head(head);
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                return AfterOrigin::AskAgain(question);
             }
-            (Aim::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
+            (OriginQuery::Fetch(Method::HEAD), StatusCode::OK, Some(stored))
                 if permission::confirms_by_head(head, stored, exchange.request.door) =>
             {
                 response::validated(&exchange, stored, head, exchange.granted(asked_unix_secs))
@@ -320,14 +338,16 @@ impl Pending {
         })
     }
 
-    /// Whether a question that may have met an intermediary is asked in another way, rather than be
-    /// answered by an error: `whoami` may not be let through where media is, and what answers a HEAD
-    /// has no body to be known by.
+    /// Returns whether a question that may have met an intermediary is asked in another way, rather
+    /// than be answered by an error: `whoami` may not be let through where media is, and what
+    /// answers a HEAD has no body to be known by.
     fn can_ask_otherwise(&self, origin: &OriginHead) -> bool {
-        match self.aim {
-            Aim::WhoAmI => !outage::is_failure(origin),
-            Aim::ValidateByHead => !outage::is_failure(origin) || origin.may_not_know_head(),
-            Aim::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
+        match self.query {
+            OriginQuery::CheckToken => !outage::is_failure(origin),
+            OriginQuery::RevalidateByHead => {
+                !outage::is_failure(origin) || origin.may_not_know_head()
+            }
+            OriginQuery::Fetch(Method::HEAD) => self.exchange.asks_again_by_get(origin),
             // A proxy may refuse a range alone.
             _ => self.range.is_some() && origin.is_error() && !outage::is_failure(origin),
         }
@@ -335,48 +355,50 @@ impl Pending {
 
     /// Reads the answer to a HEAD about what is stored. Whatever does not fit that is asked again as
     /// the client would: a refusal of HEAD has no body to be known by as the homeserver's.
-    fn on_head(self, origin: &OriginHead) -> Verdict {
+    fn on_head(self, origin: &OriginHead) -> AfterOrigin {
         let Self { exchange, stored, leases, asked_unix_secs, .. } = self;
         if let Some(stored) = &stored
             && permission::confirms_by_head(origin, stored, exchange.request.door)
         {
             let granted = exchange.granted(asked_unix_secs);
-            return Verdict::Answer(response::validated(&exchange, stored, origin, granted));
+            return AfterOrigin::Respond(response::validated(&exchange, stored, origin, granted));
         }
         let is_refused = origin.status != StatusCode::OK && !origin.status.is_server_error();
-        let aim = if is_refused || origin.may_not_know_head() {
-            Aim::after_head(origin)
+        let query = if is_refused || origin.may_not_know_head() {
+            OriginQuery::after_head(origin)
         } else {
-            Aim::Fetch(exchange.head.method.clone())
+            OriginQuery::Fetch(exchange.head.method.clone())
         };
-        Verdict::AskAgain(Question::new(exchange, stored, aim, leases, asked_unix_secs))
+        AfterOrigin::AskAgain(OriginExchange::new(exchange, stored, query, leases, asked_unix_secs))
     }
 
-    fn on_redirect(self, answer: &OriginAnswer) -> Verdict {
+    fn on_redirect(self, answer: &OriginAnswer) -> AfterOrigin {
         let origin = &answer.head;
         let from = self.request().url;
-        let Self { exchange, stored, aim, leases, asked_unix_secs, .. } = self;
-        let forward = aim.forward_reason();
-        if let (Aim::Confirm, Some(stored)) = (&aim, &stored)
+        let Self { exchange, stored, query, leases, asked_unix_secs, .. } = self;
+        let forward = query.forward_reason();
+        if let (OriginQuery::ConfirmRedirect, Some(stored)) = (&query, &stored)
             && permission::confirms_by_redirect(&from, origin, stored)
         {
-            return Verdict::Answer(response::confirmed(&exchange, stored, origin));
+            return AfterOrigin::Respond(response::confirmed(&exchange, stored, origin));
         }
-        let (mut redirects, place) = match aim {
-            Aim::FetchRedirected(Redirected { redirects, place }) => (redirects, Some(place)),
-            Aim::Fetch(_)
-            | Aim::FetchAfterHead { .. }
-            | Aim::Validate
-            | Aim::ValidateByHead
-            | Aim::Confirm
-            | Aim::WhoAmI => (Redirects::begin(from.clone()), None),
+        let (mut redirects, place) = match query {
+            OriginQuery::FollowRedirect(Redirected { redirects, place }) => {
+                (redirects, Some(place))
+            }
+            OriginQuery::Fetch(_)
+            | OriginQuery::FetchAfterHead { .. }
+            | OriginQuery::Revalidate
+            | OriginQuery::RevalidateByHead
+            | OriginQuery::ConfirmRedirect
+            | OriginQuery::CheckToken => (Redirects::begin(from.clone()), None),
         };
         // No homeserver sends readers back to where they came from, without their credential: that
         // is about the way, such as to https, and whoever stands in front of it says so.
         let is_first = place.is_none();
         match redirects.next(origin) {
             Next::Follow if !exchange.config.admits_redirect(redirects.url()) => {
-                Verdict::Answer(if exchange.wants_redirects() {
+                AfterOrigin::Respond(if exchange.wants_redirects() {
                     response::relayed(&exchange, answer, forward)
                 } else {
                     let rejection = Rejection::RedirectHost;
@@ -394,11 +416,12 @@ impl Pending {
                     let is_judged = !redirect::asks_for_media(redirects.url());
                     is_judged.then(|| redirect::place(redirects.url()).to_owned())
                 });
-                let aim = Aim::FetchRedirected(Redirected { redirects, place });
-                let question = Question::new(exchange, stored, aim, leases, asked_unix_secs);
-                Verdict::AskAgain(question)
+                let query = OriginQuery::FollowRedirect(Redirected { redirects, place });
+                let question =
+                    OriginExchange::new(exchange, stored, query, leases, asked_unix_secs);
+                AfterOrigin::AskAgain(question)
             }
-            Next::Follow | Next::Stay | Next::TooMany => Verdict::Answer(response::rejected(
+            Next::Follow | Next::Stay | Next::TooMany => AfterOrigin::Respond(response::rejected(
                 &exchange,
                 &Rejection::OriginNonsense,
                 forward,
@@ -409,15 +432,19 @@ impl Pending {
 
     /// No answer, or a failure: maybe the homeserver is down (RFC 5861 §4), for credentials that
     /// were accepted not long ago.
-    fn on_failure(self, failed: Result<OriginAnswer, OriginError>, now_unix_secs: u64) -> Verdict {
-        let Self { exchange, stored, aim, leases, .. } = self;
-        let forward = aim.forward_reason();
+    fn on_failure(
+        self,
+        failed: Result<OriginAnswer, OriginError>,
+        now_unix_secs: u64,
+    ) -> AfterOrigin {
+        let Self { exchange, stored, query, leases, .. } = self;
+        let forward = query.forward_reason();
         let stale_since = exchange.stale_since(leases, now_unix_secs);
-        Verdict::Answer(match (aim, failed, stored, stale_since) {
-            (aim, failed, Some(stored), Some(_)) if aim.is_about_stored() => {
-                return Verdict::Suspect(Suspicion { exchange, stored, failed });
+        AfterOrigin::Respond(match (query, failed, stored, stale_since) {
+            (query, failed, Some(stored), Some(_)) if query.is_about_stored() => {
+                return AfterOrigin::CheckOutage(Suspicion { exchange, stored, failed });
             }
-            (Aim::FetchRedirected(_), Ok(_) | Err(OriginError::Intercepted(_)), ..) => {
+            (OriginQuery::FollowRedirect(_), Ok(_) | Err(OriginError::Intercepted(_)), ..) => {
                 response::rejected(&exchange, &Rejection::OriginNonsense, forward, None)
             }
             (_, failed, ..) => response::failed(&exchange, failed, forward),
@@ -426,13 +453,13 @@ impl Pending {
 }
 
 impl Suspicion {
-    /// The lease records to look up again before [`Self::on_probe`].
+    /// Returns the lease records to look up again before [`Self::on_probe`].
     pub fn lease_keys(&self) -> Option<&LeaseKeys> {
         self.exchange.lease_keys()
     }
 
-    /// Serves what is stored if the homeserver is down, and else what came of the question: nobody
-    /// is served stale on the failure of their own question alone. `leases` are those that stand now:
+    /// Serves the stored response if the homeserver is down, and else relays the failure: nobody is
+    /// served stale on the failure of their own question alone. `leases` are looked up anew, since
     /// a refusal may have come in the meantime.
     pub fn on_probe(self, is_origin_down: bool, leases: Leases, now_unix_secs: u64) -> Outcome {
         let Self { exchange, stored, failed } = self;
@@ -445,28 +472,33 @@ impl Suspicion {
     }
 }
 
-impl Aim {
-    /// Asks by GET what a HEAD was answered so about.
+impl OriginQuery {
+    /// Returns the query by GET that follows a HEAD with this answer.
     const fn after_head(origin: &OriginHead) -> Self {
         Self::FetchAfterHead { failed: origin.status.as_u16() >= 500 }
     }
 
-    /// Whether the answer can be that what is stored may be served.
+    /// Returns whether the answer can permit that the stored response is served.
     pub(super) const fn is_about_stored(&self) -> bool {
         match self {
-            Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => true,
+            Self::Revalidate
+            | Self::RevalidateByHead
+            | Self::ConfirmRedirect
+            | Self::CheckToken => true,
             Self::Fetch(method) => matches!(*method, Method::HEAD),
             Self::FetchAfterHead { failed } => *failed,
-            Self::FetchRedirected(_) => false,
+            Self::FollowRedirect(_) => false,
         }
     }
 
+    /// Returns why the request was forwarded, for `Cache-Status`.
     pub(super) const fn forward_reason(&self) -> ForwardReason {
         match self {
-            Self::Validate | Self::ValidateByHead | Self::Confirm | Self::WhoAmI => {
-                ForwardReason::Stale
-            }
-            Self::Fetch(_) | Self::FetchAfterHead { .. } | Self::FetchRedirected(_) => {
+            Self::Revalidate
+            | Self::RevalidateByHead
+            | Self::ConfirmRedirect
+            | Self::CheckToken => ForwardReason::Stale,
+            Self::Fetch(_) | Self::FetchAfterHead { .. } | Self::FollowRedirect(_) => {
                 ForwardReason::UriMiss
             }
         }
@@ -474,17 +506,18 @@ impl Aim {
 }
 
 impl Exchange {
-    /// Whether an answer is a redirect that the edge follows. Servers never get one at the top
-    /// level, and what they signed is for the homeserver.
+    /// Returns whether an answer is a redirect that the edge follows. Servers never get one at the
+    /// top level, and what they signed is for the homeserver.
     pub(super) fn follows(&self, origin: &OriginHead) -> bool {
         self.config.origin_redirects == OriginRedirects::Follow
             && self.request.door != Door::Federation
             && redirect::is_redirect(origin)
     }
 
-    /// Whether a HEAD that was answered so is asked again as a GET. Not every homeserver knows HEAD; the
-    /// edge does (MSC4120). And a refusal of HEAD has no body to be known by as the homeserver's,
-    /// though a lease may end by it, or an intermediary have sent it. Servers sign their method.
+    /// Returns whether a HEAD with this answer is asked again as a GET. Not every homeserver knows
+    /// HEAD; the edge does (MSC4120). And a refusal of HEAD has no body to be known by as the
+    /// homeserver's, though a lease may end by it, or an intermediary have sent it. Servers sign
+    /// their method.
     fn asks_again_by_get(&self, origin: &OriginHead) -> bool {
         let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(origin.status);
         let answer = OriginAnswer::unread(origin.clone());
@@ -506,11 +539,11 @@ impl Exchange {
             && self.revalidation.may_ask_by_head(self.request.door, now_unix_secs)
     }
 
-    /// What becomes of the leases where the homeserver grants this request.
+    /// Returns the change of the leases where the homeserver grants this request.
     pub(super) fn granted(&self, asked_unix_secs: u64) -> LeaseChange {
         match self.lease_keys {
             Some(_) => LeaseChange::Grant { asked_unix_secs },
-            None => LeaseChange::Keep,
+            None => LeaseChange::Unchanged,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Method, StatusCode};
 
-use super::origin_query::{Aim, Pending, Question, Verdict};
+use super::origin_query::{AfterOrigin, OriginExchange, OriginQuery, PendingAnswer};
 use super::{Exchange, response};
 use crate::cache::entry::{FetchTimes, Validator};
 use crate::cache::storability::is_encoded;
@@ -26,7 +26,7 @@ pub struct Whole {
     /// Its length in bytes.
     pub length_bytes: u64,
     /// The question for the whole, which no client waits for.
-    pub question: Question,
+    pub question: OriginExchange,
 }
 
 impl Exchange {
@@ -58,10 +58,10 @@ impl Exchange {
 
     /// Returns the range to ask the origin for; `None` where the client wants none, or where the host is
     /// known to ignore it.
-    pub(super) fn range_for(&self, aim: &Aim, now_unix_secs: u64) -> Option<RangeSpec> {
-        let url = match aim {
-            Aim::Fetch(Method::GET) => self.config.homeserver.to_string(),
-            Aim::FetchRedirected(redirected) => {
+    pub(super) fn range_for(&self, query: &OriginQuery, now_unix_secs: u64) -> Option<RangeSpec> {
+        let url = match query {
+            OriginQuery::Fetch(Method::GET) => self.config.homeserver.to_string(),
+            OriginQuery::FollowRedirect(redirected) => {
                 self.config.origin_url(redirected.url()).into_owned()
             }
             _ => return None,
@@ -72,42 +72,43 @@ impl Exchange {
     }
 }
 
-impl Pending {
+impl PendingAnswer {
     /// Takes the part that the origin sent, or asks for the whole where it does not fit.
     pub(super) fn on_part(
         self,
         range: RangeSpec,
         origin: &OriginHead,
         now_unix_secs: u64,
-    ) -> Verdict {
+    ) -> AfterOrigin {
         let times =
             FetchTimes { asked_unix_secs: self.asked_unix_secs, answered_unix_secs: now_unix_secs };
-        let validator = match &self.aim {
-            Aim::FetchRedirected(redirected) => redirected.validator(),
+        let validator = match &self.query {
+            OriginQuery::FollowRedirect(redirected) => redirected.validator(),
             _ => Validator::of(origin),
         };
         let Some((part, length_bytes)) = part_of(origin, range) else {
-            return Verdict::AskAgain(self.for_whole());
+            return AfterOrigin::AskAgain(self.for_whole());
         };
         let whole = whole_of(origin, length_bytes);
-        let forward = self.aim.forward_reason();
+        let forward = self.query.forward_reason();
         let answer = response::part(&self.exchange, whole, part, &validator, forward, times);
         let Some((outcome, is_storable)) = answer else {
-            return Verdict::AskAgain(self.for_whole());
+            return AfterOrigin::AskAgain(self.for_whole());
         };
         let whole = is_storable.then(|| Whole { length_bytes, question: self.for_whole() });
-        Verdict::AnswerPart(outcome, whole)
+        AfterOrigin::RespondPart(outcome, whole)
     }
 
-    /// Whether an answer leaves the whole to be asked for: a 416, an intermediary's refusal, which may be of
-    /// the range alone, or a 200. What is stored for all depends on no reader's range.
+    /// Returns whether an answer leaves the whole to be asked for: a 416, an intermediary's
+    /// refusal, which may be of the range alone, or a 200. What is stored for all depends on no
+    /// reader's range.
     pub(super) fn leaves_whole(&self, answer: &OriginAnswer) -> bool {
         matches!(answer.head.status, StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE)
             || Intermediary::of(answer, &Method::GET).is_some()
     }
 
     /// Asks the homeserver for the whole.
-    pub(super) fn for_whole(self) -> Question {
+    pub(super) fn for_whole(self) -> OriginExchange {
         let Self { exchange, leases, asked_unix_secs, .. } = self;
         Exchange { ranges: None, ..exchange }.fetch(leases, asked_unix_secs)
     }
@@ -115,7 +116,7 @@ impl Pending {
     /// Returns whether the host that gave an answer serves ranges, as far as the answer shows that.
     pub fn range_lesson(&self, answer: &Result<OriginAnswer, OriginError>) -> Option<RangeLesson> {
         let head = &answer.as_ref().ok()?.head;
-        if !matches!(self.aim, Aim::Fetch(Method::GET) | Aim::FetchRedirected(_)) {
+        if !matches!(self.query, OriginQuery::Fetch(Method::GET) | OriginQuery::FollowRedirect(_)) {
             return None;
         }
         let is_proven = self.range.is_some();
@@ -123,7 +124,7 @@ impl Pending {
         let is_fitting = head.status != StatusCode::PARTIAL_CONTENT
             || self.range.is_some_and(|range| part_of(head, range).is_some());
         // A page is no answer to the range, and an empty file has no part.
-        let is_redirected = matches!(self.aim, Aim::FetchRedirected(_));
+        let is_redirected = matches!(self.query, OriginQuery::FollowRedirect(_));
         let is_media = is_redirected || has_mark(head, self.exchange.request.door);
         if head.status == StatusCode::OK && !(is_media && head.content_length() != Some(0)) {
             return None;

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 
-use super::{Cut, Exchange, Outcome, ResponsePlan};
+use super::{BodySlice, Exchange, Outcome, ResponsePlan};
 use crate::cache::entity_tag::entity_tag;
 use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
 use crate::cache::storability::{NoStoreReason, is_encoded, storable_length};
@@ -20,7 +20,7 @@ use crate::headers::freshening::freshen;
 use crate::headers::range::{ByteRange, RangeRequest, unsatisfied_content_range};
 use crate::headers::{add_cors, add_media_security, is_html, own_value, remove_policies};
 use crate::lease::LeaseChange;
-use crate::matrix::media::{Door, Terms};
+use crate::matrix::media::{Door, QueryClass};
 use crate::message::ReplyHead;
 use crate::origin::response_headers::to_client;
 use crate::origin::{OriginAnswer, OriginError, OriginHead};
@@ -55,13 +55,13 @@ fn without_word(
     now_unix_secs: u64,
     detail: Option<&'static str>,
 ) -> Outcome {
-    let lease_seconds = exchange.config.lease.lease_seconds;
-    let ends_unix_secs = to_signed(confirmed_unix_secs.saturating_add(lease_seconds));
-    let source = Source::Hit { ttl_seconds: ends_unix_secs - to_signed(now_unix_secs) };
+    let lease_secs = exchange.config.lease.lease_secs;
+    let ends_unix_secs = to_signed(confirmed_unix_secs.saturating_add(lease_secs));
+    let source = Source::Hit { ttl_secs: ends_unix_secs - to_signed(now_unix_secs) };
     let status = CacheStatus { source, is_stored: false, detail };
     let mut headers = stored.headers();
     headers.insert(AGE, now_unix_secs.saturating_sub(confirmed_unix_secs).into());
-    from_stored(exchange, stored, headers, status, LeaseChange::Keep)
+    from_stored(exchange, stored, headers, status, LeaseChange::Unchanged)
 }
 
 /// The homeserver confirmed what is stored, which is freshened by its headers (RFC 9111 §4.3.4).
@@ -87,7 +87,7 @@ pub(super) fn validated(
 /// for now, and grants nothing for later.
 pub(super) fn confirmed(exchange: &Exchange, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
     let status = forwarded(ForwardReason::Stale, Some(origin.status));
-    from_stored(exchange, stored, stored.headers(), status, LeaseChange::Keep)
+    from_stored(exchange, stored, stored.headers(), status, LeaseChange::Unchanged)
 }
 
 /// The homeserver knows the token, and confirmed the media within its lease.
@@ -109,8 +109,8 @@ fn from_stored(
     leases: LeaseChange,
 ) -> Outcome {
     let (length, validator) = (Some(stored.length_bytes()), stored.validator());
-    let (head, cut) = complete(exchange, Served { headers, length, validator }, status);
-    Outcome { head, plan: ResponsePlan::ServeStored(cut), leases }
+    let (head, slice) = complete(exchange, Served { headers, length, validator }, status);
+    Outcome { head, plan: ResponsePlan::ServeStored(slice), leases }
 }
 
 /// How a 200 came about.
@@ -145,7 +145,7 @@ pub(super) fn fetched(
     let leases = match accepted {
         // A redirect is a permission for now, and grants nothing for later.
         Ok(()) if !is_redirected => exchange.granted(times.asked_unix_secs),
-        Ok(()) | Err(_) => LeaseChange::Keep,
+        Ok(()) | Err(_) => LeaseChange::Unchanged,
     };
     let meta = accepted.and_then(|()| {
         let length = storable(exchange, &origin, &validator, &method, times)?;
@@ -166,14 +166,14 @@ pub(super) fn fetched(
         headers.insert(CONTENT_DISPOSITION, kept.clone());
     }
     let served = Served { headers, length, validator: &validator };
-    let (mut head, cut) = complete(exchange, served, status);
+    let (mut head, slice) = complete(exchange, served, status);
     if !is_accepted {
         // Nobody has granted it, so its reader may not know what is stored.
         head.headers.remove(CACHE_STATUS);
     }
     let plan = match meta {
-        Some(meta) => ResponsePlan::FillCache { meta, cut },
-        None => ResponsePlan::Relay { cut, removes_stored: false, not_stored },
+        Some(meta) => ResponsePlan::FillCache { meta, slice },
+        None => ResponsePlan::Relay { slice, removes_stored: false, not_stored },
     };
     Outcome { head, plan, leases }
 }
@@ -200,17 +200,17 @@ pub(super) fn part(
     let length = whole.content_length();
     let mut headers = to_client(&whole.headers, &exchange.config);
     headers.remove(ETAG);
-    let (mut head, cut) = complete(exchange, Served { headers, length, validator }, status);
+    let (mut head, slice) = complete(exchange, Served { headers, length, validator }, status);
     if !is_accepted {
         // Nobody has granted it, so its reader may not know what is stored.
         head.headers.remove(CACHE_STATUS);
     }
-    let plan = match cut {
-        Some(Cut::Part(wanted, _)) if wanted == part => ResponsePlan::RelayPart,
+    let plan = match slice {
+        Some(BodySlice::Range(wanted, _)) if wanted == part => ResponsePlan::RelayPart,
         None if head.status == StatusCode::NOT_MODIFIED => ResponsePlan::Reply(None),
         _ => return None,
     };
-    Some((Outcome { head, plan, leases: LeaseChange::Keep }, is_storable))
+    Some((Outcome { head, plan, leases: LeaseChange::Unchanged }, is_storable))
 }
 
 /// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
@@ -243,10 +243,12 @@ pub(super) fn relayed(
 ) -> Outcome {
     let origin = &answer.head;
     let (removes_stored, leases) = match refusal(answer) {
-        // What is asked on terms of its own is refused on these terms.
-        Some(_) if exchange.request.terms == Terms::Special => (false, LeaseChange::Keep),
+        // Such a refusal counts for its own request alone.
+        Some(_) if exchange.request.query_class == QueryClass::PerRequest => {
+            (false, LeaseChange::Unchanged)
+        }
         Some(refusal) => refused(exchange, refusal, forward),
-        None => (false, LeaseChange::Keep),
+        None => (false, LeaseChange::Unchanged),
     };
     let mut head = ReplyHead::new(origin.status, to_client(&origin.headers, &exchange.config));
     if origin.is_error() {
@@ -261,8 +263,8 @@ pub(super) fn relayed(
     // Whatever its status is, nothing is granted by it.
     head.cache_status = Some(forwarded(forward, Some(origin.status)));
     let is_head = exchange.head.method == Method::HEAD;
-    let cut = (!is_head).then_some(Cut::Whole);
-    let plan = ResponsePlan::Relay { cut, removes_stored, not_stored: None };
+    let slice = (!is_head).then_some(BodySlice::Whole);
+    let plan = ResponsePlan::Relay { slice, removes_stored, not_stored: None };
     Outcome { head, plan, leases }
 }
 
@@ -275,12 +277,12 @@ fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bo
     let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
     match refusal {
         // At the open door there is nobody to refuse but everyone.
-        Refusal::Credential if is_legacy => (false, LeaseChange::EndMedia),
-        Refusal::Credential => (false, LeaseChange::EndCredential),
-        Refusal::Media if is_legacy => (false, LeaseChange::EndMedia),
-        Refusal::Media if is_pair => (false, LeaseChange::EndCredential),
-        Refusal::Media if forward == ForwardReason::Stale => (true, LeaseChange::EndMedia),
-        Refusal::Media => (false, LeaseChange::EndMedia),
+        Refusal::Credential if is_legacy => (false, LeaseChange::RevokeMedia),
+        Refusal::Credential => (false, LeaseChange::RevokeCredential),
+        Refusal::Media if is_legacy => (false, LeaseChange::RevokeMedia),
+        Refusal::Media if is_pair => (false, LeaseChange::RevokeCredential),
+        Refusal::Media if forward == ForwardReason::Stale => (true, LeaseChange::RevokeMedia),
+        Refusal::Media => (false, LeaseChange::RevokeMedia),
     }
 }
 
@@ -307,7 +309,7 @@ pub(super) fn rejected(
     let status = forwarded(forward, origin_status);
     head.set_cache_status(status);
     let text = (exchange.head.method != Method::HEAD).then_some(text);
-    Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Keep }
+    Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Unchanged }
 }
 
 /// Whether and how long: storability, and what depends on how the answer could be used later.
@@ -345,14 +347,14 @@ fn complete(
     exchange: &Exchange,
     Served { mut headers, length, validator }: Served<'_>,
     status: CacheStatus,
-) -> (ReplyHead, Option<Cut>) {
+) -> (ReplyHead, Option<BodySlice>) {
     let is_head = exchange.head.method == Method::HEAD;
     add_no_transform(&mut headers);
     if exchange.request.door == Door::Federation {
-        let cut = length.map_or(Cut::Whole, Cut::Multipart);
+        let slice = length.map_or(BodySlice::Whole, BodySlice::MultipartEnvelope);
         let mut head = ReplyHead::new(StatusCode::OK, headers);
         head.set_cache_status(status);
-        return (head, (!is_head).then_some(cut));
+        return (head, (!is_head).then_some(slice));
     }
     if let Some(file_name) = &exchange.request.file_name {
         let of_origin = headers.get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
@@ -364,7 +366,7 @@ fn complete(
     let mut head = ReplyHead::new(StatusCode::OK, headers);
     head.set_cache_status(status);
     let Some(length) = length else {
-        return (head, (!is_head).then_some(Cut::Whole));
+        return (head, (!is_head).then_some(BodySlice::Whole));
     };
     let tag = entity_tag(&exchange.request, length, validator);
     head.headers.insert(ETAG, own_value(&tag.to_string()));
@@ -382,13 +384,13 @@ fn complete(
         .head
         .header(&RANGE)
         .filter(|_| is_range_wanted(&exchange.head.headers, &tag, &head.headers));
-    let cut = match RangeRequest::parse(range, length) {
-        RangeRequest::Whole => Some(Cut::Whole),
+    let slice = match RangeRequest::parse(range, length) {
+        RangeRequest::Whole => Some(BodySlice::Whole),
         RangeRequest::Part(range) => {
             head.status = StatusCode::PARTIAL_CONTENT;
             head.headers.insert(CONTENT_RANGE, own_value(&range.content_range(length)));
             head.headers.insert(CONTENT_LENGTH, range.length().into());
-            Some(Cut::Part(range, length))
+            Some(BodySlice::Range(range, length))
         }
         RangeRequest::Unsatisfiable => {
             head.status = StatusCode::RANGE_NOT_SATISFIABLE;
@@ -399,13 +401,13 @@ fn complete(
             None
         }
     };
-    (head, cut)
+    (head, slice)
 }
 
 fn forwarded(reason: ForwardReason, status: Option<StatusCode>) -> CacheStatus {
     CacheStatus { source: Source::Forwarded { reason, status }, is_stored: false, detail: None }
 }
 
-fn to_signed(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
+fn to_signed(secs: u64) -> i64 {
+    i64::try_from(secs).unwrap_or(i64::MAX)
 }

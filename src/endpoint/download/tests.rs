@@ -14,14 +14,14 @@ use super::*;
 use crate::cache::entry::FetchTimes;
 use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
-use crate::message::READ;
+use crate::message::REQUEST_HEADERS;
 use crate::message::target::Target;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::differs_between_readers;
 use crate::origin::outage::Evidence;
 use crate::origin::ranges::RangeLesson;
 use crate::origin::revalidation::{Lesson, RevalidateBy, Revalidated, Revalidation};
-use crate::origin::{OriginAnswer, OriginError, OriginHead, Patience};
+use crate::origin::{OriginAnswer, OriginError, OriginHead, Timeout};
 use crate::route::{Route, admit};
 
 const NOW: u64 = 1_700_000_000;
@@ -108,52 +108,56 @@ fn stored_as(exchange: &Exchange, head: &OriginHead, validator: Validator) -> Rc
     Rc::new(meta.expect("its headers are short"))
 }
 
-fn missed(exchange: Exchange) -> Question {
+fn missed(exchange: Exchange) -> OriginExchange {
     asked(exchange.on_lookup(None, Leases::default(), false, NOW))
 }
 
 /// Asks about what is stored with a validator.
-fn validating(exchange: Exchange, leases: Leases) -> Question {
+fn validating(exchange: Exchange, leases: Leases) -> OriginExchange {
     let stored = stored(&exchange, &[TAG, PNG, INLINE]);
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
 /// Asks about what was stored from where the homeserver redirected to.
-fn confirming(exchange: Exchange, leases: Leases) -> Question {
+fn confirming(exchange: Exchange, leases: Leases) -> OriginExchange {
     let head = origin(200, &[PNG, TAG]);
     let stored = stored_as(&exchange, &head, Validator::Redirect(FAR.to_owned()));
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
-fn asked(decision: Decision) -> Question {
+fn asked(decision: AfterLookup) -> OriginExchange {
     match decision {
-        Decision::Ask(question) => question,
-        Decision::Serve(outcome, _) => panic!("{outcome:?}"),
+        AfterLookup::AskOrigin(question) => question,
+        AfterLookup::Serve(outcome, _) => panic!("{outcome:?}"),
     }
 }
 
-fn heard(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Outcome {
+fn heard(question: OriginExchange, status: u16, fields: &[(HeaderName, &'static str)]) -> Outcome {
     answered(question, OriginAnswer::unread(origin(status, fields)))
 }
 
 /// Hears a Matrix error.
-fn refused(question: Question, status: u16, errcode: &str) -> Outcome {
+fn refused(question: OriginExchange, status: u16, errcode: &str) -> Outcome {
     let text = Some(format!(r#"{{"errcode":"{errcode}","error":"No"}}"#));
     answered(question, OriginAnswer { head: origin(status, &[]), text })
 }
 
-fn answered(question: Question, answer: OriginAnswer) -> Outcome {
+fn answered(question: OriginExchange, answer: OriginAnswer) -> Outcome {
     match question.pending.on_origin(Ok(answer), NOW) {
-        Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => outcome,
-        Verdict::AskAgain(question) => panic!("{:?}", question.request),
-        Verdict::Suspect(suspicion) => panic!("{suspicion:?}"),
+        AfterOrigin::Respond(outcome) | AfterOrigin::RespondPart(outcome, _) => outcome,
+        AfterOrigin::AskAgain(question) => panic!("{:?}", question.request),
+        AfterOrigin::CheckOutage(suspicion) => panic!("{suspicion:?}"),
     }
 }
 
-fn asked_again(question: Question, status: u16, fields: &[(HeaderName, &'static str)]) -> Question {
+fn asked_again(
+    question: OriginExchange,
+    status: u16,
+    fields: &[(HeaderName, &'static str)],
+) -> OriginExchange {
     let answer = OriginAnswer::unread(origin(status, fields));
     match question.pending.on_origin(Ok(answer), NOW) {
-        Verdict::AskAgain(question) => question,
+        AfterOrigin::AskAgain(question) => question,
         other => panic!("{other:?}"),
     }
 }
@@ -167,11 +171,11 @@ fn is_removed(outcome: &Outcome) -> bool {
 }
 
 /// The origin's body, or so much of it, which is not stored, and no change of what is stored.
-const fn relayed(cut: Cut, reason: NoStoreReason) -> ResponsePlan {
-    ResponsePlan::Relay { cut: Some(cut), removes_stored: false, not_stored: Some(reason) }
+const fn relayed(slice: BodySlice, reason: NoStoreReason) -> ResponsePlan {
+    ResponsePlan::Relay { slice: Some(slice), removes_stored: false, not_stored: Some(reason) }
 }
 
-const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(Cut::Whole));
+const SERVED: ResponsePlan = ResponsePlan::ServeStored(Some(BodySlice::Whole));
 
 fn is_kept(outcome: &Outcome) -> bool {
     !is_stored(outcome) && !is_removed(outcome)
@@ -205,7 +209,7 @@ fn a_304_to_a_renewal_changes_nothing_that_is_stored() {
     let exchange = get(CLIENT, LEASED);
     let stored = stored(&exchange, &[TAG, PNG, INLINE]);
     let old = confirmed(NOW - 50, NOW - 50);
-    let Decision::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
+    let AfterLookup::Serve(_, Some(refresh)) = exchange.on_lookup(Some(stored), old, false, NOW)
     else {
         panic!("it is renewed")
     };
@@ -246,7 +250,7 @@ fn readers_differ_in_a_question_only_where_vary_counts() {
     let question = |target: &str, who: &'static str| {
         let mut exchange = get(target, LEASED);
         let mut head = RequestHead::clone(&exchange.head);
-        for name in &READ {
+        for name in &REQUEST_HEADERS {
             // The credential is the client's own, and decides who it is.
             let value = if *name == AUTHORIZATION { "Bearer syt_" } else { "" };
             let value = HeaderValue::from_str(&format!("{value}{who}")).expect("ASCII");
@@ -302,14 +306,14 @@ fn a_marked_200_is_stored_and_grants() {
             let told = heard(question, 200, fields);
             assert!(is_stored(&told), "{told:?}");
             let granted = LeaseChange::Grant { asked_unix_secs: NOW };
-            let expected = if target == SERVER { LeaseChange::Keep } else { granted };
+            let expected = if target == SERVER { LeaseChange::Unchanged } else { granted };
             assert_eq!(told.leases, expected);
         }
     }
 }
 
 /// Asks about what is stored, which has the fields of what will be answered.
-fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)]) -> Question {
+fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)]) -> OriginExchange {
     let stored = stored(&exchange, fields);
     asked(exchange.on_lookup(Some(stored), Leases::default(), false, NOW))
 }
@@ -322,7 +326,7 @@ fn a_200_without_a_mark_is_for_its_reader_alone() {
                 [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
             {
                 let told = heard(question, 200, fields);
-                assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+                assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
                 assert_eq!((told.head.status, told.plan), (StatusCode::OK, whole(target)));
             }
         }
@@ -336,7 +340,7 @@ fn a_page_is_for_nobody() {
             [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
         {
             let told = heard(question, 200, &[LENGTH, PAGE, TAG]);
-            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+            assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
             assert_eq!(
                 (told.head.status, told.head.rejection),
                 (StatusCode::BAD_GATEWAY, Some("page"))
@@ -347,8 +351,9 @@ fn a_page_is_for_nobody() {
 
 /// A body without the homeserver's mark, as a door gets it.
 fn whole(target: &str) -> ResponsePlan {
-    let cut = if target == SERVER { Cut::Multipart(BYTES) } else { Cut::Whole };
-    relayed(cut, NoStoreReason::NoMark)
+    let slice =
+        if target == SERVER { BodySlice::MultipartEnvelope(BYTES) } else { BodySlice::Whole };
+    relayed(slice, NoStoreReason::NoMark)
 }
 
 #[test]
@@ -357,7 +362,7 @@ fn a_refusal_of_a_head_is_asked_for_by_get_where_a_lease_may_end() {
         let question = asked_again(missed(begin(Method::HEAD, CLIENT, LEASED)), status, &[]);
         assert_eq!(question.request.method, Method::GET, "{status}");
         let told = refused(question, 401, "M_UNKNOWN_TOKEN");
-        assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::EndCredential, false));
+        assert_eq!((told.leases, told.plan.has_body()), (LeaseChange::RevokeCredential, false));
     }
     let json = (CONTENT_TYPE, "application/json");
     for (target, vars) in [(CLIENT, STRICT), (SERVER, LEASED)] {
@@ -385,7 +390,7 @@ fn a_200_of_another_kind_replaces_nothing_and_grants_nothing() {
         &[PNG, INLINE, TAG],
     ] {
         let told = heard(validating(get(CLIENT, LEASED), Leases::default()), 200, fields);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
     }
 }
 
@@ -401,7 +406,7 @@ fn a_head_confirms_what_is_stored_without_validators() {
     assert!(is_kept(&told), "{told:?}");
     for fields in [&[LENGTH, PNG][..], &[PNG, INLINE], &[LENGTH, PAGE, INLINE]] {
         let told = heard(question(), 200, fields);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
     }
 }
 
@@ -414,16 +419,16 @@ fn an_answer_without_a_body_removes_nothing() {
 
 #[test]
 fn a_refusal_ends_what_it_is_about() {
-    use LeaseChange::{EndCredential, EndMedia};
+    use LeaseChange::{RevokeCredential, RevokeMedia};
     for (target, vars, status, expected) in [
-        (CLIENT, LEASED, 401, EndCredential),
-        (CLIENT, LEASED, 403, EndCredential),
-        (CLIENT, LEASED, 404, EndMedia),
-        (CLIENT, LEASED, 410, EndMedia),
-        (CLIENT, LEASED, 451, EndMedia),
-        (CLIENT, PAIRED, 404, EndCredential),
-        (LEGACY, LEASED, 401, EndMedia),
-        (LEGACY, PAIRED, 404, EndMedia),
+        (CLIENT, LEASED, 401, RevokeCredential),
+        (CLIENT, LEASED, 403, RevokeCredential),
+        (CLIENT, LEASED, 404, RevokeMedia),
+        (CLIENT, LEASED, 410, RevokeMedia),
+        (CLIENT, LEASED, 451, RevokeMedia),
+        (CLIENT, PAIRED, 404, RevokeCredential),
+        (LEGACY, LEASED, 401, RevokeMedia),
+        (LEGACY, PAIRED, 404, RevokeMedia),
     ] {
         let told = refused(missed(get(target, vars)), status, "M_UNKNOWN");
         assert_eq!(told.leases, expected, "{target} {vars:?} {status}");
@@ -452,11 +457,11 @@ fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
     for target in [CLIENT, LEGACY, SERVER] {
         for status in [400, 401, 403, 404, 410, 429, 431, 451] {
             let told = heard(validating(get(target, LEASED), Leases::default()), status, &[PAGE]);
-            assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+            assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{target} {told:?}");
         }
         let question = validating(get(target, LEASED), Leases::default());
         let told = refused(question, 404, "M_UNRECOGNIZED");
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{target} {told:?}");
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{target} {told:?}");
     }
 }
 
@@ -464,7 +469,7 @@ fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
 fn a_refusal_on_terms_of_ones_own_takes_nothing_back() {
     let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
     let told = refused(validating(get(&on_behalf, LEASED), Leases::default()), 404, "M_NOT_FOUND");
-    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
+    assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
 }
 
 #[test]
@@ -476,7 +481,7 @@ fn a_question_carries_nothing_of_the_readers_but_credential_address_and_agent() 
         head.headers.insert(USER_AGENT, long.clone());
         head.headers.insert(REFERER, long);
         let request = missed(exchange).request;
-        assert_eq!(request.keep, Keep::Nothing);
+        assert_eq!(request.client_headers, ClientHeaders::None);
         let names: Vec<_> = request.set.keys().map(|name| name.as_str()).collect();
         assert!(!names.contains(&"referer"), "{names:?}");
         assert_eq!(request.set[USER_AGENT].len(), 256);
@@ -530,7 +535,7 @@ fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
 fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
     let signed = (LOCATION, "https://cdn.example.com/abc?signature=2");
     let told = heard(confirming(get(CLIENT, LEASED), Leases::default()), 307, &[signed]);
-    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Keep));
+    assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Unchanged));
 }
 
 #[test]
@@ -543,8 +548,8 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
         let question = asked_again(question, 302, std::slice::from_ref(&login));
         assert_eq!(question.request.url, "https://cdn.example.com/login");
         let told = heard(question, 200, &[LENGTH, PAGE, TAG, INLINE]);
-        assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-        assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::Page));
+        assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
+        assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::Page));
     }
 }
 
@@ -605,8 +610,8 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
     let mirror: &'static str = format!("https://mirror.example.com{LEGACY}").leak();
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
-    assert!(is_kept(&told) && told.leases == LeaseChange::Keep, "{told:?}");
-    assert_eq!(told.plan, relayed(Cut::Whole, NoStoreReason::SamePath));
+    assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
+    assert_eq!(told.plan, relayed(BodySlice::Whole, NoStoreReason::SamePath));
 }
 
 #[test]
@@ -626,7 +631,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
     let suspected = |answer| {
         let question = validating(get(CLIENT, STALE), lately);
         match question.pending.on_origin(answer, NOW) {
-            Verdict::Suspect(suspicion) => suspicion,
+            AfterOrigin::CheckOutage(suspicion) => suspicion,
             other => panic!("{other:?}"),
         }
     };
@@ -650,7 +655,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
 
 #[test]
 fn only_the_homeservers_own_word_tells_that_it_is_up() {
-    let evidence = |question: Question, answer| question.pending.evidence(&Ok(answer));
+    let evidence = |question: OriginExchange, answer| question.pending.evidence(&Ok(answer));
     let unread = |status, fields| OriginAnswer::unread(origin(status, fields));
     let ask = || validating(get(CLIENT, STALE), Leases::default());
     let error = OriginAnswer {
@@ -715,12 +720,12 @@ fn a_clients_head_about_what_is_stored_is_asked_by_get() {
 #[test]
 fn the_origin_has_less_time_where_something_else_can_be_served() {
     let lately = confirmed(NOW - 120, NOW - 120);
-    let patience = |question: Question| question.request.patience;
-    let patient = patience(validating(get(CLIENT, STALE), Leases::default()));
-    let hasty = patience(validating(get(CLIENT, STALE), lately));
-    assert!(matches!((patient, hasty), (Patience::Millis(a), Patience::Millis(b)) if a > b));
+    let timeout = |question: OriginExchange| question.request.timeout;
+    let patient = timeout(validating(get(CLIENT, STALE), Leases::default()));
+    let hasty = timeout(validating(get(CLIENT, STALE), lately));
+    assert!(matches!((patient, hasty), (Timeout::Ms(a), Timeout::Ms(b)) if a > b));
     let nothing_stored = asked(get(CLIENT, STALE).on_lookup(None, lately, false, NOW));
-    assert_eq!(patience(nothing_stored), patient);
+    assert_eq!(timeout(nothing_stored), patient);
 }
 
 #[test]
@@ -736,7 +741,7 @@ fn a_page_in_place_of_whoami_tells_nothing() {
     {
         let text = text.map(str::to_owned);
         let answer = OriginAnswer { head: origin(status, &[PAGE]), text };
-        let Verdict::AskAgain(question) = asking().pending.on_origin(Ok(answer), NOW) else {
+        let AfterOrigin::AskAgain(question) = asking().pending.on_origin(Ok(answer), NOW) else {
             panic!("{status} counts")
         };
         assert!(question.request.url.ends_with(CLIENT), "{}", question.request.url);
@@ -789,11 +794,11 @@ fn the_record_that_is_old_is_renewed() {
         let keys = exchange.lease_keys.clone().expect("it may be leased");
         let stored = stored(&exchange, &[TAG]);
         match exchange.on_lookup(Some(stored), leases, false, NOW) {
-            Decision::Serve(_, refresh) => {
+            AfterLookup::Serve(_, refresh) => {
                 let key = refresh.map(|refresh| refresh.key);
                 (key == keys.credential && key.is_some(), key == Some(keys.media))
             }
-            Decision::Ask(question) => panic!("{:?}", question.request),
+            AfterLookup::AskOrigin(question) => panic!("{:?}", question.request),
         }
     };
     assert_eq!(renewed(confirmed(young, young)), (false, false));
@@ -806,7 +811,7 @@ fn the_record_that_is_old_is_renewed() {
 fn a_redirect_grants_nothing() {
     let question = asked_again(missed(get(CLIENT, LEASED)), 307, &[(LOCATION, FAR)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE]);
-    assert_eq!(told.leases, LeaseChange::Keep);
+    assert_eq!(told.leases, LeaseChange::Unchanged);
 }
 
 #[test]
@@ -840,11 +845,11 @@ fn new_media_is_asked_for_as_its_uploader_would() {
 fn media_that_comes_by_a_late_redirect_counts_as_new_and_is_purged_from_its_first_question_on() {
     let question = missed(get(CLIENT, STRICT));
     let redirect = OriginAnswer::unread(origin(307, &[(LOCATION, FAR)]));
-    let Verdict::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
+    let AfterOrigin::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
         panic!("it is followed")
     };
     let media = OriginAnswer::unread(origin(200, &[LENGTH, PNG, TAG]));
-    let Verdict::Answer(told) = question.pending.on_origin(Ok(media), NOW + 160) else {
+    let AfterOrigin::Respond(told) = question.pending.on_origin(Ok(media), NOW + 160) else {
         panic!("it is answered")
     };
     let ResponsePlan::FillCache { meta, .. } = told.plan else { panic!("{:?}", told.plan) };
@@ -861,13 +866,13 @@ fn knowing(door: Door, lessons: &[(RevalidateBy, bool)]) -> Revalidation {
 }
 
 /// Asks about what is stored without a validator.
-fn asked_untold(exchange: Exchange, leases: Leases) -> Question {
+fn asked_untold(exchange: Exchange, leases: Leases) -> OriginExchange {
     let stored = stored(&exchange, &[PNG, INLINE]);
     asked(exchange.on_lookup(Some(stored), leases, false, NOW))
 }
 
 fn lesson(
-    question: &Question,
+    question: &OriginExchange,
     status: u16,
     fields: &[(HeaderName, &'static str)],
 ) -> Option<Lesson> {
@@ -902,7 +907,7 @@ fn what_a_guess_comes_to_is_learned() {
 
 #[test]
 fn a_revalidation_is_counted_by_whether_it_brought_the_body() {
-    let revalidated = |question: &Question, status, fields: &[_]| {
+    let revalidated = |question: &OriginExchange, status, fields: &[_]| {
         question.pending.revalidated(&Ok(OriginAnswer::unread(origin(status, fields))))
     };
     let guess = || asked_untold(get(CLIENT, STRICT), Leases::default());
@@ -1022,12 +1027,12 @@ const PART: (HeaderName, &str) = (CONTENT_RANGE, "bytes 10-19/40");
 const TEN: (HeaderName, &str) = (CONTENT_LENGTH, "10");
 
 /// Asks for ten bytes of what is not stored, of hosts of which nothing is known.
-fn missed_part(method: Method, target: &str) -> Question {
+fn missed_part(method: Method, target: &str) -> OriginExchange {
     let exchange = begin_with(method, target, LEASED, &[(RANGE, "bytes=10-19")]);
     missed(exchange.with_ranges(Rc::default()))
 }
 
-fn asked_range(question: &Question) -> Option<&str> {
+fn asked_range(question: &OriginExchange) -> Option<&str> {
     question.request.set.get(RANGE).map(|range| range.to_str().expect("it is text"))
 }
 
@@ -1055,20 +1060,21 @@ fn a_host_that_ignores_ranges_is_asked_for_the_whole() {
 }
 
 /// Hears a 206 with these headers.
-fn heard_part(fields: &[(HeaderName, &'static str)]) -> Verdict {
+fn heard_part(fields: &[(HeaderName, &'static str)]) -> AfterOrigin {
     let answer = OriginAnswer::unread(origin(206, fields));
     missed_part(Method::GET, CLIENT).pending.on_origin(Ok(answer), NOW)
 }
 
 #[test]
 fn a_part_is_passed_on_and_grants_nothing() {
-    let Verdict::AnswerPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG]) else {
+    let AfterOrigin::RespondPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG])
+    else {
         panic!("it fits")
     };
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);
     assert_eq!(
         (outcome.head.status, outcome.leases),
-        (StatusCode::PARTIAL_CONTENT, LeaseChange::Keep)
+        (StatusCode::PARTIAL_CONTENT, LeaseChange::Unchanged)
     );
     assert_eq!(outcome.head.headers[CONTENT_RANGE], "bytes 10-19/40");
     assert_eq!(outcome.head.headers[CONTENT_LENGTH], "10");
@@ -1081,7 +1087,9 @@ fn a_part_is_passed_on_and_grants_nothing() {
 #[test]
 fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
     for fields in [&[PART, TEN, PNG, INLINE, TAG, PRIVATE][..], &[PART, TEN, PNG]] {
-        let Verdict::AnswerPart(outcome, whole) = heard_part(fields) else { panic!("it fits") };
+        let AfterOrigin::RespondPart(outcome, whole) = heard_part(fields) else {
+            panic!("it fits")
+        };
         assert_eq!(outcome.plan, ResponsePlan::RelayPart);
         assert!(whole.is_none(), "{fields:?}");
     }
@@ -1097,7 +1105,7 @@ fn a_part_that_does_not_fit_is_asked_for_whole() {
         &[PART, PNG, INLINE, TAG],
         &[PART, TEN, (CONTENT_ENCODING, "gzip"), PNG, INLINE, TAG],
     ] {
-        let Verdict::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
+        let AfterOrigin::AskAgain(question) = heard_part(fields) else { panic!("{fields:?}") };
         assert_eq!(asked_range(&question), None);
     }
 }
@@ -1135,7 +1143,7 @@ fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
     let lesson = question.pending.range_lesson(&Ok(answer.clone()));
     let host = "cdn.example.com".to_owned();
     assert_eq!(lesson, Some(RangeLesson { host, serves: true, is_proven: true }));
-    let Verdict::AnswerPart(outcome, _) = question.pending.on_origin(Ok(answer), NOW) else {
+    let AfterOrigin::RespondPart(outcome, _) = question.pending.on_origin(Ok(answer), NOW) else {
         panic!("it fits")
     };
     assert_eq!(outcome.plan, ResponsePlan::RelayPart);

@@ -114,10 +114,10 @@ fn what_is_no_json_object_hides_no_copy_and_passes_untouched_without_one() {
         let decide = |kept| decide(Document::Client, &answer(200, &[], body), kept, &config, NOW);
         let (reply, change) = decide(Some(&last_good));
         assert!(matches!(reply, WellKnownReply::Document(..)), "{body:?}: {reply:?}");
-        assert_eq!(change, CopyChange::Keep);
+        assert_eq!(change, CopyChange::Unchanged);
         let (reply, change) = decide(None);
         assert!(matches!(reply, WellKnownReply::Untouched(_)), "{body:?}: {reply:?}");
-        assert_eq!(change, CopyChange::Keep);
+        assert_eq!(change, CopyChange::Unchanged);
     }
     let head = OriginHead { status: StatusCode::OK, headers: HeaderMap::new() };
     for fetched in
@@ -135,7 +135,7 @@ fn a_missing_document_is_missing_at_once_without_a_copy() {
     let WellKnownReply::Untouched(head) = reply else { panic!("{reply:?}") };
     assert_eq!(head.status, 404);
     assert_eq!(head.headers["access-control-allow-origin"], "*");
-    assert_eq!(change, CopyChange::Keep);
+    assert_eq!(change, CopyChange::Unchanged);
 }
 
 /// A 404, and an object that names no server.
@@ -152,7 +152,7 @@ fn a_document_that_is_missing_for_a_moment_is_bridged() {
             assert_eq!(change, CopyChange::Store(missing_since(NOW)));
             for now in [NOW - 1, NOW, NOW + MISSING_SECS - 1] {
                 let change = assert_last_good(&fetched, &missing_since(NOW), &config, now);
-                assert_eq!(change, CopyChange::Keep, "the first time counts");
+                assert_eq!(change, CopyChange::Unchanged, "the first time counts");
             }
         }
     }
@@ -185,7 +185,7 @@ fn any_other_answer_begins_the_time_anew() {
     ] {
         let change = assert_last_good(&fetched, &missing_since(NOW), &config, NOW + 299);
         assert_eq!(change, CopyChange::Store(kept()), "{fetched:?}");
-        assert_eq!(assert_last_good(&fetched, &kept(), &config, NOW), CopyChange::Keep);
+        assert_eq!(assert_last_good(&fetched, &kept(), &config, NOW), CopyChange::Unchanged);
     }
     let back = answer(200, &[], r#"{"m.server":"back:443"}"#);
     let (_, change) =
@@ -270,7 +270,7 @@ fn a_failing_host_is_bridged_with_the_last_good_copy() {
         let WellKnownReply::Document(head, text) = reply else { panic!("{reply:?}") };
         assert!(text.contains("kept:443") && text.contains("media.example.com"), "{text}");
         assert_eq!(head.headers["cache-control"], "public, max-age=300");
-        assert_eq!(change, CopyChange::Keep);
+        assert_eq!(change, CopyChange::Unchanged);
     }
 }
 

@@ -14,19 +14,19 @@ use crate::config::Config;
 use crate::error::Rejection;
 use crate::message::ReplyHead;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::store::{bucket, memory, purge_list};
 
 /// For how long objects are deleted, in milliseconds: an admin waits for the answer.
-const DELETING_MILLIS: u64 = 10_000;
+const DELETING_MS: u64 = 10_000;
 
 /// After how many deletions that failed no more are tried: the plan's subrequests are used up, or the
 /// bucket does not work.
 const MAX_FAILURES: usize = 3;
 
 /// Answers the admin's request to purge.
-pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let text = match call.request.body() {
         Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
         None => None,
@@ -34,9 +34,9 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
     let scopes = text.and_then(|text| Scope::parse_all(std::str::from_utf8(&text).ok()?));
     let Some(scopes) = scopes else { return call.reject(&Rejection::PurgeWhat) };
     let (config, bucket) = (&call.config, call.bucket.as_ref());
-    let doomed = prefixes(config, &scopes);
-    let is_listed = purge_list::list(config, bucket, &doomed).await;
-    let (memory, bucket) = delete(bucket, &doomed).await;
+    let to_purge = prefixes(config, &scopes);
+    let is_listed = purge_list::list(config, bucket, &to_purge).await;
+    let (memory, bucket) = delete(bucket, &to_purge).await;
     let report = Report { memory, bucket, is_listed };
     let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     let head = ReplyHead::unstored(status, "application/json");
@@ -56,10 +56,10 @@ pub(crate) async fn delete(
 ) -> (usize, Option<(usize, bool)>) {
     let in_memory = memory::remove_where(|key| prefixes.iter().any(|prefix| prefix.is_of(key)));
     let Some(bucket) = bucket else { return (in_memory, None) };
-    let end_unix_ms = clock::now_unix_millis() + DELETING_MILLIS;
+    let end_unix_ms = clock::now_unix_ms() + DELETING_MS;
     let (next, removed, failures) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let work = async || {
-        while failures.get() < MAX_FAILURES && clock::now_unix_millis() < end_unix_ms {
+        while failures.get() < MAX_FAILURES && clock::now_unix_ms() < end_unix_ms {
             let Some(prefix) = prefixes.get(next.replace(next.get() + 1)) else { return true };
             let (count, was_all) = bucket::remove_all(bucket, prefix).await;
             removed.set(removed.get() + count);

@@ -23,7 +23,7 @@ const MAX_POSITION_BYTES: usize = 20;
 const MAX_RUN_BYTES: usize = 40;
 
 /// Reads what has been quarantined since the last time, and purges it. Records that it has run.
-pub(crate) async fn follow(config: &Config, bucket: Option<&R2Bucket>) {
+pub(crate) async fn poll(config: &Config, bucket: Option<&R2Bucket>) {
     let Some(token) = &config.synapse_admin_token else { return };
     let Some(bucket) = bucket else {
         log::error("quarantine: bind MEDIA_BUCKET, where the position is kept");
@@ -57,8 +57,8 @@ async fn catch_up(config: &Config, bucket: &R2Bucket, token: &AccessToken) -> bo
             );
             return false;
         };
-        let doomed = purge::prefixes(config, &page.quarantined);
-        if !doomed.is_empty() && !purge_list::list(config, Some(bucket), &doomed).await {
+        let to_purge = purge::prefixes(config, &page.quarantined);
+        if !to_purge.is_empty() && !purge_list::list(config, Some(bucket), &to_purge).await {
             return false;
         }
         // Only now: what fails before is read again the next time. And no later, since deleting a
@@ -66,8 +66,8 @@ async fn catch_up(config: &Config, bucket: &R2Bucket, token: &AccessToken) -> bo
         if page.next != position && !write_position(bucket, &key, page.next).await {
             return false;
         }
-        if !doomed.is_empty() {
-            purge::delete(Some(bucket), &doomed).await;
+        if !to_purge.is_empty() {
+            purge::delete(Some(bucket), &to_purge).await;
             log::info(&format!("quarantine: {} media purged", page.quarantined.len()));
         }
         position = page.next;
@@ -87,7 +87,7 @@ async fn write_position(bucket: &R2Bucket, key: &CacheKey, position: u64) -> boo
             Written::Unmet | Written::Failed => return false,
             // A page before has been written within this second.
             Written::Busy => {
-                let _ = sleep(bucket::busy_pause_millis()).await;
+                let _ = sleep(bucket::busy_pause_ms()).await;
             }
         }
     }

@@ -13,8 +13,8 @@ use worker::worker_sys::R2Bucket;
 
 use crate::admin::quarantine::LastRun;
 use crate::admin::selftest::{
-    self, BODY_BYTES, BucketRun, BucketStep, DELETE_PAUSES_MS, KEPT_SECS, MARK, MAX_MS, PART_MS,
-    PUT_PAUSES_MS, PopRun, Removal,
+    self, BODY_BYTES, BucketRun, BucketStep, DELETE_PAUSES_MS, KEPT_SECS, MARK, MAX_MS,
+    PART_TIMEOUT_MS, PUT_PAUSES_MS, PopRun, Removal,
 };
 use crate::admin::status::{Finding, evaluate_counts};
 use crate::cache::key::{CacheKey, Subject};
@@ -30,8 +30,8 @@ use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::known;
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::request_context::RequestContext;
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Written};
 use crate::shell::store::{pop, purge_list};
@@ -53,7 +53,7 @@ struct Running(());
 impl Running {
     /// Begins one; `None` while there is another.
     fn begin() -> Option<Self> {
-        let now = clock::now_unix_millis();
+        let now = clock::now_unix_ms();
         (BUSY_UNTIL_UNIX_MS.get() <= now).then(|| {
             BUSY_UNTIL_UNIX_MS.set(now + u64::from(MAX_MS));
             Self(())
@@ -68,9 +68,9 @@ impl Drop for Running {
 }
 
 /// Answers the admin's request to run the self-test: 200 with the findings, whatever they are.
-pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let Some(running) = Running::begin() else { return call.reject(&Rejection::SelfTestRuns) };
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let findings = run(call).await;
     drop(running);
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
@@ -78,14 +78,14 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, JsValue> {
     call.reply_text(head, &selftest::to_json(&call.config, &findings, since(began_ms)))
 }
 
-async fn run(call: &Call) -> Vec<Finding> {
+async fn run(call: &RequestContext) -> Vec<Finding> {
     let config = &call.config;
-    let number = clock::now_unix_millis();
+    let number = clock::now_unix_ms();
     let key = CacheKey::new(&config.server_name, Subject::SelfTest(number));
     let body = body();
     let (homeserver, pop, bucket, purge_list_age, last_run) = join5(
         ask_homeserver(call),
-        in_time(PART_MS, try_pop(call, &key, &body)),
+        timeout(PART_TIMEOUT_MS, try_pop(call, &key, &body)),
         try_bucket(call, &key, &body),
         read_purge_list(call),
         last_run(call),
@@ -113,8 +113,8 @@ fn body() -> Uint8Array {
     body
 }
 
-async fn ask_homeserver(call: &Call) -> Finding {
-    let began_ms = clock::now_unix_millis();
+async fn ask_homeserver(call: &RequestContext) -> Finding {
+    let began_ms = clock::now_unix_ms();
     let waited_ms = Cell::new(0);
     let asked = async {
         let request = probe_request(&call.config);
@@ -125,22 +125,22 @@ async fn ask_homeserver(call: &Call) -> Finding {
         streams::release(&call.context, unread.as_ref());
         Ok(answer)
     };
-    let answer = in_time(PART_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+    let answer = timeout(PART_TIMEOUT_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
     selftest::evaluate_homeserver(&answer, waited_ms.get())
 }
 
-async fn read_purge_list(call: &Call) -> Option<u64> {
+async fn read_purge_list(call: &RequestContext) -> Option<u64> {
     purge_list::current(call).await;
     purge_list::age_secs()
 }
 
-async fn last_run(call: &Call) -> Option<LastRun> {
+async fn last_run(call: &RequestContext) -> Option<LastRun> {
     let bucket = call.bucket.as_ref().filter(|_| call.config.synapse_admin_token.is_some())?;
-    in_time(PART_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
+    timeout(PART_TIMEOUT_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
 }
 
 /// Has the data centre's cache store the body, show it, cut it, and remove it.
-async fn try_pop(call: &Call, key: &CacheKey, body: &Uint8Array) -> PopRun {
+async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> PopRun {
     let config = &call.config;
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, public_for(KEPT_SECS)),
@@ -151,13 +151,13 @@ async fn try_pop(call: &Call, key: &CacheKey, body: &Uint8Array) -> PopRun {
         return run;
     };
     run.is_taken = pop::put_entry(config, key, &entry).await;
-    let put_ms = clock::now_unix_millis();
+    let put_ms = clock::now_unix_ms();
     if looks_until(&PUT_PAUSES_MS, || is_shown(call, key)).await {
         run.shown_after_ms = Some(since(put_ms));
         run.has_part = has_part(call, key, MARK).await;
         run.has_last_byte = has_part(call, key, LAST_BYTE).await;
     }
-    let delete_ms = clock::now_unix_millis();
+    let delete_ms = clock::now_unix_ms();
     let is_accepted = pop::delete(config, key).await;
     if run.shown_after_ms.is_some() {
         let is_gone = async || !is_shown(call, key).await;
@@ -185,13 +185,13 @@ async fn looks_until(pauses_ms: &[u32], is_so: impl AsyncFn() -> bool) -> bool {
     false
 }
 
-async fn is_shown(call: &Call, key: &CacheKey) -> bool {
+async fn is_shown(call: &RequestContext, key: &CacheKey) -> bool {
     let found = pop::look_up(&call.config, key).await;
     streams::release(&call.context, found.as_ref().and_then(Response::body).as_ref());
     found.is_some()
 }
 
-async fn has_part(call: &Call, key: &CacheKey, range: ByteRange) -> bool {
+async fn has_part(call: &RequestContext, key: &CacheKey, range: ByteRange) -> bool {
     let part = pop::look_up_part(&call.config, key, range, BODY_BYTES).await;
     is_marked(part, range).await
 }
@@ -207,7 +207,7 @@ async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
 
 /// What is in the bucket under this key goes when this is dropped, unless it is gone already.
 struct Leftover {
-    call: Call,
+    call: RequestContext,
     bucket: Rc<R2Bucket>,
     key: CacheKey,
     is_gone: bool,
@@ -224,7 +224,7 @@ impl Drop for Leftover {
     }
 }
 
-async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
+async fn try_bucket(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Finding {
     let Some(bucket) = call.bucket.clone().map(Rc::new) else {
         return selftest::evaluate_no_bucket();
     };
@@ -234,14 +234,14 @@ async fn try_bucket(call: &Call, key: &CacheKey, body: &Uint8Array) -> Finding {
         key: key.clone(),
         is_gone: false,
     };
-    let run = in_time(PART_MS, run_bucket(&bucket, key, body)).await;
+    let run = timeout(PART_TIMEOUT_MS, run_bucket(&bucket, key, body)).await;
     leftover.is_gone = run.is_some_and(|run| run.delete.is_done);
     selftest::evaluate_bucket(run)
 }
 
 async fn run_bucket(bucket: &R2Bucket, key: &CacheKey, body: &Uint8Array) -> BucketRun {
     let create = step(async || bucket::create(bucket, key, body).await == Written::Yes).await;
-    let created_ms = clock::now_unix_millis();
+    let created_ms = clock::now_unix_ms();
     let read = step(async || {
         let length = body.length();
         let stream = bucket::open(bucket, key).await;
@@ -264,11 +264,11 @@ async fn run_bucket(bucket: &R2Bucket, key: &CacheKey, body: &Uint8Array) -> Buc
 
 /// Does something, and takes its time.
 async fn step(does: impl AsyncFnOnce() -> bool) -> BucketStep {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let is_done = does().await;
     BucketStep { is_done, took_ms: since(began_ms) }
 }
 
 fn since(began_unix_ms: u64) -> u64 {
-    clock::now_unix_millis().saturating_sub(began_unix_ms)
+    clock::now_unix_ms().saturating_sub(began_unix_ms)
 }

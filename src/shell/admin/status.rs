@@ -31,11 +31,11 @@ use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::known;
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 use crate::shell::store::pop;
 
 /// The most that is read of a form, in bytes.
@@ -54,7 +54,7 @@ thread_local! {
 }
 
 /// Answers a request for the status.
-pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext, form: StatusForm) -> Result<Response, JsValue> {
     let has_form = form == StatusForm::Page && call.config.admin_token.is_some();
     let viewer = match call.head.method {
         _ if call.head.is_read() => viewer(&call.head, &call.config),
@@ -68,14 +68,14 @@ pub(crate) async fn answer(call: &Call, form: StatusForm) -> Result<Response, Js
     }
 }
 
-async fn answer_json(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
+async fn answer_json(call: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
     add_cors(&mut head.headers);
     let text = written(call, viewer, |view| view.to_json()).await;
     send(call, head, &text)
 }
 
-async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
+async fn answer_page(call: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "text/html; charset=utf-8");
     head.headers.extend([
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_CSP)),
@@ -90,7 +90,7 @@ async fn answer_page(call: &Call, viewer: Viewer) -> Result<Response, JsValue> {
     send(call, head, &text)
 }
 
-fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
+fn send(call: &RequestContext, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
     if call.head.method == Method::HEAD {
         call.reply(head, None)
     } else {
@@ -99,7 +99,7 @@ fn send(call: &Call, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
 }
 
 /// Returns who has sent the page's form.
-async fn sender(call: &Call) -> Result<Viewer, JsValue> {
+async fn sender(call: &RequestContext) -> Result<Viewer, JsValue> {
     let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
@@ -110,7 +110,11 @@ async fn sender(call: &Call) -> Result<Viewer, JsValue> {
 }
 
 /// Writes as much of the status as this viewer may see.
-async fn written(call: &Call, viewer: Viewer, write: impl Fn(&StatusView) -> String) -> String {
+async fn written(
+    call: &RequestContext,
+    viewer: Viewer,
+    write: impl Fn(&StatusView) -> String,
+) -> String {
     let status = current(call).await;
     let (counts, now) = (recorder::counts(), clock::now_unix_secs());
     recorder::with_tally(|tally| {
@@ -119,20 +123,20 @@ async fn written(call: &Call, viewer: Viewer, write: impl Fn(&StatusView) -> Str
 }
 
 /// Returns kept results, or new ones; of many who ask at once in an isolate, one looks.
-async fn current(call: &Call) -> Rc<Status> {
+async fn current(call: &RequestContext) -> Rc<Status> {
     let key = CacheKey::new(&call.config.server_name, Subject::Status);
     if let Some(status) = look_up(call, &key).await {
         return status;
     }
-    if !coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await {
-        let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    if !coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await {
+        let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
         let (looking, looked_for) = (call.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
         detach(&call.context, async move {
             find_out(&looking, &looked_for).await;
-            drop(fill);
+            drop(permit);
         });
-        coalescing::wait_for(Stage::Pop, &key, MAX_CHECK_MS).await;
+        coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await;
     }
     match look_up(call, &key).await {
         Some(status) => status,
@@ -140,14 +144,14 @@ async fn current(call: &Call) -> Rc<Status> {
     }
 }
 
-async fn find_out(call: &Call, key: &CacheKey) -> Rc<Status> {
+async fn find_out(call: &RequestContext, key: &CacheKey) -> Rc<Status> {
     let status = Rc::new(Status::new(&check(call).await, clock::now_unix_secs()));
     LAST.set(Some(Rc::clone(&status)));
     pop::put_text(&call.config, key, &status.to_text(), KEPT_SECS).await;
     status
 }
 
-async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
+async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Rc<Status>> {
     let is_new = |status: &Rc<Status>| !status.is_old(clock::now_unix_secs());
     if let Some(status) = LAST.with_borrow(Clone::clone).filter(is_new) {
         return Some(status);
@@ -156,7 +160,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<Rc<Status>> {
     Status::parse(&text).map(Rc::new).filter(is_new)
 }
 
-async fn check(call: &Call) -> Vec<Finding> {
+async fn check(call: &RequestContext) -> Vec<Finding> {
     let mut findings = check_tiers(call).await;
     findings.push(status::evaluate_redirects(known::refused_redirect().as_deref()));
     let [a, b, c, d, e] = status::probes(&call.config);
@@ -168,15 +172,15 @@ async fn check(call: &Call) -> Vec<Finding> {
     findings
 }
 
-async fn ask(call: &Call, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = in_time(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
+async fn ask(call: &RequestContext, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
+    let answer = timeout(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
     let answer = answer.unwrap_or(Err(OriginError::TimedOut));
     status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
 /// Asks, and follows the redirects that clients would follow.
-async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::Answer {
-    let began_ms = clock::now_unix_millis();
+async fn hear(call: &RequestContext, probe: Probe, mut request: OriginRequest) -> status::Answer {
+    let began_ms = clock::now_unix_ms();
     let mut is_for_browsers = true;
     let mut redirects = Redirects::begin(request.url.clone());
     let (head, response) = loop {
@@ -188,7 +192,7 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
         redirects.url().clone_into(&mut request.url);
         streams::release(&call.context, response.body().as_ref());
     };
-    let waited_ms = clock::now_unix_millis().saturating_sub(began_ms);
+    let waited_ms = clock::now_unix_ms().saturating_sub(began_ms);
     let body = match response.body() {
         Some(body) => streams::read_bounded(&body, MAX_ANSWER_BYTES).await.ok().flatten(),
         None => None,
@@ -200,30 +204,30 @@ async fn hear(call: &Call, probe: Probe, mut request: OriginRequest) -> status::
 
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
 /// it is there; `None` if it never was.
-async fn check_pop(call: &Call, key: &CacheKey) -> Option<u64> {
-    let began_ms = clock::now_unix_millis();
+async fn check_pop(call: &RequestContext, key: &CacheKey) -> Option<u64> {
+    let began_ms = clock::now_unix_ms();
     pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
-    let put_ms = clock::now_unix_millis();
+    let put_ms = clock::now_unix_ms();
     for pause_ms in FIRST_PAUSES_MS.into_iter().chain(LATER_PAUSES_MS) {
         let _ = sleep(pause_ms).await;
         let found = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await;
         // What another has put since shows it as well.
         if found.and_then(|text| text.parse::<u64>().ok()).is_some_and(|at| at >= began_ms) {
-            return Some(clock::now_unix_millis().saturating_sub(put_ms));
+            return Some(clock::now_unix_ms().saturating_sub(put_ms));
         }
     }
     None
 }
 
 /// Checks whether the tiers give back what they are given.
-async fn check_tiers(call: &Call) -> Vec<Finding> {
+async fn check_tiers(call: &RequestContext) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    let pop = in_time(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
+    let pop = timeout(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
             // Whoever else has written it within this second was able to.
-            let written = in_time(PROBE_TIMEOUT_MS, written).await;
+            let written = timeout(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }
         None => None,

@@ -16,13 +16,13 @@ use crate::shell::body::streams;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::settling::settled;
-use crate::shell::runtime::tasks::in_time;
+use crate::shell::runtime::tasks::timeout;
 
 /// How much is moved at once, in bytes.
 const CHUNK_BYTES: u32 = 64 * 1024;
 
 /// How long a store may take for one chunk, in milliseconds, before the client goes on without it.
-const STORE_MILLIS: u32 = 5_000;
+const STORE_TIMEOUT_MS: u32 = 5_000;
 
 /// A stream that is read into one buffer, again and again: buffers of their own would be garbage
 /// that the runtime lets grow to tens of megabytes.
@@ -100,7 +100,7 @@ impl Sink {
             self.is_open = if self.reading.is_some() {
                 written.await.is_ok()
             } else {
-                in_time(STORE_MILLIS, written).await.is_some_and(|written| written.is_ok())
+                timeout(STORE_TIMEOUT_MS, written).await.is_some_and(|written| written.is_ok())
             };
             if !self.is_open {
                 self.reading = None;
@@ -178,7 +178,7 @@ async fn pump_into(
         if let Some(rest) =
             rest.as_ref().filter(|_| sinks.first().is_some_and(|sink| !sink.is_open))
         {
-            let now = clock::now_unix_millis();
+            let now = clock::now_unix_ms();
             let (first, began) = *alone_since.get_or_insert((offset, now));
             let is_telling = offset - first >= MIN_TELLING_BYTES;
             if is_over || is_telling {

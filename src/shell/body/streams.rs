@@ -47,13 +47,13 @@ impl PipeEnd {
     }
 }
 
-/// Returns a stream for the client as it is, but one that a short body breaks instead of looking
-/// whole. While the client reads it, background work has no deadline: the platform, too, counts from
-/// the end of a body that goes through a pipe.
+/// Returns a stream for the client that breaks, instead of looking whole, where the body is shorter
+/// than `length`. While the client reads it, background work has no deadline: the platform, too,
+/// counts from the end of a body that goes through a pipe.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
-pub(crate) fn guard(
+pub(crate) fn enforce_length(
     context: &Context,
     stream: &ReadableStream,
     length: u64,
@@ -63,11 +63,11 @@ pub(crate) fn guard(
     Ok(pipe.readable())
 }
 
-/// Returns a stream as [`guard`] does, and how it is ended before its time.
+/// Returns a stream as [`enforce_length`] does, and what ends it before its time.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
-pub(crate) fn guard_until(
+pub(crate) fn enforce_length_until(
     context: &Context,
     stream: &ReadableStream,
     length: u64,
@@ -77,11 +77,11 @@ pub(crate) fn guard_until(
     Ok((readable, end))
 }
 
-/// Returns a stream for a store as it is, but one that a short body breaks.
+/// Returns a stream for a store that breaks where the body is shorter than `length`.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
-pub(crate) fn guard_copy(
+pub(crate) fn enforce_copy_length(
     context: &Context,
     stream: &ReadableStream,
     length: u64,
@@ -91,11 +91,11 @@ pub(crate) fn guard_copy(
     Ok(pipe.readable())
 }
 
-/// Returns a stream as [`guard_copy`] does, and how it is ended before its time.
+/// Returns a stream as [`enforce_copy_length`] does, and what ends it before its time.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
-pub(crate) fn guard_copy_until(
+pub(crate) fn enforce_copy_length_until(
     context: &Context,
     stream: &ReadableStream,
     length: u64,

@@ -8,7 +8,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::StoredMeta;
 use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
-use crate::endpoint::download::Cut;
+use crate::endpoint::download::BodySlice;
 use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::message::presence::MAX_BACKGROUND_MS;
@@ -17,17 +17,17 @@ use crate::shell::body::streams::PipeEnd;
 use crate::shell::body::{envelope, streams};
 use crate::shell::endpoint::fill_watch::{GivenUp, OtherwiseAt, Watch, Watched};
 use crate::shell::origin::known;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{self, Fill, MAX_AWAITED_BYTES, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget, MAX_COALESCED_BYTES};
 use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
 
 /// Whether a body of this length may be fetched behind a reader's back: it is not being fetched, a fill of it
 /// has not come to nothing lately, and it comes in time.
 pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
-    let is_new = !coalescing::is_under_way(Stage::Large, key) && !fills::is_fruitless(key);
+    let is_new = !coalescing::is_under_way(FillTarget::Large, key) && !fills::is_fruitless(key);
     is_new && known::pace().is_in_time(length)
 }
 
@@ -54,26 +54,26 @@ struct Ending {
 }
 
 /// A body to be stored.
-pub(crate) struct Filling<'a> {
-    pub(crate) call: &'a Call,
+pub(crate) struct CacheFill<'a> {
+    pub(crate) call: &'a RequestContext,
     pub(crate) key: &'a CacheKey,
     pub(crate) meta: Rc<StoredMeta>,
     pub(crate) source: Source,
-    pub(crate) fill: Option<Fill>,
+    pub(crate) permit: Option<FillPermit>,
 }
 
-impl Filling<'_> {
-    /// Stores the body, and sends as much of it as the cut says; nothing, if there is none.
+impl CacheFill<'_> {
+    /// Stores the body, and sends as much of it as `slice` tells; with `None` the head alone.
     pub(crate) async fn respond(
         self,
         head: &ReplyHead,
-        cut: Option<Cut>,
+        slice: Option<BodySlice>,
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
         // Of a body that is split, a branch that nobody reads would be kept whole.
-        let cut = cut.filter(|_| !self.call.context.has_left());
+        let slice = slice.filter(|_| !self.call.context.has_left());
         let length = self.meta.length_bytes();
-        match (cut, body) {
+        match (slice, body) {
             (None, body) | (_, body @ None) => {
                 if self.source == Source::Bucket || known::pace().is_in_time(length) {
                     self.store(body.as_ref())?;
@@ -82,10 +82,10 @@ impl Filling<'_> {
                 }
                 heads::response(head, None)
             }
-            (Some(Cut::Part(range, length)), Some(body)) if range.length() < length => {
+            (Some(BodySlice::Range(range, length)), Some(body)) if range.length() < length => {
                 self.respond_part(head, range, body)
             }
-            (Some(Cut::Multipart(_)), Some(body)) => {
+            (Some(BodySlice::MultipartEnvelope(_)), Some(body)) => {
                 let opened = envelope::open(body).await?;
                 let is_media = opened.holds_media();
                 let whole = opened.into_stream(&self.call.context, length)?;
@@ -96,11 +96,11 @@ impl Filling<'_> {
                 fills::record_fruitless(self.key);
                 heads::response(head, Some(&whole))
             }
-            (Some(Cut::Whole | Cut::Part(..)), Some(body)) => {
-                if !self.needs_guard() {
+            (Some(BodySlice::Whole | BodySlice::Range(..)), Some(body)) => {
+                if !self.enforces_length() {
                     return self.respond_whole(head, &body, None);
                 }
-                let (body, end) = streams::guard_until(&self.call.context, &body, length)?;
+                let (body, end) = streams::enforce_length_until(&self.call.context, &body, length)?;
                 self.respond_whole(head, &body, Some(end))
             }
         }
@@ -158,9 +158,9 @@ impl Filling<'_> {
                 is_worth
             }),
             announce: Box::new(move || {
-                Box::new(coalescing::begin(&reader, Stage::Unhindered, &key))
+                Box::new(coalescing::begin(&reader, FillTarget::Unhindered, &key))
             }),
-            came: |bytes, millis| known::learn_pace(bytes, millis, true),
+            came: |bytes, ms| known::learn_pace(bytes, ms, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
         self.fill(Some(&for_store), ending)?;
@@ -181,14 +181,14 @@ impl Filling<'_> {
 
     /// Whether no other fill of this body is under way in this isolate.
     fn is_alone(&self) -> bool {
-        !coalescing::is_under_way(Stage::Large, self.key)
+        !coalescing::is_under_way(FillTarget::Large, self.key)
     }
 
-    /// Whether a body goes through a pipe of its length. The platform would cut off a fill in the middle
-    /// of a body that takes its time, an object of the bucket's may have been replaced by a shorter one,
-    /// and the bucket takes no body of unknown length.
-    fn needs_guard(&self) -> bool {
-        let is_awaited = self.meta.length_bytes() <= MAX_AWAITED_BYTES;
+    /// Returns whether a body goes through a pipe of its length. The platform would cut off a fill in the
+    /// middle of a body that takes its time, an object of the bucket's may have been replaced by a
+    /// shorter one, and the bucket takes no body of unknown length.
+    fn enforces_length(&self) -> bool {
+        let is_awaited = self.meta.length_bytes() <= MAX_COALESCED_BYTES;
         !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
     }
 
@@ -196,8 +196,8 @@ impl Filling<'_> {
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let (context, length) = (&self.call.context, self.meta.length_bytes());
         match body {
-            Some(body) if self.needs_guard() && !self.is_vain() => {
-                let (whole, end) = streams::guard_copy_until(context, body, length)?;
+            Some(body) if self.enforces_length() && !self.is_vain() => {
+                let (whole, end) = streams::enforce_copy_length_until(context, body, length)?;
                 self.fill(Some(&whole), Ending { pipe: Some(end), ..Ending::default() })
             }
             body => self.fill(body, Ending::default()),
@@ -225,7 +225,7 @@ impl Filling<'_> {
 
     /// Reads a small body into a buffer, and fills every tier from that.
     fn fill_all(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
-        let Self { call, key, meta, fill, .. } = self;
+        let Self { call, key, meta, permit, .. } = self;
         let (call, key) = (call.clone(), key.clone());
         let buffer = Buffer::new(meta.length_bytes());
         // It is at most 1 MiB.
@@ -233,7 +233,7 @@ impl Filling<'_> {
         let reading = streams::read_whole(body, length);
         detach(&call.context.clone(), async move {
             if let Some(bytes) = reading.await {
-                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, fill).await;
+                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, permit).await;
             }
             drop(buffer);
         });
@@ -274,14 +274,14 @@ impl Filling<'_> {
         ending: Ending,
     ) -> Result<(), JsValue> {
         let watch = self.watch(ending);
-        let Self { call, key, meta, fill, .. } = self;
+        let Self { call, key, meta, permit, .. } = self;
         let length = meta.length_bytes();
         let head = meta.entry_head(&call.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
-        let began_millis = clock::now_unix_millis();
+        let began_ms = clock::now_unix_ms();
         let put = pop::put(&call.config, key, &entry);
         // Those who wait for a small body go on when it is stored, others at once.
-        let fill = fill.filter(|_| length <= MAX_AWAITED_BYTES);
+        let permit = permit.filter(|_| length <= MAX_COALESCED_BYTES);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {
             put.await;
@@ -291,14 +291,10 @@ impl Filling<'_> {
                 return;
             }
             let mut commit = fills::look_first(context, config, &key, &record, length).await;
-            drop((fill, watch));
+            drop((permit, watch));
             let Source::Origin { replaces } = source else { return };
             if commit == Commit::Whole {
-                known::learn_pace(
-                    length,
-                    clock::now_unix_millis().saturating_sub(began_millis),
-                    false,
-                );
+                known::learn_pace(length, clock::now_unix_ms().saturating_sub(began_ms), false);
             }
             if call.bucket.is_none() {
                 return;

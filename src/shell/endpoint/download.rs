@@ -8,8 +8,8 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::{
-    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict, Warming,
-    Whole,
+    AfterLookup, AfterOrigin, Begin, BodySlice, Exchange, OriginExchange, Outcome, Refresh,
+    ResponsePlan, Warming, Whole,
 };
 use crate::error::Rejection;
 use crate::lease::LeaseKeys;
@@ -20,15 +20,15 @@ use crate::origin::ranges::RangeSupport;
 use crate::route::Endpoint;
 use crate::shell::body::pump::{Sink, pump};
 use crate::shell::body::{envelope, streams};
-use crate::shell::endpoint::cache_fill::{self, Filling, Source};
+use crate::shell::endpoint::cache_fill::{self, CacheFill, Source};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
-use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
 use crate::shell::store::fills;
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
@@ -41,7 +41,10 @@ struct Keys {
 }
 
 /// Answers a request for media.
-pub(crate) async fn answer(call: &Call, media: MediaRequest) -> Result<Response, JsValue> {
+pub(crate) async fn answer(
+    call: &RequestContext,
+    media: MediaRequest,
+) -> Result<Response, JsValue> {
     match attempt(call, media.clone(), Attempt::First).await? {
         Some(response) => Ok(response),
         None => match attempt(call, media, Attempt::Last).await? {
@@ -61,7 +64,7 @@ enum Attempt {
 /// Answers a request for media. Returns `None` where a part was asked for and the origin sent the whole,
 /// while another request stores that: then it is better to wait for it.
 async fn attempt(
-    call: &Call,
+    call: &RequestContext,
     media: MediaRequest,
     attempt: Attempt,
 ) -> Result<Option<Response>, JsValue> {
@@ -80,10 +83,10 @@ async fn attempt(
         || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
     let (mut found, mut held) = look_up().await;
     // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
-    for _ in 0..coalescing::MAX_AWAITED {
+    for _ in 0..coalescing::MAX_COALESCED_WAITS {
         if found.is_some()
             || exchange.gets_part(clock::now_unix_secs())
-            || !coalescing::wait(Stage::Pop, &keys.entry).await
+            || !coalescing::wait(FillTarget::Pop, &keys.entry).await
         {
             break;
         }
@@ -91,13 +94,13 @@ async fn attempt(
         (found, held) = look_up().await;
     }
     let waits_for_whole = exchange.waits_for_whole(clock::now_unix_secs());
-    if found.is_none() && waits_for_whole && coalescing::ride(&keys.entry).await {
+    if found.is_none() && waits_for_whole && coalescing::wait_for_large(&keys.entry).await {
         (found, held) = look_up().await;
     }
     let wants_part = exchange.wanted_range().is_some();
-    let (mut fill, mut is_taken) = (None, false);
+    let (mut permit, mut is_taken) = (None, false);
     if found.is_none() {
-        fill = Some(coalescing::begin(&call.context, Stage::Pop, &keys.entry));
+        permit = Some(coalescing::begin(&call.context, FillTarget::Pop, &keys.entry));
         match tiers::look_up_bucket(call, &keys.entry).await {
             InBucket::Found(stored) => found = Some(stored),
             InBucket::Neighbor => is_taken = true,
@@ -107,13 +110,13 @@ async fn attempt(
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
     let is_down = outage::is_known(call);
     let asked = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
-        Decision::Serve(outcome, refresh) => {
+        AfterLookup::Serve(outcome, refresh) => {
             if let Some(refresh) = refresh {
                 renew_old(call, &keys, refresh);
             }
             Asked { outcome, body: None, whole: None }
         }
-        Decision::Ask(question) => ask(call, question).await?,
+        AfterLookup::AskOrigin(question) => ask(call, question).await?,
     };
     let Asked { outcome, body: origin, whole } = asked;
     // The origin has shown just now that it ignores ranges.
@@ -121,18 +124,18 @@ async fn attempt(
         && !waits_for_whole
         && matches!(outcome.plan, ResponsePlan::FillCache { .. })
         && known::range_support(call.config.homeserver.authority()) == RangeSupport::Ignores
-        && coalescing::is_under_way(Stage::Large, &keys.entry);
+        && coalescing::is_under_way(FillTarget::Large, &keys.entry);
     if is_being_filled && attempt == Attempt::First {
         leases::apply(call, keys.leases.as_ref(), outcome.leases);
         streams::release(&call.context, origin.as_ref());
         return Ok(None);
     }
     if let Some(whole) = whole {
-        drop(fill.take());
+        drop(permit.take());
         fill_beside(call, &keys, whole, is_taken);
     }
     let is_stored = found.is_some() || is_taken;
-    let sources = Sources { origin, is_stored, stored: found, fill };
+    let sources = Sources { origin, is_stored, stored: found, permit };
     respond(call, &keys, outcome, sources).await.map(Some)
 }
 
@@ -146,9 +149,9 @@ struct Asked {
 }
 
 /// Asks until there is an answer.
-async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
+async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Asked, JsValue> {
     loop {
-        let Question { request, pending } = question;
+        let OriginExchange { request, pending } = question;
         let (answer, body) = match fetch::ask(call, &request).await {
             Ok(Answer { head, response }) => {
                 let body = response.body();
@@ -174,15 +177,15 @@ async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
             known::refuse_redirect(host);
         }
         match pending.on_origin(answer, clock::now_unix_secs()) {
-            Verdict::Answer(outcome) => return Ok(Asked { outcome, body, whole: None }),
-            Verdict::AnswerPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
-            Verdict::Suspect(suspicion) => {
+            AfterOrigin::Respond(outcome) => return Ok(Asked { outcome, body, whole: None }),
+            AfterOrigin::RespondPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
+            AfterOrigin::CheckOutage(suspicion) => {
                 let is_down = outage::is_confirmed(call).await;
                 let held = leases::look_up(call, suspicion.lease_keys()).await;
                 let outcome = suspicion.on_probe(is_down, held, clock::now_unix_secs());
                 return Ok(Asked { outcome, body, whole: None });
             }
-            Verdict::AskAgain(again) => {
+            AfterOrigin::AskAgain(again) => {
                 streams::release(&call.context, body.as_ref());
                 question = again;
             }
@@ -191,28 +194,33 @@ async fn ask(call: &Call, mut question: Question) -> Result<Asked, JsValue> {
 }
 
 /// Stores new media behind the back of its uploader, as if they had downloaded it.
-pub(crate) fn warm(call: &Call, mxc: Mxc) {
+pub(crate) fn warm(call: &RequestContext, mxc: Mxc) {
     let config = Rc::clone(&call.config);
     let now = clock::now_unix_secs();
     let warming = Exchange::for_warming(config, &call.head, mxc, known::revalidation(), now);
     let Some(Warming { key, lease_keys, question }) = warming else { return };
     let keys = Keys { entry: key, leases: lease_keys };
-    let fill = coalescing::begin(&call.context, Stage::Pop, &keys.entry);
-    let call = call.behind();
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &keys.entry);
+    let call = call.in_background();
     detach(&call.context.clone(), async move {
-        let sources = Sources { fill: Some(fill), ..Sources::default() };
+        let sources = Sources { permit: Some(permit), ..Sources::default() };
         renew(&call, &keys, question, sources).await;
     });
 }
 
 /// Stores the whole of media of which a reader gets a part, where it comes in time.
 /// `is_taken` says that another response has its name in the bucket.
-fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole, is_taken: bool) {
+fn fill_beside(
+    call: &RequestContext,
+    keys: &Keys,
+    Whole { length_bytes, question }: Whole,
+    is_taken: bool,
+) {
     if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
         return;
     }
-    let begun = coalescing::begin(&call.context, Stage::Large, &keys.entry);
-    let (call, keys) = (call.behind(), keys.clone());
+    let begun = coalescing::begin(&call.context, FillTarget::Large, &keys.entry);
+    let (call, keys) = (call.in_background(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: is_taken, ..Sources::default() };
         renew(&call, &keys, question, sources).await;
@@ -221,9 +229,9 @@ fn fill_beside(call: &Call, keys: &Keys, Whole { length_bytes, question }: Whole
 }
 
 /// Renews a lease that is about to end, unless that is being done.
-fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
+fn renew_old(call: &RequestContext, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
-    let (call, keys) = (call.behind(), keys.clone());
+    let (call, keys) = (call.in_background(), keys.clone());
     detach(&call.context.clone(), async move {
         let sources = Sources { is_stored: true, ..Sources::default() };
         renew(&call, &keys, question, sources).await;
@@ -232,7 +240,7 @@ fn renew_old(call: &Call, keys: &Keys, Refresh { key, question }: Refresh) {
 }
 
 /// Renews a lease for a client who is served already.
-async fn renew(call: &Call, keys: &Keys, question: Question, sources: Sources) {
+async fn renew(call: &RequestContext, keys: &Keys, question: OriginExchange, sources: Sources) {
     let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
@@ -247,31 +255,31 @@ struct Sources {
     stored: Option<Found>,
     /// Whether there is a stored response, at hand or not, or another one under its name.
     is_stored: bool,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 }
 
 async fn respond(
-    call: &Call,
+    call: &RequestContext,
     keys: &Keys,
     outcome: Outcome,
     sources: Sources,
 ) -> Result<Response, JsValue> {
     leases::apply(call, keys.leases.as_ref(), outcome.leases);
     let Outcome { mut head, plan, .. } = outcome;
-    let Sources { origin, stored, is_stored, fill } = sources;
+    let Sources { origin, stored, is_stored, permit } = sources;
     if let (ResponsePlan::ServeStored(Some(_)), Some(found)) = (&plan, &stored) {
         call.recorder.served_from(found.tier);
     }
-    call.told(&mut head, plan.has_body());
+    call.annotate(&mut head, plan.has_body());
     if let Some(storing) = plan.storing() {
         recorder::count(|counts| counts.add_fetched(storing));
     }
     match plan {
-        ResponsePlan::ServeStored(cut) => {
+        ResponsePlan::ServeStored(slice) => {
             streams::release(&call.context, origin.as_ref());
-            match (cut, stored) {
-                (Some(cut), Some(found)) => {
-                    respond_stored(call, keys, head, cut, found, fill).await
+            match (slice, stored) {
+                (Some(slice), Some(found)) => {
+                    respond_stored(call, keys, head, slice, found, permit).await
                 }
                 (Some(_), None) => call.reject(&Rejection::Internal),
                 (None, stored) => {
@@ -280,17 +288,17 @@ async fn respond(
                 }
             }
         }
-        ResponsePlan::Relay { cut, removes_stored, .. } => {
+        ResponsePlan::Relay { slice, removes_stored, .. } => {
             release_stored(call, stored);
             // It may not be stored, and those who wait would each wait for the next in vain.
-            if fill.is_some() && head.status.is_success() {
+            if permit.is_some() && head.status.is_success() {
                 fills::record_fruitless(&keys.entry);
             }
             if removes_stored {
                 tiers::remove(call, &keys.entry);
             }
-            if let Some(cut) = cut {
-                return respond_cut(call, &head, origin, cut).await;
+            if let Some(slice) = slice {
+                return respond_slice(call, &head, origin, slice).await;
             }
             streams::release(&call.context, origin.as_ref());
             heads::response(&head, None)
@@ -299,11 +307,12 @@ async fn respond(
             release_stored(call, stored);
             heads::response(&head, origin.as_ref())
         }
-        ResponsePlan::FillCache { meta, cut } => {
+        ResponsePlan::FillCache { meta, slice } => {
             release_stored(call, stored);
             let source = Source::Origin { replaces: is_stored };
-            let filling = Filling { call, key: &keys.entry, meta: Rc::new(meta), source, fill };
-            filling.respond(&head, cut, origin).await
+            let cache_fill =
+                CacheFill { call, key: &keys.entry, meta: Rc::new(meta), source, permit };
+            cache_fill.respond(&head, slice, origin).await
         }
         ResponsePlan::Reply(text) => {
             release_stored(call, stored);
@@ -317,7 +326,7 @@ async fn respond(
 }
 
 /// Lets go of a stored response that is not served.
-fn release_stored(call: &Call, stored: Option<Found>) {
+fn release_stored(call: &RequestContext, stored: Option<Found>) {
     if let Some(StoredBody::Pop { body: stream, .. } | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
     {
@@ -327,24 +336,24 @@ fn release_stored(call: &Call, stored: Option<Found>) {
 
 /// Serves what is stored, from wherever it was found.
 async fn respond_stored(
-    call: &Call,
+    call: &RequestContext,
     keys: &Keys,
     head: ReplyHead,
-    cut: Cut,
+    slice: BodySlice,
     found: Found,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 ) -> Result<Response, JsValue> {
     let Found { meta, body, tier } = found;
     let (source, length) = (Source::Bucket, meta.length_bytes());
-    let filling = Filling { call, key: &keys.entry, meta, source, fill };
-    let part = match (cut, &body) {
-        (Cut::Part(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
+    let cache_fill = CacheFill { call, key: &keys.entry, meta, source, permit };
+    let part = match (slice, &body) {
+        (BodySlice::Range(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
             tiers::look_up_part(call, &keys.entry, tier, range, length).await
         }
         _ => None,
     };
-    match (body, part, cut) {
-        (StoredBody::Small(entry), _, Cut::Part(range, _)) => {
+    match (body, part, slice) {
+        (StoredBody::Small(entry), _, BodySlice::Range(range, _)) => {
             heads::bytes_response(&head, &streams::part_of(&entry.bytes, range))
         }
         (StoredBody::Small(entry), ..) => heads::bytes_response(&head, &entry.bytes),
@@ -353,40 +362,43 @@ async fn respond_stored(
             heads::response(&head, Some(&part))
         }
         (StoredBody::Bucket(stream), Some(part), _) => {
-            filling.store(Some(&stream))?;
+            cache_fill.store(Some(&stream))?;
             heads::response(&head, Some(&part))
         }
         // Where a part can't be had by itself, it is cut out of the whole.
         (StoredBody::Pop { body, may_be_short }, None, _) => {
             // The pipe that breaks then costs a quarter of the throughput. A part and an envelope go through
             // one anyway, and the runtime moves nothing from a pipe into another.
-            let needs_guard = may_be_short && cut == Cut::Whole;
-            let body =
-                if needs_guard { streams::guard(&call.context, &body, length)? } else { body };
-            respond_cut(call, &head, Some(body), cut).await
+            let enforces_length = may_be_short && slice == BodySlice::Whole;
+            let body = if enforces_length {
+                streams::enforce_length(&call.context, &body, length)?
+            } else {
+                body
+            };
+            respond_slice(call, &head, Some(body), slice).await
         }
         (StoredBody::Bucket(stream), None, _) => {
-            filling.respond(&head, Some(cut), Some(stream)).await
+            cache_fill.respond(&head, Some(slice), Some(stream)).await
         }
     }
 }
 
-/// Sends as much of a body as the cut says.
-async fn respond_cut(
-    call: &Call,
+/// Sends as much of a body as `slice` tells.
+async fn respond_slice(
+    call: &RequestContext,
     head: &ReplyHead,
     body: Option<ReadableStream>,
-    cut: Cut,
+    slice: BodySlice,
 ) -> Result<Response, JsValue> {
-    match (cut, body) {
-        (Cut::Whole, body) => heads::response(head, body.as_ref()),
+    match (slice, body) {
+        (BodySlice::Whole, body) => heads::response(head, body.as_ref()),
         (_, None) => heads::response(head, None),
-        (Cut::Part(range, _), Some(body)) => {
+        (BodySlice::Range(range, _), Some(body)) => {
             let (sink, for_client) = Sink::part(range)?;
             serve(&call.context, pump(body, vec![sink.read_by(&call.context)], None));
             heads::response(head, Some(&for_client))
         }
-        (Cut::Multipart(length), Some(body)) => {
+        (BodySlice::MultipartEnvelope(length), Some(body)) => {
             let whole = envelope::open(body).await?.into_stream(&call.context, length)?;
             heads::response(head, Some(&whole))
         }

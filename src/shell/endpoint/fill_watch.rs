@@ -13,14 +13,14 @@ use crate::origin::pace::Otherwise;
 use crate::origin::ranges::RangeSupport;
 use crate::shell::body::streams::PipeEnd;
 use crate::shell::origin::known;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Stopping};
 use crate::shell::runtime::tasks::sleep;
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 
 /// How often a fill is looked at, in milliseconds.
-const LOOK_MILLIS: u32 = 250;
+const LOOK_MS: u32 = 250;
 
 /// How long a reader may slow a fill down before another fill of the body may begin, in milliseconds.
 const MAX_HINDERED_MS: u64 = 20_000;
@@ -57,9 +57,9 @@ pub(crate) struct Watched {
 
 impl Watch {
     /// Begins to watch over a fill that has just begun.
-    pub(crate) fn begin(call: &Call, watched: Watched) -> Self {
+    pub(crate) fn begin(call: &RequestContext, watched: Watched) -> Self {
         let (context, given_up) = (Rc::clone(&call.context), watched.given_up.clone());
-        let watching = call.context.go_on_behind(async move { watched.watch(&context).await });
+        let watching = call.context.run_in_background(async move { watched.watch(&context).await });
         Self { given_up, _watching: Stopping(watching) }
     }
 
@@ -73,21 +73,21 @@ impl Watched {
     /// Returns once the fill has been ended before its time.
     async fn watch(self, context: &Context) {
         let Self { key, length, is_read, otherwise, end, given_up } = self;
-        let began_ms = clock::now_unix_millis();
-        let mut large = Some(coalescing::begin(context, Stage::Large, &key));
+        let began_ms = clock::now_unix_ms();
+        let mut large = Some(coalescing::begin(context, FillTarget::Large, &key));
         while is_read && !context.has_left() {
-            if clock::now_unix_millis().saturating_sub(began_ms) >= MAX_HINDERED_MS {
+            if clock::now_unix_ms().saturating_sub(began_ms) >= MAX_HINDERED_MS {
                 large = None;
             }
-            let _ = sleep(LOOK_MILLIS).await;
+            let _ = sleep(LOOK_MS).await;
         }
         let Some(end) = end else { return pending().await };
-        let _unhindered = coalescing::begin(context, Stage::Unhindered, &key);
-        let alone_ms = clock::now_unix_millis();
+        let _unhindered = coalescing::begin(context, FillTarget::Unhindered, &key);
+        let alone_ms = clock::now_unix_ms();
         loop {
-            let waited_ms = clock::now_unix_millis().saturating_sub(alone_ms);
+            let waited_ms = clock::now_unix_ms().saturating_sub(alone_ms);
             let left_ms = context.background_ms().unwrap_or(MAX_BACKGROUND_MS);
-            if left_ms <= u64::from(2 * LOOK_MILLIS) {
+            if left_ms <= u64::from(2 * LOOK_MS) {
                 known::learn_late(length, waited_ms);
                 break;
             }
@@ -96,7 +96,7 @@ impl Watched {
             if !known::pace().ends_in_time(left, left_ms, otherwise.now()) {
                 break;
             }
-            let _ = sleep(LOOK_MILLIS).await;
+            let _ = sleep(LOOK_MS).await;
         }
         drop(large);
         given_up.set();

@@ -12,11 +12,11 @@ use crate::origin::{OriginError, OriginHead, OriginRequest};
 use crate::route::{Endpoint, Upstream};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::heads;
 
 /// A media endpoint that the origin answers each time.
-pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext, endpoint: Endpoint) -> Result<Response, JsValue> {
     let request = forward::endpoint_request(&call.head, endpoint, &call.config);
     let answer = fetch::ask_with_body(call, &request).await;
     if let Ok(Answer { head, .. }) = &answer
@@ -32,7 +32,7 @@ pub(crate) async fn answer(call: &Call, endpoint: Endpoint) -> Result<Response, 
 
 /// Answers a HEAD by what a GET brings, without its body.
 async fn answer_by_get(
-    call: &Call,
+    call: &RequestContext,
     endpoint: Endpoint,
     head: OriginRequest,
 ) -> Result<Response, JsValue> {
@@ -62,7 +62,7 @@ pub(crate) struct Relayed {
 /// # Errors
 /// There was none, or something else answered in the origin's place.
 pub(crate) async fn relay(
-    call: &Call,
+    call: &RequestContext,
     endpoint: Endpoint,
     method: &Method,
     answer: Result<Answer, OriginError>,
@@ -79,7 +79,10 @@ pub(crate) async fn relay(
 }
 
 /// Streams through what is no media.
-pub(crate) async fn pass_through(call: &Call, upstream: Upstream) -> Result<Response, JsValue> {
+pub(crate) async fn pass_through(
+    call: &RequestContext,
+    upstream: Upstream,
+) -> Result<Response, JsValue> {
     let request = forward::passthrough_request(&call.head, upstream, &call.config);
     // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch but the
     // origin's name in a redirect.

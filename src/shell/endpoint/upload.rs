@@ -7,7 +7,7 @@ use web_sys::{ReadableStream, Response};
 
 use crate::cache::key::CacheKey;
 use crate::endpoint::forward;
-use crate::endpoint::upload::{self, Admission, LIMIT_SECONDS, MAX_ANSWER_BYTES};
+use crate::endpoint::upload::{self, Admission, LIMIT_SECS, MAX_ANSWER_BYTES};
 use crate::error::Rejection;
 use crate::matrix::media::Door;
 use crate::origin::{OriginError, OriginHead};
@@ -18,12 +18,12 @@ use crate::shell::endpoint::download;
 use crate::shell::endpoint::forward::{Relayed, relay};
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::recorder;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
 
 /// Answers an upload.
-pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
     let checked = upload::check(&call.head, None, &call.config);
     let has_length = call.head.headers.contains_key(CONTENT_LENGTH);
@@ -46,7 +46,7 @@ pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
             Ok(relayed) => relayed,
             Err(error) => return call.fail(endpoint, error),
         };
-    if upload::is_worth_warming(sent_bytes, &origin, &call.config) {
+    if upload::should_prefetch(sent_bytes, &origin, &call.config) {
         body = warm(call, to, &origin, body);
     }
     call.reply(head, body.as_ref())
@@ -58,7 +58,7 @@ pub(crate) async fn answer(call: &Call, to: UploadTo) -> Result<Response, JsValu
 /// # Errors
 /// There were too many. The origin has not got their end, so that no answer of its counts.
 async fn send(
-    call: &Call,
+    call: &RequestContext,
     admission: Admission,
 ) -> Result<(Result<Answer, OriginError>, Option<u64>), Rejection> {
     let request = forward::media_request(&call.head, &call.config);
@@ -81,7 +81,7 @@ async fn send(
 /// Sees to it that the new media is stored, behind the back of the uploader, and gives back the
 /// body of the origin's answer.
 fn warm(
-    call: &Call,
+    call: &RequestContext,
     to: UploadTo,
     origin: &OriginHead,
     body: Option<ReadableStream>,
@@ -108,7 +108,7 @@ fn warm(
 }
 
 /// Answers a request for the limits of uploads, with none above ours.
-pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue> {
+pub(crate) async fn limits(call: &RequestContext, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
     let answer = fetch::ask(call, &request).await;
@@ -124,7 +124,7 @@ pub(crate) async fn limits(call: &Call, door: Door) -> Result<Response, JsValue>
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
     if let Some(text) = &text {
-        remember(call, upload::told_limit(text)).await;
+        remember(call, upload::advertised_limit(text)).await;
     }
     match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
         Some(lowered) => {
@@ -141,22 +141,22 @@ async fn read(body: &ReadableStream) -> Option<String> {
 }
 
 /// The limit that the origin told this user not long ago.
-async fn look_up(call: &Call) -> Option<u64> {
+async fn look_up(call: &RequestContext) -> Option<u64> {
     pop::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
 /// Takes the origin's last word on this user's limit in, also if there is none any more.
-async fn remember(call: &Call, told_bytes: Option<u64>) {
+async fn remember(call: &RequestContext, told_bytes: Option<u64>) {
     let Some(key) = key(call) else { return };
     match told_bytes {
         Some(bytes) => {
             let text = bytes.to_string();
-            pop::put_text(&call.config, &key, &text, LIMIT_SECONDS).await;
+            pop::put_text(&call.config, &key, &text, LIMIT_SECS).await;
         }
         None => pop::remove(&call.context, &call.config, &key),
     }
 }
 
-fn key(call: &Call) -> Option<CacheKey> {
+fn key(call: &RequestContext) -> Option<CacheKey> {
     upload::limit_key(&call.head, &call.config)
 }

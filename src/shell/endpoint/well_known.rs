@@ -11,7 +11,7 @@ use web_sys::{ReadableStream, Response};
 use crate::cache::entry::STORED_META;
 use crate::cache::key::{CacheKey, Subject};
 use crate::endpoint::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, PATIENCE_MILLIS,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, TIMEOUT_MS,
     WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
@@ -21,8 +21,8 @@ use crate::origin::OriginError;
 use crate::origin::redirect::{Next, Redirects};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
-use crate::shell::request_context::Call;
-use crate::shell::runtime::tasks::{detach, in_time};
+use crate::shell::request_context::RequestContext;
+use crate::shell::runtime::tasks::{detach, timeout};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::{self, Condition};
 use crate::shell::store::pop;
@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// Answers a request for a document.
-pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, JsValue> {
+pub(crate) async fn answer(call: &RequestContext, document: Document) -> Result<Response, JsValue> {
     let key = CacheKey::new(&call.config.server_name, Subject::WellKnown(document));
     let mut kept = look_up(call, &key).await;
     let now = clock::now_unix_secs();
@@ -43,7 +43,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
     {
         return respond(call, reply, None);
     }
-    let (fetched, body) = match in_time(PATIENCE_MILLIS, fetch(call, document)).await {
+    let (fetched, body) = match timeout(TIMEOUT_MS, fetch(call, document)).await {
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };
@@ -51,7 +51,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
         well_known::decide(document, &fetched, kept, &call.config, clock::now_unix_secs())
     };
     let (mut reply, mut change) = decide(kept.as_ref());
-    if change == CopyChange::Keep && kept.is_none() {
+    if change == CopyChange::Unchanged && kept.is_none() {
         // Its host has said nothing good: another data centre may have heard better.
         kept = look_up_in_bucket_again(call, document, &key).await;
         if kept.is_some() {
@@ -59,7 +59,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
         }
     }
     match change {
-        CopyChange::Keep => {}
+        CopyChange::Unchanged => {}
         CopyChange::Remove => {
             pop::remove(&call.context, &call.config, &key);
             remove_from_bucket(call, &key);
@@ -77,7 +77,7 @@ pub(crate) async fn answer(call: &Call, document: Document) -> Result<Response, 
 /// Asks the document's host. Beside what the core reads of the answer comes its body, unread, for
 /// when it is to pass untouched.
 async fn fetch(
-    call: &Call,
+    call: &RequestContext,
     document: Document,
 ) -> Result<(Fetched, Option<ReadableStream>), JsValue> {
     let first = format!("{}{}", call.config.well_known, document.path());
@@ -115,7 +115,7 @@ async fn fetch(
 }
 
 fn respond(
-    call: &Call,
+    call: &RequestContext,
     reply: WellKnownReply,
     body: Option<ReadableStream>,
 ) -> Result<Response, JsValue> {
@@ -138,7 +138,7 @@ fn respond(
     }
 }
 
-async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
+async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
     let response = pop::look_up(&call.config, key).await?;
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
@@ -147,7 +147,7 @@ async fn look_up(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
 
 /// Looks into the bucket, unless this isolate has looked in vain just now.
 async fn look_up_in_bucket_again(
-    call: &Call,
+    call: &RequestContext,
     document: Document,
     key: &CacheKey,
 ) -> Option<KeptDocument> {
@@ -164,13 +164,13 @@ async fn look_up_in_bucket_again(
     kept
 }
 
-async fn look_up_in_bucket(call: &Call, key: &CacheKey) -> Option<KeptDocument> {
+async fn look_up_in_bucket(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
     let found = bucket::read_text(call.bucket.as_ref()?, key, MAX_KEPT_BYTES).await.ok()?;
     KeptDocument::from_text(&found?.0)
 }
 
 /// Stores a document in the bucket, behind the reader, unless it is there already.
-fn store_in_bucket(call: &Call, key: &CacheKey, new: KeptDocument) {
+fn store_in_bucket(call: &RequestContext, key: &CacheKey, new: KeptDocument) {
     let Some(bucket) = call.bucket.clone() else { return };
     let (call, key) = (call.clone(), key.clone());
     detach(&call.context.clone(), async move {
@@ -181,15 +181,15 @@ fn store_in_bucket(call: &Call, key: &CacheKey, new: KeptDocument) {
     });
 }
 
-fn remove_from_bucket(call: &Call, key: &CacheKey) {
+fn remove_from_bucket(call: &RequestContext, key: &CacheKey) {
     let Some(bucket) = call.bucket.clone() else { return };
     let key = key.clone();
     detach(&call.context, async move { bucket::remove(&bucket, &key).await });
 }
 
-fn store(call: &Call, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
+fn store(call: &RequestContext, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
     let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, public_for(call.config.cache_seconds)),
+        (CACHE_CONTROL, public_for(call.config.cache_secs)),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (STORED_META, kept.meta()),
     ]);

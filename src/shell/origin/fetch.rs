@@ -8,16 +8,16 @@ use web_sys::{AbortSignal, ReadableStream, Request, Response};
 
 use crate::config::Config;
 use crate::headers::lines;
-use crate::origin::client_headers::Keep;
+use crate::origin::client_headers::ClientHeaders;
 use crate::origin::forwarding::homeserver_headers;
 use crate::origin::{
-    MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Patience,
+    MAX_JSON_BYTES, OriginAnswer, OriginError, OriginHead, OriginRequest, Timeout,
 };
 use crate::shell::body::limit::LimitedBody;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{if_in_time, in_time};
+use crate::shell::runtime::tasks::{timeout, unless_timed_out};
 use crate::shell::runtime::{clock, heads};
 
 #[wasm_bindgen(module = "/src/shell/origin/fetch.js")]
@@ -38,12 +38,12 @@ extern "C" {
         set: &str,
         body: Option<&ReadableStream>,
         signal: Option<&AbortSignal>,
-        millis: Option<u32>,
+        ms: Option<u32>,
     ) -> Result<Asked, JsValue>;
 }
 
 /// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
-const BODY_MILLIS: u32 = 5_000;
+const BODY_TIMEOUT_MS: u32 = 5_000;
 
 /// What the origin has answered.
 pub(crate) struct Answer {
@@ -83,7 +83,10 @@ pub(crate) async fn ask_alone(
 /// Sends a request without a body, and once more if the connection was lost: it may have been one
 /// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind
 /// Cloudflare's proxy that is a page of status 520.
-pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, OriginError> {
+pub(crate) async fn ask(
+    call: &RequestContext,
+    request: &OriginRequest,
+) -> Result<Answer, OriginError> {
     match send_for(call, request, Body::None).await {
         Err(OriginError::Unreachable) => send_for(call, request, Body::None).await,
         Ok(Answer { head, response }) if head.is_of_lost_connection() => {
@@ -97,7 +100,7 @@ pub(crate) async fn ask(call: &Call, request: &OriginRequest) -> Result<Answer, 
 /// Sends a request with the client's body, streamed by the runtime. That of a GET or HEAD means
 /// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
 pub(crate) async fn ask_with_body(
-    call: &Call,
+    call: &RequestContext,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
     let body = call.request.body().filter(|_| !call.head.is_read());
@@ -106,7 +109,7 @@ pub(crate) async fn ask_with_body(
 
 /// Sends a request with a body that is counted on its way.
 pub(crate) async fn ask_with_limited(
-    call: &Call,
+    call: &RequestContext,
     request: OriginRequest,
     body: &LimitedBody,
 ) -> Result<Answer, OriginError> {
@@ -116,11 +119,11 @@ pub(crate) async fn ask_with_limited(
 }
 
 async fn send_for(
-    call: &Call,
+    call: &RequestContext,
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {
-    let began_ms = clock::now_unix_millis();
+    let began_ms = clock::now_unix_ms();
     let answer = send(&call.config, Some(&call.request), request, body).await;
     let head = answer.as_ref().ok().map(|answer| &answer.head);
     call.recorder.asked_origin(&request.method, head, began_ms);
@@ -133,15 +136,15 @@ async fn send(
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {
-    let client = client.filter(|_| request.keep != Keep::Nothing);
-    let dropped = client.map(|client| dropped(client, request.keep)).unwrap_or_default();
+    let client = client.filter(|_| request.client_headers != ClientHeaders::None);
+    let dropped = client.map(|client| dropped(client, request.client_headers)).unwrap_or_default();
     let mut set = lines::to_text(&request.set);
     if request.is_for_homeserver {
         set.push_str(&lines::to_text(&homeserver_headers(config)));
     }
-    let millis = match request.patience {
-        Patience::Client => None,
-        Patience::Millis(millis) => Some(millis),
+    let ms = match request.timeout {
+        Timeout::Client => None,
+        Timeout::Ms(ms) => Some(ms),
     };
     let method = request.method.as_str();
     let unreachable = |error: JsValue| {
@@ -154,10 +157,10 @@ async fn send(
         Body::Limited(body) => (Some(body.readable()), Some(body.signal())),
     };
     let (body, signal) = (body.as_ref(), signal.as_ref());
-    let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, millis)
+    let asked = ask_promise(method, &request.url, client, &dropped, &set, body, signal, ms)
         .map_err(unreachable)?;
     let mut waiting = Waiting(Some(asked.clone()));
-    let answer = if_in_time(asked.into()).await;
+    let answer = unless_timed_out(asked.into()).await;
     waiting.0 = None;
     let answer = answer.ok_or(OriginError::TimedOut)?;
     let response: Response = answer.map_err(unreachable)?.unchecked_into();
@@ -182,14 +185,14 @@ pub(crate) async fn read(
     };
     let (unread, to_read) = streams::tee(&body);
     let reading = streams::read_object(&to_read, MAX_JSON_BYTES, head.content_length());
-    let bytes = in_time(BODY_MILLIS, reading).await;
+    let bytes = timeout(BODY_TIMEOUT_MS, reading).await;
     let bytes = bytes.and_then(Result::ok).flatten();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     (OriginAnswer { head, text }, Some(unread))
 }
 
 /// Returns the names of those of the client's headers that do not go along, on a line each.
-fn dropped(client: &Request, keep: Keep) -> String {
+fn dropped(client: &Request, client_headers: ClientHeaders) -> String {
     let entries = heads::entries(&client.headers());
-    keep.dropped(&lines::fields(&entries).collect::<Vec<_>>()).join("\n")
+    client_headers.dropped(&lines::fields(&entries).collect::<Vec<_>>()).join("\n")
 }

@@ -34,16 +34,16 @@ pub(crate) fn pace() -> Pace {
 }
 
 /// Takes in that so many bytes came within so many milliseconds.
-pub(crate) fn learn_pace(bytes: u64, millis: u64, is_unhindered: bool) {
+pub(crate) fn learn_pace(bytes: u64, ms: u64, is_unhindered: bool) {
     let mut pace = PACE.get();
-    pace.learn(bytes, millis, is_unhindered);
+    pace.learn(bytes, ms, is_unhindered);
     PACE.set(pace);
 }
 
 /// Takes in that so many bytes had not come within so many milliseconds.
-pub(crate) fn learn_late(bytes: u64, millis: u64) {
+pub(crate) fn learn_late(bytes: u64, ms: u64) {
     let mut pace = PACE.get();
-    pace.learn_late(bytes, millis);
+    pace.learn_late(bytes, ms);
     PACE.set(pace);
 }
 

@@ -3,28 +3,28 @@
 use std::cell::Cell;
 
 use crate::origin::outage::{
-    Advice, Evidence, Outage, PROBE_ANSWER_MILLIS, PROBE_MILLIS, Probe, probe_request,
+    Advice, Evidence, Outage, PROBE_ANSWER_TIMEOUT_MS, PROBE_MS, Probe, probe_request,
 };
 use crate::origin::{OriginError, OriginHead};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{detach, in_time, sleep};
+use crate::shell::runtime::tasks::{detach, sleep, timeout};
 
 /// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
 /// at most, in milliseconds. No promise is shared between requests.
-const FIRST_PAUSE_MILLIS: u32 = 10;
-const MAX_PAUSE_MILLIS: u32 = 160;
+const FIRST_PAUSE_MS: u32 = 10;
+const MAX_PAUSE_MS: u32 = 160;
 
 thread_local! {
     static OUTAGE: Cell<Outage> = const { Cell::new(Outage::NONE) };
 }
 
 /// Whether the origin is known to be down; then it is seen to that this is still so.
-pub(crate) fn is_known(call: &Call) -> bool {
+pub(crate) fn is_known(call: &RequestContext) -> bool {
     let outage = OUTAGE.get();
-    let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_millis());
+    let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_ms());
     if is_known {
         probe(call);
     }
@@ -32,41 +32,41 @@ pub(crate) fn is_known(call: &Call) -> bool {
 }
 
 /// Takes in what an answer to a reader's question tells.
-pub(crate) fn hear(call: &Call, evidence: Evidence) {
+pub(crate) fn hear(call: &RequestContext, evidence: Evidence) {
     match evidence {
-        Evidence::Up => update(|outage| outage.hear(clock::now_unix_millis())),
-        Evidence::Down if call.config.lease.stale_if_error_seconds > 0 => probe(call),
+        Evidence::Up => update(|outage| outage.hear(clock::now_unix_ms())),
+        Evidence::Down if call.config.lease.stale_if_error_secs > 0 => probe(call),
         Evidence::Down | Evidence::Unclear => {}
     }
 }
 
 /// Finds out whether the origin is down, for a reader whose question has failed.
-pub(crate) async fn is_confirmed(call: &Call) -> bool {
-    let since = clock::now_unix_millis();
-    let (mut waited_millis, mut pause_millis) = (0, FIRST_PAUSE_MILLIS);
-    while waited_millis <= PROBE_MILLIS {
-        match update(|outage| outage.advise(since, clock::now_unix_millis())) {
+pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
+    let since = clock::now_unix_ms();
+    let (mut waited_ms, mut pause_ms) = (0, FIRST_PAUSE_MS);
+    while waited_ms <= PROBE_MS {
+        match update(|outage| outage.advise(since, clock::now_unix_ms())) {
             Advice::ServeStale => return true,
             Advice::Relay => return false,
             Advice::Probe(begun) => send(call, begun),
             Advice::Wait => {}
         }
-        let _ = sleep(pause_millis).await;
-        waited_millis += pause_millis;
-        pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
+        let _ = sleep(pause_ms).await;
+        waited_ms += pause_ms;
+        pause_ms = (2 * pause_ms).min(MAX_PAUSE_MS);
     }
     false
 }
 
 /// Probes the origin, if it is time to, behind the back of the reader.
-fn probe(call: &Call) {
-    if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_millis())) {
+fn probe(call: &RequestContext) {
+    if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_ms())) {
         send(call, begun);
     }
 }
 
 /// Sends a probe that has begun. It goes on though its reader leaves: others wait for it too.
-fn send(call: &Call, begun: Probe) {
+fn send(call: &RequestContext, begun: Probe) {
     let call = call.clone();
     detach(&call.context.clone(), async move {
         let request = probe_request(&call.config);
@@ -78,9 +78,9 @@ fn send(call: &Call, begun: Probe) {
             Ok(answer)
         };
         let answer =
-            in_time(PROBE_ANSWER_MILLIS, asked).await.unwrap_or(Err(OriginError::TimedOut));
+            timeout(PROBE_ANSWER_TIMEOUT_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
         let random = clock::random_below(u32::MAX);
-        update(|outage| outage.end_probe(begun, &answer, clock::now_unix_millis(), random));
+        update(|outage| outage.end_probe(begun, &answer, clock::now_unix_ms(), random));
     });
 }
 

@@ -12,9 +12,9 @@ use crate::config::{Config, ConfigError};
 use crate::shell::runtime::log;
 use crate::shell::runtime::panic;
 
-/// What the admin has decided and bound.
-pub(crate) struct Setup {
-    /// The config, or what the admin has to mend.
+/// What the admin has set and bound.
+pub(crate) struct Bindings {
+    /// The config, or what the admin has to fix.
     pub(crate) config: Result<Rc<Config>, ConfigError>,
     /// `MEDIA_BUCKET`, if it is bound.
     pub(crate) bucket: Option<R2Bucket>,
@@ -23,15 +23,15 @@ pub(crate) struct Setup {
 }
 
 thread_local! {
-    static SETUP: OnceCell<Rc<Setup>> = const { OnceCell::new() };
+    static BINDINGS: OnceCell<Rc<Bindings>> = const { OnceCell::new() };
 }
 
-/// All of it.
-pub(crate) fn setup(env: &Env) -> Rc<Setup> {
-    SETUP.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_setup(env)))))
+/// Returns the bindings of this isolate.
+pub(crate) fn of(env: &Env) -> Rc<Bindings> {
+    BINDINGS.with(|cell| Rc::clone(cell.get_or_init(|| Rc::new(read_all(env)))))
 }
 
-fn read_setup(env: &Env) -> Setup {
+fn read_all(env: &Env) -> Bindings {
     panic::install();
     let config = Config::parse(|name| text(env, name)).map(Rc::new);
     if let Err(error) = &config {
@@ -40,7 +40,7 @@ fn read_setup(env: &Env) -> Setup {
     if let Some(warning) = config.as_ref().ok().and_then(|config| config.warning()) {
         log::warn(&format!("configuration: {warning}"));
     }
-    Setup { config, bucket: bucket(env), metrics: env.analytics_engine("METRICS").ok() }
+    Bindings { config, bucket: bucket(env), metrics: env.analytics_engine("METRICS").ok() }
 }
 
 /// Returns `MEDIA_BUCKET`; `None` where it is not bound, or is something else than an R2 bucket. The

@@ -24,11 +24,11 @@ pub(crate) fn in_turn<T>(step: impl FnOnce() -> T) -> T {
 
 /// Seconds since the Unix epoch.
 pub(crate) fn now_unix_secs() -> u64 {
-    now_unix_millis() / 1000
+    now_unix_ms() / 1000
 }
 
 /// Milliseconds since the Unix epoch, once for each turn.
-pub(crate) fn now_unix_millis() -> u64 {
+pub(crate) fn now_unix_ms() -> u64 {
     match TURN.get() {
         Some(Turn::Read(now)) => now,
         Some(Turn::Unread) => {
@@ -51,8 +51,8 @@ fn read() -> u64 {
 /// An HTTP date (RFC 9110 §5.6.7), in seconds since the Unix epoch.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked")]
 pub(crate) fn parse_date(text: Option<&str>) -> Option<u64> {
-    let millis = js_sys::Date::parse(text?);
-    (millis >= 0.0).then_some((millis / 1000.0) as u64)
+    let ms = js_sys::Date::parse(text?);
+    (ms >= 0.0).then_some((ms / 1000.0) as u64)
 }
 
 /// Returns a number below `bound` by chance, for pauses that differ.

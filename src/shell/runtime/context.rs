@@ -25,7 +25,7 @@ const MIN_KNOWN: usize = 64;
 const MAX_ORPHANS: u32 = 100;
 
 /// How long background work goes on at most before the deadline is looked at, in milliseconds.
-const LOOK_MILLIS: u64 = 2_000;
+const LOOK_MS: u64 = 2_000;
 
 thread_local! {
     static ORPHANS: Cell<u32> = const { Cell::new(0) };
@@ -62,7 +62,7 @@ impl Context {
         Self(Rc::new(Stay {
             platform,
             request: Clone::clone(request),
-            presence: Cell::new(Presence::new(clock::now_unix_millis())),
+            presence: Cell::new(Presence::new(clock::now_unix_ms())),
             holds: Cell::new(0),
             running: RefCell::default(),
             listening: OnceCell::new(),
@@ -87,7 +87,10 @@ impl Context {
     }
 
     /// Runs what goes on after the answer and after the client's leaving, but not for ever.
-    pub(crate) fn go_on_behind(&self, task: impl Future<Output = ()> + 'static) -> Rc<Running> {
+    pub(crate) fn run_in_background(
+        &self,
+        task: impl Future<Output = ()> + 'static,
+    ) -> Rc<Running> {
         self.go_on(Whose::Background, task)
     }
 
@@ -133,7 +136,7 @@ impl Context {
             match whose {
                 Whose::Background => {}
                 Whose::Asker if self.0.holds.get() > 0 && ORPHANS.get() < MAX_ORPHANS => {
-                    self.go_on_behind(Joining::new(running));
+                    self.run_in_background(Joining::new(running));
                 }
                 Whose::Asker | Whose::Reader => running.stop(),
             }
@@ -152,7 +155,7 @@ impl Context {
 
     /// For how many milliseconds background work may still go on; `None` while an answer is on its way.
     pub(crate) fn background_ms(&self) -> Option<u64> {
-        self.0.presence.get().background_ms(clock::now_unix_millis())
+        self.0.presence.get().background_ms(clock::now_unix_ms())
     }
 
     /// Until it is dropped, the client counts as reading.
@@ -169,7 +172,7 @@ impl Context {
 
     fn update(&self, change: impl FnOnce(&mut Presence, u64)) {
         let mut presence = self.0.presence.get();
-        change(&mut presence, clock::now_unix_millis());
+        change(&mut presence, clock::now_unix_ms());
         self.0.presence.set(presence);
     }
 }
@@ -196,10 +199,10 @@ impl Drop for Hold {
 async fn deadline(context: Context) {
     loop {
         let left = context.background_ms();
-        match left.map_or(LOOK_MILLIS, |left| left.min(LOOK_MILLIS)) {
+        match left.map_or(LOOK_MS, |left| left.min(LOOK_MS)) {
             0 => return,
-            millis => {
-                let _ = sleep(u32::try_from(millis).unwrap_or(u32::MAX)).await;
+            ms => {
+                let _ = sleep(u32::try_from(ms).unwrap_or(u32::MAX)).await;
             }
         }
     }
@@ -329,7 +332,7 @@ impl Known {
     }
 
     fn sweep(&mut self) {
-        let now = clock::now_unix_millis();
+        let now = clock::now_unix_ms();
         self.stays.retain(|stay| {
             let Some(stay) = stay.upgrade() else { return false };
             if !stay.presence.get().is_over(now) {

@@ -8,9 +8,9 @@ use web_sys::{Headers, ReadableStream, Request, Response};
 
 use crate::headers::lines;
 use crate::message::target::split_url;
-use crate::message::{READ, ReplyHead, RequestHead};
+use crate::message::{REQUEST_HEADERS, ReplyHead, RequestHead};
 use crate::origin::OriginHead;
-use crate::origin::response_headers::ANSWERED;
+use crate::origin::response_headers::RESPONSE_HEADERS;
 
 #[wasm_bindgen(module = "/src/shell/runtime/heads.js")]
 extern "C" {
@@ -36,14 +36,18 @@ extern "C" {
 }
 
 thread_local! {
-    /// The names in [`READ`], for the runtime.
-    static READ_NAMES: JsValue =
-        READ.iter().map(|name| JsValue::from_str(name.as_str())).collect::<js_sys::Array>().into();
+    /// The names in [`REQUEST_HEADERS`], for the runtime.
+    static REQUEST_HEADER_NAMES: JsValue =
+        REQUEST_HEADERS
+            .iter()
+            .map(|name| JsValue::from_str(name.as_str()))
+            .collect::<js_sys::Array>()
+            .into();
 }
 
 /// The head of the client's request; nothing, if its method or URL can't be read.
 pub(crate) fn request_head(request: &Request) -> Option<RequestHead> {
-    let text = READ_NAMES.with(|names| request_head_text(request, names));
+    let text = REQUEST_HEADER_NAMES.with(|names| request_head_text(request, names));
     let (method, rest) = text.split_once('\n')?;
     let (url, fields) = rest.split_once('\n').unwrap_or((rest, ""));
     let method = Method::from_bytes(method.as_bytes()).ok()?;
@@ -52,14 +56,14 @@ pub(crate) fn request_head(request: &Request) -> Option<RequestHead> {
         method,
         scheme: url.scheme.to_owned(),
         authority: url.authority.to_owned(),
-        headers: lines::parse(fields, &READ),
+        headers: lines::parse(fields, &REQUEST_HEADERS),
         target: url.target,
     })
 }
 
 /// The head of an origin's answer.
 pub(crate) fn origin_head(response: &Response) -> OriginHead {
-    let headers = lines::parse(&entries(&response.headers()), &ANSWERED);
+    let headers = lines::parse(&entries(&response.headers()), &RESPONSE_HEADERS);
     let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     OriginHead { status, headers }
 }

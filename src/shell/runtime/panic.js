@@ -3,16 +3,16 @@
 /** By each request that waits for wasm: what lets it wait no longer. */
 const waiting = new Set();
 
-/** What those get then. */
-let spare;
+/** Makes what those get then. */
+let fallback;
 
-/** Says what that is: the status and headers of a response, and a text. */
-export function arm({ status, headers }, text) {
-  spare = () => new Response(text, { status, headers });
+/** Sets what that is: the status and headers of a response, and a text. */
+export function setFallbackResponse({ status, headers }, text) {
+  fallback = () => new Response(text, { status, headers });
 }
 
-/** Calls back. Says whether that came to its end. */
-export function ends(step) {
+/** Calls back. Returns whether that came to its end. */
+export function completes(step) {
   try {
     step();
     return true;
@@ -23,8 +23,11 @@ export function ends(step) {
   }
 }
 
-/** The answer, or the spare one if the instance ends before. One whose client leaves never comes. */
-export function outliving(answer, request) {
+/**
+ * Returns the answer, or the fallback response if the instance ends before. The answer for a client
+ * who leaves never comes.
+ */
+export function orFallbackResponse(answer, request) {
   let end;
   const ended = new Promise((resolve) => {
     end = resolve;
@@ -32,5 +35,5 @@ export function outliving(answer, request) {
   waiting.add(end);
   request.signal.addEventListener("abort", () => waiting.delete(end));
   // Each makes its own, since it belongs to its request.
-  return Promise.race([answer, ended.then(() => spare())]).finally(() => waiting.delete(end));
+  return Promise.race([answer, ended.then(() => fallback())]).finally(() => waiting.delete(end));
 }

@@ -27,25 +27,29 @@ use crate::shell::runtime::log;
 
 #[wasm_bindgen(module = "/src/shell/runtime/panic.js")]
 extern "C" {
-    fn arm(spare: &Response, text: &str);
+    #[wasm_bindgen(js_name = setFallbackResponse)]
+    fn set_fallback_response(head: &Response, text: &str);
 
-    fn ends(step: &mut dyn FnMut()) -> bool;
+    fn completes(step: &mut dyn FnMut()) -> bool;
 
-    /// Returns the promise of an answer, or of an error if a trap ends the instance before.
-    pub(crate) fn outliving(answer: &Promise, request: &Request) -> Promise;
+    /// Returns the promise of an answer, or of the fallback response if a trap ends the instance
+    /// before.
+    #[wasm_bindgen(js_name = orFallbackResponse)]
+    pub(crate) fn or_fallback_response(answer: &Promise, request: &Request) -> Promise;
 }
 
 thread_local! {
-    /// How many guarded futures there are.
+    /// How many futures there are in a [`CatchPanic`].
     static UNDER_WAY: Cell<u32> = const { Cell::new(0) };
     static HAS_PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Says where a panic happens, and not what of it: a panic's message may quote from a request.
+/// Installs the panic hook. It logs where a panic happens, but not its message, which may quote from
+/// a request.
 pub(crate) fn install() {
     let (head, text) = Rejection::Internal.reply();
-    if let Ok(spare) = heads::response(&head, None) {
-        arm(&spare, &text);
+    if let Ok(head) = heads::response(&head, None) {
+        set_fallback_response(&head, &text);
     }
     panic::set_hook(Box::new(|panic| {
         HAS_PANICKED.set(true);
@@ -56,28 +60,28 @@ pub(crate) fn install() {
     }));
 }
 
-/// A future that has panicked.
+/// The future has panicked.
 pub(crate) struct Panicked;
 
-/// A future that ends when it panics. What it was is left behind.
-pub(crate) struct Guarded<'a, T> {
+/// Runs a future, and ends with [`Panicked`] where that panics. What the future was is left behind.
+pub(crate) struct CatchPanic<'a, T> {
     future: Option<Pin<Box<dyn Future<Output = T> + 'a>>>,
 }
 
-impl<'a, T> Guarded<'a, T> {
+impl<'a, T> CatchPanic<'a, T> {
     pub(crate) fn new(future: Pin<Box<dyn Future<Output = T> + 'a>>) -> Self {
         UNDER_WAY.set(UNDER_WAY.get() + 1);
         Self { future: Some(future) }
     }
 }
 
-impl<T> Future for Guarded<'_, T> {
+impl<T> Future for CatchPanic<'_, T> {
     type Output = Result<T, Panicked>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(mut future) = self.future.take() else { return Poll::Ready(Err(Panicked)) };
         let mut polled = Poll::Pending;
-        if !ends(&mut || polled = future.as_mut().poll(context)) {
+        if !completes(&mut || polled = future.as_mut().poll(context)) {
             // It is neither what it was before the poll nor after it: not even fit to be dropped.
             mem::forget(future);
             return Poll::Ready(Err(Panicked));
@@ -89,7 +93,7 @@ impl<T> Future for Guarded<'_, T> {
     }
 }
 
-impl<T> Drop for Guarded<'_, T> {
+impl<T> Drop for CatchPanic<'_, T> {
     fn drop(&mut self) {
         UNDER_WAY.set(UNDER_WAY.get() - 1);
         if HAS_PANICKED.get() && UNDER_WAY.get() == 0 {

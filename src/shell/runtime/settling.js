@@ -11,9 +11,9 @@ export function watch(promise, settled) {
 }
 
 /** Calls back once after so many milliseconds. */
-export function watchTime(millis, settled) {
+export function watchTime(ms, settled) {
   const watch = { settled };
-  watch.timer = setTimeout(() => watch.settled?.(true), millis);
+  watch.timer = setTimeout(() => watch.settled?.(true), ms);
   return watch;
 }
 

@@ -20,7 +20,7 @@ extern "C" {
     fn watch(promise: &Promise, settled: &Callback) -> Watch;
 
     #[wasm_bindgen(js_name = watchTime)]
-    fn watch_time(millis: u32, settled: &Callback) -> Watch;
+    fn watch_time(ms: u32, settled: &Callback) -> Watch;
 
     #[wasm_bindgen(js_name = watchClient)]
     fn watch_client(request: &Request, settled: &Callback) -> Watch;
@@ -82,8 +82,8 @@ pub(crate) fn settled(promise: &Promise) -> Settling {
 }
 
 /// Waits for so many milliseconds.
-pub(crate) fn sleep(millis: u32) -> Settling {
-    Settling::begin(|callback| watch_time(millis, callback))
+pub(crate) fn sleep(ms: u32) -> Settling {
+    Settling::begin(|callback| watch_time(ms, callback))
 }
 
 impl Future for Settling {

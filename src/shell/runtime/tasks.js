@@ -1,12 +1,12 @@
 // Time, which the runtime alone has.
 
-/** As the operation settles; or rejects with nothing, if that takes longer. */
-export const within = (operation, millis, giveUp) =>
+/** Settles as the operation does; rejects with `undefined` if that takes longer than `ms`. */
+export const withTimeout = (operation, ms, giveUp) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       reject();
       giveUp?.();
-    }, millis);
+    }, ms);
     const settled = (settle) => (outcome) => {
       clearTimeout(timer);
       settle(outcome);

@@ -9,32 +9,32 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::shell::runtime::context::{Context, Reading};
 use crate::shell::runtime::log;
-use crate::shell::runtime::panic::Guarded;
+use crate::shell::runtime::panic::CatchPanic;
 use crate::shell::runtime::settling::settled;
 pub(crate) use crate::shell::runtime::settling::sleep;
 
 #[wasm_bindgen(module = "/src/shell/runtime/tasks.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = within)]
-    fn within_promise(operation: Promise, millis: u32) -> Promise;
+    #[wasm_bindgen(js_name = withTimeout)]
+    fn with_timeout(operation: Promise, ms: u32) -> Promise;
 }
 
-/// Lets a task go on after the answer, until it ends or must (see [`Context::go_on_behind`]).
+/// Lets a task go on after the answer, until it ends or must (see [`Context::run_in_background`]).
 pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
-    context.go_on_behind(guarded(task));
+    context.run_in_background(catching_panics(task));
 }
 
 /// Lets a task bring the client a body. It ends when they leave.
 pub(crate) fn serve(context: &Context, task: impl Future<Output = ()> + 'static) {
-    context.serve(guarded(task));
+    context.serve(catching_panics(task));
 }
 
-fn guarded(task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
-    // Boxed, since the guard is compiled once for each type of task.
-    let guarded = Guarded::new(Box::pin(task));
+fn catching_panics(task: impl Future<Output = ()> + 'static) -> impl Future<Output = ()> + 'static {
+    // Boxed, since `CatchPanic` is compiled once for each type of task.
+    let task = CatchPanic::new(Box::pin(task));
     async {
         // The log has it if it panicked.
-        let _ = guarded.await;
+        let _ = task.await;
     }
 }
 
@@ -52,21 +52,25 @@ pub(crate) fn serve_by(context: &Context, reading: Reading, operation: Promise) 
         drop(reading);
     });
 }
-/// Waits for something of ours, but no longer than this; then it is given up.
-pub(crate) async fn in_time<T>(millis: u32, task: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(task), sleep(millis)).await {
+
+/// Awaits a task for at most `ms`. Returns `None` if it takes longer; then it is dropped.
+pub(crate) async fn timeout<T>(ms: u32, task: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(task), sleep(ms)).await {
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
     }
 }
 
-/// Waits for an operation of the runtime, but no longer than this.
-pub(crate) async fn within(millis: u32, operation: Promise) -> Option<Result<JsValue, JsValue>> {
-    if_in_time(within_promise(operation, millis)).await
+/// Awaits an operation of the runtime for at most `ms`. Returns `None` if it takes longer.
+pub(crate) async fn timeout_promise(
+    ms: u32,
+    operation: Promise,
+) -> Option<Result<JsValue, JsValue>> {
+    unless_timed_out(with_timeout(operation, ms)).await
 }
 
-/// Waits for an operation that rejects with nothing if it takes too long.
-pub(crate) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
+/// Awaits an operation that rejects with `undefined` when it times out. Returns `None` if it does.
+pub(crate) async fn unless_timed_out(bounded: Promise) -> Option<Result<JsValue, JsValue>> {
     match settled(&bounded).await {
         // The runtime's own errors are objects.
         Err(error) if error.is_undefined() => None,
@@ -77,14 +81,16 @@ pub(crate) async fn if_in_time(bounded: Promise) -> Option<Result<JsValue, JsVal
 /// An operation failed; why is in the log.
 pub(crate) struct Failed;
 
-/// What came of an operation, if that is known in time. The log is told `failure` where nothing did.
-pub(crate) async fn settle(
+/// Awaits an operation for at most `timeout_ms`. Failures and timeouts are logged as `failure`.
+pub(crate) async fn timeout_or_log(
     failure: &str,
-    patience_millis: u32,
+    timeout_ms: u32,
     operation: Result<Promise, JsValue>,
 ) -> Result<JsValue, Failed> {
     let outcome = match operation {
-        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Ok(promise) => {
+            timeout_promise(timeout_ms, promise).await.unwrap_or_else(|| Err("slow".into()))
+        }
         Err(error) => Err(error),
     };
     outcome.map_err(|error| {

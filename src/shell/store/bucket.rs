@@ -16,25 +16,25 @@ use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
 use crate::shell::runtime::clock::random_below;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{Failed, settle, within};
+use crate::shell::runtime::tasks::{Failed, timeout_or_log, timeout_promise};
 
 /// The name of our record among an object's own metadata.
 const RECORD: &str = "record";
 
 /// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
 /// nearer one.
-const PATIENCE_MILLIS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// How long it may take for all else: as long as the platform lets a Worker go on after its answer.
-const LONG_PATIENCE_MILLIS: u32 = 30_000;
+const LONG_TIMEOUT_MS: u32 = 30_000;
 
 /// The code with which R2 refuses a second write of a key within a second, at the end of its message:
 /// <https://developers.cloudflare.com/r2/api/error-codes/>.
 const BUSY_CODE: &str = "(10058)";
 
 /// The pause after that, in milliseconds, and by how much it differs.
-const MIN_BUSY_PAUSE_MILLIS: u32 = 1_000;
-const BUSY_JITTER_MILLIS: u32 = 1_000;
+const MIN_BUSY_PAUSE_MS: u32 = 1_000;
+const BUSY_JITTER_MS: u32 = 1_000;
 
 /// The most lists of a thousand that one request makes: 50 subrequests are all that it has on the
 /// Free plan.
@@ -82,7 +82,7 @@ pub(crate) async fn store(
     let metadata = object(&[(RECORD, meta.to_text().into())]);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
     let options = vec![("customMetadata", metadata)];
-    put(bucket, key, body.clone(), LONG_PATIENCE_MILLIS, &condition, options).await
+    put(bucket, key, body.clone(), LONG_TIMEOUT_MS, &condition, options).await
 }
 
 /// Removes a stored response.
@@ -94,13 +94,13 @@ pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
 /// Removes an object. Returns whether that went well.
 pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
     let deletion = bucket.delete(key.name().into_owned());
-    settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_ok()
+    timeout_or_log("bucket: delete failed", LONG_TIMEOUT_MS, deletion).await.is_ok()
 }
 
 /// Creates an object of these bytes, unless there is one. Returns what has come of it.
 pub(crate) async fn create(bucket: &R2Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
     let condition = Condition::IsAbsent;
-    put(bucket, key, bytes.into(), LONG_PATIENCE_MILLIS, &condition, Vec::new()).await
+    put(bucket, key, bytes.into(), LONG_TIMEOUT_MS, &condition, Vec::new()).await
 }
 
 /// Opens the body of an object, whatever it is.
@@ -114,7 +114,7 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     for _ in 0..MAX_LISTS {
         let options = object(&[("prefix", prefix.to_string().into())]);
         let Ok(found) =
-            settle("bucket: list failed", LONG_PATIENCE_MILLIS, bucket.list(options)).await
+            timeout_or_log("bucket: list failed", LONG_TIMEOUT_MS, bucket.list(options)).await
         else {
             return (removed, false);
         };
@@ -130,7 +130,7 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
         }
         let count = keys.len();
         let deletion = bucket.delete_multiple(keys);
-        if settle("bucket: delete failed", LONG_PATIENCE_MILLIS, deletion).await.is_err() {
+        if timeout_or_log("bucket: delete failed", LONG_TIMEOUT_MS, deletion).await.is_err() {
             return (removed, false);
         }
         removed += count;
@@ -170,7 +170,7 @@ pub(crate) async fn write_text(
     text: &str,
     condition: &Condition,
 ) -> Written {
-    put(bucket, key, text.into(), PATIENCE_MILLIS, condition, Vec::new()).await
+    put(bucket, key, text.into(), TIMEOUT_MS, condition, Vec::new()).await
 }
 
 /// What has come of a write.
@@ -188,8 +188,8 @@ pub(crate) enum Written {
 
 /// Returns how long to wait before what was refused as [`Written::Busy`] is written again, in
 /// milliseconds: not as long as anyone else who was refused with it.
-pub(crate) fn busy_pause_millis() -> u32 {
-    MIN_BUSY_PAUSE_MILLIS + random_below(BUSY_JITTER_MILLIS)
+pub(crate) fn busy_pause_ms() -> u32 {
+    MIN_BUSY_PAUSE_MS + random_below(BUSY_JITTER_MS)
 }
 
 /// What must be true of the object before, for a write to happen.
@@ -219,13 +219,15 @@ async fn put(
     bucket: &R2Bucket,
     key: &CacheKey,
     value: JsValue,
-    patience_millis: u32,
+    timeout_ms: u32,
     condition: &Condition,
     mut options: Vec<(&str, JsValue)>,
 ) -> Written {
     options.extend(condition.to_headers().map(|headers| ("onlyIf", headers)));
     let outcome = match bucket.put(key.name().into_owned(), value, object(&options)) {
-        Ok(promise) => within(patience_millis, promise).await.unwrap_or_else(|| Err("slow".into())),
+        Ok(promise) => {
+            timeout_promise(timeout_ms, promise).await.unwrap_or_else(|| Err("slow".into()))
+        }
         Err(error) => Err(error),
     };
     match outcome {
@@ -247,7 +249,7 @@ async fn get(
     options: &JsValue,
 ) -> Result<Option<R2ObjectBody>, Failed> {
     let operation = bucket.get(key.name().into_owned(), options.clone());
-    let found = settle("bucket: get failed", PATIENCE_MILLIS, operation).await?;
+    let found = timeout_or_log("bucket: get failed", TIMEOUT_MS, operation).await?;
     Ok((!found.is_null()).then(|| found.unchecked_into()))
 }
 

@@ -1,6 +1,6 @@
-//! Fills under way in this isolate, so that many who miss the same small body at once cost the
-//! origin one. Only the end of a fill is shared, never a stream: each request then takes the
-//! stored response with a permission of its own.
+//! Request coalescing: concurrent misses for one small body in this isolate cause one origin fetch.
+//! Only the end of a fill is shared, never a stream: each request then takes the stored response with
+//! a permission of its own.
 //!
 //! Nor is a promise shared. Whatever goes on where another request's promise ends may go on in that
 //! other request, and each of the runtime's objects belongs to one: so those who wait look again
@@ -15,37 +15,37 @@ use crate::shell::runtime::context::{Context, Hold, Stopping};
 use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::fills;
 
-/// The largest body that others wait for, in bytes: an avatar, a thumbnail, a snapshot.
-pub(crate) const MAX_AWAITED_BYTES: u64 = 1024 * 1024;
+/// The largest body whose fill others wait for, in bytes: an avatar, a thumbnail, a snapshot.
+pub(crate) const MAX_COALESCED_BYTES: u64 = 1024 * 1024;
 
 /// How many fills of one body a request waits for, one after the other.
-pub(crate) const MAX_AWAITED: usize = 3;
+pub(crate) const MAX_COALESCED_WAITS: usize = 3;
 
 /// How long others wait for each. Asking for a small body takes no longer where anyone would want
 /// to wait.
-const MAX_WAIT_MILLIS: u32 = 3_000;
+const MAX_WAIT_MS: u32 = 3_000;
 
 /// How long until they look for the first time, and at most between two looks: a wait that has been
 /// long already grows by no more than that.
-const FIRST_PAUSE_MILLIS: u32 = 4;
-const MAX_PAUSE_MILLIS: u32 = 64;
+const FIRST_PAUSE_MS: u32 = 4;
+const MAX_PAUSE_MS: u32 = 64;
 
 /// How long others wait for a large body: as long as one may take that nobody reads.
-const MAX_RIDE_MILLIS: u32 = 30_000;
+const MAX_LARGE_WAIT_MS: u32 = 30_000;
 
 /// How long others wait until a reader is known to have left: players end one request as they send the
 /// next.
-const MAX_LEAVING_MILLIS: u32 = 1_500;
+const MAX_LEAVING_MS: u32 = 1_500;
 
 thread_local! {
     static FILLS: RefCell<InFlight<Name>> = const { RefCell::new(InFlight::new()) };
 }
 
-type Name = (Stage, CacheKey);
+type Name = (FillTarget, CacheKey);
 
-/// What is being filled.
+/// What a fill fills.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum FillTarget {
     /// This isolate's memory, from the data centre's cache.
     Memory,
     /// The data centre's cache, from the bucket or the origin.
@@ -56,9 +56,9 @@ pub(crate) enum Stage {
     Unhindered,
 }
 
-/// One fill under way. When it is dropped, those who wait go on. Its request goes on though its
-/// client leaves, since others may wait for it.
-pub(crate) struct Fill {
+/// Stands for a fill under way. When it is dropped, those who wait go on. Until then its request goes
+/// on though its client leaves, since others may wait.
+pub(crate) struct FillPermit {
     ticket: Ticket,
     _hold: Hold,
     _signs: SignsOfLife,
@@ -69,7 +69,7 @@ pub(crate) struct SignsOfLife(#[expect(dead_code, reason = "it is dropped")] Sto
 
 impl SignsOfLife {
     pub(crate) fn begin(context: &Context, give: impl Fn() + 'static) -> Self {
-        let signs = context.go_on_behind(async move {
+        let signs = context.run_in_background(async move {
             loop {
                 let _ = sleep(SIGN_OF_LIFE_MS as u32).await;
                 give();
@@ -79,71 +79,71 @@ impl SignsOfLife {
     }
 }
 
-/// Announces a fill.
-pub(crate) fn begin(context: &Context, stage: Stage, key: &CacheKey) -> Fill {
-    let now = clock::now_unix_millis();
-    let ticket = FILLS.with_borrow_mut(|fills| fills.begin((stage, key.clone()), now));
+/// Begins a fill, which others can wait for until the permit is dropped.
+pub(crate) fn begin(context: &Context, target: FillTarget, key: &CacheKey) -> FillPermit {
+    let now = clock::now_unix_ms();
+    let ticket = FILLS.with_borrow_mut(|fills| fills.begin((target, key.clone()), now));
     let signs = SignsOfLife::begin(context, move || {
-        FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_millis()));
+        FILLS.with_borrow_mut(|fills| fills.touch(ticket, clock::now_unix_ms()));
     });
-    Fill { ticket, _hold: context.hold(), _signs: signs }
+    FillPermit { ticket, _hold: context.hold(), _signs: signs }
 }
 
 /// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether
 /// there was one that has ended.
-pub(crate) async fn wait(stage: Stage, key: &CacheKey) -> bool {
-    wait_for(stage, key, MAX_WAIT_MILLIS).await
+pub(crate) async fn wait(target: FillTarget, key: &CacheKey) -> bool {
+    wait_for(target, key, MAX_WAIT_MS).await
 }
 
-/// Waits as [`wait`] does, but for at most `max_millis`.
-pub(crate) async fn wait_for(stage: Stage, key: &CacheKey, max_millis: u32) -> bool {
+/// Waits as [`wait`] does, but for at most `max_ms`.
+pub(crate) async fn wait_for(target: FillTarget, key: &CacheKey, max_ms: u32) -> bool {
     if fills::is_fruitless(key) {
         return false;
     }
-    let name = (stage, key.clone());
+    let name = (target, key.clone());
     let Some(ticket) = under_way(&name) else { return false };
-    let (mut left_millis, mut pause_millis) = (max_millis, FIRST_PAUSE_MILLIS);
-    while left_millis > 0 {
-        let millis = pause_millis.min(left_millis);
-        let _ = sleep(millis).await;
+    let (mut left_ms, mut pause_ms) = (max_ms, FIRST_PAUSE_MS);
+    while left_ms > 0 {
+        let ms = pause_ms.min(left_ms);
+        let _ = sleep(ms).await;
         if under_way(&name) != Some(ticket) {
             return true;
         }
-        left_millis -= millis;
-        pause_millis = (2 * pause_millis).min(MAX_PAUSE_MILLIS);
+        left_ms -= ms;
+        pause_ms = (2 * pause_ms).min(MAX_PAUSE_MS);
     }
     false
 }
 
 /// Waits for another request's fill of a large body that can't be had in parts: for 30 s at most, and for
 /// 1.5 s where the fill's reader is still there. Returns whether there was one that has ended.
-pub(crate) async fn ride(key: &CacheKey) -> bool {
-    let (mut waited_millis, mut is_unhindered) = (0, false);
-    while waited_millis < MAX_RIDE_MILLIS {
-        if !is_under_way(Stage::Large, key) {
-            return waited_millis > 0;
+pub(crate) async fn wait_for_large(key: &CacheKey) -> bool {
+    let (mut waited_ms, mut is_unhindered) = (0, false);
+    while waited_ms < MAX_LARGE_WAIT_MS {
+        if !is_under_way(FillTarget::Large, key) {
+            return waited_ms > 0;
         }
-        is_unhindered |= is_under_way(Stage::Unhindered, key);
-        if waited_millis >= MAX_LEAVING_MILLIS && !is_unhindered {
+        is_unhindered |= is_under_way(FillTarget::Unhindered, key);
+        if waited_ms >= MAX_LEAVING_MS && !is_unhindered {
             return false;
         }
-        let _ = sleep(MAX_PAUSE_MILLIS).await;
-        waited_millis += MAX_PAUSE_MILLIS;
+        let _ = sleep(MAX_PAUSE_MS).await;
+        waited_ms += MAX_PAUSE_MS;
     }
     false
 }
 
-/// Whether a fill of `key` is under way in this isolate.
-pub(crate) fn is_under_way(stage: Stage, key: &CacheKey) -> bool {
-    under_way(&(stage, key.clone())).is_some()
+/// Returns whether a fill of `key` is under way in this isolate.
+pub(crate) fn is_under_way(target: FillTarget, key: &CacheKey) -> bool {
+    under_way(&(target, key.clone())).is_some()
 }
 
 fn under_way(name: &Name) -> Option<Ticket> {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     FILLS.with_borrow(|fills| fills.find(name, now))
 }
 
-impl Drop for Fill {
+impl Drop for FillPermit {
     fn drop(&mut self) {
         FILLS.with_borrow_mut(|fills| fills.end(self.ticket));
     }

@@ -121,6 +121,6 @@ async fn look(
 }
 
 fn with<T>(act: impl FnOnce(&mut Fills, u64) -> T) -> T {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     FILLS.with_borrow_mut(|fills| act(fills, now))
 }

@@ -8,7 +8,7 @@ use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
 use crate::lease::memory::LeaseMemory;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::Context;
 use crate::shell::store::coalescing::SignsOfLife;
@@ -30,10 +30,10 @@ pub(crate) struct Renewal {
 
 /// Announces a renewal, unless one of this record is under way in this isolate.
 pub(crate) fn begin_renewal(context: &Context, key: CacheKey) -> Option<Renewal> {
-    let now = clock::now_unix_millis();
+    let now = clock::now_unix_ms();
     let ticket = RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now))?;
     let signs = SignsOfLife::begin(context, move || {
-        RENEWALS.with_borrow_mut(|renewals| renewals.touch(ticket, clock::now_unix_millis()));
+        RENEWALS.with_borrow_mut(|renewals| renewals.touch(ticket, clock::now_unix_ms()));
     });
     Some(Renewal { ticket, _signs: signs })
 }
@@ -45,7 +45,7 @@ impl Drop for Renewal {
 }
 
 /// Finds the records that may count.
-pub(crate) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
+pub(crate) async fn look_up(call: &RequestContext, keys: Option<&LeaseKeys>) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
     let now = clock::now_unix_secs();
     let credential = async {
@@ -58,7 +58,7 @@ pub(crate) async fn look_up(call: &Call, keys: Option<&LeaseKeys>) -> Leases {
     Leases { credential, media }
 }
 
-async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
+async fn look_up_one(call: &RequestContext, key: &CacheKey, now: u64) -> Option<u64> {
     let policy = call.config.lease;
     let living = MEMORY.with_borrow_mut(|memory| memory.living(key, policy, now));
     if living.is_some() {
@@ -70,7 +70,7 @@ async fn look_up_one(call: &Call, key: &CacheKey, now: u64) -> Option<u64> {
 }
 
 /// Writes or removes records.
-pub(crate) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) {
+pub(crate) fn apply(call: &RequestContext, keys: Option<&LeaseKeys>, change: LeaseChange) {
     let Some(keys) = keys else { return };
     if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
         for key in granted {
@@ -82,16 +82,16 @@ pub(crate) fn apply(call: &Call, keys: Option<&LeaseKeys>, change: LeaseChange) 
     }
 }
 
-fn write(call: &Call, key: &CacheKey, confirmed_unix_secs: u64) {
+fn write(call: &RequestContext, key: &CacheKey, confirmed_unix_secs: u64) {
     if !record_grant(key, confirmed_unix_secs) {
         return;
     }
     let record = write_record(key, confirmed_unix_secs);
-    let seconds = call.config.lease.retention_seconds();
-    pop::store_text(&call.context, &call.config, key, &record, seconds);
+    let retention_secs = call.config.lease.retention_secs();
+    pop::store_text(&call.context, &call.config, key, &record, retention_secs);
 }
 
-fn remove(call: &Call, key: &CacheKey) {
+fn remove(call: &RequestContext, key: &CacheKey) {
     let now = clock::now_unix_secs();
     MEMORY.with_borrow_mut(|memory| memory.record_refusal(key, now));
     pop::remove(&call.context, &call.config, key);

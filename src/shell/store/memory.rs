@@ -47,8 +47,8 @@ pub(crate) fn remove(key: &CacheKey) {
 }
 
 /// Removes all that is named, and says how many those were.
-pub(crate) fn remove_where(is_doomed: impl Fn(&CacheKey) -> bool) -> usize {
+pub(crate) fn remove_where(should_remove: impl Fn(&CacheKey) -> bool) -> usize {
     ENTRIES.with_borrow_mut(|entries| {
-        entries.as_mut().map_or(0, |entries| entries.remove_where(is_doomed))
+        entries.as_mut().map_or(0, |entries| entries.remove_where(should_remove))
     })
 }

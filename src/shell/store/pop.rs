@@ -24,13 +24,13 @@ use crate::shell::runtime::context::Context;
 use crate::shell::runtime::heads;
 use crate::shell::runtime::log;
 use crate::shell::runtime::settling::settled;
-use crate::shell::runtime::tasks::{detach, settle};
+use crate::shell::runtime::tasks::{detach, timeout_or_log};
 
 /// The cache's name.
 const NAME: &str = "matrix-media-edge";
 
 /// How long a look-up may take, before the origin is the nearer one.
-const PATIENCE_MILLIS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// Of how many new entries with large bodies an isolate knows that they are whole.
 const MAX_SEEN_WHOLE: usize = 64;
@@ -154,16 +154,21 @@ pub(crate) fn store_text(
     config: &Config,
     key: &CacheKey,
     text: &str,
-    seconds: u64,
+    max_age_secs: u64,
 ) {
-    if let Ok(entry) = text_entry(text, seconds) {
+    if let Ok(entry) = text_entry(text, max_age_secs) {
         store_entry(context, config, key, &entry);
     }
 }
 
 /// The same, at once. Says whether that went well, as far as the platform tells.
-pub(crate) async fn put_text(config: &Config, key: &CacheKey, text: &str, seconds: u64) -> bool {
-    match text_entry(text, seconds) {
+pub(crate) async fn put_text(
+    config: &Config,
+    key: &CacheKey,
+    text: &str,
+    max_age_secs: u64,
+) -> bool {
+    match text_entry(text, max_age_secs) {
         Ok(entry) => put_entry(config, key, &entry).await,
         Err(_) => false,
     }
@@ -185,9 +190,9 @@ pub(crate) fn store_entry(context: &Context, config: &Config, key: &CacheKey, en
     });
 }
 
-fn text_entry(text: &str, seconds: u64) -> Result<Response, JsValue> {
+fn text_entry(text: &str, max_age_secs: u64) -> Result<Response, JsValue> {
     let mut headers = HeaderMap::new();
-    headers.insert(CACHE_CONTROL, public_for(seconds));
+    headers.insert(CACHE_CONTROL, public_for(max_age_secs));
     heads::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
 }
 
@@ -250,14 +255,14 @@ async fn open() -> Option<Cache> {
         return Some(cache);
     }
     let opening = CACHES.with(|caches| caches.open(NAME));
-    let cache = settle("cache: open failed", PATIENCE_MILLIS, Ok(opening)).await.ok()?;
+    let cache = timeout_or_log("cache: open failed", TIMEOUT_MS, Ok(opening)).await.ok()?;
     let cache = cache.unchecked_into();
     Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
 }
 
 /// What is found, if it is in time.
 async fn find(found: Promise) -> Option<JsValue> {
-    settle("cache: match failed", PATIENCE_MILLIS, Ok(found)).await.ok()
+    timeout_or_log("cache: match failed", TIMEOUT_MS, Ok(found)).await.ok()
 }
 
 fn opened() -> Option<Cache> {

@@ -11,23 +11,23 @@ use crate::cache::purge_list::{
     Freshness, KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread,
 };
 use crate::config::Config;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
-use crate::shell::runtime::tasks::{Failed, detach, in_time, sleep};
+use crate::shell::runtime::tasks::{Failed, detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
-use crate::shell::store::coalescing::{self, Stage};
+use crate::shell::store::coalescing::{self, FillTarget};
 use crate::shell::store::pop;
 
 /// How long a reader waits for the list at most, in milliseconds.
-const PATIENCE_MILLIS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// For how long a purge is tried to be written, in milliseconds: an admin waits for the answer.
-const WRITING_MILLIS: u64 = 6_000;
+const WRITING_MS: u64 = 6_000;
 
 /// How long purges that come together are waited for, and how long between looks whether another has
 /// written them, in milliseconds.
-const GATHERING_MILLIS: u32 = 20;
-const LOOK_MILLIS: u32 = 50;
+const GATHERING_MS: u32 = 20;
+const LOOK_MS: u32 = 50;
 
 thread_local! {
     static KNOWN: RefCell<KnownPurges> = RefCell::default();
@@ -51,13 +51,13 @@ impl Writing {
 }
 
 /// Returns the list, not older than it may be; or older, if it can't be read in time.
-pub(crate) async fn current(call: &Call) -> Rc<Purges> {
+pub(crate) async fn current(call: &RequestContext) -> Rc<Purges> {
     if call.config.can_purge() {
         match freshness() {
             Freshness::Fresh => {}
-            Freshness::Aging => refresh_behind(call),
+            Freshness::Aging => refresh_in_background(call),
             Freshness::Old => {
-                if in_time(PATIENCE_MILLIS, refresh_together(call)).await.is_none() {
+                if timeout(TIMEOUT_MS, refresh_together(call)).await.is_none() {
                     fail(&call.config);
                 }
             }
@@ -77,28 +77,28 @@ fn freshness() -> Freshness {
 }
 
 /// Refreshes the list behind the reader, unless that is being done.
-fn refresh_behind(call: &Call) {
+fn refresh_in_background(call: &RequestContext) {
     let key = key(&call.config);
-    if coalescing::is_under_way(Stage::Pop, &key) {
+    if coalescing::is_under_way(FillTarget::Pop, &key) {
         return;
     }
-    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
     let call = call.clone();
     detach(&call.context.clone(), async move {
         refresh(&call.config, call.bucket.as_ref()).await;
-        drop(fill);
+        drop(permit);
     });
 }
 
 /// Refreshes the list; of many who need it at once, one does.
-async fn refresh_together(call: &Call) {
+async fn refresh_together(call: &RequestContext) {
     let key = key(&call.config);
-    if coalescing::wait(Stage::Pop, &key).await && freshness() != Freshness::Old {
+    if coalescing::wait(FillTarget::Pop, &key).await && freshness() != Freshness::Old {
         return;
     }
-    let fill = coalescing::begin(&call.context, Stage::Pop, &key);
+    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
     refresh(&call.config, call.bucket.as_ref()).await;
-    drop(fill);
+    drop(permit);
 }
 
 async fn refresh(config: &Config, bucket: Option<&R2Bucket>) {
@@ -134,12 +134,12 @@ pub(crate) async fn list(
         writing.added += 1;
         writing.added
     });
-    let end_unix_ms = clock::now_unix_millis() + WRITING_MILLIS;
+    let end_unix_ms = clock::now_unix_ms() + WRITING_MS;
     // Those that come on the same turn, or a moment later, are written with it.
-    let mut pause_millis = GATHERING_MILLIS;
+    let mut pause_ms = GATHERING_MS;
     loop {
-        let _ = sleep(pause_millis).await;
-        let now_unix_ms = clock::now_unix_millis();
+        let _ = sleep(pause_ms).await;
+        let now_unix_ms = clock::now_unix_ms();
         let writing = WRITING.get();
         if writing.written >= number {
             return true;
@@ -148,7 +148,7 @@ pub(crate) async fn list(
             return false;
         }
         if now_unix_ms < writing.busy_until_unix_ms {
-            pause_millis = LOOK_MILLIS;
+            pause_ms = LOOK_MS;
             continue;
         }
         change(|writing| writing.busy_until_unix_ms = end_unix_ms);
@@ -157,7 +157,7 @@ pub(crate) async fn list(
         match written {
             Written::Yes => {}
             // Whoever else has written it did so within this second.
-            Written::Unmet | Written::Busy => pause_millis = bucket::busy_pause_millis(),
+            Written::Unmet | Written::Busy => pause_ms = bucket::busy_pause_ms(),
             Written::Failed => return false,
         }
         if written == Written::Yes {
@@ -201,7 +201,7 @@ async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
 /// whether that went well, as far as the platform tells.
 async fn write_here(config: &Config) -> bool {
     let copy = KNOWN.with_borrow(KnownPurges::copy).to_text();
-    pop::put_text(config, &key(config), &copy, config.cache_seconds).await
+    pop::put_text(config, &key(config), &copy, config.cache_secs).await
 }
 
 /// Returns the copy at this data centre; `None` if there is none that can be read.

@@ -13,16 +13,16 @@ use crate::cache::purge_list::Purges;
 use crate::cache::tier::{self, Tier, is_small};
 use crate::headers::range::ByteRange;
 use crate::shell::body::streams;
-use crate::shell::request_context::Call;
+use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::log;
-use crate::shell::runtime::tasks::{detach, sleep, within};
+use crate::shell::runtime::tasks::{detach, sleep, timeout_promise};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::Written;
-use crate::shell::store::coalescing::{self, Fill, Stage};
+use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
 use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
 /// How long a small body may take, before the origin is the nearer one.
-const PATIENCE_MILLIS: u32 = 2_000;
+const TIMEOUT_MS: u32 = 2_000;
 
 /// How often a body is written to the bucket whose key has been written within this second: by another
 /// data centre, or before it was purged, or another body.
@@ -52,7 +52,7 @@ pub(crate) enum StoredBody {
 }
 
 /// Looks a stored response up in the isolate and at this data centre.
-pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
+pub(crate) async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Found> {
     if let Some(found) = look_up_memory(call, key).await {
         return Some(found);
     }
@@ -82,7 +82,7 @@ pub(crate) async fn look_up(call: &Call, key: &CacheKey) -> Option<Found> {
     Some(Found { meta, body: StoredBody::Pop { body, may_be_short }, tier: Tier::Pop })
 }
 
-async fn look_up_memory(call: &Call, key: &CacheKey) -> Option<Found> {
+async fn look_up_memory(call: &RequestContext, key: &CacheKey) -> Option<Found> {
     let entry = memory::look_up(key)?;
     let purges = purge_list::current(call).await;
     if is_usable(call, key, &entry.meta, &purges) {
@@ -103,7 +103,7 @@ pub(crate) enum InBucket {
 }
 
 /// Looks a stored response up in the bucket, for which the data centre had none.
-pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> InBucket {
+pub(crate) async fn look_up_bucket(call: &RequestContext, key: &CacheKey) -> InBucket {
     let Some(bucket) = call.bucket.as_ref() else { return InBucket::Absent };
     let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
     let Some((occupant, body)) = found else { return InBucket::Absent };
@@ -124,7 +124,7 @@ pub(crate) async fn look_up_bucket(call: &Call, key: &CacheKey) -> InBucket {
 }
 
 async fn open_in_bucket(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     body: ReadableStream,
@@ -144,7 +144,7 @@ async fn open_in_bucket(
 
 /// A part of a body that is open elsewhere, sliced by the platform.
 pub(crate) async fn look_up_part(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     tier: Tier,
     range: ByteRange,
@@ -155,34 +155,34 @@ pub(crate) async fn look_up_part(
         (Tier::Bucket, Some(bucket)) => {
             let part = bucket::look_up_part(bucket, key, range).await?;
             // The object may have been replaced by a shorter one.
-            streams::guard(&call.context, &part, range.length()).ok()
+            streams::enforce_length(&call.context, &part, range.length()).ok()
         }
         (Tier::Memory | Tier::Bucket, _) => None,
     }
 }
 
-/// Fills every tier with a small body. None of them depends on another, and whoever waits for `fill`
+/// Fills every tier with a small body. None of them depends on another, and whoever waits for `permit`
 /// goes on as soon as one of those has it that they look in.
 pub(crate) async fn fill(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     small: memory::Entry,
     replaces: bool,
-    fill: Option<Fill>,
+    permit: Option<FillPermit>,
 ) {
     let memory::Entry { meta, bytes } = &small;
     let (config, length) = (&call.config, meta.length_bytes());
     let is_in_memory = memory::store(config, key, &small);
-    let fill = fill.filter(|_| !is_in_memory);
+    let permit = permit.filter(|_| !is_in_memory);
     let entry = heads::bytes_response(&meta.entry_head(config, clock::now_unix_secs()), bytes);
     let at_pop = async {
         if let Ok(entry) = entry {
             pop::put(config, key, &entry).await;
         }
-        if fill.is_some() {
+        if permit.is_some() {
             fills::look_first(&call.context, config, key, &meta.to_text(), length).await;
         }
-        drop(fill);
+        drop(permit);
     };
     let in_bucket = async {
         let Some(bucket) = &call.bucket else { return };
@@ -191,7 +191,7 @@ pub(crate) async fn fill(
             if written != Written::Busy {
                 return;
             }
-            let _ = sleep(bucket::busy_pause_millis()).await;
+            let _ = sleep(bucket::busy_pause_ms()).await;
         }
     };
     join(at_pop, in_bucket).await;
@@ -199,7 +199,7 @@ pub(crate) async fn fill(
 
 /// Copies what is stored at this data centre to the bucket. `replaces` says that the origin has sent
 /// something else than what was stored before.
-pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) {
+pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replaces: bool) {
     let Some(bucket) = &call.bucket else { return };
     for _ in 0..BUCKET_ATTEMPTS {
         let Some(entry) = pop::look_up(&call.config, key).await else { return };
@@ -207,47 +207,47 @@ pub(crate) async fn copy_to_bucket(call: &Call, key: &CacheKey, replaces: bool) 
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
         let length = meta.length_bytes();
-        let Ok(whole) = streams::guard_copy(&call.context, &body, length) else { return };
+        let Ok(whole) = streams::enforce_copy_length(&call.context, &body, length) else { return };
         let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
         if written != Written::Busy {
             return;
         }
-        let _ = sleep(bucket::busy_pause_millis()).await;
+        let _ = sleep(bucket::busy_pause_ms()).await;
     }
 }
 
 /// Removes a stored response wherever that is possible.
-pub(crate) fn remove(call: &Call, key: &CacheKey) {
+pub(crate) fn remove(call: &RequestContext, key: &CacheKey) {
     memory::remove(key);
     pop::remove(&call.context, &call.config, key);
     remove_from_bucket(call, key);
 }
 
-fn remove_from_bucket(call: &Call, key: &CacheKey) {
+fn remove_from_bucket(call: &RequestContext, key: &CacheKey) {
     if let Some(bucket) = call.bucket.clone() {
         let key = key.clone();
         detach(&call.context, async move { bucket::remove(&bucket, &key).await });
     }
 }
 
-fn is_usable(call: &Call, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
+fn is_usable(call: &RequestContext, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
     tier::is_usable(meta, key, purges, &call.config, clock::now_unix_secs())
 }
 
 /// Reads a small body into memory, once for all who want it now.
 async fn read_small(
-    call: &Call,
+    call: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     response: Response,
 ) -> Option<Found> {
-    coalescing::wait(Stage::Memory, key).await;
+    coalescing::wait(FillTarget::Memory, key).await;
     // It was not there before: another has read it since.
     if let Some(entry) = memory::look_up(key) {
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
-    let fill = coalescing::begin(&call.context, Stage::Memory, key);
+    let permit = coalescing::begin(&call.context, FillTarget::Memory, key);
     let bytes = match read_whole(&response, &meta).await {
         Ok(bytes) => bytes,
         Err(unread) => {
@@ -259,7 +259,7 @@ async fn read_small(
     };
     let small = memory::Entry { meta, bytes };
     memory::store(&call.config, key, &small);
-    drop(fill);
+    drop(permit);
     Some(Found::small(small, Tier::Pop))
 }
 
@@ -278,7 +278,7 @@ enum Unread {
 /// Its bytes are not all there, or not soon.
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
-        Ok(reading) => within(PATIENCE_MILLIS, reading).await.ok_or_else(|| {
+        Ok(reading) => timeout_promise(TIMEOUT_MS, reading).await.ok_or_else(|| {
             log::warn("a stored body is slow");
             Unread::Slow
         })?,

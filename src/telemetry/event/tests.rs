@@ -11,7 +11,7 @@ fn forwarded(reason: ForwardReason, status: u16) -> CacheStatus {
     CacheStatus { source, is_stored: false, detail: None }
 }
 
-fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
+fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> CacheOutcome {
     let mut event = Event::default();
     event.replied(&ReplyHead { cache_status: Some(cache), ..plain() }, true);
     if let Some(tier) = tier {
@@ -24,27 +24,27 @@ fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> Outcome {
 #[test]
 fn every_way_to_an_answer_has_its_word() {
     let hit =
-        |detail| CacheStatus { source: Source::Hit { ttl_seconds: 5 }, is_stored: false, detail };
+        |detail| CacheStatus { source: Source::Hit { ttl_secs: 5 }, is_stored: false, detail };
     let stale = |status| forwarded(ForwardReason::Stale, status);
     for (cache, tier, status, expected) in [
-        (hit(None), Some(Tier::Memory), 200, Outcome::Hit),
-        (hit(Some("stale-if-error")), Some(Tier::Pop), 200, Outcome::Stale),
-        (stale(304), Some(Tier::Memory), 200, Outcome::Revalidated),
-        (stale(304), None, 304, Outcome::Revalidated),
-        (stale(200), Some(Tier::Pop), 206, Outcome::Revalidated),
-        (stale(200), None, 200, Outcome::Miss),
-        (stale(401), None, 401, Outcome::Refused),
-        (forwarded(ForwardReason::UriMiss, 200), None, 200, Outcome::Miss),
-        (forwarded(ForwardReason::UriMiss, 200), None, 416, Outcome::Miss),
-        (forwarded(ForwardReason::UriMiss, 404), None, 404, Outcome::Refused),
-        (forwarded(ForwardReason::Bypass, 200), None, 200, Outcome::Bypass),
+        (hit(None), Some(Tier::Memory), 200, CacheOutcome::Hit),
+        (hit(Some("stale-if-error")), Some(Tier::Pop), 200, CacheOutcome::Stale),
+        (stale(304), Some(Tier::Memory), 200, CacheOutcome::Revalidated),
+        (stale(304), None, 304, CacheOutcome::Revalidated),
+        (stale(200), Some(Tier::Pop), 206, CacheOutcome::Revalidated),
+        (stale(200), None, 200, CacheOutcome::Miss),
+        (stale(401), None, 401, CacheOutcome::Refused),
+        (forwarded(ForwardReason::UriMiss, 200), None, 200, CacheOutcome::Miss),
+        (forwarded(ForwardReason::UriMiss, 200), None, 416, CacheOutcome::Miss),
+        (forwarded(ForwardReason::UriMiss, 404), None, 404, CacheOutcome::Refused),
+        (forwarded(ForwardReason::Bypass, 200), None, 200, CacheOutcome::Bypass),
     ] {
         assert_eq!(outcome(cache, tier, status), expected, "{cache} {status}");
     }
-    assert_eq!(Event::default().outcome(), Outcome::Local);
+    assert_eq!(Event::default().outcome(), CacheOutcome::Local);
     let mut rejected = Event::default();
     rejected.replied(&Rejection::Loop.reply().0, true);
-    assert_eq!(rejected.outcome(), Outcome::Rejected);
+    assert_eq!(rejected.outcome(), CacheOutcome::Rejected);
 }
 
 fn asked(method: &Method, status: u16, length: &'static str) -> Event {
@@ -59,10 +59,10 @@ fn asked(method: &Method, status: u16, length: &'static str) -> Event {
 #[test]
 fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
     for (origin_status, status, expected) in [
-        (200, 200, Outcome::Bypass),
-        (101, 101, Outcome::Bypass),
-        (404, 404, Outcome::Refused),
-        (503, 200, Outcome::Local),
+        (200, 200, CacheOutcome::Bypass),
+        (101, 101, CacheOutcome::Bypass),
+        (404, 404, CacheOutcome::Refused),
+        (503, 200, CacheOutcome::Local),
     ] {
         let mut event = asked(&Method::GET, origin_status, "5");
         event.answered(status, 5);

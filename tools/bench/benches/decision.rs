@@ -15,7 +15,7 @@ use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Decision, Exchange, Outcome, ResponsePlan, Verdict,
+    AfterLookup, AfterOrigin, Begin, Exchange, Outcome, ResponsePlan,
 };
 use matrix_media_edge::lease::Leases;
 use matrix_media_edge::matrix::media::MediaRequest;
@@ -87,17 +87,17 @@ fn ask(
 ) -> Outcome {
     let exchange = begin(head, config);
     match exchange.on_lookup(stored, Leases::default(), false, NOW_UNIX_SECS) {
-        Decision::Ask(question) => {
+        AfterLookup::AskOrigin(question) => {
             match question
                 .pending
                 .on_origin(Ok(OriginAnswer::unread(answer(status))), NOW_UNIX_SECS)
             {
-                Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => outcome,
-                Verdict::AskAgain(_) => unreachable!("it has a validator"),
-                Verdict::Suspect(_) => unreachable!("the origin answers"),
+                AfterOrigin::Respond(outcome) | AfterOrigin::RespondPart(outcome, _) => outcome,
+                AfterOrigin::AskAgain(_) => unreachable!("it has a validator"),
+                AfterOrigin::CheckOutage(_) => unreachable!("the origin answers"),
             }
         }
-        Decision::Serve(..) => unreachable!("there is no lease"),
+        AfterLookup::Serve(..) => unreachable!("there is no lease"),
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{
 use matrix_media_edge::headers::CONNECTING_IP;
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::target::Target;
-use matrix_media_edge::message::{READ, RequestHead};
+use matrix_media_edge::message::{REQUEST_HEADERS, RequestHead};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::homeserver::{CONTENT, Homeserver, SERVER_NAME};
@@ -275,7 +275,7 @@ impl Ask {
 
     /// The head as the shell reads it.
     pub fn head(&self, homeserver: &Homeserver, sent: &HeaderMap) -> RequestHead {
-        let is_read = |name: &HeaderName| READ.contains(name);
+        let is_read = |name: &HeaderName| REQUEST_HEADERS.contains(name);
         let read = sent.iter().filter(|(name, _)| is_read(name));
         RequestHead {
             method: self.method.clone(),

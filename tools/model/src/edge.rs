@@ -371,7 +371,7 @@ impl Edge {
 
     fn write_copy(&mut self, isolate: usize, now: Now<'_>) -> bool {
         let copy = self.isolates[isolate].purges.copy().to_text();
-        let entry = Entry::text(copy, now.ms + now.config.cache_seconds * 1000);
+        let entry = Entry::text(copy, now.ms + now.config.cache_secs * 1000);
         self.pops[pop_of(isolate)].store(&list_key(now.config), entry, Condition::None)
     }
 }

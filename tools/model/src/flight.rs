@@ -8,11 +8,11 @@ use http::header::{
 };
 use matrix_media_edge::cache::in_flight::Ticket;
 use matrix_media_edge::cache::key::CacheKey;
-use matrix_media_edge::endpoint::download::{Pending, Suspicion};
+use matrix_media_edge::endpoint::download::{PendingAnswer, Suspicion};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases};
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::RequestHead;
-use matrix_media_edge::origin::{OriginRequest, Patience};
+use matrix_media_edge::origin::{OriginRequest, Timeout};
 use matrix_media_edge::route::Endpoint;
 
 use crate::ask::Ask;
@@ -67,7 +67,7 @@ pub enum Stage {
     /// The answer is on its way back.
     Answering {
         next: Next,
-        patience: Patience,
+        timeout: Timeout,
         asked: Moment,
         answered: Moment,
         answer: Answer,
@@ -84,7 +84,7 @@ pub enum Stage {
 
 /// Who takes the answer.
 pub enum Next {
-    Pending(Pending),
+    Pending(PendingAnswer),
     Forward(Endpoint),
 }
 
@@ -166,7 +166,7 @@ pub struct Change {
 
 impl Change {
     pub const NOTHING: Self =
-        Self { is_stored: false, is_removed: false, leases: LeaseChange::Keep };
+        Self { is_stored: false, is_removed: false, leases: LeaseChange::Unchanged };
 }
 
 impl Answered {

@@ -48,7 +48,7 @@ impl LeaseStore<'_> {
         if !self.memory.record_grant(key, confirmed_unix_secs) {
             return;
         }
-        let ends_ms = self.now_ms + self.policy.retention_seconds() * 1000;
+        let ends_ms = self.now_ms + self.policy.retention_secs() * 1000;
         let record = Entry::text(write_record(key, confirmed_unix_secs), ends_ms);
         self.pop.store(key, record, Condition::None);
     }

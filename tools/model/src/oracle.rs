@@ -106,7 +106,7 @@ pub fn check(world: &World, answered: &Answered) -> Verdict {
 /// somebody says in its place changes anything.
 fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict {
     let Change { is_stored, is_removed, leases } = *change;
-    if !is_stored && !is_removed && leases == LeaseChange::Keep {
+    if !is_stored && !is_removed && leases == LeaseChange::Unchanged {
         return Ok(());
     }
     let Some(last) = flight.talk.last() else { return Err("a change without a word".into()) };
@@ -130,16 +130,16 @@ fn changes(world: &World, Answered { flight, change, .. }: &Answered) -> Verdict
         expect(is_gone && is_for_all, || complaint("removed"))?;
     }
     let is_right = match leases {
-        LeaseChange::Keep => true,
+        LeaseChange::Unchanged => true,
         LeaseChange::Grant { .. } => matches!(status, Some(200 | 304)) && !last.is_whoami(),
         LeaseChange::GrantCredential { .. } => status == Some(200) && last.is_whoami(),
-        LeaseChange::EndCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
-        LeaseChange::EndMedia => {
+        LeaseChange::RevokeCredential => matches!(status, Some(401 | 403 | 404 | 410 | 451)),
+        LeaseChange::RevokeMedia => {
             matches!(status, Some(404 | 410 | 451))
                 || flight.ask.door == Door::Legacy && matches!(status, Some(401 | 403))
         }
     };
-    expect(leases == LeaseChange::Keep || is_right && is_own && is_plain, || {
+    expect(leases == LeaseChange::Unchanged || is_right && is_own && is_plain, || {
         complaint(&format!("{leases:?}"))
     })
 }
@@ -257,14 +257,14 @@ fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
     expect(talk.len() <= MAX_QUESTIONS, || format!("{} questions", talk.len()))?;
     let Some(stored) = found.stored.as_ref().map(|stored| &stored.meta) else { return Ok(()) };
     let lasts = |since: Option<u64>| {
-        let seconds = world.config.lease.lease_seconds;
+        let seconds = world.config.lease.lease_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
     let is_leased = lasts(found.leases.media)
         && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
     expect(!is_leased || talk.is_empty(), || "a living lease, and yet a question".into())?;
     let is_in_window = |since: Option<u64>| {
-        let seconds = world.config.lease.stale_if_error_seconds;
+        let seconds = world.config.lease.stale_if_error_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
     let may_be_stale = is_in_window(found.leases.media)
@@ -305,10 +305,10 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
             });
             return expect(said_yes, complaint);
         }
-        Ground::Lease => (policy.lease_seconds, &world.words[..]),
+        Ground::Lease => (policy.lease_secs, &world.words[..]),
         // What was heard since it looked is not known to it.
-        Ground::Identity => (policy.lease_seconds, &world.words[..flight.heard_before]),
-        Ground::Stale => (policy.stale_if_error_seconds, &world.words[..flight.heard_before]),
+        Ground::Identity => (policy.lease_secs, &world.words[..flight.heard_before]),
+        Ground::Stale => (policy.stale_if_error_secs, &world.words[..flight.heard_before]),
     };
     let ask = &flight.ask;
     expect(!ask.is_judged_alone(), || format!("{ground:?} for what is judged alone"))?;
@@ -331,7 +331,7 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     // Refusals that reached the data centre's cache are known to all of its isolates, but to those
     // that remember a living lease.
     let views: &[(bool, u64)] = match ground {
-        Ground::Stale => &[(true, window_secs), (false, policy.lease_seconds)],
+        Ground::Stale => &[(true, window_secs), (false, policy.lease_secs)],
         Ground::Yes | Ground::Lease | Ground::Identity => &[(false, window_secs)],
     };
     let is_good = |is_about: &dyn Fn(&&Word) -> bool,
@@ -376,7 +376,7 @@ fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdic
     let media = (flight.ask.media, &world.homeserver.media[flight.ask.media]);
     let (asked, tier) = (stored.body.asked, stored.tier.as_str());
     let age_secs = flight.found.now_unix_secs.saturating_sub(asked.edge_ms / 1000);
-    expect(age_secs < world.config.cache_seconds, || format!("{age_secs} s old, from {tier}"))?;
+    expect(age_secs < world.config.cache_secs, || format!("{age_secs} s old, from {tier}"))?;
     expect(!world.purged.dooms(&flight.found.heard, media, asked.now_ms), || {
         format!("purged, and served from {tier} as of {} ms", asked.now_ms)
     })

@@ -127,7 +127,7 @@ impl Purged {
         purges
             .filter(|purge| purge.what.covers(index, media))
             .map(|purge| purge.at_unix_secs)
-            .filter(|at| now.unix_secs < at + now.config.cache_seconds)
+            .filter(|at| now.unix_secs < at + now.config.cache_secs)
             .collect()
     }
 

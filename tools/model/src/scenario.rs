@@ -84,17 +84,17 @@ pub struct Failure {
 
 impl Scenario {
     pub fn new(random: &mut Random) -> Self {
-        let lease_seconds: u64 = random.pick(&[0, 0, 1, 4, 60]);
+        let lease_secs: u64 = random.pick(&[0, 0, 1, 4, 60]);
         let stale_seconds: u64 = random.pick(&[0, 0, 3, 600]);
         let is_pair = random.once_in(3);
-        let is_remembering = lease_seconds + stale_seconds > 0;
+        let is_remembering = lease_secs + stale_seconds > 0;
         let has_bucket = random.once_in(2);
         let has_purges = random.once_in(3);
         let habits = habits(random);
         let media = (0..MEDIA).map(|index| media(random, index, is_pair || !is_remembering));
         let media = media.collect();
         let mut vars = vec![
-            ("LEASE_SECONDS", lease_seconds.to_string()),
+            ("LEASE_SECONDS", lease_secs.to_string()),
             ("STALE_IF_ERROR_SECONDS", stale_seconds.to_string()),
             ("LEASE_SCOPE", if is_pair { "token+media" } else { "token" }.to_owned()),
             ("ORIGIN_REDIRECT_HOSTS", "cdn.example.com 127.0.0.1".to_owned()),
@@ -103,7 +103,7 @@ impl Scenario {
             ("MEMORY_CACHE_MIB", random.pick(&["0", "1", "1"]).to_owned()),
         ];
         vars.extend(has_purges.then(|| ("ADMIN_TOKEN", "a-token-of-the-admin".to_owned())));
-        let bounds = [lease_seconds, stale_seconds].map(|seconds| seconds * 1000);
+        let bounds = [lease_secs, stale_seconds].map(|seconds| seconds * 1000);
         let plot = Plot {
             tokens: random.pick(&[1, 2, 2, TOKENS]),
             media: random.pick(&[1, 1, 2, MEDIA]),

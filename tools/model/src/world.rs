@@ -8,14 +8,15 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Cut, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
+    AfterLookup, AfterOrigin, Begin, BodySlice, Exchange, OriginExchange, Outcome, Refresh,
+    ResponsePlan,
 };
 use matrix_media_edge::endpoint::forward;
 use matrix_media_edge::lease::LeaseChange;
 use matrix_media_edge::matrix::media::Door;
 use matrix_media_edge::message::ReplyHead;
-use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MILLIS, probe_request};
-use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Patience};
+use matrix_media_edge::origin::outage::{Advice, Evidence, PROBE_MS, probe_request};
+use matrix_media_edge::origin::{OriginError, OriginHead, OriginRequest, Timeout};
 use matrix_media_edge::route::{BypassReason, Endpoint, Route, admit};
 
 use crate::ask::Ask;
@@ -188,7 +189,7 @@ impl World {
             self.probe(isolate);
         }
         match exchange.on_lookup(meta, leases, is_origin_down, now.unix_secs) {
-            Decision::Serve(outcome, refresh) => {
+            AfterLookup::Serve(outcome, refresh) => {
                 let renewals = &mut self.edge.isolate(isolate).renewals;
                 if let Some(Refresh { key, question }) = refresh
                     && let Some(ticket) = renewals.begin_alone(key, moment.edge_ms)
@@ -208,7 +209,7 @@ impl World {
                 }
                 Some(self.respond(flight, outcome, None))
             }
-            Decision::Ask(question) => {
+            AfterLookup::AskOrigin(question) => {
                 flight.stage = self.asking(flight.isolate, question);
                 self.flights.push(flight);
                 None
@@ -216,7 +217,7 @@ impl World {
         }
     }
 
-    fn asking(&self, isolate: usize, Question { request, pending }: Question) -> Stage {
+    fn asking(&self, isolate: usize, OriginExchange { request, pending }: OriginExchange) -> Stage {
         Stage::Asking { next: Next::Pending(pending), request, asked: self.moment(isolate) }
     }
 
@@ -251,14 +252,14 @@ impl World {
                 let direct = is_refused.then(|| self.directly(&flight, range)).flatten();
                 flight.talk.push(Exchanged { wire, answer: answer.clone(), direct });
                 let answered = self.moment(flight.isolate);
-                let patience = request.patience;
-                flight.stage = Stage::Answering { next, patience, asked, answered, answer };
+                let timeout = request.timeout;
+                flight.stage = Stage::Answering { next, timeout, asked, answered, answer };
                 self.flights.insert(index, flight);
                 None
             }
-            Stage::Answering { next, patience, asked, answered, mut answer } => {
+            Stage::Answering { next, timeout, asked, answered, mut answer } => {
                 let waited_ms = self.now_ms - asked.now_ms;
-                if matches!(patience, Patience::Millis(limit) if waited_ms > u64::from(limit)) {
+                if matches!(timeout, Timeout::Ms(limit) if waited_ms > u64::from(limit)) {
                     answer.head = Err(OriginError::TimedOut);
                 }
                 if let Some(last) = flight.talk.last_mut() {
@@ -286,15 +287,16 @@ impl World {
                             isolate.revalidation.learn_head(pending.door(), works, now_unix_secs);
                         }
                         match pending.on_origin(read, self.edge_secs(flight.isolate)) {
-                            Verdict::Answer(outcome) | Verdict::AnswerPart(outcome, _) => {
+                            AfterOrigin::Respond(outcome)
+                            | AfterOrigin::RespondPart(outcome, _) => {
                                 Some(self.respond(flight, outcome, Some((answer, asked))))
                             }
-                            Verdict::AskAgain(question) => {
+                            AfterOrigin::AskAgain(question) => {
                                 flight.stage = self.asking(flight.isolate, question);
                                 self.flights.insert(index, flight);
                                 None
                             }
-                            Verdict::Suspect(suspicion) => {
+                            AfterOrigin::CheckOutage(suspicion) => {
                                 flight.has_suspected = true;
                                 let since = self.moment(flight.isolate);
                                 flight.stage =
@@ -364,7 +366,7 @@ impl World {
         }
         match evidence {
             Evidence::Up => self.probes.outages[isolate].hear(now.edge_ms),
-            Evidence::Down if self.config.lease.stale_if_error_seconds > 0 => self.probe(isolate),
+            Evidence::Down if self.config.lease.stale_if_error_secs > 0 => self.probe(isolate),
             Evidence::Down | Evidence::Unclear => {}
         }
     }
@@ -381,7 +383,7 @@ impl World {
         if let Advice::Probe(probe) = advice {
             self.probes.begin(isolate, probe, now);
         }
-        let is_patient = now.now_ms - since.now_ms <= u64::from(PROBE_MILLIS);
+        let is_patient = now.now_ms - since.now_ms <= u64::from(PROBE_MS);
         match advice {
             Advice::Probe(_) | Advice::Wait if is_patient => {
                 flight.stage = Stage::Suspecting { suspicion, since, asked, answer };
@@ -415,7 +417,7 @@ impl World {
         let wire = Wire { method: request.method, url: request.url, headers: request.set };
         let mut answer = self.ask_origin(&wire);
         let now = self.moment(under_way.isolate);
-        if now.now_ms - under_way.began.now_ms > u64::from(PROBE_MILLIS) {
+        if now.now_ms - under_way.began.now_ms > u64::from(PROBE_MS) {
             answer.head = Err(OriginError::TimedOut);
         }
         let read = answer.read(OriginHead::is_small_json);
@@ -433,7 +435,7 @@ impl World {
     /// None takes longer than it may.
     fn end_old_probes(&mut self) {
         let now_ms = self.now_ms;
-        self.end_probes(|probe| now_ms - probe.began.now_ms >= u64::from(PROBE_MILLIS));
+        self.end_probes(|probe| now_ms - probe.began.now_ms >= u64::from(PROBE_MS));
     }
 
     fn settle_probes(&mut self) {
@@ -491,22 +493,22 @@ impl World {
         let change = Change {
             is_stored: matches!(outcome.plan, ResponsePlan::FillCache { .. }),
             is_removed: matches!(outcome.plan, ResponsePlan::Relay { removes_stored: true, .. }),
-            leases: if lease_keys.is_some() { outcome.leases } else { LeaseChange::Keep },
+            leases: if lease_keys.is_some() { outcome.leases } else { LeaseChange::Unchanged },
         };
         let mut reply = reply(&outcome.head, Vec::new(), false);
         match outcome.plan {
             ResponsePlan::ServeStored(Some(_)) if flight.is_behind() => {}
-            ResponsePlan::ServeStored(Some(cut)) => {
+            ResponsePlan::ServeStored(Some(slice)) => {
                 let stored = flight.found.stored.as_ref().expect("something stored to serve");
                 self.edge.serve(isolate, &key, stored, now);
                 (reply.body, reply.is_broken) =
-                    (cut_out(&stored.body.bytes, cut), stored.is_broken());
+                    (cut_out(&stored.body.bytes, slice), stored.is_broken());
                 reply.is_stored = true;
             }
-            ResponsePlan::Relay { cut: Some(cut), .. }
-            | ResponsePlan::FillCache { cut: Some(cut), .. } => {
+            ResponsePlan::Relay { slice: Some(slice), .. }
+            | ResponsePlan::FillCache { slice: Some(slice), .. } => {
                 let (answer, _) = origin.expect("an answer to serve");
-                (reply.body, reply.is_broken) = (cut_out(&answer.body, cut), answer.is_broken);
+                (reply.body, reply.is_broken) = (cut_out(&answer.body, slice), answer.is_broken);
             }
             ResponsePlan::RelayPart => {
                 let (answer, _) = origin.expect("a part to serve");
@@ -514,8 +516,8 @@ impl World {
             }
             ResponsePlan::Reply(Some(text)) => reply.body = text.into_bytes(),
             ResponsePlan::ServeStored(None)
-            | ResponsePlan::Relay { cut: None, .. }
-            | ResponsePlan::FillCache { cut: None, .. }
+            | ResponsePlan::Relay { slice: None, .. }
+            | ResponsePlan::FillCache { slice: None, .. }
             | ResponsePlan::Reply(None) => reply.is_stored = is_of_stored(&flight, &reply),
         }
         let answered = Answered { flight, reply, change };
@@ -624,7 +626,7 @@ fn is_of_stored(flight: &Flight, reply: &Reply) -> bool {
 fn wire(flight: &Flight, request: &OriginRequest) -> Wire {
     let sent = flight.sent.iter();
     let sent = sent.map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
-    let dropped = request.keep.dropped(&sent.collect::<Vec<_>>());
+    let dropped = request.client_headers.dropped(&sent.collect::<Vec<_>>());
     let kept = flight.sent.iter().filter(|(name, _)| !dropped.contains(&name.as_str()));
     let mut headers: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     for (name, value) in &request.set {
@@ -640,10 +642,10 @@ fn reply(head: &ReplyHead, body: Vec<u8>, is_broken: bool) -> Reply {
     Reply { status: head.status.as_u16(), headers, body, is_broken, is_stored: false }
 }
 
-fn cut_out(body: &[u8], cut: Cut) -> Vec<u8> {
+fn cut_out(body: &[u8], slice: BodySlice) -> Vec<u8> {
     let offset = |at: u64| usize::try_from(at).expect("a small body").min(body.len());
-    match cut {
-        Cut::Whole | Cut::Multipart(_) => body.to_vec(),
-        Cut::Part(range, _) => body[offset(range.first)..offset(range.last + 1)].to_vec(),
+    match slice {
+        BodySlice::Whole | BodySlice::MultipartEnvelope(_) => body.to_vec(),
+        BodySlice::Range(range, _) => body[offset(range.first)..offset(range.last + 1)].to_vec(),
     }
 }

@@ -12,7 +12,7 @@ use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::cache::tier::{Tier, is_usable};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
-    Begin, Decision, Exchange, Outcome, Question, Refresh, ResponsePlan, Verdict,
+    AfterLookup, AfterOrigin, Begin, Exchange, OriginExchange, Outcome, Refresh, ResponsePlan,
 };
 use matrix_media_edge::lease::LeaseKeys;
 use matrix_media_edge::matrix::media::MediaRequest;
@@ -76,7 +76,7 @@ impl<'a> Edge<'a> {
         );
         let (meta, tier) = found.unzip();
         match exchange.on_lookup(meta, leases, false, now) {
-            Decision::Serve(outcome, refresh) => {
+            AfterLookup::Serve(outcome, refresh) => {
                 self.apply(request, &keys, outcome, tier);
                 if let Some(Refresh { question, .. }) = refresh {
                     let outcome = self.ask(request, question);
@@ -84,7 +84,7 @@ impl<'a> Edge<'a> {
                     self.apply(request, &keys, Outcome { plan, ..outcome }, None);
                 }
             }
-            Decision::Ask(question) => {
+            AfterLookup::AskOrigin(question) => {
                 self.tally.questioned += 1;
                 let outcome = self.ask(request, question);
                 self.apply(request, &keys, outcome, tier);
@@ -111,15 +111,15 @@ impl<'a> Edge<'a> {
         }
     }
 
-    fn ask(&mut self, request: &Request, mut question: Question) -> Outcome {
+    fn ask(&mut self, request: &Request, mut question: OriginExchange) -> Outcome {
         loop {
-            let Question { request: asked, pending } = question;
+            let OriginExchange { request: asked, pending } = question;
             let answer = self.tally.effort.answer(self.workload, request, &asked);
             match pending.on_origin(Ok(answer), unix_secs(request)) {
-                Verdict::Answer(outcome) => return outcome,
-                Verdict::AskAgain(again) => question = again,
-                Verdict::AnswerPart(..) => unreachable!("nobody wants a part here"),
-                Verdict::Suspect(_) => unreachable!("the homeserver is up"),
+                AfterOrigin::Respond(outcome) => return outcome,
+                AfterOrigin::AskAgain(again) => question = again,
+                AfterOrigin::RespondPart(..) => unreachable!("nobody wants a part here"),
+                AfterOrigin::CheckOutage(_) => unreachable!("the homeserver is up"),
             }
         }
     }

@@ -25,7 +25,7 @@ fn a_head_that_is_refused_as_one_nobody_knows_is_asked_for_by_get() {
 
 #[test]
 fn what_a_head_comes_to_is_learned() {
-    let knows = |question: &Question, status, fields: &[_]| {
+    let knows = |question: &OriginExchange, status, fields: &[_]| {
         question.pending.knows_head(&Ok(OriginAnswer::unread(origin(status, fields))))
     };
     let media = [LENGTH, PNG, INLINE];
@@ -67,15 +67,15 @@ fn a_get_that_fails_after_a_head_that_failed_may_be_an_outage() {
     let failed = || Err(OriginError::Unreachable);
     for status in [500, 501] {
         let question = asked(status);
-        assert_eq!(question.request.patience, Patience::Millis(10_000));
-        let Verdict::Suspect(suspicion) = question.pending.on_origin(failed(), NOW) else {
+        assert_eq!(question.request.timeout, Timeout::Ms(10_000));
+        let AfterOrigin::CheckOutage(suspicion) = question.pending.on_origin(failed(), NOW) else {
             panic!("{status}: it is suspected")
         };
         let told = suspicion.on_probe(true, lately, NOW);
         assert_eq!(told.plan, ResponsePlan::ServeStored(None));
     }
     for status in [404, 405] {
-        let Verdict::Answer(told) = asked(status).pending.on_origin(failed(), NOW) else {
+        let AfterOrigin::Respond(told) = asked(status).pending.on_origin(failed(), NOW) else {
             panic!("{status}: the homeserver is there")
         };
         assert_eq!(told.head.status, StatusCode::BAD_GATEWAY);
