@@ -71,11 +71,11 @@ fn a_bad_secret_is_not_told_to_anyone() {
 
 #[test]
 fn trailing_slashes_and_blanks_are_forgiven() {
-    let world = crate::support::world::World::start();
+    let world = World::start();
     let homeserver = format!(" {}/ ", world.origin.url());
     let edge = start_edge(&homeserver, &[("MEDIA_URL", "https://media.example.com/ ")]);
     let (id, token) = (world.media(), world.token());
-    let answer = crate::support::world::download(&id, &token).send(&edge.address);
+    let answer = download(&id, &token).send(&edge.address);
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
