@@ -179,7 +179,7 @@ async fn look_up_in_bucket(call: &RequestContext, key: &CacheKey) -> Option<Kept
     KeptDocument::from_text(&found?.0)
 }
 
-/// Stores a document in the bucket, behind the reader, unless it is there already.
+/// Stores a document in the bucket, in the background, unless it is there already.
 fn store_in_bucket(call: &RequestContext, key: &CacheKey, new: KeptDocument) {
     let Some(bucket) = call.bucket.clone() else { return };
     let (call, key) = (call.clone(), key.clone());
