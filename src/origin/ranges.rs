@@ -61,7 +61,7 @@ impl RangeHosts {
         }
     }
 
-    /// Takes a lesson in. What a host has only said counts where nothing else is known.
+    /// Records a lesson. One from `Accept-Ranges` alone counts only while no other is known.
     pub fn learn(&mut self, lesson: RangeLesson, now_unix_secs: u64) {
         let RangeLesson { host, serves, is_proven } = lesson;
         if !is_proven && self.support(&host, now_unix_secs) != RangeSupport::Unknown {
