@@ -16,7 +16,7 @@ use http::header::{
     HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-/// Marks a request to the origin with the server name that we serve, so that we know it again
+/// Marks a request to the origin with the server name of the edge, so that the edge knows it again
 /// when the "origin" turns out to be ourselves.
 pub const LOOP: HeaderName = HeaderName::from_static("x-matrix-media-edge");
 

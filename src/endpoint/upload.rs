@@ -78,7 +78,7 @@ pub enum Admission {
         length_bytes: u64,
     },
     /// It has no length (RFC 9112 §7.1: it comes in chunks), so its bytes are counted on their way.
-    /// Whether a length is needed, the homeserver says.
+    /// The homeserver decides whether a length is required.
     Counted {
         /// The most that may be sent.
         limit_bytes: u64,

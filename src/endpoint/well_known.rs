@@ -44,11 +44,11 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
 pub const TIMEOUT_MS: u32 = 4_000;
 
-/// `max-age` of a document whose host doesn't say, in seconds.
+/// `max-age` of a document whose host sends none, in seconds.
 const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
 
-/// Bounds of `max-age` for servers, in seconds: Synapse clamps to the same, and `no-store` would
-/// make it fetch the document for every request.
+/// Bounds of `max-age` for servers, in seconds: Synapse clamps to these, and `no-store` would make
+/// it fetch the document for every request.
 const SERVER_MAX_AGE_SECS: std::ops::RangeInclusive<u64> = 300..=172_800;
 
 /// `max-age` of a last good copy, in seconds: its host may be back soon.
@@ -58,8 +58,8 @@ const STALE_MAX_AGE_SECS: u64 = 300;
 /// it should not have to wait a day.
 const MAX_REUSE_SECS: u64 = 3_600;
 
-/// For how long on end a host must say that there is no document before the last good copy is given up,
-/// in seconds: restarts, deployments and moves of websites answer so for a while.
+/// For how long on end a host must answer that there is no document before the last good copy is
+/// given up, in seconds: websites answer so for a while when they restart, are deployed or move.
 const MISSING_SECS: u64 = 300;
 
 /// For how long after a look that found none the bucket is taken to have no copy, in seconds: where a host
@@ -79,8 +79,8 @@ pub struct KeptDocument {
     pub cache_control: Option<String>,
     /// Until when its host allows reuse without asking, in seconds since the Unix epoch.
     pub fresh_until_unix_secs: u64,
-    /// Since when its host has said, and nothing else, that there is no such document, in seconds since
-    /// the Unix epoch.
+    /// Since when its host has answered only that there is no such document, in seconds since the
+    /// Unix epoch.
     pub missing_since_unix_secs: Option<u64>,
 }
 
@@ -142,8 +142,8 @@ impl KeptDocument {
             != (&other.text, &other.cache_control, other.missing_since_unix_secs)
     }
 
-    /// Returns what becomes of the copy when its host says that there is no document; `None` where it has
-    /// said so for [`MISSING_SECS`] on end, which ends the copy.
+    /// Returns what becomes of the copy when its host answers that there is no document; `None` if
+    /// the host has answered so for [`MISSING_SECS`] on end, which ends the copy.
     fn missing(&self, now_unix_secs: u64) -> Option<CopyChange> {
         match self.missing_since_unix_secs {
             Some(since) if now_unix_secs.saturating_sub(since) >= MISSING_SECS => None,
@@ -155,8 +155,8 @@ impl KeptDocument {
         }
     }
 
-    /// Returns what becomes of the copy when its host has said anything else than that there is no
-    /// document, but not what it is.
+    /// Returns what becomes of the copy when its host gives any answer but a document or that there
+    /// is none.
     fn unheard(&self) -> CopyChange {
         match self.missing_since_unix_secs {
             Some(_) => CopyChange::Store(Self { missing_since_unix_secs: None, ..self.clone() }),

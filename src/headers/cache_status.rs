@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode};
 /// The header's name.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// What we call ourselves in it.
+/// The edge's name in the header.
 const CACHE_NAME: &str = "matrix-media-edge";
 
 /// The edge's member of the header's list. The `key` parameter is left out on purpose, since it

@@ -395,7 +395,7 @@ impl PendingAnswer {
             | OriginQuery::CheckToken => (Redirects::begin(from.clone()), None),
         };
         // No homeserver sends readers back to where they came from, without their credential: that
-        // is about the way, such as to https, and whoever stands in front of it says so.
+        // is about the way, such as to https, and comes from an intermediary.
         let is_first = place.is_none();
         match redirects.next(origin) {
             Next::Follow if !exchange.config.admits_redirect(redirects.url()) => {

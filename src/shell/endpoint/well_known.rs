@@ -9,7 +9,7 @@
 //!    good answer and no copy, 502; any other answer, its own status.
 //! 4. If the answer is not good and there is no copy here, looks in the bucket, where another data
 //!    centre may have stored one, and decides again.
-//! 5. Stores or removes the copies, at the data centre and in the bucket, behind the reader.
+//! 5. Stores or removes the copies, at the data centre and in the bucket, in the background.
 
 use std::cell::Cell;
 
