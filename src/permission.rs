@@ -61,8 +61,8 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
         && (head.headers.contains_key(CONTENT_DISPOSITION) || stored.disposition().is_none())
 }
 
-/// Returns whether a 304 is about what is stored. One to a date alone may be about a page in its
-/// place: a server of files sends it for whatever is no newer, and tells the tag or the date of that.
+/// Returns whether a 304 is about what is stored. A 304 to a date alone may be about a page in its
+/// place: a file server sends one for any file that is no newer, with that file's tag or date.
 pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
     match stored.validator() {
         Validator::ETag(_) => true,

@@ -89,7 +89,7 @@ pub enum Upstream {
     WellKnown,
 }
 
-/// In which form the status is told.
+/// In which form the status is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusForm {
     /// As a page for people.
@@ -163,8 +163,9 @@ pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
     }
     let route = route(&head.method, &head.authority, &head.target, config);
     let is_signed = head.target.path().starts_with("/_matrix/federation/");
-    // Below the media paths nothing else of the homeserver's may be reached, whoever decodes first.
-    // Only the file name of a download may have anything in it: the origin is not asked for that.
+    // Below the media paths no other path of the homeserver may be reached, whichever server
+    // decodes first. Only the file name of a download may have dot segments: it is not sent to the
+    // origin.
     let can_lead_out =
         !matches!(route, Route::Media(_)) && media_path(head.target.path()).is_some();
     match head.target.fidelity() {

@@ -83,8 +83,8 @@ pub struct StoredMeta {
 pub enum Occupant {
     /// The response that the key names.
     Wanted(StoredMeta),
-    /// Another response that shares the name (see [`CacheKey::name`]). It stays until one takes its
-    /// place that the homeserver has granted: who is refused removes nobody's thumbnail.
+    /// Another response that shares the name (see [`CacheKey::name`]). It stays until a response
+    /// that the homeserver has granted replaces it: a refused request removes no other thumbnail.
     Neighbor,
     /// A record of another version or of an unrelated key, or no record.
     Useless,

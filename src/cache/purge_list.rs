@@ -15,7 +15,7 @@ use crate::config::Config;
 pub const PURGES_FRESH_SECS: u64 = 30;
 
 /// Until what age the list is used while it is refreshed, in seconds: within this, every isolate in
-/// the world has heard of a purge.
+/// the world has read a purge.
 pub const PURGES_HEARD_SECS: u64 = 60;
 
 /// How long after a failed read the list is used as it is and refreshed in the background alone, in

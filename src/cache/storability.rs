@@ -45,7 +45,7 @@ pub enum NoStoreReason {
     OtherKind,
     /// A page, where a redirect led.
     Page,
-    /// From another place where clients ask for media, to which somebody sends everyone whoever asks.
+    /// From another URL of media, to which an intermediary may redirect everyone.
     SamePath,
     /// A header that would have to be kept with it is too long.
     HeaderTooLong,

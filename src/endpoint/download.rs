@@ -134,14 +134,14 @@ pub struct Exchange {
 pub enum Begin {
     /// Look [`Exchange::key`] and [`Exchange::lease_keys`] up and call [`Exchange::on_lookup`].
     LookUp(Exchange),
-    /// Don't: let the origin say what it makes of the request.
+    /// Don't look up: forward the request, and relay the origin's answer.
     Bypass(BypassReason),
 }
 
 /// What to do after the look-ups.
 #[derive(Debug)]
 pub enum AfterLookup {
-    /// Serve without asking; and maybe renew the lease.
+    /// Serve without a question; with a [`Refresh`], renew the lease in the background.
     Serve(Outcome, Option<Refresh>),
     /// Send this to the origin.
     AskOrigin(OriginExchange),

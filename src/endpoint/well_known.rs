@@ -261,7 +261,7 @@ pub fn decide(
     let untouched = || WellKnownReply::Untouched(untouched_head(document, head, config));
     // The edge sent no such precondition, and no range.
     let is_nonsense = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
-    // Who is refused, challenged or failed has not heard what the document is.
+    // A refusal, a challenge or a failure doesn't show whether there is a document.
     let is_intercepted = head.headers.contains_key(CF_MITIGATED)
         || matches!(head.status.as_u16(), 401 | 403 | 407 | 429 | 500..);
     if is_intercepted || is_nonsense {

@@ -28,8 +28,8 @@ pub fn max_age_secs(field: &str) -> Option<u64> {
         .min()
 }
 
-/// Forbids whoever carries an answer to change its coding (RFC 9111 §5.2.2.6). Cloudflare compresses
-/// text and `multipart/mixed` for whoever accepts that, and their length is lost.
+/// Forbids intermediaries to change an answer's coding (RFC 9111 §5.2.2.6). Cloudflare compresses
+/// text and `multipart/mixed` for clients that accept that, and the length is lost.
 pub fn add_no_transform(headers: &mut HeaderMap) {
     let fields = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
     let mut directives =

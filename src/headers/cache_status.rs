@@ -33,7 +33,7 @@ impl CacheStatus {
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A stored response, without a word of the origin (RFC 9211 §2.1).
+    /// A stored response, without a question to the origin (RFC 9211 §2.1).
     Hit {
         /// How long the permission lasts (§2.5); negative, if it is served though that has ended.
         ttl_secs: i64,
@@ -52,7 +52,7 @@ pub enum Source {
 pub enum ForwardReason {
     /// Not looked up.
     Bypass,
-    /// A stored response needed the origin's word.
+    /// A stored response had to be revalidated.
     Stale,
     /// Nothing is stored under this key.
     UriMiss,

@@ -129,8 +129,8 @@ pub enum ContentRange {
 }
 
 impl ContentRange {
-    /// Parses the header. Returns `None` where it is of another unit or malformed, tells no length of the
-    /// whole, or tells a part that this length has not.
+    /// Parses the header. Returns `None` where it is of another unit or malformed, has no length of
+    /// the whole, or a part that is not within that length.
     pub fn parse(header: &str) -> Option<Self> {
         let (unit, rest) = header.trim().split_once(' ')?;
         let (part, length) = rest.trim().split_once('/')?;

@@ -28,9 +28,9 @@ impl LeaseMemory {
         Self(Lru::new(MAX_RECORDS_BYTES))
     }
 
-    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch; `None`
-    /// where the data centre's cache has to be looked at. Memory answers for living leases alone: for
-    /// the stale window another isolate may have heard a refusal since.
+    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch;
+    /// `None` where the data centre's cache has to be looked at. Memory answers for living leases
+    /// alone: within the stale window, another isolate may have had a refusal since.
     pub fn living(
         &mut self,
         key: &CacheKey,
@@ -45,8 +45,9 @@ impl LeaseMemory {
         }
     }
 
-    /// Records a grant that was asked for at this time, from an answer or from the data centre's cache.
-    /// Returns whether it counts: `false` where a refusal has been heard since it was asked for.
+    /// Records a grant that was asked for at this time, from an answer or from the data centre's
+    /// cache. Returns whether it counts: `false` if a refusal has arrived since the grant was asked
+    /// for.
     pub fn record_grant(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
         let counts = match self.0.get(key) {
             Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,

@@ -93,7 +93,7 @@ impl Method {
     }
 }
 
-/// The part of a cache key and of an entity tag that tells thumbnails of one media apart.
+/// The part of a cache key and of an entity tag that differs between the thumbnails of one media.
 impl fmt::Display for ThumbnailSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)?;

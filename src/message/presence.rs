@@ -37,8 +37,8 @@ impl Presence {
         }
     }
 
-    /// Records that the answer has begun. Where the runtime moves its body by itself, this is the
-    /// last that is heard of the client.
+    /// Records that the answer has begun. Where the runtime moves the body by itself, no later
+    /// event of the client is seen.
     pub const fn answer(&mut self, now_unix_ms: u64) {
         self.is_answered = true;
         self.look(now_unix_ms);

@@ -14,7 +14,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the edge calls itself. Some walls refuse whoever has no name.
+/// The edge's own `User-Agent`. Some bot walls refuse requests without one.
 const OWN_AGENT: &str = "matrix-media-edge";
 
 /// How much of a reader's `User-Agent` goes along, in visible characters: enough for what

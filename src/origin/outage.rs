@@ -4,9 +4,9 @@
 //! One question that fails says little: it may be about that media alone, and a reader may have
 //! provoked it. It is a suspicion, upon which the origin is *probed* with a request that carries
 //! nothing of any reader's; only a probe that fails too makes an outage. While probes fail, one
-//! follows the other, with pauses between them, and nobody waits for any. What is known lasts hardly
-//! longer than the pause to the next probe, since an origin that is up is asked about every request.
-//! Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
+//! follows the other, with pauses between them, and no reader waits for any. An outage is known for
+//! hardly longer than the pause to the next probe, since an origin that is up is asked about every
+//! request. Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
 
 use http::{HeaderMap, Method};
 
@@ -41,7 +41,7 @@ pub struct Outage {
     known_until_unix_ms: u64,
     /// Probes that failed in a row.
     failures: usize,
-    /// When the homeserver itself was heard last.
+    /// When the homeserver itself answered last.
     heard_unix_ms: u64,
 }
 
@@ -61,7 +61,7 @@ pub struct Probe {
     began_unix_ms: u64,
 }
 
-/// What an answer tells of whether the homeserver is up.
+/// What an answer shows of whether the homeserver is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The homeserver itself answered.
@@ -77,7 +77,7 @@ pub enum Evidence {
 pub enum Advice {
     /// Serve: the origin is down.
     ServeStale,
-    /// Don't: it is up, or nobody can tell.
+    /// Relay the failure: the origin is up, or that is unclear.
     Relay,
     /// Probe, then ask again.
     Probe(Probe),
@@ -109,8 +109,8 @@ pub fn is_failure(head: &OriginHead) -> bool {
 
 /// Returns what an answer shows by itself: a Matrix error below 500 is the homeserver's own, and
 /// 502, 504, 520 to 527 and 530 mean that the homeserver can't be reached. What a rate limit may
-/// answer is unclear: a 429, a 503 (nginx's `limit_req`), the platform's challenge. Or anyone who
-/// uses up such a limit for all readers could have the homeserver taken for down.
+/// answer is unclear: a 429, a 503 (nginx's `limit_req`), the platform's challenge. Otherwise
+/// anyone who uses up such a limit for all readers could have the homeserver taken for down.
 pub fn evidence(answer: &Result<OriginAnswer, OriginError>) -> Evidence {
     let Ok(answer) = answer else { return Evidence::Down };
     let OriginHead { status, headers } = &answer.head;
@@ -201,7 +201,7 @@ impl Outage {
     ) {
         match evidence(answer) {
             Evidence::Up => self.hear(now_unix_ms),
-            // Somebody has heard the homeserver since, or begun another probe.
+            // The homeserver has answered since, or another probe has begun.
             _ if self.phase != Phase::Probing || self.since_unix_ms != probe.began_unix_ms => {}
             Evidence::Down => self.pause(Phase::Failed, now_unix_ms, random),
             Evidence::Unclear => self.pause(Phase::Unclear, now_unix_ms, random),

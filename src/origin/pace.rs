@@ -91,9 +91,9 @@ impl Pace {
 /// What readers of a part cost the origin where the whole is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// That part: it serves ranges.
+    /// That part: the origin serves ranges.
     Parts,
-    /// Everything before that part too: it ignores ranges, as far as is known.
+    /// Everything before that part too: it ignores ranges, or that is not known.
     Again,
 }
 

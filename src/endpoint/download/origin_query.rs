@@ -459,9 +459,9 @@ impl Suspicion {
         self.exchange.lease_keys()
     }
 
-    /// Serves the stored response if the homeserver is down, and else relays the failure: nobody is
-    /// served stale on the failure of their own question alone. `leases` are looked up anew, since
-    /// a refusal may have come in the meantime.
+    /// Serves the stored response if the homeserver is down, and else relays the failure: the
+    /// failure of a reader's own question is no reason to serve stale. `leases` are looked up anew,
+    /// since a refusal may have come in the meantime.
     pub fn on_probe(self, is_origin_down: bool, leases: Leases, now_unix_secs: u64) -> Outcome {
         let Self { exchange, stored, failed } = self;
         match exchange.stale_since(leases, now_unix_secs) {

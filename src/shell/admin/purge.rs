@@ -1,7 +1,7 @@
 //! `POST` of `/_edge/purge`: purges stored responses (see [`crate::admin::purge`]).
 //!
-//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to whoever doesn't
-//! show that token, and 405 to another method.
+//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to a request without
+//! that token, and 405 to another method.
 //!
 //! 1. Parses the body as scopes. If it is too long, or isn't a JSON object that names some, 400.
 //! 2. Puts what they cover on the list of purges, after which this isolate serves none of them.

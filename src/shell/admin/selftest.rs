@@ -1,7 +1,7 @@
 //! `POST` of `/_edge/selftest`: runs the self-test (see [`crate::admin::selftest`]).
 //!
-//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to whoever doesn't
-//! show that token, and 405 to another method.
+//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to a request without
+//! that token, and 405 to another method.
 //!
 //! 1. Begins, unless a self-test runs in this isolate: 429.
 //! 2. Runs its parts beside each other, each within its time: the homeserver, the data centre's

@@ -235,7 +235,7 @@ async fn check_tiers(call: &RequestContext) -> Vec<Finding> {
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
-            // Whoever else has written it within this second was able to.
+            // A write that comes within a second of another shows that writing works.
             let written = timeout(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }

@@ -95,7 +95,8 @@ async fn attempt(
     let look_up =
         || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
     let (mut found, mut held) = look_up().await;
-    // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
+    // A fill that stored nothing, such as that of a refused request, leaves its place to one of the
+    // requests that wait.
     for _ in 0..coalescing::MAX_COALESCED_WAITS {
         if found.is_some()
             || exchange.gets_part(clock::now_unix_secs())
