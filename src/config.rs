@@ -78,11 +78,11 @@ pub struct Config {
     pub origin_redirects: OriginRedirects,
     /// `ORIGIN_REDIRECT_HOSTS`: where redirects may lead besides the homeserver's own host.
     pub origin_redirect_hosts: RedirectHosts,
-    /// `MEMORY_CACHE_MIB`, in bytes: what an isolate keeps of small bodies. 0: nothing.
+    /// `MEMORY_CACHE_MIB`, in bytes: how much an isolate stores of small bodies. 0: none.
     pub memory_cache_bytes: u64,
     /// `MEMORY_CACHE_MIB` as it is written, where that is more than counts.
     pub excess_memory_cache_mib: Option<u64>,
-    /// `ADMIN_TOKEN`: opens what is for the admin. Without one, nothing does.
+    /// `ADMIN_TOKEN`: opens the admin's endpoints. Without it they are closed.
     pub admin_token: Option<AccessToken>,
     /// `SYNAPSE_ADMIN_TOKEN`: reads from Synapse what was quarantined.
     pub synapse_admin_token: Option<AccessToken>,
@@ -98,7 +98,7 @@ pub struct Config {
 pub enum LogRequests {
     /// All.
     All,
-    /// Those that failed: an error of ours or of the homeserver's.
+    /// Those that failed: with an error of the edge's own or of the homeserver's.
     Failures,
     /// None.
     None,
@@ -232,8 +232,8 @@ impl Config {
         })
     }
 
-    /// What keys the digests that stand for access tokens: the deployment, with such secrets as it
-    /// has. Two deployments give one token two names.
+    /// Returns the key of the digests that stand for access tokens: of the deployment, with such
+    /// secrets as it has. Two deployments give one token two names.
     pub fn digest_key(&self) -> &[u8] {
         &self.digest_key.0
     }
@@ -247,7 +247,7 @@ impl Config {
         })
     }
 
-    /// Whether there may be purges to hear of.
+    /// Returns whether there may be purges to read.
     pub fn can_purge(&self) -> bool {
         self.admin_token.is_some() || self.synapse_admin_token.is_some()
     }

@@ -1,7 +1,7 @@
 //! The edge's own errors: the one place where their status, `errcode` and sentence are chosen.
 //!
 //! <https://spec.matrix.org/v1.15/client-server-api/#standard-error-response>. None of them is a
-//! 401: that would log users out on our word.
+//! 401, which would log users out.
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
@@ -23,7 +23,7 @@ pub enum Rejection {
     Unrecognized,
     /// Only the admin may ask this.
     NotAdmin,
-    /// A request to purge that doesn't say what.
+    /// A request to purge that doesn't name what to purge.
     PurgeWhat,
     /// The status is only ever read, or asked for with a token in a form.
     StatusMethod,
@@ -57,7 +57,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The status.
+    /// Returns the status.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::UnfaithfulTarget | Self::PurgeWhat => StatusCode::BAD_REQUEST,
@@ -80,7 +80,7 @@ impl Rejection {
         }
     }
 
-    /// The word for the log.
+    /// Returns the word for the log.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::UnfaithfulTarget => "unfaithful-target",
@@ -106,7 +106,7 @@ impl Rejection {
         }
     }
 
-    /// The Matrix error code.
+    /// Returns the Matrix error code.
     pub const fn errcode(&self) -> &'static str {
         match self {
             Self::UnfaithfulTarget => "M_INVALID_PARAM",
@@ -132,7 +132,7 @@ impl Rejection {
         }
     }
 
-    /// What happened and what to do about it.
+    /// Returns the sentence for people: what happened and what to do about it.
     pub fn message(&self) -> String {
         match self {
             Self::UnfaithfulTarget => {
@@ -199,7 +199,7 @@ impl Rejection {
         }
     }
 
-    /// The answer: its head, and its JSON body.
+    /// Returns the answer: its head, and its JSON body.
     pub fn reply(&self) -> (ReplyHead, String) {
         let mut head = ReplyHead::unstored(self.status(), "application/json");
         add_cors(&mut head.headers);
@@ -216,7 +216,8 @@ struct Body {
     error: String,
 }
 
-/// The answer to a CORS preflight: any method and header that a Matrix client uses, for a day.
+/// Returns the answer to a CORS preflight: any method and header that a Matrix client uses, for a
+/// day.
 ///
 /// Browsers cap `Access-Control-Max-Age` themselves (Chromium at two hours).
 pub fn preflight_reply() -> ReplyHead {

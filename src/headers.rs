@@ -16,7 +16,7 @@ use http::header::{
     HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-/// Marks a request to the origin with the server name that we serve, so that we know it again
+/// Marks a request to the origin with the server name of the edge, so that the edge knows it again
 /// when the "origin" turns out to be ourselves.
 pub const LOOP: HeaderName = HeaderName::from_static("x-matrix-media-edge");
 
@@ -62,7 +62,7 @@ const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 const ALLOWED_HEADERS: &str = "X-Requested-With, Content-Type, Authorization, Date, Range, \
      If-None-Match, If-Range, If-Modified-Since";
 
-/// RFC 9110 §5.6.2 `tchar`.
+/// Returns whether a byte is a `tchar` (RFC 9110 §5.6.2).
 pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -84,19 +84,21 @@ pub const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// Whether an admin may have this header added to requests: not one that the runtime writes itself.
+/// Returns whether an admin may have this header added to requests: not one that the runtime writes
+/// itself.
 pub fn is_settable(name: &str) -> bool {
     name != "content-length" && !HOP_BY_HOP.contains(&name)
 }
 
-/// Whether the client's `Connection` header names `name`, so that it ends here (RFC 9110 §7.6.1).
+/// Returns whether the client's `Connection` header names `name`, which then is not forwarded (RFC
+/// 9110 §7.6.1).
 pub(crate) fn is_named_by_connection(connection: &str, name: &str) -> bool {
     // The runtime carries an upgrade over itself.
     name != "upgrade"
         && connection.split(',').any(|option| option.trim().eq_ignore_ascii_case(name))
 }
 
-/// CORS as the specification wants it on every answer, errors included.
+/// Adds the CORS headers that the specification wants on every answer, errors included.
 /// <https://spec.matrix.org/v1.15/client-server-api/#web-browser-clients>
 pub fn add_cors(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -151,9 +153,10 @@ pub fn is_html(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A header value from text that we wrote ourselves: ASCII without control characters.
+/// Returns a header value of text that the edge has written itself: ASCII without control
+/// characters.
 ///
-/// Text that came from outside must be checked before; what slips through becomes empty rather
+/// Text that came from outside must be checked before; invalid text becomes an empty value rather
 /// than a panic.
 pub(crate) fn own_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -47,7 +47,8 @@ impl LeaseKeys {
         }
     }
 
-    /// Returns the records that a change writes, the media's first, and when they were granted.
+    /// Returns the records that a change writes, the media's first, and when their grant was asked
+    /// for; `None` if it writes none.
     pub fn granted_by(&self, change: LeaseChange) -> Option<(Vec<&CacheKey>, u64)> {
         match change {
             LeaseChange::Grant { asked_unix_secs } => {
@@ -99,14 +100,15 @@ pub enum LeaseChange {
         /// When the question was sent.
         asked_unix_secs: u64,
     },
-    /// It accepted the credential, and was not asked about the media: write the credential's.
+    /// The homeserver accepted the credential, and was not asked about the media: write the
+    /// credential's.
     GrantCredential {
         /// When the question was sent.
         asked_unix_secs: u64,
     },
-    /// It refused the credential, or this media to it: remove the credential's.
+    /// The homeserver refused the credential, or this media to it: remove the credential's.
     RevokeCredential,
-    /// It has no such media: remove the media's.
+    /// The homeserver has no such media: remove the media's.
     RevokeMedia,
 }
 
@@ -116,17 +118,18 @@ pub const MAX_RECORDS_BYTES: u64 = 6 * 1024 * 1024;
 /// What a record in memory weighs beside its key, in bytes: the bookkeeping of a map and of a heap.
 const RECORD_BYTES: u64 = 200;
 
-/// Returns what a record counts for in an isolate's memory, in bytes: its key is there twice.
+/// Returns what a record weighs in an isolate's memory, in bytes: its key is there twice.
 pub fn record_weight(key: &CacheKey) -> u64 {
     2 * key.length_bytes() + RECORD_BYTES
 }
 
-/// One record as it is stored in the PoP cache: version, second and key, a space apart.
+/// Returns a record as it is stored in the PoP cache: version, second and key, a space apart.
 pub fn write_record(key: &CacheKey, confirmed_unix_secs: u64) -> String {
     format!("{RECORD_VERSION} {confirmed_unix_secs} {key}")
 }
 
-/// When the yes was given, if the text is a record of this key.
+/// Parses a record. Returns when its grant was asked for, in seconds since the Unix epoch; `None`
+/// if the text is no record of this key.
 pub fn parse_record(text: &str, key: &CacheKey) -> Option<u64> {
     let (version, rest) = text.split_once(' ')?;
     let (confirmed_unix_secs, of_key) = rest.split_once(' ')?;

@@ -33,19 +33,19 @@ pub mod error;
 /// Stored responses: names, records, what may be stored, tiers, and purges.
 pub mod cache;
 
-/// What of an origin's answer is the homeserver's permission.
+/// Which answers of the origin are the homeserver's permission.
 pub mod permission;
 
 /// Which endpoint a request is for.
 pub mod route;
 
-/// Leases: for how long a grant is taken as still given.
+/// Leases: for how long a grant counts.
 pub mod lease;
 
 /// The endpoints that the origin has a part in, one file each.
 pub mod endpoint;
 
-/// What is told of each request, and counted.
+/// What is reported of each request, and counted.
 pub mod telemetry;
 
 /// What is for the admin: purges, quarantine, status.

@@ -1,4 +1,4 @@
-//! The protocol's nouns: who and what a request names, and the formats that Matrix says it in.
+//! The protocol's nouns: who and what a request names, and the formats that Matrix has for these.
 
 pub mod access_token;
 pub mod credential;

@@ -43,12 +43,12 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// A header as text, if it is there and is ASCII.
+    /// Returns a header as text; `None` if it is missing or not ASCII.
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Whether it asks for something as it is: GET or HEAD.
+    /// Returns whether the method is GET or HEAD.
     pub fn is_read(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
@@ -63,17 +63,17 @@ pub struct ReplyHead {
     pub headers: HeaderMap,
     /// What the cache had to do with it, for the log.
     pub cache_status: Option<CacheStatus>,
-    /// The word of an error of ours, for the log.
+    /// The word of one of the edge's own errors, for the log.
     pub rejection: Option<&'static str>,
 }
 
 impl ReplyHead {
-    /// A head of which there is nothing else to tell.
+    /// Returns a head that is neither an error of the edge's own nor has a cache status.
     pub const fn new(status: StatusCode, headers: HeaderMap) -> Self {
         Self { status, headers, cache_status: None, rejection: None }
     }
 
-    /// The head of an answer of our own making, which nobody may keep.
+    /// Returns the head of an answer of the edge's own, which forbids storing.
     pub fn unstored(status: StatusCode, content_type: &'static str) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -81,8 +81,8 @@ impl ReplyHead {
         Self::new(status, headers)
     }
 
-    /// Tells the log what the cache had to do with it, and the client too, unless it was refused:
-    /// what is stored says what others have read.
+    /// Sets the cache status for the log, and for the client too, unless the client was refused: it
+    /// would learn from what is stored what others have read.
     pub fn set_cache_status(&mut self, cache_status: CacheStatus) {
         if is_granted(self.status) || !cache_status.depends_on_store() {
             self.headers.insert(CACHE_STATUS, own_value(&cache_status.to_string()));
@@ -91,7 +91,7 @@ impl ReplyHead {
     }
 }
 
-/// Whether a status is only ever sent to a client who may have what it asked for.
+/// Returns whether a status is only ever sent to a client who may have what it asked for.
 pub fn is_granted(status: StatusCode) -> bool {
     status.is_success()
         || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE)

@@ -28,12 +28,12 @@ use crate::matrix::json;
 /// proxied origin at 100 s.
 pub const ORIGIN_TIMEOUT: Timeout = Timeout::Ms(90_000);
 
-/// How long a way of asking that has failed is not tried again, in seconds: the origin may be another by
-/// then, or stand behind another proxy.
+/// How long a way of asking that has failed is not tried again, in seconds: by then the origin may
+/// be another, or stand behind another proxy.
 const RETRY_SECS: u64 = 600;
 
-/// Returns whether a way of asking that failed then is not tried yet. A clock that has stepped back ends
-/// that.
+/// Returns whether a way of asking that failed then is not tried again yet. A clock that has
+/// stepped back ends that.
 const fn is_spared(failed_unix_secs: u64, now_unix_secs: u64) -> bool {
     match now_unix_secs.checked_sub(failed_unix_secs) {
         Some(age) => age < RETRY_SECS,
@@ -41,7 +41,7 @@ const fn is_spared(failed_unix_secs: u64, now_unix_secs: u64) -> bool {
     }
 }
 
-/// Returns the URL at which the homeserver says whose token a request shows.
+/// Returns the URL at which the homeserver names the user of a token.
 /// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn whoami_url(config: &Config) -> String {
     format!("{}/_matrix/client/v3/account/whoami", config.homeserver)
@@ -83,7 +83,7 @@ pub struct OriginHead {
 }
 
 impl OriginHead {
-    /// A header as text, if it is there and is ASCII.
+    /// Returns a header as text; `None` if it is missing or not ASCII.
     pub fn header(&self, name: &HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -112,15 +112,15 @@ impl OriginHead {
         self.status.as_u16() == 520 && !self.is_small_json()
     }
 
-    /// Returns whether an answer to HEAD may come of a server that knows no HEAD there, where it knows
-    /// GET (RFC 9110 §9.1 demands both, MSC4120 asks homeservers for it): 405 and 501 say so
-    /// (§15.5.6, §15.6.2), some say it by a 500, and others by Matrix's `M_UNRECOGNIZED`, which is a
-    /// 404 without a body to tell it from one about the media.
+    /// Returns whether an answer to HEAD may come from a server that supports GET alone there,
+    /// though RFC 9110 §9.1 demands both and MSC4120 asks homeservers for HEAD. Such servers answer
+    /// 405 or 501 (§15.5.6, §15.6.2), some a 500, and others `M_UNRECOGNIZED`: a 404 which, without
+    /// a body, can't be told from one about the media.
     pub fn may_not_know_head(&self) -> bool {
         matches!(self.status.as_u16(), 404 | 405 | 500 | 501)
     }
 
-    /// `Content-Length` in bytes.
+    /// Returns `Content-Length` in bytes; `None` if it is missing or no number.
     pub fn content_length(&self) -> Option<u64> {
         self.header(&CONTENT_LENGTH)?.parse().ok()
     }
@@ -139,7 +139,7 @@ pub struct OriginAnswer {
 }
 
 impl OriginAnswer {
-    /// An answer whose body is not read.
+    /// Returns an answer whose body is not read.
     pub const fn unread(head: OriginHead) -> Self {
         Self { head, text: None }
     }

@@ -1,8 +1,8 @@
-//! What of an origin's answer is the homeserver's permission, and what is its refusal.
+//! Which answers of the origin are the homeserver's permission, and which its refusal.
 //!
 //! Anything may stand in front of a homeserver and answer in its place: a bot wall, a login page, a
-//! maintenance page, a cache, a rate limiter. A status is therefore no word of the homeserver's. It
-//! counts only with what a homeserver alone would have said: an answer to a condition that the edge
+//! maintenance page, a cache, a rate limiter. So a status alone is no answer of the homeserver. It
+//! counts only with what only a homeserver would send: an answer to a condition that the edge
 //! itself made, media with the homeserver's mark, or a Matrix error.
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ use crate::matrix::media::Door;
 use crate::origin::{OriginAnswer, OriginHead, redirect};
 
 /// Types that a page in the homeserver's place has. A homeserver sends media of these types too,
-/// and says so by a `Content-Disposition`.
+/// with a `Content-Disposition`.
 const PAGE_TYPES: [&str; 4] =
     ["text/html", "application/xhtml+xml", "application/json", "text/plain"];
 
@@ -48,9 +48,10 @@ pub fn has_mark(head: &OriginHead, door: Door) -> bool {
     }
 }
 
-/// Returns whether an answer of status 200 that is storable may take the place of what is stored,
-/// and so is as good as a 304: its validator is of one kind with the stored one, it says no less of
-/// itself than what is stored does, and it is no page in place of something else.
+/// Returns whether a storable 200 may replace the stored response, and so is as good as a 304: its
+/// validator may replace the stored one ([`Validator::may_replace`]), it has a
+/// `Content-Disposition` if the stored response has one, and its type is the stored one or, unless
+/// a redirect led to it, any but HTML.
 pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta) -> bool {
     let found_type = media_type(&head.headers);
     let has_stored_type = found_type == stored.media_type();
@@ -60,8 +61,8 @@ pub fn may_replace(head: &OriginHead, validator: &Validator, stored: &StoredMeta
         && (head.headers.contains_key(CONTENT_DISPOSITION) || stored.disposition().is_none())
 }
 
-/// Returns whether a 304 is about what is stored. One to a date alone may be about a page in its
-/// place: a server of files sends it for whatever is no newer, and tells the tag or the date of that.
+/// Returns whether a 304 is about what is stored. A 304 to a date alone may be about a page in its
+/// place: a file server sends one for any file that is no newer, with that file's tag or date.
 pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
     match stored.validator() {
         Validator::ETag(_) => true,
@@ -69,8 +70,8 @@ pub fn confirms_by_condition(head: &OriginHead, stored: &StoredMeta) -> bool {
             Some(found) => found == date,
             None => !head.headers.contains_key(ETAG),
         },
-        // Nobody told the guessed tag, so no stored copy of another answer has it; and who sends a
-        // 304 to it has taken the credential.
+        // The origin never sent the guessed tag, so no cache on the way holds an answer with it: a
+        // 304 to it comes from whoever has accepted the credential.
         Validator::None => true,
         Validator::Redirect(_) => false,
     }
@@ -108,7 +109,7 @@ struct WhoAmI<'a> {
 }
 
 /// Returns what a homeserver refuses by an answer; `None` where the answer is no Matrix error, or
-/// one that takes nothing back. `M_UNRECOGNIZED` is about an endpoint, not about media.
+/// one that revokes nothing. `M_UNRECOGNIZED` is about an endpoint, not about media.
 pub fn refusal(answer: &OriginAnswer) -> Option<Refusal> {
     let errcode = answer.errcode()?;
     match answer.head.status {
@@ -125,7 +126,7 @@ pub fn may_refuse(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403 | 404 | 410 | 451)
 }
 
-/// Whether the type is that of federation media: parts between a boundary.
+/// Returns whether the type is that of federation media: parts between a boundary.
 /// <https://spec.matrix.org/v1.15/server-server-api/#get_matrixfederationv1mediadownloadmediaid>
 fn is_envelope(head: &OriginHead) -> bool {
     let has_boundary = head.header(&CONTENT_TYPE).is_some_and(|field| {

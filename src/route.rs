@@ -1,7 +1,7 @@
 //! Which door a request knocks at, told from its method, host and raw path.
 //!
-//! Paths are matched raw and their segments decoded once, as Synapse does: nothing but the exact
-//! paths of the specification is ours. What this module can't place is left to the origin.
+//! Paths are matched raw and their segments decoded once, as Synapse does: only the exact paths of
+//! the specification are the edge's. What this module can't place is left to the origin.
 
 mod media;
 
@@ -22,7 +22,7 @@ use crate::message::target::{Fidelity, Target};
 pub enum Route {
     /// A CORS preflight, answered here.
     Preflight,
-    /// One of the two documents that we add to.
+    /// One of the two documents that the edge adds to.
     WellKnown(Document),
     /// Media whose stored response may be looked up.
     Media(MediaRequest),
@@ -38,14 +38,14 @@ pub enum Route {
     Limits(Door),
     /// A media endpoint that is the origin's to answer, every time.
     Forward(Endpoint),
-    /// None of our business: streamed through.
+    /// Not the edge's to answer: streamed through.
     Passthrough(Upstream),
     /// Not media, on the domain that serves nothing else.
     Unrecognized,
 }
 
 impl Route {
-    /// The word for the log.
+    /// Returns the word for the log.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Preflight => "preflight",
@@ -62,7 +62,7 @@ impl Route {
         }
     }
 
-    /// The door, if it is one of media.
+    /// Returns the door; `None` for a route that is not of media.
     pub const fn door(&self) -> Option<Door> {
         match self {
             Self::Media(media) => Some(media.door),
@@ -80,7 +80,7 @@ impl Route {
     }
 }
 
-/// Who answers what is not ours.
+/// Who answers requests that pass through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upstream {
     /// `HOMESERVER_URL`
@@ -89,7 +89,7 @@ pub enum Upstream {
     WellKnown,
 }
 
-/// In which form the status is told.
+/// In which form the status is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusForm {
     /// As a page for people.
@@ -103,7 +103,7 @@ pub enum StatusForm {
 pub enum UploadTo {
     /// To an ID that the origin makes up.
     New,
-    /// To an ID made before (MSC2246); nothing, if it is outside the grammar.
+    /// To an ID made before (MSC2246); `None` if the ID is outside the grammar.
     Id(Option<Mxc>),
 }
 
@@ -121,7 +121,7 @@ pub struct Endpoint {
 pub enum BypassReason {
     /// An upload.
     Upload,
-    /// An endpoint that answers each user by itself, or that we don't know.
+    /// An endpoint that answers each user by itself, or that the edge doesn't know.
     Endpoint,
     /// A method other than GET and HEAD.
     Method,
@@ -134,7 +134,7 @@ pub enum BypassReason {
 }
 
 impl BypassReason {
-    /// The word for `Cache-Status` and logs.
+    /// Returns the word for `Cache-Status` and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Upload => "upload",
@@ -147,10 +147,11 @@ impl BypassReason {
     }
 }
 
-/// Names the route of a request, or says why it goes nowhere.
+/// Returns the route of a request.
 ///
 /// # Errors
-/// A request that has been here before, and a target that would not reach the origin unchanged.
+/// [`Rejection::Loop`] for a request that this edge has sent; [`Rejection::UnfaithfulTarget`] for a
+/// target that would not reach the origin unchanged.
 pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
     let is_loop = head.headers.get_all(LOOP).iter().any(|value| {
         value.to_str().is_ok_and(|names| {
@@ -162,8 +163,9 @@ pub fn admit(head: &RequestHead, config: &Config) -> Result<Route, Rejection> {
     }
     let route = route(&head.method, &head.authority, &head.target, config);
     let is_signed = head.target.path().starts_with("/_matrix/federation/");
-    // Below the media paths nothing else of the homeserver's may be reached, whoever decodes first.
-    // Only the file name of a download may have anything in it: the origin is not asked for that.
+    // Below the media paths no other path of the homeserver may be reached, whichever server
+    // decodes first. Only the file name of a download may have dot segments: it is not sent to the
+    // origin.
     let can_lead_out =
         !matches!(route, Route::Media(_)) && media_path(head.target.path()).is_some();
     match head.target.fidelity() {
@@ -211,7 +213,8 @@ fn route(method: &Method, authority: &str, target: &Target, config: &Config) -> 
     }
 }
 
-/// What the edge says of itself, on the media domain and on the homeserver's public host.
+/// Returns the route of the edge's own paths, on the media domain and on the homeserver's public
+/// host; `None` for any other path.
 fn admin_route(path: &str) -> Option<Route> {
     match path {
         "/_edge" | "/_edge/" => Some(Route::Status(StatusForm::Page)),
@@ -222,7 +225,8 @@ fn admin_route(path: &str) -> Option<Route> {
     }
 }
 
-/// A website and a homeserver on two hosts may both have a route to us.
+/// Returns who answers a request that passes through: a website and a homeserver on two hosts may
+/// both have a route to the edge.
 fn upstream_of(authority: &str, path: &str, config: &Config) -> Upstream {
     let is_website = config.well_known.is_at(authority) && !config.public.is_at(authority);
     if is_website || path.starts_with("/.well-known/") {

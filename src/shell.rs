@@ -1,4 +1,4 @@
-//! The shell: reads heads, asks the core, and moves streams as the answer says.
+//! The shell: reads heads, asks the core, and moves streams as the core decides.
 
 mod runtime;
 

@@ -1,4 +1,4 @@
-//! What is told of each request, what is counted, and what of an error may be told.
+//! What is reported of each request, what is counted, and which words of an error may be logged.
 
 pub mod counts;
 pub mod daily;

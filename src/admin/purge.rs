@@ -72,7 +72,7 @@ impl Scope {
 pub struct Report {
     /// How many entries went from this isolate's memory.
     pub memory: usize,
-    /// How many went from the bucket, and whether those were all; nothing without a bucket.
+    /// How many went from the bucket, and whether those were all; `None` without a bucket.
     pub bucket: Option<(usize, bool)>,
     /// Whether the list was written where others read it.
     pub is_listed: bool,

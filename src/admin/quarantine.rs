@@ -1,4 +1,4 @@
-//! What Synapse says of quarantined media, so that it can be purged without anyone asking.
+//! Synapse's list of quarantined media, by which such media is purged on a schedule.
 //!
 //! `GET /_synapse/admin/v1/media/quarantine_changes` lists what was quarantined and released, in
 //! order, a hundred at a time, from the position that the page before ended at.
@@ -81,13 +81,14 @@ pub fn request(config: &Config, token: &AccessToken, position: u64) -> OriginReq
     }
 }
 
-/// What stands for a page from a position that Synapse says it never reached: its database is an
-/// older copy, so all is read again.
+/// Returns the page in place of one from a position that Synapse has never reached: its database is
+/// an older copy, so the list is read from the start.
 pub fn refused() -> Page {
     Page { next: 0, quarantined: Vec::new(), has_changes: true }
 }
 
-/// Reads a page. What can't be named is left out; a page that is none says nothing.
+/// Parses one page, skipping entries with invalid identifiers. Returns `None` if the text isn't a
+/// page.
 pub fn parse(text: &str) -> Option<Page> {
     let Changes { next_batch, changes } = json::object(text)?;
     Some(Page {

@@ -81,7 +81,7 @@ pub enum Check {
     PurgeList,
     /// When the scheduled run was seen last.
     Schedule,
-    /// Whether the edge is told where readers come from.
+    /// Whether the edge gets the readers' addresses.
     ReaderAddress,
     /// Whether uploads come with a length.
     UploadLength,

@@ -22,7 +22,7 @@ pub fn entity_tag(request: &MediaRequest, length_bytes: u64, validator: &Validat
     })
 }
 
-/// Eight digits that tell a validator from others, after a dash.
+/// Returns a dash and eight hexadecimal digits, of a digest of a validator.
 fn version(identity: &[u8]) -> String {
     let digest = Sha256::digest(identity);
     digest[..4].iter().fold("-".to_owned(), |text, byte| format!("{text}{byte:02x}"))

@@ -1,4 +1,4 @@
-//! What is kept beside a stored body: one record, versioned, in ASCII.
+//! The record that is stored with a body: versioned, in ASCII.
 
 use http::StatusCode;
 use http::header::{
@@ -23,7 +23,7 @@ pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
 /// Names an entry for the platform's purge by tag.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
-/// Sets our tags apart from the zone's others.
+/// Keeps the edge's tags apart from the zone's others.
 const TAG_PREFIX: &str = "matrix-media-edge/";
 
 /// The version written; entries of others are misses.
@@ -39,8 +39,8 @@ pub const MAX_RECORD_BYTES: usize = 7_000;
 /// The field that every record begins with.
 const VERSION_FIELD: &str = "version";
 
-/// How long an entry counts as new, in seconds since the head of the answer came: until its body has
-/// come too, at the least speed below, and the store has looked whether that is whole.
+/// How long an entry counts as new, in seconds since the head of the answer came, beside the time
+/// that its body takes at the speed below: until the store has checked that the body is whole.
 const NEW_SECS: u64 = 100;
 
 /// The slowest that bodies are expected to come, in bytes a second.
@@ -73,7 +73,7 @@ pub struct StoredMeta {
     answered_unix_secs: u64,
     /// Length of the body in bytes.
     length_bytes: u64,
-    /// How the origin is asked about it.
+    /// How the origin is asked about the response.
     validator: Validator,
     headers: HeaderMap,
 }
@@ -83,15 +83,15 @@ pub struct StoredMeta {
 pub enum Occupant {
     /// The response that the key names.
     Wanted(StoredMeta),
-    /// Another response that shares the name (see [`CacheKey::name`]). It stays until one takes its
-    /// place that the homeserver has granted: who is refused removes nobody's thumbnail.
+    /// Another response that shares the name (see [`CacheKey::name`]). It stays until a response
+    /// that the homeserver has granted replaces it: a refused request removes no other thumbnail.
     Neighbor,
-    /// A record of another version, of a key that has nothing to do with this, or none.
+    /// A record of another version or of an unrelated key, or no record.
     Useless,
 }
 
 impl Occupant {
-    /// Reads the record of what was found under the name of `key`.
+    /// Returns what was found under the name of `key`, by its record.
     pub fn of(record: &str, key: &CacheKey) -> Self {
         match StoredMeta::parse(record, key) {
             Some(meta) => Self::Wanted(meta),
@@ -101,9 +101,9 @@ impl Occupant {
     }
 }
 
-/// Returns whether a part of what lies under the name of `key`, by the record beside it, is one of the
-/// response that was found there: another may have taken its place since. Where no other can, the
-/// length that was asked for is enough.
+/// Returns whether a part that was read under the name of `key` is of the response that was found
+/// there, by the record that came with the part: where other keys share the name, another response
+/// may have taken its place since.
 pub fn is_still_of(record: Option<&str>, key: &CacheKey) -> bool {
     let is_of_key = |record| StoredMeta::parse(record, key).is_some();
     !key.may_share_name() || record.is_some_and(is_of_key)
@@ -130,22 +130,25 @@ pub struct FetchTimes {
 
 /// How the origin is asked whether a client may have what is stored.
 ///
-/// Synapse's unquoted `1`, the same for all media, proves permission and says nothing of identity.
+/// Synapse's `ETag` is an unquoted `1` for all media: a 304 to it proves permission, and not which
+/// bytes are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validator {
-    /// With `If-None-Match` and its own `ETag` as it came, valid or not.
+    /// With `If-None-Match` and the origin's `ETag` as it came, valid or not.
     ETag(HeaderValue),
-    /// With `If-Modified-Since` and its own `Last-Modified`.
+    /// With `If-Modified-Since` and the origin's `Last-Modified`.
     LastModified(HeaderValue),
-    /// It redirected to these bytes: to this scheme, host and path (see
-    /// [`crate::origin::redirect::place`]), and to redirect there again is its permission.
+    /// With an unconditional GET: the origin redirected to these bytes, at this scheme, host and
+    /// path (see [`crate::origin::redirect::place`]), and to redirect there again is its
+    /// permission.
     Redirect(String),
-    /// It told nothing to ask with, or what it told was taken away: Synapse's tag is guessed.
+    /// With Synapse's tag, by a guess: the origin sent no validator, or an intermediary removed the
+    /// validator.
     None,
 }
 
 impl Validator {
-    /// What the headers of a 200 allow.
+    /// Returns the validator in the headers of a 200: the `ETag`, else `Last-Modified`.
     pub fn of(head: &OriginHead) -> Self {
         let value = |name: &HeaderName| head.headers.get(name).cloned();
         value(&ETAG)
@@ -164,7 +167,7 @@ impl Validator {
         }
     }
 
-    /// Returns whether the origin told it, with the body that is stored.
+    /// Returns whether the origin sent the validator with the body that is stored.
     pub const fn is_told(&self) -> bool {
         match self {
             Self::ETag(_) | Self::LastModified(_) => true,
@@ -172,9 +175,9 @@ impl Validator {
         }
     }
 
-    /// Whether an answer that has `self` may take the place of one that has `stored`: validators of
-    /// one kind, or none on either side. What the homeserver sends itself may replace what its
-    /// redirect led to, and not the other way round.
+    /// Returns whether an answer with `self` may replace a stored response with `stored`: if the
+    /// validators are of one kind, or one side has none. Media that the homeserver sends itself may
+    /// replace media that its redirect led to, and not the other way round.
     pub fn may_replace(&self, stored: &Self) -> bool {
         match (self, stored) {
             (Self::Redirect(_), Self::ETag(_) | Self::LastModified(_) | Self::None) => false,
@@ -186,8 +189,8 @@ impl Validator {
         }
     }
 
-    /// What tells one version of a representation from another; `None` for Synapse's constant, and
-    /// where there is nothing.
+    /// Returns what tells one version of a representation from another; `None` for Synapse's
+    /// constant tag, and where the origin sent no validator.
     pub fn identity(&self) -> Option<&[u8]> {
         match self {
             Self::ETag(tag) if !CONSTANT_TAGS.contains(&tag.as_bytes()) => Some(tag.as_bytes()),
@@ -247,7 +250,7 @@ impl StoredMeta {
         Ok(meta)
     }
 
-    /// Reads a record, or says nothing if it is of another version or of another key.
+    /// Parses a record. Returns `None` if it is of another version or another key, or malformed.
     pub fn parse(text: &str, key: &CacheKey) -> Option<Self> {
         let mut fields = text.split('&').map(|field| field.split_once('='));
         if fields.next()?? != (VERSION_FIELD, VERSION) {
@@ -286,7 +289,7 @@ impl StoredMeta {
         is_of_key.then_some(meta)
     }
 
-    /// The record as text, as forms are encoded: ASCII without white space.
+    /// Returns the record as text, encoded as forms are: ASCII without white space.
     pub fn to_text(&self) -> String {
         let [stored, answered, length] =
             [self.stored_unix_secs, self.answered_unix_secs, self.length_bytes]
@@ -330,18 +333,18 @@ impl StoredMeta {
         self.headers.get(CONTENT_DISPOSITION)
     }
 
-    /// Length of the body in bytes.
+    /// Returns the length of the body in bytes.
     pub fn length_bytes(&self) -> u64 {
         self.length_bytes
     }
 
-    /// Whether the store may still be finding out that the body broke off.
+    /// Returns whether the entry is so new that its body may yet turn out to be short.
     pub fn is_new(&self, now_unix_secs: u64) -> bool {
         let body_secs = self.length_bytes / SLOWEST_BYTES_PER_SEC;
         now_unix_secs.saturating_sub(self.answered_unix_secs) < NEW_SECS + body_secs
     }
 
-    /// Whether it has been kept for longer than anything may be.
+    /// Returns whether the response has been stored for longer than `CACHE_SECONDS`.
     pub fn is_expired(&self, config: &Config, now_unix_secs: u64) -> bool {
         self.secs_left(config, now_unix_secs) == 0
     }
@@ -350,7 +353,8 @@ impl StoredMeta {
         self.stored_unix_secs.saturating_add(config.cache_secs).saturating_sub(now_unix_secs)
     }
 
-    /// The head of a cache entry: the platform reads the standard headers, we read our own record.
+    /// Returns the head of a cache entry: standard headers for the platform, and the record for the
+    /// edge.
     pub fn entry_head(&self, config: &Config, now_unix_secs: u64) -> ReplyHead {
         let headers = [
             (CACHE_CONTROL, public_for(self.secs_left(config, now_unix_secs))),
@@ -361,17 +365,17 @@ impl StoredMeta {
         ReplyHead::new(StatusCode::OK, headers.into_iter().collect())
     }
 
-    /// How the origin is asked about it.
+    /// Returns how the origin is asked about the stored response.
     pub fn validator(&self) -> &Validator {
         &self.validator
     }
 
-    /// When the origin was asked for it, in seconds since the Unix epoch.
+    /// Returns when the origin was asked for the response, in seconds since the Unix epoch.
     pub fn stored_unix_secs(&self) -> u64 {
         self.stored_unix_secs
     }
 
-    /// The headers that the stored response is served with.
+    /// Returns the headers that the stored response is served with.
     pub fn headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         headers.insert(CONTENT_LENGTH, self.length_bytes.into());
@@ -379,8 +383,8 @@ impl StoredMeta {
     }
 }
 
-/// The platform's names for an entry: its key's path, and every path above it, so that it can be
-/// purged by any of them.
+/// Returns the cache tags of an entry: its key's path and every path above that, so that the
+/// platform can purge the entry by any of them.
 fn tags(key: &str) -> String {
     let ends = key.match_indices('/').map(|(end, _)| end).chain([key.len()]);
     ends.map(|end| format!("{TAG_PREFIX}{}", &key[..end])).collect::<Vec<_>>().join(",")

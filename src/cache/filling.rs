@@ -1,8 +1,8 @@
 //! How a body from the origin gets into the tiers, and what is known of cache fills afterwards.
 //!
-//! The platform's cache tells nobody whether it has stored what was put: it may show an entry late or
-//! never. So what can't be seen there is unknown, not missing: it is removed on evidence alone, and no
-//! other tier depends on it for longer than necessary.
+//! The platform's cache does not report whether a `put` has stored an entry: it may show the entry
+//! late or never. So an entry that can't be seen is unknown, not missing: it is removed on evidence
+//! alone, and no other tier depends on it for longer than necessary.
 
 use crate::cache::key::CacheKey;
 
@@ -12,24 +12,25 @@ pub const MAX_BUFFERED_BYTES: u64 = 1024 * 1024;
 /// The most that an isolate holds in such buffers at a time, in bytes.
 const MAX_BUFFERS_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How long a buffer counts, in milliseconds: whoever is cut off never says that it is gone.
+/// How long a buffer counts, in milliseconds: a request that the platform cuts off never releases
+/// its own.
 const BUFFER_MS: u64 = 30_000;
 
-/// The pauses before the first looks for a new entry, in milliseconds. Whoever waits for a small body
-/// waits for these.
+/// The pauses before the first looks for a new entry, in milliseconds. Requests that wait for a
+/// small body wait for these.
 pub const FIRST_PAUSES_MS: [u32; 4] = [0, 30, 60, 120];
 
 /// The pauses before the later looks, in milliseconds: a large body is copied to the bucket once it is
 /// found, which is worth some more.
 pub const LATER_PAUSES_MS: [u32; 4] = [300, 500, 1_000, 2_000];
 
-/// For how long a cache fill that came to nothing is remembered, in milliseconds.
+/// For how long a failed cache fill is remembered, in milliseconds.
 const FRUITLESS_MS: u64 = 60_000;
 
-/// After how many entries that were not shown, one after the other, the cache is passed over.
+/// After how many entries in a row that the data centre's cache has not shown it is bypassed.
 const DOUBTFUL_UNSEEN: u32 = 2;
 
-/// Of how many such fills an isolate knows.
+/// How many failed fills an isolate remembers.
 const MAX_FRUITLESS: usize = 64;
 
 /// How a body gets into the tiers.
@@ -39,7 +40,7 @@ pub enum Way {
     Buffer,
     /// Into the data centre's cache, and from there into the bucket.
     PopFirst,
-    /// Into the bucket alone: the data centre's cache has shown nothing lately.
+    /// Into the bucket alone: the data centre's cache has failed to show new entries.
     BucketAlone,
 }
 
@@ -61,14 +62,15 @@ pub enum Look {
 pub enum Commit {
     /// It is there, and whole.
     Whole,
-    /// It is there, and to be removed: it broke off.
+    /// It is there, and to be removed: its body broke off.
     Broken,
     /// It can't be seen, or not yet.
     Unknown,
 }
 
 impl Look {
-    /// Returns what a look shows; another look shows more where that is unknown.
+    /// Returns what a look shows of the entry; after [`Commit::Unknown`] another look may show
+    /// more.
     pub const fn commit(self) -> Commit {
         match self {
             Self::Whole => Commit::Whole,
@@ -78,7 +80,7 @@ impl Look {
     }
 }
 
-/// What an isolate knows of its cache fills: how much they hold, and which came to nothing.
+/// What an isolate knows of its cache fills: the buffers that they hold, and which fills failed.
 #[derive(Debug)]
 pub struct Fills {
     buffers: Vec<Buffer>,
@@ -102,7 +104,7 @@ struct Buffer {
 }
 
 impl Fills {
-    /// Returns the knowledge of an isolate that has filled nothing.
+    /// Returns the knowledge of a new isolate.
     pub const fn new() -> Self {
         Self { buffers: Vec::new(), last: 0, fruitless: Vec::new(), unseen: 0, unseen_unix_ms: 0 }
     }
@@ -128,7 +130,7 @@ impl Fills {
         }
     }
 
-    /// Counts a buffer.
+    /// Counts a buffer of so many bytes. Returns the ID that ends it.
     pub fn begin_buffer(&mut self, bytes: u64, now_unix_ms: u64) -> BufferId {
         self.last += 1;
         let id = BufferId(self.last);
@@ -154,7 +156,7 @@ impl Fills {
         self.record_fruitless(key, now_unix_ms);
     }
 
-    /// Records that a fill has come to nothing, for whatever reason.
+    /// Records that a fill has failed, for whatever reason.
     pub fn record_fruitless(&mut self, key: &CacheKey, now_unix_ms: u64) {
         self.fruitless
             .retain(|(other, at)| other != key && is_within(*at, now_unix_ms, FRUITLESS_MS));
@@ -164,7 +166,8 @@ impl Fills {
         self.fruitless.push((key.clone(), now_unix_ms));
     }
 
-    /// Whether a fill of this body has come to nothing lately, so that nobody should wait for another.
+    /// Returns whether a fill of this body has failed not long ago, so that no request should wait
+    /// for another.
     pub fn is_fruitless(&self, key: &CacheKey, now_unix_ms: u64) -> bool {
         let mut fruitless = self.fruitless.iter();
         fruitless.any(|(other, at)| other == key && is_within(*at, now_unix_ms, FRUITLESS_MS))
@@ -177,7 +180,8 @@ impl Default for Fills {
     }
 }
 
-/// Whether one time is not further from another than this, by a clock that may be set back.
+/// Returns whether two times are less than `span_ms` apart, whichever is the later: the clock may
+/// be set back.
 const fn is_within(at_unix_ms: u64, now_unix_ms: u64, span_ms: u64) -> bool {
     at_unix_ms.abs_diff(now_unix_ms) < span_ms
 }

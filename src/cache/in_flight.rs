@@ -1,9 +1,9 @@
 //! Work under way in an isolate, by name: fills that other requests wait for, and renewals of which
 //! one at a time is enough.
 //!
-//! The platform may cut a request off in the middle, and then no code of it runs any more: its work
-//! never says that it has ended. So work gives a sign of life from time to time, and counts only for
-//! a while after the last one.
+//! The platform may end a request in the middle, and then no code of it runs that could end its
+//! work. So work gives a sign of life from time to time, and counts only for a while after the last
+//! one.
 
 /// How often work gives a sign of life, in milliseconds.
 pub const SIGN_OF_LIFE_MS: u64 = 1_000;
@@ -25,7 +25,7 @@ struct Work<N> {
     alive_unix_ms: u64,
 }
 
-/// Tells one work from another of the same name.
+/// Tells a work from another of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(u64);
 
@@ -35,8 +35,8 @@ impl<N: PartialEq> InFlight<N> {
         Self { works: Vec::new(), last: 0 }
     }
 
-    /// Begins a work. It takes the place of another of its name: whoever waited for that in vain works
-    /// in its stead.
+    /// Begins a work, in place of another of its name, for which the caller has waited in vain.
+    /// Returns its ticket.
     pub fn begin(&mut self, name: N, now_unix_ms: u64) -> Ticket {
         self.works.retain(|work| work.name != name && work.counts(now_unix_ms));
         self.last += 1;
@@ -45,7 +45,7 @@ impl<N: PartialEq> InFlight<N> {
         ticket
     }
 
-    /// Begins a work, unless one of its name is under way: then returns `None`.
+    /// Begins a work. Returns `None` if one of its name is under way.
     pub fn begin_alone(&mut self, name: N, now_unix_ms: u64) -> Option<Ticket> {
         match self.find(&name, now_unix_ms) {
             Some(_) => None,
@@ -53,7 +53,7 @@ impl<N: PartialEq> InFlight<N> {
         }
     }
 
-    /// Returns the work of this name that is under way, if there is one.
+    /// Returns the ticket of the work of this name that is under way; `None` if there is none.
     pub fn find(&self, name: &N, now_unix_ms: u64) -> Option<Ticket> {
         let mut works = self.works.iter().filter(|work| work.counts(now_unix_ms));
         works.find(|work| work.name == *name).map(|work| work.ticket)
@@ -73,8 +73,8 @@ impl<N: PartialEq> InFlight<N> {
 }
 
 impl<N> Work<N> {
-    /// Whether its last sign of life is recent. One from the future is no more to be relied on than
-    /// one that is as long ago.
+    /// Returns whether the last sign of life is recent. One in the future, by a clock that was set
+    /// back, is as good as one that is as long ago.
     const fn counts(&self, now_unix_ms: u64) -> bool {
         self.alive_unix_ms.abs_diff(now_unix_ms) < MAX_SILENCE_MS
     }

@@ -4,10 +4,10 @@
 //! from a credential, so that no two things share a name and nothing secret is in one. The server
 //! name stands in every key: two deployments that share a bucket or a zone share nothing in it.
 //!
-//! A key names one response. The stores beyond an isolate keep it under the key's *name*, which some
-//! keys share: whoever asks may choose the size of a thumbnail, so sizes that are not usual ones
-//! share [`SLOTS`] names for each media, and what a media takes in a store is bounded. Which response
-//! lies under a name is told by the record beside it (see [`crate::cache::entry`]).
+//! A key names one response. The stores beyond an isolate keep it under the key's *name*, which
+//! some keys share: whoever asks may choose the size of a thumbnail, so sizes that are not usual
+//! ones share [`SLOTS`] names for each media, and what a media takes in a store is bounded. The
+//! record that is stored with a response tells which key it is of (see [`crate::cache::entry`]).
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -20,7 +20,8 @@ use crate::matrix::ids::{MediaId, Mxc, ServerName};
 use crate::matrix::media::{Door, MediaKind, Representation};
 use crate::matrix::well_known::Document;
 
-/// Begins every key; a change of what is stored under a key, or of who may store it, changes it.
+/// The first segment of every key. It changes with what is stored under a key, and with who may
+/// store it.
 const VERSION: &str = "v2";
 
 /// The parts of keys under which responses are stored.
@@ -43,7 +44,7 @@ pub struct CacheKey {
 pub enum Subject<'a> {
     /// Media in the form that clients get, by whichever client path and file name.
     Media(&'a Mxc, Representation),
-    /// Media of ours in the form that servers get, with a boundary of its own.
+    /// Media of the edge's own server in the form that servers get: an envelope with a boundary.
     Federation(&'a MediaId, Representation),
     /// A grant about this kind of a media at a door.
     MediaLease(Door, &'a Mxc, MediaKind),
@@ -53,7 +54,7 @@ pub enum Subject<'a> {
     UploadLimit(&'a TokenDigest),
     /// The last results of the status checks.
     Status,
-    /// What the status checks write, to see that it can be read.
+    /// What the status checks write, and read again.
     StatusProbe,
     /// What a self-test writes and removes, by the number of its run.
     SelfTest(u64),
@@ -107,8 +108,8 @@ impl CacheKey {
         Self { path, slotted_at }
     }
 
-    /// Returns the name under which stores keep the response. It depends on nothing but the key, in
-    /// every build: by it what was stored is found again.
+    /// Returns the name under which stores keep the response. It depends on the key alone, not on
+    /// the build, so that a later build finds what an earlier one has stored.
     pub fn name(&self) -> Cow<'_, str> {
         match self.slotted_at {
             None => Cow::Borrowed(&self.path),
@@ -166,34 +167,35 @@ fn slotted_name(path: &str, start: usize) -> String {
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// All media that `edge` has stored, for clients and for servers.
+    /// Returns the prefixes of all media that `edge` has stored, for clients and for servers.
     pub fn everything(edge: &ServerName) -> [Self; 2] {
         [Self::all_media(edge), Self::federation(edge)]
     }
 
-    /// All media that clients of `edge` got.
+    /// Returns the prefix of all media that clients of `edge` got.
     pub fn all_media(edge: &ServerName) -> Self {
         Self(format!("{VERSION}/{edge}/{MEDIA}/"))
     }
 
-    /// Media of one server that clients of `edge` got, under any spelling of the server's name.
+    /// Returns the prefix of the media of one server that clients of `edge` got, under any spelling
+    /// of the server's name.
     pub fn server(edge: &ServerName, server_name: &ServerName) -> Self {
         Self(format!("{VERSION}/{edge}/{MEDIA}/{}/", server_name.canonical_host()))
     }
 
-    /// One media that clients of `edge` got, in all its sizes, under any spelling of its server's
-    /// name.
+    /// Returns the prefix of one media that clients of `edge` got, in all its sizes, under any
+    /// spelling of its server's name.
     pub fn media(edge: &ServerName, mxc: &Mxc) -> Self {
         let (host, media_id) = (mxc.server_name.canonical_host(), mxc.media_id.as_str());
         Self(format!("{VERSION}/{edge}/{MEDIA}/{host}/{media_id}/"))
     }
 
-    /// All media that servers got from `edge`.
+    /// Returns the prefix of all media that servers got from `edge`.
     pub fn federation(edge: &ServerName) -> Self {
         Self(format!("{VERSION}/{edge}/{FEDERATION}/"))
     }
 
-    /// One media that servers got from `edge`, in all its sizes.
+    /// Returns the prefix of one media that servers got from `edge`, in all its sizes.
     pub fn federation_media(edge: &ServerName, media_id: &MediaId) -> Self {
         Self(format!("{VERSION}/{edge}/{FEDERATION}/{}/", media_id.as_str()))
     }
@@ -214,7 +216,7 @@ impl KeyPrefix {
         self.0.len()
     }
 
-    /// Whether `key` begins so.
+    /// Returns whether `key` begins with the prefix.
     pub fn is_of(&self, key: &CacheKey) -> bool {
         key.path.starts_with(&self.0)
     }
@@ -232,8 +234,9 @@ impl fmt::Display for KeyPrefix {
     }
 }
 
-/// The path of a media. What all spellings of its server's name share comes first, so that one
-/// prefix names the media under each of them; the name as it was written keeps them apart.
+/// Returns the path of a media. The canonical host and the ID come first, so that one prefix covers
+/// the media under all spellings of its server's name; the name as it was written comes last, and
+/// keeps the spellings apart.
 fn path_of(mxc: &Mxc) -> String {
     let (host, media_id) = (mxc.server_name.canonical_host(), mxc.media_id.as_str());
     format!("{host}/{media_id}/{}", mxc.server_name)

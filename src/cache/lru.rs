@@ -20,18 +20,19 @@ struct Weighted<V> {
 }
 
 impl<V> Lru<V> {
-    /// An empty map that holds at most `max_weight`, in whatever unit its values are weighed.
+    /// Returns an empty map that holds at most `max_weight`, in whatever unit its values are
+    /// weighed.
     pub fn new(max_weight: u64) -> Self {
         Self { entries: LruCache::unbounded_with_hasher(RandomState::new()), weight: 0, max_weight }
     }
 
-    /// The value under `key`, which counts as used by this.
+    /// Returns the value under `key`, which counts as used now; `None` if there is none.
     pub fn get(&mut self, key: &CacheKey) -> Option<&V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    /// Puts a value in the place of the one before. One that weighs more than the bound is not
-    /// kept, and the one before is gone all the same.
+    /// Puts a value in place of the one before. A value that weighs more than the bound is not
+    /// kept, and the one before is removed all the same.
     pub fn insert(&mut self, key: CacheKey, value: V, weight: u64) {
         self.remove(&key);
         if weight > self.max_weight {
@@ -45,7 +46,7 @@ impl<V> Lru<V> {
         }
     }
 
-    /// Takes the value under `key` out.
+    /// Removes the value under `key`, and returns it; `None` if there was none.
     pub fn remove(&mut self, key: &CacheKey) -> Option<V> {
         let removed = self.entries.pop(key)?;
         self.weight -= removed.weight;
@@ -67,7 +68,7 @@ impl<V> Lru<V> {
         removed.len()
     }
 
-    /// What all that is in it weighs.
+    /// Returns what all values together weigh.
     pub fn weight(&self) -> u64 {
         self.weight
     }

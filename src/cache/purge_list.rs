@@ -1,8 +1,9 @@
-//! Purges: which stored responses an admin wants gone, everywhere that hears of it.
+//! Purges: which stored responses must not be served any more, everywhere that the list reaches.
 //!
 //! A store that can't be listed, or is elsewhere, can't be emptied at once. So a purge is a line in
-//! a list that every look-up is held against: what begins like this and was stored no later than
-//! then is a miss. What can be reached is deleted besides.
+//! a list that is checked at every look-up: an entry is a miss if its key begins with the prefix of
+//! a purge, and it was stored no later than the purge. Entries that can be reached are deleted
+//! besides.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,15 +15,15 @@ use crate::config::Config;
 pub const PURGES_FRESH_SECS: u64 = 30;
 
 /// Until what age the list is used while it is refreshed, in seconds: within this, every isolate in
-/// the world has heard of a purge.
+/// the world has read a purge.
 pub const PURGES_HEARD_SECS: u64 = 60;
 
-/// How long after a failed look the list is used as it is, and looked for behind the reader alone, in
-/// seconds: or each of them would wait for a bucket that does not answer.
+/// How long after a failed read the list is used as it is and refreshed in the background alone, in
+/// seconds: or each reader would wait for a bucket that does not answer.
 const RETRY_SECS: u64 = 10;
 
-/// How long after a purge what is stored is still covered, in seconds: the clock of the data centre
-/// that stored it may be ahead of the one that purged.
+/// How long after a purge an entry may be stored and still be covered, in seconds: the clock of the
+/// data centre that stored the entry may be ahead of the one that purged.
 pub const CLOCK_MARGIN_SECS: u64 = 5;
 
 /// The most purges in a list: two requests of the largest about media of the edge's own server. With
@@ -43,7 +44,7 @@ const VERSION: &str = "1";
 pub struct Purges(BTreeMap<KeyPrefix, u64>);
 
 impl Purges {
-    /// Whether what was stored under `key` at that time is to be gone.
+    /// Returns whether a response that was stored under `key` at that time is purged.
     pub fn covers(&self, key: &CacheKey, stored_unix_secs: u64) -> bool {
         if self.0.is_empty() {
             return false;
@@ -60,8 +61,8 @@ impl Purges {
         self.forget(now_unix_secs, config);
     }
 
-    /// Forgets those that cover nothing any more, since nothing is kept for longer than
-    /// `CACHE_SECONDS`, and makes one of the oldest where there are too many.
+    /// Removes purges that no entry can be covered by any more, since none is kept for longer than
+    /// `CACHE_SECONDS`. Where there are too many, the older half becomes one purge of everything.
     pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
         self.0.retain(|_, at_unix_secs| {
             let end = at_unix_secs.saturating_add(config.cache_secs);
@@ -77,7 +78,7 @@ impl Purges {
         }
     }
 
-    /// Adds what another list has.
+    /// Adds the purges of another list.
     pub fn merge(&mut self, other: Self) {
         self.extend(other.0);
     }
@@ -119,7 +120,7 @@ impl Purges {
     }
 }
 
-/// The list as it lies at a data centre, for its isolates.
+/// The copy of the list at a data centre, for its isolates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgesCopy {
     purges: Purges,
@@ -141,14 +142,15 @@ impl PurgesCopy {
     }
 }
 
-/// The list as one isolate knows it. What it has heard once stays heard, whatever can't be read.
+/// The list as one isolate knows it. A purge that it has read once stays, whatever can't be read
+/// later.
 #[derive(Clone, Debug, Default)]
 pub struct KnownPurges {
     purges: Rc<Purges>,
     /// When the list was read last where it lives, by whichever isolate of the data centre: in the
     /// bucket, or at the data centre if there is none.
     read_unix_secs: u64,
-    /// When it could not be read last.
+    /// When a read failed last.
     failed_unix_secs: u64,
 }
 
@@ -157,9 +159,9 @@ pub struct KnownPurges {
 pub enum Freshness {
     /// It may be used.
     Fresh,
-    /// It may be used, and is to be refreshed behind the reader.
+    /// It may be used, and is to be refreshed in the background.
     Aging,
-    /// It may be used once a look for a newer one has ended.
+    /// It may be used once an attempt to refresh it has ended.
     Old,
 }
 
@@ -209,8 +211,8 @@ impl KnownPurges {
         has_bucket && !is_younger(read_unix_secs, now_unix_secs, PURGES_FRESH_SECS)
     }
 
-    /// Merges what was read from the bucket; `Err` where it could not be read, and `None` in it where
-    /// there is no list.
+    /// Merges the list that was read from the bucket: `Err` if it could not be read, `Ok(None)` if
+    /// there is none.
     pub fn on_bucket(
         &mut self,
         read: Result<Option<Purges>, Unread>,
@@ -247,8 +249,8 @@ impl KnownPurges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unread;
 
-/// Whether what was done then is younger than this. What was done in the future was done by a clock
-/// that is not to be relied on.
+/// Returns whether a time is less than `age_secs` ago. One in the future is not, since its clock
+/// can't be relied on.
 fn is_younger(at_unix_secs: u64, now_unix_secs: u64, age_secs: u64) -> bool {
     now_unix_secs.checked_sub(at_unix_secs).is_some_and(|age| age < age_secs)
 }

@@ -1,8 +1,8 @@
 //! Whether an origin's answer may be stored (RFC 9111 §3), and if not, why not.
 //!
-//! Two departures, both because no stored byte is served without the homeserver's yes:
-//! `private` and `Authorization` (§3.5, §5.2.2.7) do not prevent storing, and freshness
-//! (`max-age`, `s-maxage`) decides nothing, since every use is validated as §5.2.2.2 demands.
+//! Two departures, both because no stored byte is served without the homeserver's permission:
+//! `private` and `Authorization` (§3.5, §5.2.2.7) do not prevent storing, and freshness (`max-age`,
+//! `s-maxage`) decides nothing, since every use is validated as §5.2.2.2 demands.
 
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, SET_COOKIE, VARY};
 use http::{HeaderValue, StatusCode};
@@ -24,13 +24,13 @@ pub enum NoStoreReason {
     Status,
     /// `Cache-Control: no-store`, or unreadable.
     NoStore,
-    /// It sets a cookie, and so was made for one client.
+    /// It sets a cookie, and so is for one client.
     SetCookie,
-    /// It differs by request headers that are no part of our key.
+    /// It varies by request headers that are not part of the key.
     Vary,
-    /// It is encoded though we asked for identity.
+    /// It is encoded, though the edge asked for identity.
     Encoded,
-    /// A part of something.
+    /// It is only a part of the media.
     Partial,
     /// No length to hold the body against, so a short one could pass for whole.
     NoLength,
@@ -45,7 +45,7 @@ pub enum NoStoreReason {
     OtherKind,
     /// A page, where a redirect led.
     Page,
-    /// From another place where clients ask for media, to which somebody sends everyone whoever asks.
+    /// From another URL of media, to which an intermediary may redirect everyone.
     SamePath,
     /// A header that would have to be kept with it is too long.
     HeaderTooLong,
@@ -56,7 +56,7 @@ pub enum NoStoreReason {
 }
 
 impl NoStoreReason {
-    /// The word for `Cache-Status` and logs.
+    /// Returns the word for `Cache-Status` and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",
@@ -85,7 +85,7 @@ impl Serialize for NoStoreReason {
     }
 }
 
-/// The length in bytes of a body that may be stored.
+/// Returns the length in bytes of a body that may be stored.
 ///
 /// # Errors
 /// The first reason not to store it.
@@ -119,9 +119,9 @@ pub fn storable_length(head: &OriginHead) -> Result<u64, NoStoreReason> {
     Ok(length)
 }
 
-/// Returns whether a `Vary` field says that another reader's question might be answered otherwise
-/// (RFC 9111 §4.1): by a field in which readers differ, by anything at all (`*`), or by what can't be
-/// read. A field that the edge never sends, or always sends alike, selects nothing.
+/// Returns whether a `Vary` field means that another reader could get another answer (RFC 9111
+/// §4.1): if it names a field in which readers differ, or `*`, or can't be parsed. A field that the
+/// edge never sends, or sends with one value, doesn't count.
 fn selects_by_reader(field: &HeaderValue) -> bool {
     let Ok(field) = field.to_str() else { return true };
     let mut names = field.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -132,7 +132,7 @@ fn selects_by_reader(field: &HeaderValue) -> bool {
     })
 }
 
-/// Whether the body is encoded, though we ask for none that is.
+/// Returns whether the body is encoded, though the edge asks for identity.
 pub fn is_encoded(head: &OriginHead) -> bool {
     head.header(&CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
 }

@@ -5,7 +5,7 @@ use crate::cache::key::CacheKey;
 use crate::cache::purge_list::Purges;
 use crate::config::Config;
 
-/// A place that keeps stored responses. One that fails or is slow is a miss, never an error.
+/// A place where responses are stored. One that fails or is slow is a miss, never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// The isolate's memory: small bodies, for as long as the isolate lives.
@@ -24,7 +24,7 @@ pub const MAX_MEMORY_BODY_BYTES: u64 = 256 * 1024;
 const ENTRY_BYTES: u64 = 3 * 1024;
 
 impl Tier {
-    /// The word for `Server-Timing` and the log.
+    /// Returns the word for `Server-Timing` and the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -34,8 +34,8 @@ impl Tier {
     }
 }
 
-/// Whether what a tier holds under `key` may be used at all: it is not too old, and nobody has
-/// purged it since it came.
+/// Returns whether a stored response under `key` may be used: it is not older than `CACHE_SECONDS`,
+/// and no purge covers it.
 pub fn is_usable(
     meta: &StoredMeta,
     key: &CacheKey,
@@ -46,12 +46,12 @@ pub fn is_usable(
     !meta.is_expired(config, now_unix_secs) && !purges.covers(key, meta.stored_unix_secs())
 }
 
-/// Whether a body of this length is read whole, and so may be kept in memory.
+/// Returns whether a body of this length is read whole, and so may be kept in memory.
 pub const fn is_small(length_bytes: u64) -> bool {
     length_bytes <= MAX_MEMORY_BODY_BYTES
 }
 
-/// Returns what an entry in memory counts for, in bytes: body and record.
+/// Returns what an entry weighs in memory, in bytes: body and record.
 pub fn memory_weight(meta: &StoredMeta) -> u64 {
     meta.length_bytes() + meta.weight_bytes() + ENTRY_BYTES
 }

@@ -47,9 +47,10 @@ impl Config {
         is_hidden.then(|| format!("{}{}", self.public, target.as_str()))
     }
 
-    /// Returns whether a request for media that was redirected to this absolute URL is for the homeserver,
-    /// and so gets `ORIGIN_HEADERS`: on its own scheme, host and port (RFC 6454 §4), and where it has
-    /// media. What else is there may be anything, and who follows a redirect has no say in where it leads.
+    /// Returns whether a request for media that was redirected to this absolute URL is for the
+    /// homeserver, and so gets `ORIGIN_HEADERS`: on its own scheme, host and port (RFC 6454 §4),
+    /// and where it has media. Other paths of that host may be anything, and a redirect may lead to
+    /// any of them.
     pub fn is_homeservers_media(&self, url: &str) -> bool {
         let target = self.homeserver_target(url);
         target.is_some_and(|target| MEDIA_PATHS.iter().any(|path| target.starts_with(path)))
@@ -68,14 +69,14 @@ impl Config {
         url.strip_prefix(&self.homeserver.to_string()).filter(|target| target.starts_with('/'))
     }
 
-    /// Whether `authority` is where the well-known documents are looked for: the host of the server
-    /// name, or that of `WELL_KNOWN_URL`.
+    /// Returns whether the well-known documents are looked for at `authority`: the host of the
+    /// server name, or that of `WELL_KNOWN_URL`.
     pub fn has_documents_at(&self, authority: &str) -> bool {
         let (host, _) = split_port(authority);
         self.well_known.is_at(authority) || host.eq_ignore_ascii_case(self.server_name.host())
     }
 
-    /// Whether requests to `authority` are for media and nothing else.
+    /// Returns whether requests to `authority` are for media alone.
     ///
     /// A media URL on the homeserver's own host names no such domain: the rest of that host is the
     /// homeserver's, and a route that is too broad must not break it.

@@ -53,7 +53,7 @@ impl BaseUrl {
         Ok(Self { is_https, authority })
     }
 
-    /// The host, with its port unless that is the scheme's own: what a `Host` header carries.
+    /// Returns the host, with its port unless that is the scheme's own: as a `Host` header has it.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -63,7 +63,7 @@ impl BaseUrl {
         split_port(&self.authority).0
     }
 
-    /// The host with its port in every case, as MSC3859 and `m.server` have it.
+    /// Returns the host, always with its port, as MSC3859 and `m.server` have it.
     pub fn host_and_port(&self) -> String {
         match split_port(&self.authority) {
             (_, Some(_)) => self.authority.clone(),
@@ -71,13 +71,13 @@ impl BaseUrl {
         }
     }
 
-    /// Whether it is https.
+    /// Returns whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.is_https
     }
 
-    /// Whether `authority`, taken from a request's URL, is this one: on whichever port, unless this
-    /// one names its own, and with the dot of the root or without.
+    /// Returns whether `authority`, taken from a request's URL, is this host: on any port, unless
+    /// this URL names one, and with the dot of the root or without.
     pub fn is_at(&self, authority: &str) -> bool {
         let (host, port) = split_port(authority);
         let (own_host, own_port) = split_port(&self.authority);
@@ -122,7 +122,7 @@ fn hex_groups(address: Ipv6Addr) -> String {
     format!("{groups}:{:x}:{:x}", a << 8 | b, c << 8 | d)
 }
 
-/// Whether a host is on this machine or in a private network, where plain http is no risk.
+/// Returns whether a host is on this machine or in a private network, where plain http is no risk.
 fn is_near(host: &str) -> bool {
     if host == "localhost" || host.ends_with(".localhost") {
         return true;
@@ -134,7 +134,7 @@ fn is_near(host: &str) -> bool {
     }
 }
 
-/// Whether a host is an IP address that is not near: the platform refuses to fetch from it.
+/// Returns whether a host is an IP address that is not near: the platform refuses to fetch from it.
 fn is_public_address(host: &str) -> bool {
     host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() && !is_near(host)
 }

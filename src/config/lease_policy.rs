@@ -55,8 +55,9 @@ impl LeasePolicy {
     }
 }
 
-/// Whole seconds of two instants differ by less than `limit_secs` only if the instants do. A clock
-/// that has stepped back makes a record of the future, which counts for nothing.
+/// Returns whether a time is less than `limit_secs` ago: whole seconds of two instants differ by
+/// less than that only if the instants do. A time in the future, by a clock that has stepped back,
+/// is not.
 const fn is_within(since_unix_secs: u64, limit_secs: u64, now_unix_secs: u64) -> bool {
     match now_unix_secs.checked_sub(since_unix_secs) {
         Some(age_secs) => age_secs < limit_secs,

@@ -22,7 +22,7 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         Self { read }
     }
 
-    /// A variable that says something; blank counts as absent, as in an unset secret.
+    /// Returns a variable; `None` for a blank one too, as an unset secret is.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
         (self.read)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
@@ -50,7 +50,7 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
         })
     }
 
-    /// One of a few words; the first is the default.
+    /// Parses a variable that is one of a few words; the first is the default.
     pub(super) fn choice<T: Copy>(
         &self,
         name: &'static str,
@@ -105,7 +105,7 @@ impl<F: Fn(&'static str) -> Option<String>> Vars<F> {
     }
 }
 
-/// A header out of a JSON member.
+/// Returns a header of a JSON member.
 fn header(name: &str, value: &str) -> Option<OriginHeader> {
     let mut value = HeaderValue::from_str(&json::value::<String>(value)?).ok()?;
     value.set_sensitive(true);
@@ -113,7 +113,7 @@ fn header(name: &str, value: &str) -> Option<OriginHeader> {
     is_name.then(|| OriginHeader { name: name.to_ascii_lowercase(), value })
 }
 
-/// An error of this variable.
+/// Returns an error of this variable.
 pub(super) fn error(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }

@@ -1,5 +1,4 @@
-//! The life of a download, as decisions: consuming steps, so that none can be left out or taken
-//! twice. The shell does what each answer says before it takes the next step.
+//! `GET` and `HEAD` of downloads and thumbnails: caching under the homeserver's authority.
 //!
 //! ```text
 //! begin ─▶ LookUp ─▶ on_lookup ─▶ AskOrigin ─▶ on_origin ─▶ Respond
@@ -7,11 +6,79 @@
 //!                                                └▶ CheckOutage ─▶ on_probe
 //! ```
 //!
-//! Every answer stands on the homeserver's permission for this very credential at this very door
-//! (see [`crate::permission`]). On a stored response the question is a conditional request (RFC 9111
-//! §4.3): its 304 proves permission; the identity of the bytes is the key's. While a lease is alive
-//! (see [`crate::lease`]) an earlier permission stands. Whatever else is answered is relayed to the
-//! one who asked, and changes nothing for others.
+//! Each step consumes the one before, so that none can be left out or taken twice; the shell does
+//! what a step returns before it takes the next.
+//!
+//! **Why a shared cache may serve private media.** RFC 9111 §3.5 keeps answers to requests with
+//! `Authorization` out of shared caches, unless a directive permits it, since a cache can't know
+//! whom the origin would refuse. This cache doesn't judge either: it spares the origin the bytes,
+//! not the decision. A stored response is served only where the homeserver has granted this media
+//! to this credential at this [`Door`], in answer to this request, within a lease, or in an outage
+//! not long after. So `private` does not prevent storing, and `max-age` permits no reuse
+//! ([`crate::cache::storability`]).
+//!
+//! **The key.** A [`CacheKey`] names the media and its representation, from parsed identifiers. No
+//! credential, raw path or file name is part of it: the client and the legacy door share an entry,
+//! and no permission. Servers get envelopes, which have entries of their own ([`Subject`]). A query
+//! that the edge doesn't understand never gets here ([`QueryClass`]).
+//!
+//! **Strict mode** (`LEASE_SECONDS = 0`; always at the federation door). Each hit is revalidated
+//! (RFC 9111 §4.3) by a request with the reader's own credential (`OriginQuery`): conditional, with
+//! the [`Validator`] that came with the body, or with Synapse's where none came; or a HEAD, where
+//! this origin answers conditions with the body ([`Revalidation`]); or a GET without a condition,
+//! where it redirects. Synapse sends one tag with all media: its 304 proves permission, and the key
+//! identifies the bytes.
+//!
+//! **Permission** is decided by [`crate::permission`], from an answer and what is stored:
+//!
+//! * A 304 to the edge's condition; or a 200 to its HEAD, with the stored length and type and the
+//!   homeserver's mark ([`has_mark`](crate::permission::has_mark)). The stored response is
+//!   freshened (§4.3.4) and served, and both leases are granted (`response::validated`).
+//! * A 200 with the mark, which may replace what is stored, if anything is. It is served, both
+//!   leases are granted, and the cache is filled where it is storable (`response::fetched`).
+//! * A redirect to where the homeserver redirected when the body was stored
+//!   (`response::confirmed`). It counts for this request alone, as does a 200 from where a redirect
+//!   leads, though that may fill the cache.
+//! * `whoami` with a user ID, while the media's lease is alive. It grants the credential's lease
+//!   (`response::identified`).
+//!
+//! Anything else is no permission: an intermediary's page becomes an error of the edge
+//! ([`crate::origin::intermediary`]), a 200 without the mark is relayed to its reader. Neither
+//! changes anything for others.
+//!
+//! **Leases** (`LEASE_SECONDS`). The [`Leases`] of the credential and of the media count from when
+//! the question was sent. While both are alive, a hit is served without a question; one in its last
+//! quarter is renewed in the background ([`Refresh`]). Only a Matrix error revokes: a 401 or 403
+//! the credential's lease; a 404, 410 or 451 the media's, and in answer to a revalidation by GET it
+//! also removes the stored response. At the legacy door all of these revoke the media's lease, with
+//! [`LeaseScope::TokenAndMedia`] the credential's, and remove nothing. A [`QueryClass::PerRequest`]
+//! query has no leases and revokes none.
+//!
+//! **Stale-if-error** (RFC 5861 §4, `STALE_IF_ERROR_SECONDS`). Where a revalidation ends without an
+//! answer, in a 5xx or at an intermediary, the stored response is served if both grants are within
+//! that window and a probe, which carries nothing of any reader, fails as well ([`Suspicion`]).
+//! While an outage is known ([`crate::origin::outage`]), no question is asked first.
+//!
+//! **Fills.** Concurrent misses for a small body wait for the fill that is under way, and then each
+//! request gets its own permission (request coalescing, [`crate::cache::in_flight`]). Ranges of a
+//! stored response are cut by the edge. On a miss, a range is asked of an origin that may serve
+//! ranges; its 206 is passed on and stored for nobody, and the [`Whole`] is fetched beside it if
+//! that is worth it. Never stored is what has a [`NoStoreReason`]: any status but 200, `no-store`,
+//! a cookie, a `Vary` by reader, no length, no mark, and others.
+//!
+//! **Purges.** An entry that is older than `CACHE_SECONDS`, or covered by a purge, is a miss
+//! ([`is_usable`](crate::cache::tier::is_usable)). Media that Synapse lists as quarantined is
+//! purged too ([`crate::admin::quarantine`]).
+//!
+//! A request ends in one of:
+//!
+//! * 200, 206, 304 or 416 for media, by the client's method, range and conditions. At the
+//!   federation door 200 alone.
+//! * The homeserver's own status, for a Matrix error or another answer that is no media.
+//! * 502 or 504 where there is no answer, an intermediary's, one that makes no sense, or a redirect
+//!   to a host that is not named; 400, 411, 413, 414, 415 or 431 where a proxy refuses the
+//!   request's form.
+//! * 500 where the runtime fails the edge.
 
 mod lessons;
 mod origin_query;
@@ -67,14 +134,14 @@ pub struct Exchange {
 pub enum Begin {
     /// Look [`Exchange::key`] and [`Exchange::lease_keys`] up and call [`Exchange::on_lookup`].
     LookUp(Exchange),
-    /// Don't: let the origin say what it makes of the request.
+    /// Don't look up: forward the request, and relay the origin's answer.
     Bypass(BypassReason),
 }
 
 /// What to do after the look-ups.
 #[derive(Debug)]
 pub enum AfterLookup {
-    /// Serve without asking; and maybe renew the lease.
+    /// Serve without a question; with a [`Refresh`], renew the lease in the background.
     Serve(Outcome, Option<Refresh>),
     /// Send this to the origin.
     AskOrigin(OriginExchange),

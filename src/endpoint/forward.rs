@@ -1,5 +1,21 @@
-//! Requests that the cache has no part in: media endpoints that the origin answers every time, and
-//! everything that merely passes through.
+//! Any method and path that the cache has no part in: media endpoints that the origin answers every
+//! time, and everything that passes through.
+//!
+//! A media endpoint ([`BypassReason`] tells why):
+//!
+//! 1. The request is sent to the homeserver with its own method and target ([`endpoint_request`]).
+//! 2. A HEAD of a download which the homeserver may not know is sent again as a GET
+//!    ([`asks_again_by_get`]).
+//! 3. The homeserver's answer is relayed with its own status ([`media_reply`]). Where there is
+//!    none, or an intermediary's, 502 or 504; where a proxy refuses the request's form, 400, 411,
+//!    413, 414, 415 or 431 ([`media_failure`]).
+//!
+//! What passes through:
+//!
+//! 1. The request is sent as it is to the homeserver or the host of the well-known documents
+//!    ([`passthrough_request`]).
+//! 2. The answer passes with its own status, whoever gave it; only a `Location` that names the
+//!    origin's host is made public ([`passthrough_location`]). Where there is no answer, 502.
 
 use http::header::{CONTENT_DISPOSITION, COOKIE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
@@ -22,8 +38,8 @@ use crate::origin::{
 };
 use crate::route::{BypassReason, Endpoint, Upstream};
 
-/// The client's media request, for the origin: same method, same target to the byte. Only a file
-/// name that would lead a careless reader to another path is left out.
+/// Returns the client's media request, for the origin: the client's method, and its target to the byte.
+/// Only a file name that would lead a careless reader to another path is left out.
 pub fn media_request(head: &RequestHead, config: &Config) -> OriginRequest {
     let mut set = forwarding_headers(head, config);
     ask_for_identity(&mut set);
@@ -113,7 +129,7 @@ fn may_be_media(endpoint: Endpoint, origin: &OriginHead) -> bool {
     has_representation && is_media
 }
 
-/// What the client gets where the origin gave no answer: a head and a JSON body.
+/// Returns what the client gets where the origin gave no answer: a head and a JSON body.
 pub fn media_failure(endpoint: Endpoint, error: OriginError) -> (ReplyHead, String) {
     let (mut head, text) = Rejection::Origin(error).reply();
     head.set_cache_status(cache_status(endpoint, None));
@@ -128,7 +144,7 @@ fn cache_status(endpoint: Endpoint, status: Option<StatusCode>) -> CacheStatus {
     }
 }
 
-/// The client's request as it is, for whoever answers what is not ours.
+/// Returns the client's request as it is, for whoever answers what is not the edge's.
 pub fn passthrough_request(
     head: &RequestHead,
     upstream: Upstream,

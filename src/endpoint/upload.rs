@@ -1,8 +1,27 @@
-//! Uploads: what is refused before a byte of them is read, what clients are told about limits, and
-//! how new media gets to the edge before its first reader.
+//! `POST` of `/_matrix/media/*/upload`, `PUT` of `/_matrix/media/*/upload/{serverName}/{mediaId}`,
+//! and `GET` of `config`: uploads and their limits.
+//! <https://spec.matrix.org/v1.15/client-server-api/#content-repository>
 //!
-//! <https://spec.matrix.org/v1.15/client-server-api/#content-repository>. The origin stores and
-//! answers; nothing here retries or holds an upload.
+//! The origin stores and answers; nothing here retries or holds an upload. An upload:
+//!
+//! 1. Its length is checked, before a byte of it is read, against `MAX_UPLOAD_BYTES` and then
+//!    against the limit that the origin told this token not long ago ([`limit_key`]): over either,
+//!    413 ([`check`]).
+//! 2. It is streamed to the origin. One without a length is counted on its way: over the limit, 413
+//!    ([`Admission::Counted`]).
+//! 3. The origin's answer is relayed with its own status. Where there is none, or an
+//!    intermediary's, 502 or 504; where a proxy refuses the request's form, 400, 411, 413, 414, 415
+//!    or 431 ([`crate::endpoint::forward`]).
+//! 4. After a 200 to one that is not too large ([`should_prefetch`]), the media is downloaded in
+//!    the background with the uploader's credential ([`prefetch_request`]), so that its first
+//!    reader hits.
+//!
+//! A request for the limits:
+//!
+//! 1. It is sent to the origin, and an answer other than a 200 that can be read ([`is_readable`])
+//!    is relayed with its own status. Where there is none, as in step 3 above.
+//! 2. The limit in it is remembered for this token ([`advertised_limit`]).
+//! 3. It is answered with 200, and with no limit above `MAX_UPLOAD_BYTES` ([`lowered`]).
 
 use std::borrow::Cow;
 
@@ -38,8 +57,8 @@ const MAX_WARM_BYTES: u64 = 32 * 1024 * 1024;
 /// The member of a `config` answer that tells the limit.
 const LIMIT_FIELD: &str = "m.upload.size";
 
-/// Where what the origin told this credential is kept; nothing, where there is no credential to
-/// tell users apart by.
+/// Returns where the limit that the origin told this credential is kept; `None` where there is no
+/// credential to tell users apart by.
 pub fn limit_key(head: &RequestHead, config: &Config) -> Option<CacheKey> {
     match Credential::of(head) {
         Credential::Bearer(token) => {
@@ -59,17 +78,18 @@ pub enum Admission {
         length_bytes: u64,
     },
     /// It has no length (RFC 9112 §7.1: it comes in chunks), so its bytes are counted on their way.
-    /// Whether a length is needed, the homeserver says.
+    /// The homeserver decides whether a length is required.
     Counted {
         /// The most that may be sent.
         limit_bytes: u64,
     },
 }
 
-/// Judges an upload by its head, given what limit the origin told its user.
+/// Checks an upload by its head, given the limit that the origin told its user. Returns how the upload
+/// keeps within the smaller of that and `MAX_UPLOAD_BYTES`.
 ///
 /// # Errors
-/// It has a length of more than may be sent.
+/// [`Rejection::TooLarge`] if its length is more than may be sent.
 pub fn check(
     head: &RequestHead,
     told_bytes: Option<u64>,
@@ -89,7 +109,8 @@ pub fn check(
     }
 }
 
-/// Whether an answer about limits can be read, and so lowered: JSON as it is, and not too much.
+/// Returns whether an answer about limits can be read, and so lowered: a 200 that is not encoded and
+/// not too long.
 pub fn is_readable(origin: &OriginHead) -> bool {
     origin.status == StatusCode::OK
         && !origin.headers.contains_key(CONTENT_ENCODING)
@@ -101,8 +122,8 @@ pub fn advertised_limit(answer: &str) -> Option<u64> {
     json::value(json::member(answer, LIMIT_FIELD)?.get())
 }
 
-/// A `config` answer with a limit no higher than ours, all else as it was to the byte; nothing, if
-/// it may stay as it is. Silence means "unknown" and becomes ours.
+/// Returns a `config` answer with a limit of at most `max_bytes`, all else as it was to the byte; `None`
+/// if the answer may stay as it is. A missing limit means "unknown", and becomes `max_bytes`.
 pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
     let members = json::members(answer)?;
     let mut limits = members.iter().filter(|(name, _)| name == LIMIT_FIELD).peekable();
@@ -130,7 +151,7 @@ pub fn lowered(answer: &str, max_bytes: u64) -> Option<String> {
     (!high.is_empty()).then_some(text)
 }
 
-/// The new media's ID in the origin's answer to an upload.
+/// Parses the new media's ID in the origin's answer to an upload; `None` if it has none.
 pub fn content_uri(answer: &str) -> Option<Mxc> {
     let Uploaded { content_uri } = json::object(answer)?;
     Mxc::parse(&content_uri)

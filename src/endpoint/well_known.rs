@@ -1,12 +1,23 @@
-//! The well-known documents, with the media server named in them (MSC3859).
+//! `GET` and `HEAD` of `/.well-known/matrix/{client,server}`: the documents, with the media server
+//! named in them (MSC3859). <https://spec.matrix.org/v1.15/client-server-api/#well-known-uri> and
+//! <https://spec.matrix.org/v1.15/server-server-api/#resolving-server-names>
 //!
-//! <https://spec.matrix.org/v1.15/client-server-api/#well-known-uri> and
-//! <https://spec.matrix.org/v1.15/server-server-api/#resolving-server-names>. To a client a 404
-//! means *go on without*, while a 5xx or a page of HTML means *fail*: so a 404 stays a 404 once it has
-//! lasted, and a failing host is bridged with the last good copy.
+//! 1. A kept copy that its host allows to be reused is sent: 200 ([`fresh_reply`]).
+//! 2. The document's host is asked, and redirects are followed, within [`TIMEOUT_MS`]
+//!    ([`request`]). What follows is [`decide`]'s.
+//! 3. A document is sent and kept: 200. One that no longer names a server counts as a 404 until
+//!    step 4 gives the copy up.
+//! 4. A 404: the last good copy with 200, until the host has answered so for `MISSING_SECS`; then
+//!    200 with a generated document (`WELL_KNOWN_GENERATE`), or the 404.
+//! 5. No answer, a refusal (401, 403, 407, 429), a challenge, a 5xx, or one that makes no sense:
+//!    the last good copy with 200, or 502.
+//! 6. Any other answer: the last good copy with 200, or that answer with its own status and body.
 //!
-//! The members are spliced into the text as it came, so everything else in it stays as it was to
-//! the byte: order, white space, numbers that no float can hold, members that we don't know.
+//! To a client a 404 means *go on without*, while a 5xx or a page of HTML means *fail*: so a 404
+//! stays a 404 once it has lasted, and a failing host is bridged with the last good copy.
+//!
+//! The members are spliced into the text as it came, so that everything else in it stays byte for
+//! byte: order, white space, numbers that no float can hold, members that the edge doesn't know.
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -33,11 +44,11 @@ pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// matrix-js-sdk gives up after 5 s, and a last good copy should reach it before.
 pub const TIMEOUT_MS: u32 = 4_000;
 
-/// `max-age` of a document whose host doesn't say, in seconds.
+/// `max-age` of a document whose host sends none, in seconds.
 const DEFAULT_MAX_AGE_SECS: u64 = 3_600;
 
-/// Bounds of `max-age` for servers, in seconds: Synapse clamps to the same, and `no-store` would
-/// make it fetch the document for every request.
+/// Bounds of `max-age` for servers, in seconds: Synapse clamps to these, and `no-store` would make
+/// it fetch the document for every request.
 const SERVER_MAX_AGE_SECS: std::ops::RangeInclusive<u64> = 300..=172_800;
 
 /// `max-age` of a last good copy, in seconds: its host may be back soon.
@@ -47,8 +58,8 @@ const STALE_MAX_AGE_SECS: u64 = 300;
 /// it should not have to wait a day.
 const MAX_REUSE_SECS: u64 = 3_600;
 
-/// For how long on end a host must say that there is no document before the last good copy is given up,
-/// in seconds: restarts, deployments and moves of websites answer so for a while.
+/// For how long on end a host must answer that there is no document before the last good copy is
+/// given up, in seconds: websites answer so for a while when they restart, are deployed or move.
 const MISSING_SECS: u64 = 300;
 
 /// For how long after a look that found none the bucket is taken to have no copy, in seconds: where a host
@@ -68,14 +79,14 @@ pub struct KeptDocument {
     pub cache_control: Option<String>,
     /// Until when its host allows reuse without asking, in seconds since the Unix epoch.
     pub fresh_until_unix_secs: u64,
-    /// Since when its host has said, and nothing else, that there is no such document, in seconds since
-    /// the Unix epoch.
+    /// Since when its host has answered only that there is no such document, in seconds since the
+    /// Unix epoch.
     pub missing_since_unix_secs: Option<u64>,
 }
 
 impl KeptDocument {
-    /// The record to keep beside the text, as a header value: version, both seconds (`-` for none) and
-    /// `Cache-Control`, a space apart.
+    /// Returns the record to keep beside the text, as a header value: version, both seconds (`-`
+    /// for none) and `Cache-Control`, a space apart.
     pub fn meta(&self) -> HeaderValue {
         let cache_control = self.cache_control.as_deref().unwrap_or_default();
         let missing = self.missing_since_unix_secs.map(|secs| secs.to_string());
@@ -105,7 +116,7 @@ impl KeptDocument {
     }
 }
 
-/// Splits a record behind its first field. Where there are none behind it, headers lose its space.
+/// Splits a record behind its first field. Headers lose a space at the end, so that a last field has none.
 fn split_field(record: &str) -> (&str, &str) {
     record.split_once(' ').unwrap_or((record, ""))
 }
@@ -125,14 +136,14 @@ impl KeptDocument {
         Self::parse(meta, text.into())
     }
 
-    /// Whether the document's host has said something else than in `other`.
+    /// Returns whether the document's host has answered something else than in `other`.
     pub fn differs_from(&self, other: &Self) -> bool {
         (&self.text, &self.cache_control, self.missing_since_unix_secs)
             != (&other.text, &other.cache_control, other.missing_since_unix_secs)
     }
 
-    /// Returns what becomes of the copy when its host says that there is no document; `None` where it has
-    /// said so for [`MISSING_SECS`] on end, which ends the copy.
+    /// Returns what becomes of the copy when its host answers that there is no document; `None` if
+    /// the host has answered so for [`MISSING_SECS`] on end, which ends the copy.
     fn missing(&self, now_unix_secs: u64) -> Option<CopyChange> {
         match self.missing_since_unix_secs {
             Some(since) if now_unix_secs.saturating_sub(since) >= MISSING_SECS => None,
@@ -144,8 +155,8 @@ impl KeptDocument {
         }
     }
 
-    /// Returns what becomes of the copy when its host has said anything else than that there is no
-    /// document, but not what it is.
+    /// Returns what becomes of the copy when its host gives any answer but a document or that there
+    /// is none.
     fn unheard(&self) -> CopyChange {
         match self.missing_since_unix_secs {
             Some(_) => CopyChange::Store(Self { missing_since_unix_secs: None, ..self.clone() }),
@@ -172,7 +183,7 @@ pub enum WellKnownReply {
     Document(ReplyHead, String),
     /// The host's answer with its own body.
     Untouched(ReplyHead),
-    /// An error of ours.
+    /// An error of the edge's own.
     Rejected(Rejection),
 }
 
@@ -187,13 +198,14 @@ pub enum CopyChange {
     Store(KeptDocument),
 }
 
-/// Whether a copy may be in the bucket that was found in it at no look since `looked_unix_secs`; `None`
-/// where this isolate has not looked.
+/// Returns whether a look for a copy in the bucket is worth it: `false` for a while after a look at
+/// `looked_unix_secs` has found none; `None` where this isolate has not looked.
 pub fn may_be_in_bucket(looked_unix_secs: Option<u64>, now_unix_secs: u64) -> bool {
     looked_unix_secs.is_none_or(|at| now_unix_secs.saturating_sub(at) >= NOT_IN_BUCKET_SECS)
 }
 
-/// Asks for a document, first at its own host and then wherever that redirects to.
+/// Returns the request for a document at this URL: at its own host first, and then wherever that
+/// redirects to.
 pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginRequest {
     // A redirect may lead anywhere: to the homeserver with its secrets for its documents alone, and
     // to strangers without anyone's address.
@@ -216,7 +228,7 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
     }
 }
 
-/// A kept copy that may be sent without asking its host.
+/// Returns the reply of a kept copy that may be sent without asking its host; `None` if it may not.
 pub fn fresh_reply(
     document: Document,
     kept: &KeptDocument,
@@ -228,7 +240,7 @@ pub fn fresh_reply(
         .flatten()
 }
 
-/// Decides on what the host answered.
+/// Decides on what the host answered. Returns the reply, and what becomes of the kept copy.
 pub fn decide(
     document: Document,
     fetched: &Fetched,
@@ -247,9 +259,9 @@ pub fn decide(
         Fetched::Whole(head, body) => (head, Some(body)),
     };
     let untouched = || WellKnownReply::Untouched(untouched_head(document, head, config));
-    // We sent no such precondition, and no range.
+    // The edge sent no such precondition, and no range.
     let is_nonsense = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT);
-    // Who is refused, challenged or failed has not heard what the document is.
+    // A refusal, a challenge or a failure doesn't show whether there is a document.
     let is_intercepted = head.headers.contains_key(CF_MITIGATED)
         || matches!(head.status.as_u16(), 401 | 403 | 407 | 429 | 500..);
     if is_intercepted || is_nonsense {
@@ -298,7 +310,7 @@ pub fn decide(
     (reply, CopyChange::Store(kept))
 }
 
-/// Whether a JSON object has the member that the specification requires of the document.
+/// Returns whether a JSON object has the member that the specification requires of the document.
 fn names_server(document: Document, text: &str) -> bool {
     document.homeserver(text).is_some_and(|name| !name.is_empty())
 }
@@ -312,7 +324,7 @@ fn last_good_reply(
     document_reply(document, &kept?.text, Some(&stale), config)
 }
 
-/// The reply with our members in it, or nothing if the text is no JSON object.
+/// Returns the reply with the edge's members in it; `None` if the text is no JSON object.
 fn document_reply(
     document: Document,
     text: &str,
@@ -339,7 +351,8 @@ fn untouched_head(document: Document, upstream: &OriginHead, config: &Config) ->
     ReplyHead::new(upstream.status, headers)
 }
 
-/// Servers get a lifetime that they can use; clients get what the host said.
+/// Returns the `Cache-Control` for the client: for servers a lifetime that they can use, for clients the
+/// host's own.
 fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
     match (document, of_host) {
         (Document::Client, Some(field)) => field.to_owned(),
@@ -352,8 +365,8 @@ fn client_cache_control(document: Document, of_host: Option<&str>) -> String {
     }
 }
 
-/// For how long the host's own words allow us to reuse its document (RFC 9111 §4.2.1). Silence
-/// allows nothing: heuristics are for caches that don't know how much hangs on a document.
+/// Returns for how many seconds the host's `Cache-Control` allows its document to be reused (RFC 9111
+/// §4.2.1). Without one, 0: heuristics are for caches that don't know how much hangs on a document.
 fn reuse_secs(cache_control: Option<&str>) -> u64 {
     let Some(field) = cache_control else { return 0 };
     if ["no-store", "no-cache", "private"].iter().any(|name| has_directive(field, name)) {
@@ -362,9 +375,9 @@ fn reuse_secs(cache_control: Option<&str>) -> u64 {
     max_age_secs(field).unwrap_or(0).min(MAX_REUSE_SECS)
 }
 
-/// The least that a document must say: where clients and servers find the homeserver, never where the
-/// edge does. Servers get the port with the host, since without one they would go to 8448, which
-/// Cloudflare doesn't proxy.
+/// Returns a document with the least that it must have: where clients and servers find the
+/// homeserver, never where the edge does. Servers get the port with the host, since without one
+/// they would go to 8448, which Cloudflare doesn't proxy.
 fn generate(document: Document, config: &Config) -> String {
     match document {
         Document::Client => {
@@ -397,7 +410,7 @@ fn members(document: Document, config: &Config) -> String {
 }
 
 /// Writes members before the closing brace of a JSON object, unless the document already names a
-/// media server under either name. Nothing, if the text is no JSON object.
+/// media server under either name. Returns `None` if the text is no JSON object.
 fn inject(text: &str, members: &str) -> Option<String> {
     let present = json::members(text)?;
     if present.iter().any(|(name, _)| name == STABLE_FIELD || name == UNSTABLE_FIELD) {

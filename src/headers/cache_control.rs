@@ -1,4 +1,4 @@
-//! The few `Cache-Control` directives that we act on (RFC 9111 §5.2.2).
+//! The few `Cache-Control` directives that the edge acts on (RFC 9111 §5.2.2).
 //!
 //! Reading never fails: what can't be read is left out, and every use is safe without it.
 
@@ -9,17 +9,18 @@ use crate::headers::own_value;
 const NO_TRANSFORM: &str = "no-transform";
 const NO_STORE: &str = "no-store";
 
-/// The field of what any cache may keep for so many seconds.
+/// Returns the field of a response that any cache may store for so many seconds.
 pub fn public_for(max_age_secs: u64) -> HeaderValue {
     own_value(&format!("public, max-age={max_age_secs}"))
 }
 
-/// Whether a directive stands in the field, with or without an argument.
+/// Returns whether a directive stands in the field, with or without an argument.
 pub fn has_directive(field: &str, name: &str) -> bool {
     directives(field).any(|(directive, _)| directive.eq_ignore_ascii_case(name))
 }
 
-/// `max-age` in seconds; of several the smallest (RFC 9111 §4.2.1 lets us pick, or call it stale).
+/// Returns `max-age` in seconds, of several the smallest (RFC 9111 §4.2.1 permits any of them);
+/// `None` if there is none.
 pub fn max_age_secs(field: &str) -> Option<u64> {
     directives(field)
         .filter(|(directive, _)| directive.eq_ignore_ascii_case("max-age"))
@@ -27,8 +28,8 @@ pub fn max_age_secs(field: &str) -> Option<u64> {
         .min()
 }
 
-/// Forbids whoever carries an answer to change its coding (RFC 9111 §5.2.2.6). Cloudflare compresses
-/// text and `multipart/mixed` for whoever accepts that, and their length is lost.
+/// Forbids intermediaries to change an answer's coding (RFC 9111 §5.2.2.6). Cloudflare compresses
+/// text and `multipart/mixed` for clients that accept that, and the length is lost.
 pub fn add_no_transform(headers: &mut HeaderMap) {
     let fields = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
     let mut directives =
@@ -44,15 +45,15 @@ pub fn add_no_transform(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, value.unwrap_or(HeaderValue::from_static(NO_TRANSFORM)));
 }
 
-/// Makes a head one that nobody keeps (RFC 9111 §5.2.2.5).
+/// Makes a head forbid storing (RFC 9111 §5.2.2.5).
 pub fn forbid_storing(headers: &mut HeaderMap) {
     headers.remove(EXPIRES);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
 }
 
-/// Makes the head of another's error one that nobody keeps or asks about again, whatever it says of
-/// reuse: what is refused now may be granted in a moment, and a browser that remembers a 404 asks
-/// nobody. What forbids storing already stays in its sender's words.
+/// Makes the head of an error that the edge relays forbid storing and revalidation: media that is
+/// refused now may be granted in a moment, and a browser that has stored a 404 doesn't ask again. A
+/// `Cache-Control` that forbids storing already stays as it came.
 pub fn forbid_reuse(headers: &mut HeaderMap) {
     for name in [AGE, ETAG, EXPIRES, LAST_MODIFIED] {
         headers.remove(name);

@@ -7,14 +7,14 @@ use http::{HeaderName, StatusCode};
 /// The header's name.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// What we call ourselves in it.
+/// The edge's name in the header.
 const CACHE_NAME: &str = "matrix-media-edge";
 
-/// One member of the header's list: ours. The `key` parameter is left out on purpose, since it
+/// The edge's member of the header's list. The `key` parameter is left out on purpose, since it
 /// would describe other clients' requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheStatus {
-    /// Whether the origin had a say.
+    /// Whether the origin was asked.
     pub source: Source,
     /// Whether its answer is being stored.
     pub is_stored: bool,
@@ -23,7 +23,8 @@ pub struct CacheStatus {
 }
 
 impl CacheStatus {
-    /// Whether it tells of what is stored. A request that was not looked up depends on nothing.
+    /// Returns whether the member depends on what is stored, as it does unless the request bypassed
+    /// the cache.
     pub const fn depends_on_store(&self) -> bool {
         !matches!(self.source, Source::Forwarded { reason: ForwardReason::Bypass, .. })
     }
@@ -32,7 +33,7 @@ impl CacheStatus {
 /// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A stored response, without a word of the origin (RFC 9211 §2.1).
+    /// A stored response, without a question to the origin (RFC 9211 §2.1).
     Hit {
         /// How long the permission lasts (§2.5); negative, if it is served though that has ended.
         ttl_secs: i64,
@@ -41,7 +42,7 @@ pub enum Source {
     Forwarded {
         /// Why.
         reason: ForwardReason,
-        /// What it answered (§2.3); absent if it didn't.
+        /// The status of its answer (§2.3); `None` if there was none.
         status: Option<StatusCode>,
     },
 }
@@ -51,7 +52,7 @@ pub enum Source {
 pub enum ForwardReason {
     /// Not looked up.
     Bypass,
-    /// A stored response needed the origin's word.
+    /// A stored response had to be revalidated.
     Stale,
     /// Nothing is stored under this key.
     UriMiss,

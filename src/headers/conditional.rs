@@ -16,8 +16,8 @@ impl EntityTag {
         Self(format!("\"{opaque}\""))
     }
 
-    /// Whether `If-None-Match` names this tag, by the weak comparison that the header asks for
-    /// (RFC 9110 §13.1.2). Tags that are not quoted match nothing.
+    /// Returns whether `If-None-Match` names this tag, by the weak comparison that the header asks
+    /// for (RFC 9110 §13.1.2). Tags that are not quoted never match.
     pub fn is_named_by(&self, if_none_match: &str) -> bool {
         if if_none_match.trim() == "*" {
             return true;
@@ -30,10 +30,11 @@ impl EntityTag {
     }
 }
 
-/// Whether the client has these bytes already, so that a 304 is enough (RFC 9110 §13.2.2).
+/// Returns whether the client has these bytes already, so that a 304 is enough (RFC 9110 §13.2.2).
 ///
-/// A date is compared as text: it can only have come from the `Last-Modified` that we sent, and an
-/// exact comparison never takes an older copy for a newer one (§13.1.3 allows any "not later").
+/// A date is compared as text: it can only have come from the `Last-Modified` that the edge sent,
+/// and an exact comparison never takes an older copy for a newer one (§13.1.3 allows any "not
+/// later").
 pub fn is_current(client: &HeaderMap, tag: &EntityTag, served: &HeaderMap) -> bool {
     if let Some(field) = client.get(IF_NONE_MATCH) {
         return field.to_str().is_ok_and(|field| tag.is_named_by(field));
@@ -41,8 +42,8 @@ pub fn is_current(client: &HeaderMap, tag: &EntityTag, served: &HeaderMap) -> bo
     is_same_date(client, &IF_MODIFIED_SINCE, served)
 }
 
-/// Whether a `Range` may be followed: there is no `If-Range`, or it names exactly these bytes, by
-/// the strong comparison (RFC 9110 §13.1.5).
+/// Returns whether a `Range` may be followed: there is no `If-Range`, or it names exactly these
+/// bytes, by the strong comparison (RFC 9110 §13.1.5).
 pub fn is_range_wanted(client: &HeaderMap, tag: &EntityTag, served: &HeaderMap) -> bool {
     match client.get(IF_RANGE) {
         None => true,

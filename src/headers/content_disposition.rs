@@ -90,8 +90,8 @@ fn short_name(name: &str) -> String {
     format!("{}{extension}", &stem[..end])
 }
 
-/// `tchar`, less the `%`, `'` and `*` that careless readers take for an escape,
-/// and with nothing else that Synapse would quote.
+/// Returns whether a byte may stand in a bare token: a `tchar`, but not `%`, `'` and `*`, which
+/// careless parsers take for an escape, and none that Synapse would quote.
 const fn is_token_char(byte: u8) -> bool {
     is_token_byte(byte) && !matches!(byte, b'%' | b'\'' | b'*')
 }

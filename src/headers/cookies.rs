@@ -3,8 +3,8 @@
 use http::HeaderValue;
 
 /// Cookies that Cloudflare adds to whatever passes its proxy. They tell clients apart for its bot
-/// management, rate limits, load balancers, waiting rooms, challenges and Access, and nothing of an answer
-/// of the homeserver's depends on them.
+/// management, rate limits, load balancers, waiting rooms, challenges and Access; no answer of the
+/// homeserver depends on them.
 /// <https://developers.cloudflare.com/fundamentals/reference/policies-compliances/cloudflare-cookies/>
 const PLATFORM_COOKIES: [&[u8]; 15] = [
     b"__cf_bm",

@@ -1,11 +1,11 @@
 //! What a confirmation may change of the stored response that it confirms.
 //!
-//! A 304, or the answer to a HEAD, comes from whoever last touched it: a proxy that compresses says
-//! `Content-Encoding: gzip` of a body that it never sent, a server of files gives a type of its own.
-//! RFC 9111 §4.3.4 has a cache update the stored header fields from it, and §3.2 exempts those that a
-//! cache depends on for the stored bytes. All of RFC 9110 §8 and §14 is about those bytes, or about
-//! which part of them came. So they stay as they were stored, and what is freshened is listed here;
-//! a field that is not is no confirmation's to set: no `Location`, `Retry-After` or challenge either.
+//! A 304, or the answer to a HEAD, may have been changed on its way: a proxy that compresses adds
+//! `Content-Encoding: gzip` for a body that it never sent, a file server sets a type of its own.
+//! RFC 9111 §4.3.4 has a cache update the stored header fields from it, and §3.2 exempts those that
+//! a cache depends on for the stored bytes. All of RFC 9110 §8 and §14 is about those bytes, or
+//! about which part of them came. So they stay as they were stored. The fields that are freshened
+//! are listed here; a confirmation sets no other, such as `Location`, `Retry-After` or a challenge.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

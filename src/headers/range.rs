@@ -59,8 +59,8 @@ impl RangeSpec {
         }
     }
 
-    /// Returns what it is of a representation of `length` bytes; [`RangeRequest::Unsatisfiable`] where
-    /// none of it exists.
+    /// Returns the range within a representation of `length` bytes; [`RangeRequest::Unsatisfiable`]
+    /// where none of it exists.
     pub const fn of(self, length: u64) -> RangeRequest {
         match self {
             Self::From(first) | Self::Between(first, _) if first >= length => {
@@ -103,17 +103,17 @@ impl RangeRequest {
 }
 
 impl ByteRange {
-    /// How many bytes it has.
+    /// Returns the length of the part in bytes.
     pub const fn length(self) -> u64 {
         self.last - self.first + 1
     }
 
-    /// The `Content-Range` of a 206 (RFC 9110 §14.4).
+    /// Returns the `Content-Range` of a 206 (RFC 9110 §14.4).
     pub fn content_range(self, complete_length: u64) -> String {
         format!("bytes {}-{}/{complete_length}", self.first, self.last)
     }
 
-    /// The `Range` that asks a store for just this.
+    /// Returns the `Range` that asks a store for just this part.
     pub fn request_header(self) -> String {
         format!("bytes={}-{}", self.first, self.last)
     }
@@ -129,8 +129,8 @@ pub enum ContentRange {
 }
 
 impl ContentRange {
-    /// Parses the header. Returns `None` where it is of another unit or malformed, tells no length of the
-    /// whole, or tells a part that this length has not.
+    /// Parses the header. Returns `None` where it is of another unit or malformed, has no length of
+    /// the whole, or a part that is not within that length.
     pub fn parse(header: &str) -> Option<Self> {
         let (unit, rest) = header.trim().split_once(' ')?;
         let (part, length) = rest.trim().split_once('/')?;
@@ -147,18 +147,19 @@ impl ContentRange {
     }
 }
 
-/// The `Content-Range` of a 416.
+/// Returns the `Content-Range` of a 416.
 pub fn unsatisfied_content_range(complete_length: u64) -> String {
     format!("bytes */{complete_length}")
 }
 
-/// A number of any size; what no file reaches is as good as the largest.
+/// Parses a number of any size: one that is too large for 64 bits becomes the largest. Returns
+/// `None` for any other text.
 fn position(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// A number, if it is one.
+/// Parses a number. Returns `None` for any other text, and for one that is too large.
 fn exact(digits: &str) -> Option<u64> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }

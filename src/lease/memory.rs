@@ -1,15 +1,15 @@
 //! What one isolate remembers of the homeserver's grants and refusals, record by record.
 //!
-//! The data centre's cache may be late to forget a record that a refusal has removed, and an answer
-//! may arrive after a later one. So a refusal that was heard beats every grant that was asked for
-//! before it, and within the stale window memory alone answers for nothing.
+//! The data centre's cache may still show a record that a refusal has removed, and answers may
+//! arrive out of order. So a refusal beats every grant that was asked for before the refusal
+//! arrived. Memory answers for living leases alone, not for the stale window.
 
 use crate::cache::key::CacheKey;
 use crate::cache::lru::Lru;
 use crate::config::lease_policy::LeasePolicy;
 use crate::lease::{MAX_RECORDS_BYTES, record_weight};
 
-/// What the isolate heard last of a record.
+/// What the homeserver's last answer about a record was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
     /// A grant, and when it was asked for, in seconds since the Unix epoch.
@@ -28,9 +28,9 @@ impl LeaseMemory {
         Self(Lru::new(MAX_RECORDS_BYTES))
     }
 
-    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch; `None`
-    /// where the data centre's cache has to be looked at. Memory answers for living leases alone: for
-    /// the stale window another isolate may have heard a refusal since.
+    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch;
+    /// `None` where the data centre's cache has to be looked at. Memory answers for living leases
+    /// alone: within the stale window, another isolate may have had a refusal since.
     pub fn living(
         &mut self,
         key: &CacheKey,
@@ -45,8 +45,9 @@ impl LeaseMemory {
         }
     }
 
-    /// Records a grant that was asked for at this time, from an answer or from the data centre's cache.
-    /// Returns whether it counts: `false` where a refusal has been heard since it was asked for.
+    /// Records a grant that was asked for at this time, from an answer or from the data centre's
+    /// cache. Returns whether it counts: `false` if a refusal has arrived since the grant was asked
+    /// for.
     pub fn record_grant(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
         let counts = match self.0.get(key) {
             Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,

@@ -5,7 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// An access token. It has no `Display` and its `Debug` tells nothing.
+/// An access token. It has no `Display`, and its `Debug` doesn't show the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(String);
 
@@ -17,18 +17,19 @@ impl AccessToken {
         is_token.then(|| Self(text.to_owned()))
     }
 
-    /// The `Authorization` header that shows it.
+    /// Returns the `Authorization` header that shows the token.
     pub fn to_header(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
-    /// Whether `shown` is this token, in a time that doesn't tell how much of it is right.
+    /// Returns whether `shown` is this token, in a time that doesn't depend on how much of `shown`
+    /// is right.
     pub fn is(&self, shown: &Self) -> bool {
         const KEY: &[u8] = b"compare";
         mac(KEY, shown).verify(&mac(KEY, self).finalize().into_bytes()).is_ok()
     }
 
-    /// The token's bytes, for a digest.
+    /// Returns the token's bytes, for a digest.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -45,14 +46,14 @@ impl fmt::Debug for AccessToken {
 pub struct TokenDigest(String);
 
 impl TokenDigest {
-    /// HMAC-SHA-256 (RFC 2104) of the token, in hexadecimal.
+    /// Returns the HMAC-SHA-256 (RFC 2104) of the token.
     pub fn new(key: &[u8], token: &AccessToken) -> Self {
         let digest = mac(key, token).finalize().into_bytes();
         let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
         Self(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
     }
 
-    /// The digest in hexadecimal.
+    /// Returns the digest in hexadecimal.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -18,20 +18,20 @@ const MAX_DNS_NAME_BYTES: usize = 255;
 pub struct ServerName(String);
 
 impl ServerName {
-    /// Reads a server name, or says nothing if it does not follow the grammar.
+    /// Parses a server name. Returns `None` if it does not follow the grammar.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = split_port(text);
         let port_is_valid = port.is_none_or(is_port);
         (port_is_valid && is_host(host)).then(|| Self(text.to_owned()))
     }
 
-    /// The name without its port.
+    /// Returns the name without its port.
     pub fn host(&self) -> &str {
         split_port(&self.0).0
     }
 
-    /// The name without its port, in lower case and an IPv6 address in its shortest form, which all
-    /// spellings of a server's name share.
+    /// Returns the name without its port, in lower case and an IPv6 address in its shortest form:
+    /// one for all spellings of a server's name.
     pub fn canonical_host(&self) -> String {
         let host = self.host();
         let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -41,12 +41,12 @@ impl ServerName {
         }
     }
 
-    /// Whether another name is of this host: in another spelling, or with another port.
+    /// Returns whether another name is of this host: in another spelling, or with another port.
     pub fn is_of_host(&self, other: &Self) -> bool {
         self.canonical_host() == other.canonical_host()
     }
 
-    /// The name as written.
+    /// Returns the name as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -63,14 +63,14 @@ impl fmt::Display for ServerName {
 pub struct MediaId(String);
 
 impl MediaId {
-    /// Reads a media ID, or says nothing if it does not follow the grammar.
+    /// Parses a media ID. Returns `None` if it does not follow the grammar.
     pub fn parse(text: &str) -> Option<Self> {
         let is_valid = (1..=MAX_MEDIA_ID_BYTES).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         is_valid.then(|| Self(text.to_owned()))
     }
 
-    /// The ID as written.
+    /// Returns the ID as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -103,12 +103,12 @@ pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether `port` is one to five digits.
+/// Returns whether `port` is one to five digits.
 pub(crate) fn is_port(port: &str) -> bool {
     (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether `host` is a DNS name, an IPv4 address or a bracketed IPv6 address.
+/// Returns whether `host` is a DNS name, an IPv4 address or a bracketed IPv6 address.
 pub(crate) fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse::<Ipv6Addr>().is_ok();

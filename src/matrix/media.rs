@@ -17,7 +17,7 @@ pub enum Door {
 }
 
 impl Door {
-    /// The word for keys and logs.
+    /// Returns the word for keys and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -28,7 +28,7 @@ impl Door {
     }
 }
 
-/// A download or thumbnail that we know how to name.
+/// A download or thumbnail that the edge can name by a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRequest {
     /// The door that it came to.
@@ -39,8 +39,8 @@ pub struct MediaRequest {
     pub representation: Representation,
     /// The name that the path gives to the download, decoded.
     pub file_name: Option<String>,
-    /// The path that the origin is asked for: without that name, and in one spelling for all requests;
-    /// at the federation door, where it is signed, as it came.
+    /// The path that the origin is asked for: without that name, and in one spelling for all
+    /// requests; at the federation door, where the path is signed, as it came.
     pub origin_path: String,
     /// How the query bears on the answer.
     pub query_class: QueryClass,
@@ -64,7 +64,7 @@ impl Representation {
         }
     }
 
-    /// The segment of a path that asks for it.
+    /// Returns the segment of a path that asks for the representation.
     pub const fn endpoint(self) -> &'static str {
         match self {
             Self::Content => "download",
@@ -83,7 +83,7 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
-    /// The word for keys.
+    /// Returns the word for keys.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Content => "content",
@@ -91,12 +91,12 @@ impl MediaKind {
         }
     }
 
-    /// Reads a word of keys.
+    /// Parses a word of keys. Returns `None` for any other.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Content, Self::Thumbnail].into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The other kind.
+    /// Returns the other kind.
     pub const fn other(self) -> Self {
         match self {
             Self::Content => Self::Thumbnail,
@@ -118,7 +118,7 @@ pub enum QueryClass {
     PerRequest,
 }
 
-/// Whether a parameter invites or forbids redirects (MSC3860).
+/// Returns whether a parameter invites or forbids redirects (MSC3860).
 pub fn is_redirect_parameter(name: &str) -> bool {
     matches!(name, "allow_redirect" | "com.beeper.msc3860.allow_redirect")
 }

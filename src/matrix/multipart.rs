@@ -9,17 +9,17 @@
 /// 300, most of them a file name's.
 pub const MAX_PREAMBLE_BYTES: usize = 16 * 1024;
 
-/// How many bytes stand before the media: both parts' heads, and the first part.
+/// Returns how many bytes stand before the media: both parts' heads, and the first part.
 ///
-/// Nothing, while the end is not in sight.
+/// `None` while the end of these has not come.
 pub fn preamble_length(bytes: &[u8]) -> Option<usize> {
     let first_head = blank_line_end(bytes)?;
     Some(first_head + blank_line_end(&bytes[first_head..])?)
 }
 
-/// Returns whether what stands before the media (see [`preamble_length`]) is the beginning of an
-/// envelope that holds it: a first part, and then a second one under the same boundary, which is no
-/// mere `Location` of the media.
+/// Returns whether the bytes before the media (see [`preamble_length`]) are the beginning of an
+/// envelope that holds the media: two parts under one boundary, the second of which is no mere
+/// `Location` of the media.
 pub fn holds_media(preamble: &[u8]) -> bool {
     let text = preamble.strip_prefix(b"\r\n").unwrap_or(preamble);
     let Some(end) = text.windows(2).position(|window| window == b"\r\n") else { return false };

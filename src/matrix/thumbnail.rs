@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::message::target::Query;
 
-/// Digits of a dimension that we read ourselves; more are the origin's to judge.
+/// The most digits of a dimension that the edge parses; a longer one is left to the origin.
 const MAX_DIMENSION_DIGITS: usize = 5;
 
 /// The sizes that homeservers make by default, with the method of each.
@@ -93,7 +93,7 @@ impl Method {
     }
 }
 
-/// The part of a cache key and of an entity tag that tells thumbnails of one media apart.
+/// The part of a cache key and of an entity tag that differs between the thumbnails of one media.
 impl fmt::Display for ThumbnailSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)?;

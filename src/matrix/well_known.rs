@@ -20,7 +20,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// The path that it has on every host.
+    /// Returns the path that the document has on every host.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Client => "/.well-known/matrix/client",

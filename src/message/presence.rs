@@ -1,8 +1,8 @@
 //! Whether a request's client is still there, and for how long work goes on behind its back.
 
 /// How long background work may take after the answer, or after its client has left, in
-/// milliseconds. The platform cuts it off at 30 s, and then no code of it runs any more: work that
-/// ends before can abort what it has asked for, and leaves nothing behind in the isolate.
+/// milliseconds. The platform cuts the work off at 30 s, and then no code of it runs any more: work
+/// that ends before can abort its own requests, and leaves no memory behind in the isolate.
 pub const MAX_BACKGROUND_MS: u64 = 25_000;
 
 /// After how long the rest of a request can't be alive, in milliseconds: whatever is still there of
@@ -37,8 +37,8 @@ impl Presence {
         }
     }
 
-    /// Records that the answer has begun. Where the runtime moves its body by itself, this is the
-    /// last that is heard of the client.
+    /// Records that the answer has begun. Where the runtime moves the body by itself, no later
+    /// event of the client is seen.
     pub const fn answer(&mut self, now_unix_ms: u64) {
         self.is_answered = true;
         self.look(now_unix_ms);
@@ -76,7 +76,7 @@ impl Presence {
         }
     }
 
-    /// Returns whether nothing of the request can be alive.
+    /// Returns whether the platform must have ended the request.
     pub const fn is_over(&self, now_unix_ms: u64) -> bool {
         match self.gone_unix_ms {
             Some(gone) => now_unix_ms.saturating_sub(gone) >= MAX_REMAINS_MS,

@@ -19,7 +19,8 @@ pub struct Target {
 pub enum Fidelity {
     /// It leaves as it came.
     Exact,
-    /// Some letters get percent-encoded: the same resource, but no longer the signed bytes.
+    /// Some letters get percent-encoded: the target names the resource as before, but is no longer
+    /// the signed bytes.
     Equivalent,
     /// It would name another resource.
     Changed,
@@ -52,17 +53,17 @@ impl Target {
         Self { raw, path_len }
     }
 
-    /// Path and query as they came.
+    /// Returns path and query as they came.
     pub fn as_str(&self) -> &str {
         &self.raw
     }
 
-    /// The raw path.
+    /// Returns the raw path.
     pub fn path(&self) -> &str {
         &self.raw[..self.path_len]
     }
 
-    /// The raw query, without its `?`.
+    /// Returns the raw query, without its `?`.
     pub fn query(&self) -> Query<'_> {
         Query(self.raw.get(self.path_len + 1..).unwrap_or_default())
     }
@@ -77,8 +78,8 @@ impl Target {
         }
     }
 
-    /// Whether the path has a dot segment for a reader who decodes slashes or backslashes first, at
-    /// once or the second time: proxies and servers differ in that.
+    /// Returns whether the path has a dot segment for a parser that decodes slashes or backslashes
+    /// first, once or twice: proxies and servers differ in that.
     pub fn has_hidden_dot_segment(&self) -> bool {
         let once = decode_lossy(self.path());
         let twice = decode_lossy(&once);
@@ -86,7 +87,7 @@ impl Target {
         has_one(&once) || has_one(&twice)
     }
 
-    /// What `fetch` would make of this target.
+    /// Returns what `fetch` would make of this target.
     pub fn fidelity(&self) -> Fidelity {
         let (path, query) = (self.path(), self.query().0);
         // A replacement character stands for bytes that the runtime could not read as UTF-8. Tabs
@@ -109,13 +110,13 @@ impl Target {
     }
 }
 
-/// Whether a URL parser takes the segment for `.` or `..`.
+/// Returns whether a URL parser takes the segment for `.` or `..`.
 fn is_dot_segment(segment: &str) -> bool {
     let segment = segment.to_ascii_lowercase();
     matches!(segment.as_str(), "." | ".." | "%2e" | ".%2e" | "%2e." | "%2e%2e")
 }
 
-/// One path segment, percent-decoded once as the homeserver does, or nothing if it is not UTF-8.
+/// Decodes one path segment, once, as the homeserver does. Returns `None` if it is not UTF-8.
 pub fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(segment).decode_utf8().ok()
 }
@@ -129,16 +130,17 @@ fn decode_lossy(text: &str) -> Cow<'_, str> {
 pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// The parameters in order, decoded as forms are; undecodable bytes become U+FFFD, which no
-    /// parameter that we know contains.
+    /// Returns the parameters in order, decoded as forms are; undecodable bytes become U+FFFD,
+    /// which no known parameter contains.
     ///
     /// Some homeservers separate at `;` as well as at `&`: see [`Self::has_one_reading`].
     pub fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
         form_pairs(self.0)
     }
 
-    /// Whether all homeservers read it alike: it has no `;`, which separates parameters for some of
-    /// them, and no name twice, of which some take the first and some the last.
+    /// Returns whether all homeservers read the query alike: it has no `;`, which separates
+    /// parameters for some of them, and no name twice, of which some take the first and some the
+    /// last.
     pub fn has_one_reading(self) -> bool {
         if self.0.is_empty() {
             return true;
@@ -151,7 +153,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// The fields of a form, or the parameters of a query, in order and decoded.
+/// Returns the fields of a form, or the parameters of a query, in order and decoded.
 pub fn form_pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     text.split(['&', ';']).filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

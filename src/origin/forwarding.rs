@@ -1,4 +1,5 @@
-//! What the edge tells the origin of its own accord: who is connecting, and that it passed here.
+//! The headers that the edge adds to a request to the origin: who is connecting, and that the
+//! request has passed the edge.
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
@@ -13,15 +14,16 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the edge calls itself. Some walls refuse whoever has no name.
+/// The edge's own `User-Agent`. Some bot walls refuse requests without one.
 const OWN_AGENT: &str = "matrix-media-edge";
 
 /// How much of a reader's `User-Agent` goes along, in visible characters: enough for what
 /// homeservers show in their lists of sessions.
 const MAX_AGENT_BYTES: usize = 256;
 
-/// Headers of every request to a server of the admin's: who is asking, and for whom. The scheme is
-/// always `https`: what one reader is answered must not depend on how another one came.
+/// Returns the headers of every request to a server of the admin's: the client's address, and that
+/// the edge asks. The scheme is always `https`: the answer to one reader must not depend on how
+/// another one came.
 pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
     let mut headers = loop_header(config);
     // Set, not appended: Synapse believes the first address of the first header.
@@ -32,10 +34,10 @@ pub fn forwarding_headers(head: &RequestHead, config: &Config) -> HeaderMap {
     headers
 }
 
-/// Returns headers of every request to the homeserver, whoever asks: where the edge reaches it by
-/// another name than clients do, the host that they know, since some homeservers choose by it what
-/// they serve; then `ORIGIN_HEADERS`, in which an admin may say otherwise. Never the `Host` of a
-/// request: what one client is answered must not depend on how another one came.
+/// Returns the headers of every request to the homeserver, whoever asks: first the host that
+/// clients know, where the edge reaches the homeserver by another name, since some homeservers
+/// choose by that host what they serve; then `ORIGIN_HEADERS`, which may replace it. Never the
+/// `Host` of a request: the answer to one client must not depend on how another one came.
 pub fn homeserver_headers(config: &Config) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if config.has_own_origin() {
@@ -49,7 +51,8 @@ pub fn homeserver_headers(config: &Config) -> HeaderMap {
     headers
 }
 
-/// The same for what merely passes through, whose server is told how the client came.
+/// Returns [`forwarding_headers`] for a request that passes through, with the scheme by which the
+/// client came.
 pub fn passthrough_headers(head: &RequestHead, config: &Config) -> HeaderMap {
     let mut headers = forwarding_headers(head, config);
     headers.insert(FORWARDED_PROTO, own_value(&head.scheme));
@@ -67,9 +70,9 @@ pub fn add_reader_agent(headers: &mut HeaderMap, head: &RequestHead) {
     }
 }
 
-/// Returns whether readers differ in the field `name` (lower case) of a question about media: in
-/// their credential, in their `User-Agent`, and in what the platform and proxies tell of them. The
-/// edge sends nothing else of theirs.
+/// Returns whether the field `name` (lower case) of a question about media differs between readers:
+/// their credential, their `User-Agent`, and what the platform and proxies write about them. The
+/// edge sends no other header of theirs.
 pub fn differs_between_readers(name: &str) -> bool {
     [AUTHORIZATION, USER_AGENT].iter().any(|known| known == name) || tells_who_connects(name)
 }
@@ -79,12 +82,13 @@ pub fn add_own_agent(headers: &mut HeaderMap) {
     headers.insert(USER_AGENT, HeaderValue::from_static(OWN_AGENT));
 }
 
-/// All that a stranger is told, and so that we know our own request again.
+/// Returns the one header that is sent to other servers too, by which the edge knows its own
+/// request again.
 pub fn loop_header(config: &Config) -> HeaderMap {
     HeaderMap::from_iter([(LOOP, own_value(config.server_name.as_str()))])
 }
 
-/// Asks for the bytes as they are: an encoded body has another length, and can't be sliced.
+/// Asks for the identity coding: an encoded body has another length, and can't be sliced.
 pub fn ask_for_identity(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }

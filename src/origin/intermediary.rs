@@ -1,8 +1,8 @@
 //! Answers that something between the edge and the homeserver gave in the homeserver's place: the
 //! platform, a tunnel, a reverse proxy, a bot wall, a login page.
 //!
-//! Only the homeserver's own answer grants, refuses, removes or is relayed as it is. What an
-//! intermediary says is that the homeserver could not be asked.
+//! Only the homeserver's own answer grants, refuses, removes or is relayed as it is. An
+//! intermediary's answer means that the homeserver could not be asked.
 
 use http::header::{CONTENT_DISPOSITION, CONTENT_RANGE, LOCATION};
 use http::{Method, StatusCode};
@@ -11,7 +11,7 @@ use crate::headers::{CF_MITIGATED, is_html, media_type};
 use crate::origin::redirect::is_redirect;
 use crate::origin::{OriginAnswer, OriginHead};
 
-/// What an intermediary did instead of asking the homeserver, as far as its answer tells.
+/// What an intermediary did instead of asking the homeserver, as far as its answer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intermediary {
     /// It blocked the request: a 403 without a Matrix error, such as Cloudflare's `error code: 1010`.

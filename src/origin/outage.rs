@@ -1,12 +1,12 @@
-//! An origin that is known to be down: readers who may be served without it need not wait for it
-//! to fail each of them, and don't all meet it when it comes back.
+//! Outages of the origin: while one is known, readers who may be served stale don't each wait for
+//! the origin to fail, and don't all ask when it comes back.
 //!
 //! One question that fails says little: it may be about that media alone, and a reader may have
 //! provoked it. It is a suspicion, upon which the origin is *probed* with a request that carries
 //! nothing of any reader's; only a probe that fails too makes an outage. While probes fail, one
-//! follows the other, with pauses between them, and nobody waits for any. What is known lasts hardly
-//! longer than the pause to the next probe, since an origin that is up is asked about every request.
-//! Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
+//! follows the other, with pauses between them, and no reader waits for any. An outage is known for
+//! hardly longer than the pause to the next probe, since an origin that is up is asked about every
+//! request. Only a probe, or the homeserver's own answer to an ordinary question, ends it before.
 
 use http::{HeaderMap, Method};
 
@@ -41,7 +41,7 @@ pub struct Outage {
     known_until_unix_ms: u64,
     /// Probes that failed in a row.
     failures: usize,
-    /// When the homeserver itself was heard last.
+    /// When the homeserver itself answered last.
     heard_unix_ms: u64,
 }
 
@@ -61,12 +61,12 @@ pub struct Probe {
     began_unix_ms: u64,
 }
 
-/// What an answer tells of whether the homeserver is up.
+/// What an answer shows of whether the homeserver is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The homeserver itself answered.
     Up,
-    /// It didn't answer, or something in front of it said that it is not there.
+    /// It didn't answer, or an intermediary answered that it can't be reached.
     Down,
     /// Neither: a page, a rate limit, an error of its own.
     Unclear,
@@ -77,7 +77,7 @@ pub enum Evidence {
 pub enum Advice {
     /// Serve: the origin is down.
     ServeStale,
-    /// Don't: it is up, or nobody can tell.
+    /// Relay the failure: the origin is up, or that is unclear.
     Relay,
     /// Probe, then ask again.
     Probe(Probe),
@@ -85,8 +85,8 @@ pub enum Advice {
     Wait,
 }
 
-/// Asks who the caller is, without a token. Every homeserver refuses that with a Matrix error, and no
-/// cache answers it.
+/// Returns the probe: it asks who the caller is, without a token. Every homeserver refuses that
+/// with a Matrix error, and no cache answers it.
 /// <https://spec.matrix.org/v1.15/client-server-api/#get_matrixclientv3accountwhoami>
 pub fn probe_request(config: &Config) -> OriginRequest {
     let mut set: HeaderMap = loop_header(config);
@@ -102,15 +102,15 @@ pub fn probe_request(config: &Config) -> OriginRequest {
     }
 }
 
-/// Returns whether an answer is a failure: a reason to probe, and nothing more.
+/// Returns whether an answer is a failure: a reason to probe, and no proof of an outage.
 pub fn is_failure(head: &OriginHead) -> bool {
     head.status.is_server_error() || head.headers.contains_key(CF_MITIGATED)
 }
 
-/// Returns what any answer tells by itself: a Matrix error below 500 is the homeserver's own, and
-/// 502, 504, 520 to 527 and 530 say that it can't be reached. What a limit of requests may answer says
-/// nothing: a 429, a 503 (nginx's `limit_req`), a challenge of the platform's. Whoever fills such a
-/// limit for all readers could else have the homeserver taken for down.
+/// Returns what an answer shows by itself: a Matrix error below 500 is the homeserver's own, and
+/// 502, 504, 520 to 527 and 530 mean that the homeserver can't be reached. What a rate limit may
+/// answer is unclear: a 429, a 503 (nginx's `limit_req`), the platform's challenge. Otherwise
+/// anyone who uses up such a limit for all readers could have the homeserver taken for down.
 pub fn evidence(answer: &Result<OriginAnswer, OriginError>) -> Evidence {
     let Ok(answer) = answer else { return Evidence::Down };
     let OriginHead { status, headers } = &answer.head;
@@ -134,14 +134,14 @@ impl Outage {
         heard_unix_ms: 0,
     };
 
-    /// Whether a probe has failed since the homeserver was heard, so that it is worth a look at the
-    /// clock whether it is known to be down.
+    /// Returns whether a probe has failed since the homeserver last answered: `false` spares the
+    /// caller a look at the clock.
     pub const fn may_be_known(&self) -> bool {
         self.known_until_unix_ms > 0
     }
 
-    /// Whether the origin is known to be down. While it is probed again, that lasts until the probe
-    /// has ended and a little longer.
+    /// Returns whether the origin is known to be down. While it is probed again, that lasts until
+    /// the probe has ended and a little longer.
     pub const fn is_known(&self, now_unix_ms: u64) -> bool {
         let was_known = self.since_unix_ms < self.known_until_unix_ms;
         let is_probed = matches!(self.phase, Phase::Probing)
@@ -151,7 +151,7 @@ impl Outage {
             && (now_unix_ms < self.known_until_unix_ms || is_probed)
     }
 
-    /// Takes in that the homeserver itself was heard: there is no outage.
+    /// Records that the homeserver itself has answered: there is no outage.
     pub const fn hear(&mut self, now_unix_ms: u64) {
         *self = Self { heard_unix_ms: now_unix_ms, ..Self::NONE };
     }
@@ -164,8 +164,7 @@ impl Outage {
         }
         let is_within_pause = self.is_within(self.pause_ms, now_unix_ms);
         match self.phase {
-            // Somebody has heard it since, or has had as little of an answer. The clock may have
-            // stepped back since.
+            // The homeserver has answered another reader since. The clock may have stepped back.
             Phase::Idle if self.heard_unix_ms >= since_unix_ms.min(now_unix_ms) => Advice::Relay,
             Phase::Unclear if is_within_pause => Advice::Relay,
             Phase::Probing if is_within_pause => Advice::Wait,
@@ -173,7 +172,7 @@ impl Outage {
         }
     }
 
-    /// Takes up the next probe, if it is time for one.
+    /// Begins the next probe. Returns `None` if none is due.
     pub fn begin_probe(&mut self, now_unix_ms: u64) -> Option<Probe> {
         if self.is_within(self.pause_ms, now_unix_ms) {
             return None;
@@ -191,8 +190,8 @@ impl Outage {
         Some(Probe { began_unix_ms: now_unix_ms })
     }
 
-    /// Takes in what a probe was answered. Which part of its second half the pause takes is
-    /// `random`'s choice.
+    /// Records the answer to a probe. `random` chooses the pause to the next one, between half of
+    /// the longest and all of it.
     pub fn end_probe(
         &mut self,
         probe: Probe,
@@ -202,7 +201,7 @@ impl Outage {
     ) {
         match evidence(answer) {
             Evidence::Up => self.hear(now_unix_ms),
-            // Somebody has heard the homeserver since, or begun another probe.
+            // The homeserver has answered since, or another probe has begun.
             _ if self.phase != Phase::Probing || self.since_unix_ms != probe.began_unix_ms => {}
             Evidence::Down => self.pause(Phase::Failed, now_unix_ms, random),
             Evidence::Unclear => self.pause(Phase::Unclear, now_unix_ms, random),
@@ -212,7 +211,7 @@ impl Outage {
     fn pause(&mut self, phase: Phase, now_unix_ms: u64, random: u32) {
         let longest = PAUSES_MS[self.failures.min(PAUSES_MS.len() - 1)];
         let pause_ms = longest / 2 + random % (longest / 2 + 1);
-        // What nobody could tell ends no outage, and prolongs none.
+        // An unclear answer neither ends nor prolongs an outage.
         let known_until_unix_ms = match phase {
             Phase::Failed => now_unix_ms + u64::from(pause_ms + LINGER_MS),
             Phase::Idle | Phase::Probing | Phase::Unclear => self.known_until_unix_ms,
@@ -227,7 +226,7 @@ impl Outage {
         };
     }
 
-    /// A clock that has stepped back ends what it was to measure.
+    /// Returns whether the phase began less than `ms` ago; `false` if the clock has stepped back.
     const fn is_within(&self, ms: u32, now_unix_ms: u64) -> bool {
         match now_unix_ms.checked_sub(self.since_unix_ms) {
             Some(age_ms) => age_ms < ms as u64,

@@ -13,18 +13,18 @@ const MAX_HOPED_BYTES: u64 = 62_500_000;
 /// [`MAX_UNKNOWN_BYTES`] as a pace, in bytes a second, with a fifth of the time to spare.
 const UNKNOWN_PER_SEC: u64 = MAX_UNKNOWN_BYTES * 1000 / (MAX_BACKGROUND_MS / 5 * 4);
 
-/// Less than this tells nothing of a pace, in bytes: it comes out of buffers on the way.
+/// Fewer bytes than this don't show a pace: they come out of buffers on the way.
 pub const MIN_TELLING_BYTES: u64 = 1024 * 1024;
 
-/// A wait of less than this tells nothing of a pace, in milliseconds.
+/// A shorter wait than this doesn't show a pace, in milliseconds.
 const MIN_TELLING_MS: u64 = 5_000;
 
 /// How fast this origin sent to this isolate, in bytes a second.
 ///
-/// Work behind a client's back is cut off by the platform after 30 s, and what came until then is
-/// thrown away. So a body that nobody reads whole is fetched only if all of it comes in time: a client
-/// who seeks through a film would otherwise use up the homeserver's uplink for half a minute at each
-/// step, and nothing would come of it.
+/// Background work is cut off by the platform after 30 s, and what came until then is thrown away.
+/// So a body that no client reads whole is fetched only if all of it can come in time: a client who
+/// seeks through a film would otherwise use up the homeserver's uplink for half a minute at each
+/// step, in vain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     bytes_per_sec: Option<u64>,
@@ -34,7 +34,7 @@ impl Pace {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self { bytes_per_sec: None };
 
-    /// Takes in that so many bytes came within so many milliseconds. `is_unhindered` says that nobody
+    /// Records that so many bytes came within so many milliseconds. With `is_unhindered`, no client
     /// slowed them down: a pace that a client has set shows only that the origin is no slower.
     pub fn learn(&mut self, bytes: u64, ms: u64, is_unhindered: bool) {
         if bytes < MIN_TELLING_BYTES {
@@ -50,8 +50,8 @@ impl Pace {
         };
     }
 
-    /// Takes in that `bytes` had not all come within so many milliseconds without a reader. What is little,
-    /// or was waited for briefly, tells nothing.
+    /// Records that `bytes` had not all come within so many milliseconds without a reader. Few
+    /// bytes and short waits are ignored.
     pub fn learn_late(&mut self, bytes: u64, ms: u64) {
         if bytes < MIN_TELLING_BYTES || ms < MIN_TELLING_MS {
             return;
@@ -91,9 +91,9 @@ impl Pace {
 /// What readers of a part cost the origin where the whole is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Otherwise {
-    /// That part: it serves ranges.
+    /// That part: the origin serves ranges.
     Parts,
-    /// Everything before that part too: it ignores ranges, as far as is known.
+    /// Everything before that part too: it ignores ranges, or that is not known.
     Again,
 }
 

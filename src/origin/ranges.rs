@@ -36,11 +36,11 @@ struct Known {
 /// What an answer shows of the host that gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeLesson {
-    /// The host, with its port if that is told.
+    /// The host, with its port if the URL has one.
     pub host: String,
     /// Whether it serves ranges.
     pub serves: bool,
-    /// Whether the host was asked for one: if not, it has only said so.
+    /// Whether the host was asked for a range; if not, the lesson is from `Accept-Ranges` alone.
     pub is_proven: bool,
 }
 
@@ -61,7 +61,7 @@ impl RangeHosts {
         }
     }
 
-    /// Takes a lesson in. What a host has only said counts where nothing else is known.
+    /// Records a lesson. One from `Accept-Ranges` alone counts only while no other is known.
     pub fn learn(&mut self, lesson: RangeLesson, now_unix_secs: u64) {
         let RangeLesson { host, serves, is_proven } = lesson;
         if !is_proven && self.support(&host, now_unix_secs) != RangeSupport::Unknown {
@@ -75,8 +75,9 @@ impl RangeHosts {
     }
 }
 
-/// Returns whether a host serves ranges, by its answer with media: it was asked for one (`is_asked`) or
-/// has told so (RFC 9110 §14.3). Returns `None` where the answer tells neither.
+/// Returns whether a host serves ranges, by its answer with media: it was asked for one
+/// (`is_asked`) or it sent `Accept-Ranges` (RFC 9110 §14.3). Returns `None` where the answer shows
+/// neither.
 pub fn serves_ranges(status: StatusCode, headers: &HeaderMap, is_asked: bool) -> Option<bool> {
     let told = headers.get(ACCEPT_RANGES).map(|units| units.as_bytes().trim_ascii());
     match status {

@@ -27,7 +27,7 @@ pub enum Next {
     Stay,
     /// To [`Redirects::url`], which is to be asked now.
     Follow,
-    /// On, once more than is followed.
+    /// To another URL, after [`MAX_REDIRECTS`] were followed.
     TooMany,
 }
 
@@ -42,7 +42,7 @@ impl Redirects {
         &self.url
     }
 
-    /// Reads the answer of [`Self::url`], and goes where it leads.
+    /// Reads the answer of [`Self::url`]. On [`Next::Follow`] that is the next URL.
     pub fn next(&mut self, answer: &OriginHead) -> Next {
         match target(&self.url, answer) {
             None => Next::Stay,
@@ -55,14 +55,14 @@ impl Redirects {
     }
 }
 
-/// Where an answer redirects to, if it does and may be followed: to https; or, from http, to a host
-/// as near as configured ones may be. `Location` is a reference, resolved against the URL that was asked
-/// (RFC 9110 §10.2.2, RFC 3986 §5.2); scheme and host are in lower case, and the port is left out where it
-/// is the scheme's own (RFC 3986 §6.2.2.1, §6.2.3).
+/// Returns where an answer redirects to; `None` if it doesn't, or may not be followed. Followed is
+/// a redirect to https; or, from http, to a host as near as configured ones may be. `Location` is a
+/// reference, resolved against the URL that was asked (RFC 9110 §10.2.2, RFC 3986 §5.2); scheme and
+/// host are in lower case, and the port is left out where it is the scheme's own (RFC 3986
+/// §6.2.2.1, §6.2.3).
 ///
-/// A target with dot segments or backslashes, encoded or not, is never followed: whoever resolves them
-/// would ask for something else than it says. The dots that a relative path begins with are none of its
-/// target.
+/// A target with dot segments or backslashes, encoded or not, is never followed: resolved, it would
+/// be another target. The dots that a relative path begins with don't count.
 pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     if !is_redirect(answer) {
         return None;
@@ -88,9 +88,10 @@ pub fn target(from: &str, answer: &OriginHead) -> Option<String> {
     (base.is_https() || from.starts_with("http:")).then(|| format!("{base}{path}{query}"))
 }
 
-/// Returns a reference without its fragment, which never goes on the wire (RFC 9110 §7.1), and with all
-/// that no URI has (RFC 3986 §2) percent-encoded, as browsers do. `None` for an empty one, and where
-/// readers of URLs disagree: backslashes outside the query, controls, and characters that were lost.
+/// Returns a reference without its fragment, which is never sent (RFC 9110 §7.1), and with all
+/// characters that no URI has (RFC 3986 §2) percent-encoded, as browsers do. `None` for an empty
+/// reference, and for one that parsers read differently: with backslashes outside the query,
+/// controls, or characters that were lost.
 fn escaped(reference: &[u8]) -> Option<String> {
     const LOST: &[u8] = "\u{fffd}".as_bytes();
     let reference = reference.split(|byte| *byte == b'#').next()?;
@@ -138,8 +139,8 @@ fn authority(reference: &[u8]) -> Range<usize> {
     start..length.map_or(reference.len(), |length| start + length)
 }
 
-/// Returns a relative path without the `.` and `..` that it begins with: they say from where it leads
-/// on (RFC 3986 §5.2.4).
+/// Returns a relative path without the `.` and `..` that it begins with, which are relative to the
+/// URL that was asked (RFC 3986 §5.2.4).
 fn without_leading_dots(mut path: &str) -> &str {
     while let Some(("." | "..", rest)) = path.split_once('/') {
         path = rest;
@@ -147,26 +148,26 @@ fn without_leading_dots(mut path: &str) -> &str {
     if matches!(path, "." | "..") { "" } else { path }
 }
 
-/// Whether an answer says that the thing is elsewhere.
+/// Returns whether an answer redirects to another place.
 pub fn is_redirect(answer: &OriginHead) -> bool {
     matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Scheme, host and path of a URL. Its query and fragment are left out: signed links differ in them
+/// Returns scheme, host and path of a URL, without query and fragment: signed links differ in these
 /// each time.
 pub fn place(url: &str) -> &str {
     &url[..url.find(['?', '#']).unwrap_or(url.len())]
 }
 
-/// Whether two URLs have one host and path, whatever their schemes and queries.
+/// Returns whether two URLs have one host and path, whatever their schemes and queries.
 pub fn is_same_path(url: &str, other: &str) -> bool {
     let rest = |url| place(url).split_once("://").map(|(_, rest)| rest);
     rest(url) == rest(other)
 }
 
-/// Whether a URL asks for media as clients do, on whatever host and behind whatever prefix. Proxies
-/// send everyone on to such places, as to another host or from one version of a path to another:
-/// whoever answers there has the last word, not who sends.
+/// Returns whether a URL asks for media as clients do, on any host and behind any prefix. Proxies
+/// redirect everyone to such URLs, to another host or another version of the path: that is no
+/// permission, which only the server there can give.
 pub fn asks_for_media(url: &str) -> bool {
     let place = place(url);
     let Some(path) = authority_end(place).map(|end| &place[end..]) else { return false };

@@ -1,11 +1,11 @@
 //! How this homeserver can be asked whether a client may have what is stored, as learned from its
 //! answers.
 //!
-//! What a homeserver told with the body may not reach the edge: Cloudflare removes an `ETag` without
-//! quotes, which Synapse's is, and proxies drop conditions. Some homeservers tell none at all. So
-//! where no validator was told, Synapse's is *guessed* (a 304 to the edge's own condition is the
-//! homeserver's permission whatever the condition was); and where a condition brings the body all
-//! the same, a HEAD is asked for instead.
+//! The validator of a homeserver may not reach the edge: Cloudflare removes an `ETag` without
+//! quotes, as Synapse's is, and proxies drop conditions. Some homeservers send none at all. So
+//! where no validator came, Synapse's is *guessed* (a 304 to the edge's own condition is the
+//! homeserver's permission, whatever the condition was); and where a condition is answered with the
+//! body all the same, the edge sends a HEAD instead.
 
 use crate::matrix::media::Door;
 use crate::origin::is_spared;
@@ -23,7 +23,7 @@ struct AtDoor {
     guess: Experience,
     /// A HEAD.
     head: Experience,
-    /// HEAD at all, whatever it is asked about: whether it brings the head that GET does.
+    /// The method HEAD, whatever it is asked about: whether it is answered with the head of a GET.
     method: Experience,
 }
 
@@ -31,9 +31,9 @@ struct AtDoor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Experience {
     has_worked: bool,
-    /// How often it has failed since it worked last.
+    /// How often the way has failed since it worked last.
     failures: u8,
-    /// When it failed last, in seconds since the Unix epoch.
+    /// When the way failed last, in seconds since the Unix epoch.
     failed_unix_secs: u64,
 }
 
@@ -70,7 +70,7 @@ pub enum Learned {
 /// How the homeserver answered a question about a stored response that may still be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revalidated {
-    /// By its word alone.
+    /// Without a body: by a 304, or to a HEAD.
     WithoutBody,
     /// By the whole body, which was stored already.
     WithBody,
@@ -144,7 +144,7 @@ impl Revalidation {
         self.at(door).method.may_work(now_unix_secs)
     }
 
-    /// Takes in whether media that a GET brings is answered to a HEAD as well.
+    /// Records whether media that a GET brings is answered to a HEAD as well.
     pub const fn learn_head(&mut self, door: Door, works: bool, now_unix_secs: u64) {
         if let Some(known) = self.at_mut(door) {
             known.method = known.method.after(works, now_unix_secs);
@@ -178,7 +178,7 @@ impl Revalidation {
         }
     }
 
-    /// Takes a lesson in.
+    /// Records a lesson.
     pub const fn learn(&mut self, lesson: Lesson, now_unix_secs: u64) {
         let Some(known) = self.at_mut(lesson.door) else { return };
         let experience = match lesson.by {

@@ -64,8 +64,9 @@ pub(super) fn media_route(
         .map_or_else(|| forward(BypassReason::Unusual), Route::Media)
 }
 
-/// `POST /_matrix/media/*/upload` and `PUT /_matrix/media/*/upload/{serverName}/{mediaId}`, under
-/// the unstable name of the latter too.
+/// Returns where an upload goes: `POST /_matrix/media/*/upload` and `PUT
+/// /_matrix/media/*/upload/{serverName}/{mediaId}`, the latter under its unstable name too. `None`
+/// for any other request.
 fn upload_to(method: &Method, path: &str) -> Option<UploadTo> {
     let (version, endpoint) = path.strip_prefix("/_matrix/media/")?.split_once('/')?;
     let endpoint = match version {
@@ -88,7 +89,7 @@ fn mxc(path: &str) -> Option<Mxc> {
     Some(Mxc { server_name, media_id: MediaId::parse(&decode_segment(media_id)?)? })
 }
 
-/// `config`, wherever it has been.
+/// Returns whether the endpoint is `config`, under any of its names.
 fn is_limits(door: Door, endpoint: &str) -> bool {
     match door {
         Door::Client => endpoint == "config",
@@ -97,7 +98,8 @@ fn is_limits(door: Door, endpoint: &str) -> bool {
     }
 }
 
-/// Reads what is asked for, or nothing where an identifier or parameter is outside the grammar.
+/// Parses what is asked for. Returns `None` where an identifier or parameter is outside the
+/// grammar.
 fn media_request(
     door: Door,
     endpoint: &str,
@@ -110,7 +112,7 @@ fn media_request(
         _ => Representation::Thumbnail(ThumbnailSpec::parse(target.query())?),
     };
     let server_name = match door {
-        // Servers ask for our own media only.
+        // Servers ask only for media of the edge's own server.
         Door::Federation => config.server_name.clone(),
         Door::Client | Door::Legacy | Door::Other => {
             ServerName::parse(&decode_segment(segments.next()?)?)?

@@ -1,4 +1,4 @@
-//! Tells the log, Analytics Engine and the status page what came of each request.
+//! Records what becomes of each request, for the log, Analytics Engine and the status page.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -25,7 +25,7 @@ thread_local! {
     static POP: Cell<Option<Pop>> = const { Cell::new(None) };
 }
 
-/// Takes down what happens to one request.
+/// Records what happens to one request.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     event: Rc<RefCell<Event>>,
@@ -40,7 +40,7 @@ impl Recorder {
         Self { event: Rc::default(), began_ms, pop: pop(request) }
     }
 
-    /// One for what is not reported.
+    /// Returns a recorder whose records are never reported.
     pub(crate) fn another(&self) -> Self {
         Self { event: Rc::default(), ..self.clone() }
     }
@@ -62,13 +62,13 @@ impl Recorder {
         self.event.borrow_mut().asked_origin(method, answer, waited_ms);
     }
 
-    /// Completes a head with what has been taken down so far.
+    /// Adds `Server-Timing` to a head, from what has been recorded so far.
     pub(crate) fn time(&self, head: &mut ReplyHead) {
         let timing = self.event.borrow().server_timing();
         head.headers.extend(timing.map(|timing| (SERVER_TIMING, timing)));
     }
 
-    /// Reports what has been taken down.
+    /// Reports what has been recorded: to the counts, the log and Analytics Engine.
     pub(crate) fn finish(&self, bindings: &Bindings, response: &Response) {
         let Bindings { config, metrics, .. } = bindings;
         let now_ms = clock::now_unix_ms();
@@ -93,12 +93,12 @@ impl Recorder {
     }
 }
 
-/// Looks at what this isolate has counted.
+/// Calls `look` with the tally of this isolate.
 pub(crate) fn with_tally<T>(look: impl FnOnce(&Tally) -> T) -> T {
     TALLY.with_borrow(look)
 }
 
-/// Counts something, for a client or behind their back.
+/// Changes the counts of this isolate.
 pub(crate) fn count(add: impl FnOnce(&mut Counts)) {
     COUNTS.with_borrow_mut(add);
 }
@@ -108,7 +108,7 @@ pub(crate) fn counts() -> Counts {
     COUNTS.with_borrow(Clone::clone)
 }
 
-/// The data centre, which is the same for the life of the isolate.
+/// Returns the data centre, which never changes for an isolate.
 fn pop(request: &Request) -> Pop {
     POP.with(|pop| {
         pop.get().unwrap_or_else(|| {

@@ -45,7 +45,7 @@ impl Tally {
         day.origin_bytes = day.origin_bytes.saturating_add(event.origin().body_bytes);
     }
 
-    /// The days, the oldest first.
+    /// Returns the days, the oldest first.
     pub fn days(&self) -> &[Day] {
         &self.0
     }

@@ -1,7 +1,7 @@
-//! What is told of a request when it is done.
+//! What is reported of a request when it has ended.
 //!
-//! Words and numbers of ours, by type: there is no place in it for a token, a user, an address, a
-//! media ID, or any other text that came from outside.
+//! The edge's own words and numbers, by type: there is no place in an event for a token, a user, an
+//! address, a media ID, or any other text that came from outside.
 
 use std::borrow::Cow;
 
@@ -103,20 +103,20 @@ impl CacheOutcome {
         }
     }
 
-    /// Whether the body came from what is stored.
+    /// Returns whether the body came from a stored response.
     pub const fn is_from_store(self) -> bool {
         matches!(self, Self::Hit | Self::Stale | Self::Revalidated)
     }
 }
 
 impl Event {
-    /// What is asked for.
+    /// Records what is asked for.
     pub fn routed(&mut self, route: &Route) {
         self.route = Some(route.as_str());
         self.door = route.door();
     }
 
-    /// The head of the answer, and whether a body goes with it.
+    /// Records the head of the answer, and whether a body goes with it.
     pub fn replied(&mut self, head: &ReplyHead, has_body: bool) {
         self.cache = head.cache_status;
         self.rejection = head.rejection;
@@ -125,12 +125,12 @@ impl Event {
         self.answered(head.status.as_u16(), length.unwrap_or(0));
     }
 
-    /// Where the stored response was found that is served.
+    /// Records the tier that the served response was found in.
     pub fn served_from(&mut self, tier: Tier) {
         self.tier = Some(tier);
     }
 
-    /// The origin was asked, took this long, and maybe answered.
+    /// Records a request to the origin: how long it took, and the answer, if there was one.
     pub fn asked_origin(&mut self, method: &Method, answer: Option<&OriginHead>, waited_ms: u64) {
         self.origin.requests += 1;
         self.origin.waited_ms = self.origin.waited_ms.saturating_add(waited_ms);
@@ -141,31 +141,31 @@ impl Event {
         self.origin.body_bytes = self.origin.body_bytes.saturating_add(length.unwrap_or(0));
     }
 
-    /// The answer, and its body's length if it has one that is known.
+    /// Records the status of the answer and its body's length in bytes, 0 where that is not known.
     pub fn answered(&mut self, status: u16, body_bytes: u64) {
         self.status = status;
         self.body_bytes = body_bytes;
     }
 
-    /// Whether it is known what the answer is.
+    /// Returns whether the answer is recorded.
     pub fn is_answered(&self) -> bool {
         self.status != 0
     }
 
-    /// When the answer came, and where.
+    /// Records how long the answer took, and at which data centre.
     pub fn ended(&mut self, duration_ms: u64, pop: Pop) {
         self.duration_ms = duration_ms;
         self.pop = pop;
     }
 
-    /// What the origin had to do with it so far.
+    /// Returns the origin's share so far.
     pub fn origin(&self) -> OriginShare {
         self.origin
     }
 
-    /// Where the answer comes from and how long the origin took, for the client's tools (W3C Server
-    /// Timing). `None` if there is nothing to tell, or if the client was refused: where an answer
-    /// comes from says what others have read.
+    /// Returns where the answer comes from and how long the origin took, for the client's tools
+    /// (W3C Server Timing). `None` if neither is recorded, or if the client was refused: it would
+    /// learn what others have read.
     pub fn server_timing(&self) -> Option<HeaderValue> {
         if StatusCode::from_u16(self.status).is_ok_and(|status| !is_granted(status)) {
             return None;
@@ -180,12 +180,12 @@ impl Event {
         Some(own_value(&timing))
     }
 
-    /// The length of the answer's body, in bytes.
+    /// Returns the length of the answer's body, in bytes.
     pub fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
 
-    /// What came of it.
+    /// Returns the outcome of the request.
     pub fn outcome(&self) -> CacheOutcome {
         if self.rejection.is_some() {
             return CacheOutcome::Rejected;
@@ -213,7 +213,7 @@ impl Event {
         }
     }
 
-    /// Whether it has a line in the log.
+    /// Returns whether the request has a line in the log.
     pub fn is_logged(&self, config: LogRequests) -> bool {
         match config {
             LogRequests::All => true,
@@ -227,7 +227,7 @@ impl Event {
         }
     }
 
-    /// The line of the log: one JSON object. Its members are named in `docs/numbers.md`.
+    /// Returns the line of the log: one JSON object. Its members are named in `docs/numbers.md`.
     pub fn to_line(&self) -> String {
         json::write(&Line {
             event: "request",

@@ -27,14 +27,14 @@ fn words(message: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// ECMAScript's `\s`, by which the runtime's messages are taken apart.
+/// Returns whether a character is ECMAScript's `\s`, at which the runtime's messages are split.
 /// <https://tc39.es/ecma262/#sec-white-space>
 fn is_white_space(c: char) -> bool {
     (c.is_whitespace() && c != '\u{85}') || c == '\u{feff}'
 }
 
-/// Whether a word of a message is a word or a number of everyday language, in parentheses or not,
-/// with a punctuation mark after it or not.
+/// Returns whether a word of a message is a word or a number of everyday language, in parentheses
+/// or not, with a punctuation mark after it or not.
 fn is_plain(word: &str) -> bool {
     let word = word.strip_suffix(['.', ',', ':', ';']).unwrap_or(word);
     let word = word.strip_prefix('(').unwrap_or(word);

@@ -83,7 +83,7 @@ pub fn evaluate_revalidation(known: &Revalidation) -> Vec<Finding> {
         .into()
 }
 
-/// Evaluates whether the platform tells where the one who asks comes from.
+/// Evaluates whether the platform sends the reader's address.
 pub fn evaluate_reader_address(head: &RequestHead) -> Finding {
     let check = Check::ReaderAddress;
     if head.headers.contains_key(CONNECTING_IP) {

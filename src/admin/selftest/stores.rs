@@ -37,9 +37,9 @@ const FAR: &str = "Make the bucket near your readers (a location hint when it is
 /// What the data centre's cache did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PopRun {
-    /// Whether it took the body, as far as it says.
+    /// Whether the cache took the body, as far as it reports.
     pub is_taken: bool,
-    /// After how many milliseconds it showed the body; `None` if it never did.
+    /// After how many milliseconds the cache showed the body; `None` if it never did.
     pub shown_after_ms: Option<u64>,
     /// Whether it gave the last byte by itself.
     pub has_last_byte: bool,

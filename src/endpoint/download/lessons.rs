@@ -1,5 +1,5 @@
-//! What an answer teaches about the origin, whatever it means for the client: how the origin can be asked,
-//! whether it is up, and where it redirects to.
+//! What an answer shows about the origin, whatever it means for the client: how the origin can be
+//! asked, whether it is up, and where it redirects to.
 
 use http::{Method, StatusCode};
 
@@ -112,7 +112,7 @@ impl PendingAnswer {
         }
     }
 
-    /// Returns what an answer tells of whether the homeserver is up.
+    /// Returns what an answer shows of whether the homeserver is up.
     pub fn evidence(&self, answer: &Result<OriginAnswer, OriginError>) -> Evidence {
         match (&self.query, answer) {
             // What the homeserver redirects to is not the homeserver.

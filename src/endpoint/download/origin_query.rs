@@ -86,8 +86,9 @@ pub(super) enum OriginQuery {
 #[derive(Debug)]
 pub(super) struct Redirected {
     redirects: Redirects,
-    /// Where the homeserver itself redirected to (see [`redirect::place`]); `None` where somebody
-    /// sends everyone to where media is asked for in another way, which permits nothing.
+    /// Where the homeserver itself redirected to (see [`redirect::place`]); `None` where the
+    /// redirect is to another URL of media, which any proxy may send to anyone and is no
+    /// permission.
     place: Option<String>,
 }
 
@@ -394,7 +395,7 @@ impl PendingAnswer {
             | OriginQuery::CheckToken => (Redirects::begin(from.clone()), None),
         };
         // No homeserver sends readers back to where they came from, without their credential: that
-        // is about the way, such as to https, and whoever stands in front of it says so.
+        // is about the way, such as to https, and comes from an intermediary.
         let is_first = place.is_none();
         match redirects.next(origin) {
             Next::Follow if !exchange.config.admits_redirect(redirects.url()) => {
@@ -430,8 +431,8 @@ impl PendingAnswer {
         }
     }
 
-    /// No answer, or a failure: maybe the homeserver is down (RFC 5861 §4), for credentials that
-    /// were accepted not long ago.
+    /// Reads a failure, or that there was no answer. Where the stored response may be served stale
+    /// (RFC 5861 §4), returns the suspicion of an outage, else an error.
     fn on_failure(
         self,
         failed: Result<OriginAnswer, OriginError>,
@@ -458,9 +459,9 @@ impl Suspicion {
         self.exchange.lease_keys()
     }
 
-    /// Serves the stored response if the homeserver is down, and else relays the failure: nobody is
-    /// served stale on the failure of their own question alone. `leases` are looked up anew, since
-    /// a refusal may have come in the meantime.
+    /// Serves the stored response if the homeserver is down, and else relays the failure: the
+    /// failure of a reader's own question is no reason to serve stale. `leases` are looked up anew,
+    /// since a refusal may have come in the meantime.
     pub fn on_probe(self, is_origin_down: bool, leases: Leases, now_unix_secs: u64) -> Outcome {
         let Self { exchange, stored, failed } = self;
         match exchange.stale_since(leases, now_unix_secs) {
@@ -515,9 +516,8 @@ impl Exchange {
     }
 
     /// Returns whether a HEAD with this answer is asked again as a GET. Not every homeserver knows
-    /// HEAD; the edge does (MSC4120). And a refusal of HEAD has no body to be known by as the
-    /// homeserver's, though a lease may end by it, or an intermediary have sent it. Servers sign
-    /// their method.
+    /// HEAD; the edge does (MSC4120). And an error to HEAD has no body that shows whether the
+    /// homeserver refuses, which revokes a lease, or an intermediary. Servers sign their method.
     fn asks_again_by_get(&self, origin: &OriginHead) -> bool {
         let may_end_lease = self.lease_keys.is_some() && permission::may_refuse(origin.status);
         let answer = OriginAnswer::unread(origin.clone());

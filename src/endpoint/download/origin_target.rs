@@ -13,9 +13,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Whether anyone may wait for media that is still being uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    /// Nothing is stored, so it may be: for as long as the client says.
+    /// Nothing is stored, so the media may yet be uploaded: waits for as long as the client asks.
     ForUpload,
-    /// It is stored, and so was uploaded: the homeserver's own timeout is enough.
+    /// It is stored, and so was uploaded: the homeserver's default timeout is enough.
     ForNothing,
 }
 
@@ -43,7 +43,8 @@ impl Exchange {
         if query.is_empty() { path.clone() } else { format!("{path}?{query}") }
     }
 
-    /// Whether a parameter goes along. All names are known ones here: others have met no exchange.
+    /// Returns whether a parameter is sent to the origin. All names are known here: a request with
+    /// another never gets to an exchange.
     fn is_sent(&self, name: &str, value: &str, waiting: Waiting) -> bool {
         match name {
             "width" | "height" | "method" | "animated" => false,
@@ -57,8 +58,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the client has a say in redirects, which are passed on: what it is answered then is
-    /// for it alone.
+    /// Returns whether the client's own redirect parameter is sent to the origin, whose answer then
+    /// is for this client alone.
     pub(super) fn invites_redirects(&self) -> bool {
         self.config.origin_redirects == OriginRedirects::Pass
             && self.head.target.query().pairs().any(|(name, _)| is_redirect_parameter(&name))

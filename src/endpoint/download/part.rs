@@ -1,7 +1,7 @@
 //! A range of media that is not stored: asked of the origin where that may serve ranges, and passed on.
 //!
-//! What comes of it is for one client: it is stored for nobody and grants nothing. The whole is asked
-//! for by itself, if it is worth that.
+//! A part is for one client: it is not stored, and grants no lease. The whole is asked for by a
+//! question of its own, if that is worth it.
 
 use std::rc::Rc;
 

@@ -26,7 +26,7 @@ use crate::origin::response_headers::to_client;
 use crate::origin::{OriginAnswer, OriginError, OriginHead};
 use crate::permission::{Refusal, has_mark, may_replace, refusal};
 
-/// Served on a living lease.
+/// Serves the stored response within a lease.
 pub(super) fn leased(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -36,7 +36,7 @@ pub(super) fn leased(
     without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, None)
 }
 
-/// Served because the homeserver is down and was content with this credential not long ago.
+/// Serves the stored response in an outage, within the stale window of both grants.
 pub(super) fn stale(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -46,8 +46,8 @@ pub(super) fn stale(
     without_word(exchange, stored, confirmed_unix_secs, now_unix_secs, Some("stale-if-error"))
 }
 
-/// RFC 9111 §5.1: a stored response that nobody validated for this request tells its age, counted
-/// from when it last was validated (§4.2.3).
+/// Serves the stored response without a question. Its `Age` (RFC 9111 §5.1) counts from when it was
+/// last validated (§4.2.3).
 fn without_word(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -64,7 +64,8 @@ fn without_word(
     from_stored(exchange, stored, headers, status, LeaseChange::Unchanged)
 }
 
-/// The homeserver confirmed what is stored, which is freshened by its headers (RFC 9111 §4.3.4).
+/// Serves the stored response, which the homeserver has confirmed, freshened by the answer's
+/// headers (RFC 9111 §4.3.4).
 pub(super) fn validated(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -83,14 +84,14 @@ pub(super) fn validated(
     from_stored(exchange, stored, headers, status, leases)
 }
 
-/// The homeserver redirected to where it did when the bytes were stored. A redirect is a permission
-/// for now, and grants nothing for later.
+/// Serves the stored response, since the homeserver redirected to where it did when the body was
+/// stored. A redirect permits this request alone, and grants no lease.
 pub(super) fn confirmed(exchange: &Exchange, stored: &StoredMeta, origin: &OriginHead) -> Outcome {
     let status = forwarded(ForwardReason::Stale, Some(origin.status));
     from_stored(exchange, stored, stored.headers(), status, LeaseChange::Unchanged)
 }
 
-/// The homeserver knows the token, and confirmed the media within its lease.
+/// Serves the stored response to a token that the homeserver knows, within the media's lease.
 pub(super) fn identified(
     exchange: &Exchange,
     stored: &StoredMeta,
@@ -113,7 +114,7 @@ fn from_stored(
     Outcome { head, plan: ResponsePlan::ServeStored(slice), leases }
 }
 
-/// How a 200 came about.
+/// The question that a 200 answers, and what was stored before.
 pub(super) struct Fetched<'a> {
     pub(super) stored: Option<&'a StoredMeta>,
     pub(super) validator: Validator,
@@ -121,8 +122,8 @@ pub(super) struct Fetched<'a> {
     pub(super) forward: ForwardReason,
 }
 
-/// The origin sent the media: pass it on, and store it where that is allowed. Only what bears the
-/// homeserver's mark grants anything, and where something is stored only what may take its place.
+/// Serves the media that the origin sent, and stores it where that is allowed. The answer grants
+/// leases only if it bears the homeserver's mark and, where something is stored, may replace that.
 pub(super) fn fetched(
     exchange: &Exchange,
     origin: &OriginHead,
@@ -137,13 +138,13 @@ pub(super) fn fetched(
         remove_policies(&mut origin.headers);
     }
     let accepted = match stored {
-        // Without its body it takes no place, and what it confirms has been found out before.
+        // Without a body it replaces no response, and whether it confirms one was decided before.
         Some(_) if method == Method::HEAD => Err(NoStoreReason::NoBody),
         stored => accept(exchange, &origin, &validator, stored),
     };
     let is_accepted = accepted.is_ok();
     let leases = match accepted {
-        // A redirect is a permission for now, and grants nothing for later.
+        // A redirect permits this request alone.
         Ok(()) if !is_redirected => exchange.granted(times.asked_unix_secs),
         Ok(()) | Err(_) => LeaseChange::Unchanged,
     };
@@ -162,13 +163,13 @@ pub(super) fn fetched(
         headers.remove(ETAG);
     }
     if let Some(kept) = meta.as_ref().and_then(StoredMeta::disposition) {
-        // A name that is cut is cut for its first reader too.
+        // A file name that is cut in the record is cut for its first reader too.
         headers.insert(CONTENT_DISPOSITION, kept.clone());
     }
     let served = Served { headers, length, validator: &validator };
     let (mut head, slice) = complete(exchange, served, status);
     if !is_accepted {
-        // Nobody has granted it, so its reader may not know what is stored.
+        // It is not granted, so its reader may not learn what is stored.
         head.headers.remove(CACHE_STATUS);
     }
     let plan = match meta {
@@ -178,9 +179,9 @@ pub(super) fn fetched(
     Outcome { head, plan, leases }
 }
 
-/// The origin sent this part of media: pass it on. `whole` is the head that all of it would have. Returns
-/// the outcome, and whether the whole could be stored; `None` where this client is to get something else
-/// than the part. Nothing is granted by it.
+/// Serves the part of media that the origin sent. `whole` is the head that all of the media would
+/// have. Returns the outcome, and whether the whole could be stored; `None` if this client is to
+/// get another response than that part. A part grants no lease.
 pub(super) fn part(
     exchange: &Exchange,
     mut whole: OriginHead,
@@ -202,7 +203,7 @@ pub(super) fn part(
     headers.remove(ETAG);
     let (mut head, slice) = complete(exchange, Served { headers, length, validator }, status);
     if !is_accepted {
-        // Nobody has granted it, so its reader may not know what is stored.
+        // It is not granted, so its reader may not learn what is stored.
         head.headers.remove(CACHE_STATUS);
     }
     let plan = match slice {
@@ -213,8 +214,8 @@ pub(super) fn part(
     Some((Outcome { head, plan, leases: LeaseChange::Unchanged }, is_storable))
 }
 
-/// Whether a 200 is the homeserver's permission: where nothing is stored, if it bears the
-/// homeserver's mark; else if it could also take the place of what is stored.
+/// Checks that a 200 is the homeserver's permission: it bears the homeserver's mark and, where
+/// something is stored, may replace that.
 fn accept(
     exchange: &Exchange,
     origin: &OriginHead,
@@ -234,8 +235,8 @@ fn accept(
     if may_replace(origin, validator, stored) { Ok(()) } else { Err(NoStoreReason::OtherKind) }
 }
 
-/// The homeserver, or somebody in its place, said something else: these words, our headers. Only a
-/// Matrix error takes anything back.
+/// Relays any other answer: its status and body, with the edge's headers. Only a Matrix error
+/// revokes a lease or removes the stored response.
 pub(super) fn relayed(
     exchange: &Exchange,
     answer: &OriginAnswer,
@@ -276,7 +277,7 @@ fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bo
     let is_legacy = exchange.request.door == Door::Legacy;
     let is_pair = exchange.config.lease.scope == LeaseScope::TokenAndMedia;
     match refusal {
-        // At the open door there is nobody to refuse but everyone.
+        // At the open door a refusal is of everyone.
         Refusal::Credential if is_legacy => (false, LeaseChange::RevokeMedia),
         Refusal::Credential => (false, LeaseChange::RevokeCredential),
         Refusal::Media if is_legacy => (false, LeaseChange::RevokeMedia),
@@ -286,7 +287,7 @@ fn refused(exchange: &Exchange, refusal: Refusal, forward: ForwardReason) -> (bo
     }
 }
 
-/// No answer, or the failure of whoever answered.
+/// Relays the answer of a question that failed, or makes an error where there was none.
 pub(super) fn failed(
     exchange: &Exchange,
     failed: Result<OriginAnswer, OriginError>,
@@ -298,7 +299,7 @@ pub(super) fn failed(
     }
 }
 
-/// An error of our own.
+/// Makes an error of the edge's own.
 pub(super) fn rejected(
     exchange: &Exchange,
     rejection: &Rejection,
@@ -312,7 +313,8 @@ pub(super) fn rejected(
     Outcome { head, plan: ResponsePlan::Reply(text), leases: LeaseChange::Unchanged }
 }
 
-/// Whether and how long: storability, and what depends on how the answer could be used later.
+/// Returns the length of a body that may be stored: one that is storable, and can be revalidated
+/// later.
 fn storable(
     exchange: &Exchange,
     origin: &OriginHead,
@@ -341,8 +343,9 @@ struct Served<'a> {
     validator: &'a Validator,
 }
 
-/// Completes the head of a 200, and makes it a 304, 206 or 416 where the client asked for that
-/// (RFC 9110 §13.2.2). Says how much of the body goes along; nothing for none.
+/// Completes the head of a 200, and makes it a 304, 206 or 416 where the client's conditions and
+/// range ask for that (RFC 9110 §13.2.2). Returns the head, and how much of the body goes with it;
+/// `None` for no body.
 fn complete(
     exchange: &Exchange,
     Served { mut headers, length, validator }: Served<'_>,

@@ -1,4 +1,12 @@
-//! Carries a purge out.
+//! `POST` of `/_edge/purge`: purges stored responses (see [`crate::admin::purge`]).
+//!
+//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to a request without
+//! that token, and 405 to another method.
+//!
+//! 1. Parses the body as scopes. If it is too long, or isn't a JSON object that names some, 400.
+//! 2. Puts what they cover on the list of purges, after which this isolate serves none of them.
+//! 3. Deletes what can be reached: in this isolate's memory, and in the bucket for at most 10 s.
+//! 4. Answers with a report: 200, or 502 where the list could not be written for others.
 
 use std::cell::Cell;
 
@@ -43,13 +51,14 @@ pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     call.reply_text(head, &report.to_json(&call.config))
 }
 
-/// What begins with these is to go.
+/// Returns the prefixes of all keys that these scopes cover.
 pub(crate) fn prefixes(config: &Config, scopes: &[Scope]) -> Vec<KeyPrefix> {
     scopes.iter().flat_map(|scope| scope.prefixes(config)).collect()
 }
 
-/// Deletes what can be reached of it in time: it is on the list in any case. Returns how much that was
-/// in memory and in the bucket, and whether it was all in there.
+/// Deletes the stored responses that can be reached in time: the others are on the list. Returns how many
+/// entries of memory and of the bucket it deleted, and whether those were all that the bucket had; `None`
+/// without a bucket.
 pub(crate) async fn delete(
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],

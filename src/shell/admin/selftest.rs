@@ -1,4 +1,12 @@
-//! Runs the self-test: one at a time in an isolate, each part within its time.
+//! `POST` of `/_edge/selftest`: runs the self-test (see [`crate::admin::selftest`]).
+//!
+//! Before this, the entry has answered 404 where `ADMIN_TOKEN` is not set, 403 to a request without
+//! that token, and 405 to another method.
+//!
+//! 1. Begins, unless a self-test runs in this isolate: 429.
+//! 2. Runs its parts beside each other, each within its time: the homeserver, the data centre's
+//!    cache, the bucket, the list of purges and the schedule.
+//! 3. Answers 200 with the findings, whatever they are.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -51,7 +59,7 @@ thread_local! {
 struct Running(());
 
 impl Running {
-    /// Begins one; `None` while there is another.
+    /// Begins a self-test. Returns `None` while another runs.
     fn begin() -> Option<Self> {
         let now = clock::now_unix_ms();
         (BUSY_UNTIL_UNIX_MS.get() <= now).then(|| {
@@ -67,7 +75,7 @@ impl Drop for Running {
     }
 }
 
-/// Answers the admin's request to run the self-test: 200 with the findings, whatever they are.
+/// Answers the admin's request to run the self-test.
 pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
     let Some(running) = Running::begin() else { return call.reject(&Rejection::SelfTestRuns) };
     let began_ms = clock::now_unix_ms();
@@ -104,7 +112,7 @@ async fn run(call: &RequestContext) -> Vec<Finding> {
     findings
 }
 
-/// A body that no reader can ask for. It is the runtime's, and never enters wasm.
+/// Returns a body that no reader can ask for. It is the runtime's, and never enters wasm.
 fn body() -> Uint8Array {
     let body = Uint8Array::new_with_length(u32::try_from(BODY_BYTES).unwrap_or(u32::MAX));
     for (number, at) in (1..).zip(MARK.first..=MARK.last) {
@@ -139,7 +147,7 @@ async fn last_run(call: &RequestContext) -> Option<LastRun> {
     timeout(PART_TIMEOUT_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
 }
 
-/// Has the data centre's cache store the body, show it, cut it, and remove it.
+/// Has the data centre's cache store the body, show it, cut it, and remove it. Returns how that went.
 async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> PopRun {
     let config = &call.config;
     let headers = HeaderMap::from_iter([
@@ -172,7 +180,7 @@ async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Po
     run
 }
 
-/// Looks after each pause, until what is looked for is so. Returns whether it was.
+/// Looks after each pause, until `is_so` returns `true`. Returns whether it did.
 async fn looks_until(pauses_ms: &[u32], is_so: impl AsyncFn() -> bool) -> bool {
     for pause_ms in pauses_ms {
         if *pause_ms > 0 {
@@ -196,7 +204,7 @@ async fn has_part(call: &RequestContext, key: &CacheKey, range: ByteRange) -> bo
     is_marked(part, range).await
 }
 
-/// Whether a part of the body has the bytes that it should have.
+/// Returns whether a part of the body has the bytes that it should have.
 async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
     let Some(part) = part else { return false };
     let length = usize::try_from(range.length()).unwrap_or(usize::MAX);
@@ -205,7 +213,7 @@ async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
     read.is_some_and(|bytes| bytes.iter().map(|byte| u64::from(*byte)).eq((first..).take(length)))
 }
 
-/// What is in the bucket under this key goes when this is dropped, unless it is gone already.
+/// An object in the bucket, removed when this is dropped unless it is gone already.
 struct Leftover {
     call: RequestContext,
     bucket: Rc<R2Bucket>,
@@ -262,7 +270,7 @@ async fn run_bucket(bucket: &R2Bucket, key: &CacheKey, body: &Uint8Array) -> Buc
     BucketRun { create, is_second_refused, read, part, delete }
 }
 
-/// Does something, and takes its time.
+/// Does a step. Returns whether it worked, and how long it took.
 async fn step(does: impl AsyncFnOnce() -> bool) -> BucketStep {
     let began_ms = clock::now_unix_ms();
     let is_done = does().await;

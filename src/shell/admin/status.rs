@@ -1,4 +1,13 @@
-//! Runs the checks, keeps their results for a while, and answers with them.
+//! `GET` and `HEAD` of `/_edge` (a page) and `/_edge/status` (JSON), and `POST` of the page's form:
+//! the status (see [`crate::admin::status`]).
+//!
+//! 1. Finds out who asks, by the token in a header or in the form. Another method, and a form where
+//!    none is offered, is 405.
+//! 2. If a wrong token is shown, JSON is not sent: 403 with an error.
+//! 3. Takes results of the last 30 s, of this isolate or its data centre, or runs the checks; of
+//!    many who ask at once in an isolate, one does.
+//! 4. Answers 200 with as much as this viewer may see; the page for a wrong token is a 403 that
+//!    says so.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -98,7 +107,7 @@ fn send(call: &RequestContext, head: ReplyHead, text: &str) -> Result<Response, 
     }
 }
 
-/// Returns who has sent the page's form.
+/// Returns who has sent the page's form, by the token in it.
 async fn sender(call: &RequestContext) -> Result<Viewer, JsValue> {
     let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
@@ -109,7 +118,7 @@ async fn sender(call: &RequestContext) -> Result<Viewer, JsValue> {
     Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
-/// Writes as much of the status as this viewer may see.
+/// Returns as much of the status as this viewer may see, written by `write`.
 async fn written(
     call: &RequestContext,
     viewer: Viewer,
@@ -122,7 +131,7 @@ async fn written(
     })
 }
 
-/// Returns kept results, or new ones; of many who ask at once in an isolate, one looks.
+/// Returns kept results, or new ones. Of many who ask at once in an isolate, one runs the checks.
 async fn current(call: &RequestContext) -> Rc<Status> {
     let key = CacheKey::new(&call.config.server_name, Subject::Status);
     if let Some(status) = look_up(call, &key).await {
@@ -178,7 +187,7 @@ async fn ask(call: &RequestContext, (probe, request): (Probe, OriginRequest)) ->
     status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
 }
 
-/// Asks, and follows the redirects that clients would follow.
+/// Sends a probe, and follows the redirects that clients would follow. Returns what it was answered.
 async fn hear(call: &RequestContext, probe: Probe, mut request: OriginRequest) -> status::Answer {
     let began_ms = clock::now_unix_ms();
     let mut is_for_browsers = true;
@@ -219,14 +228,14 @@ async fn check_pop(call: &RequestContext, key: &CacheKey) -> Option<u64> {
     None
 }
 
-/// Checks whether the tiers give back what they are given.
+/// Checks whether the tiers give back what is written to them.
 async fn check_tiers(call: &RequestContext) -> Vec<Finding> {
     let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
     let pop = timeout(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
     let bucket = match &call.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
-            // Whoever else has written it within this second was able to.
+            // A write that comes within a second of another shows that writing works.
             let written = timeout(PROBE_TIMEOUT_MS, written).await;
             Some(matches!(written, Some(Written::Yes | Written::Busy)))
         }

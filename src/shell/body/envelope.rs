@@ -1,6 +1,6 @@
 //! Envelopes of federation media, whose head leaves in one piece (see [`crate::matrix::multipart`]).
 //!
-//! The head alone is read here. What comes behind it is moved by the runtime.
+//! Only the head is read here; the runtime moves the rest.
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -12,7 +12,8 @@ use crate::shell::runtime::context::Context;
 use crate::shell::runtime::settling::{settled, sleep};
 use crate::shell::runtime::tasks::{serve, serve_by};
 
-/// How much is read at once, in bytes: more than the longest head, so that it mostly comes whole.
+/// How much is read at once, in bytes: more than the longest head, so that the head mostly comes
+/// whole.
 const READ_BYTES: u32 = 64 * 1024;
 
 /// A body whose first bytes have been read.
@@ -23,10 +24,10 @@ pub(crate) struct Opened {
     rest: ReadableStream,
 }
 
-/// Reads the head of an envelope.
+/// Reads the head of an envelope, and leaves the rest in the stream.
 ///
 /// # Errors
-/// Someone else reads the body.
+/// The body is locked by another reader.
 pub(crate) async fn open(body: ReadableStream) -> Result<Opened, JsValue> {
     let reader = ReadableStreamByobReader::new(&body)?;
     let first = read_first(&reader).await.ok().flatten();
@@ -42,8 +43,8 @@ impl Opened {
         self.holds_media
     }
 
-    /// Returns the body of `length` bytes as a stream for a client, who gets the head in one piece. It
-    /// breaks if the body is of another length.
+    /// Returns the body of `length` bytes as a stream for a client, with the head in one piece. The
+    /// stream breaks if the body is of another length.
     ///
     /// # Errors
     /// The runtime refuses a pipe.
@@ -62,7 +63,8 @@ impl Opened {
             serve_by(context, reading, rest.pipe_to(&writable));
         } else {
             serve(context, async move {
-                // Of an answer whose body has broken already, the runtime would not even send the head.
+                // If the body had broken by now, the runtime would not even send the response's
+                // head.
                 let _ = sleep(0).await;
                 let _ = settled(&rest.pipe_to(&writable)).await;
                 drop(reading);
@@ -72,7 +74,8 @@ impl Opened {
     }
 }
 
-/// Reads until an envelope's head is complete, or can't be one. Returns all that was read.
+/// Reads until an envelope's head is complete, or can't be one. Returns all bytes that were read;
+/// `None` for an empty body.
 async fn read_first(reader: &ReadableStreamByobReader) -> Result<Option<Uint8Array>, JsValue> {
     let mut bytes = Vec::new();
     loop {
@@ -92,12 +95,12 @@ async fn read_first(reader: &ReadableStreamByobReader) -> Result<Option<Uint8Arr
     }
 }
 
-/// Returns whether a head would have ended in so many bytes.
+/// Returns whether these bytes have the end of a head, or are more than a head may take.
 fn is_enough(bytes: &[u8]) -> bool {
     bytes.len() >= MAX_PREAMBLE_BYTES || preamble_length(bytes).is_some()
 }
 
-/// Returns as much of a chunk as a head may take.
+/// Returns a copy of as much of a chunk as a head may take.
 fn beginning_of(chunk: &Uint8Array) -> Vec<u8> {
     chunk.subarray(0, chunk.length().min(MAX_PREAMBLE_BYTES as u32)).to_vec()
 }

@@ -5,8 +5,8 @@ use web_sys::{AbortSignal, ReadableStream};
 
 #[wasm_bindgen(module = "/src/shell/body/limit.js")]
 extern "C" {
-    /// A body of no more than so many bytes. The request that it is for is aborted where it is longer, or
-    /// breaks off: the origin gets no end of it.
+    /// A body of at most so many bytes. If it is longer or breaks off, the request that it is for
+    /// is aborted, so that the origin gets no end of it.
     pub(crate) type LimitedBody;
 
     #[wasm_bindgen(constructor)]
@@ -15,15 +15,15 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub(crate) fn readable(this: &LimitedBody) -> ReadableStream;
 
-    /// Returns what aborts the request that the body is for.
+    /// Returns the signal that aborts the request that the body is for.
     #[wasm_bindgen(method, getter)]
     pub(crate) fn signal(this: &LimitedBody) -> AbortSignal;
 
-    /// Leaves the request alone from now on: its answer is to be read whatever becomes of the body.
+    /// Aborts the request no more: its answer is to be read whatever becomes of the body.
     #[wasm_bindgen(method)]
     pub(crate) fn answered(this: &LimitedBody);
 
-    /// Returns whether it was longer, as far as it has come.
+    /// Returns whether the body has been longer than the limit so far.
     #[wasm_bindgen(method, getter, js_name = isOver)]
     pub(crate) fn is_over(this: &LimitedBody) -> bool;
 
@@ -38,7 +38,7 @@ impl LimitedBody {
         Self::limited(stream, limit_bytes as f64)
     }
 
-    /// Returns how long the body was; `None` while its end has not come.
+    /// Returns the length of the body in bytes; `None` while its end has not come.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

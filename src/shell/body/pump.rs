@@ -1,7 +1,7 @@
 //! Moves a stream into sinks that want different parts of it, chunk by chunk at the pace of the
 //! slowest. The chunks stay the runtime's: only references pass through here.
 //!
-//! Where every sink wants all of a stream the runtime's own `tee` is better. Here a client wants a
+//! Where every sink wants all of a stream, the runtime's own `tee` is better. Here a client wants a
 //! part, while the cache may want the whole.
 
 use std::any::Any;
@@ -37,7 +37,7 @@ impl Source {
         Ok(Self { reader, buffer: ArrayBuffer::new(CHUNK_BYTES) })
     }
 
-    /// The next bytes; they are overwritten by the next call.
+    /// Reads the next bytes, which the next call overwrites. Returns `None` at the end.
     async fn read(&mut self) -> Result<Option<Uint8Array>, JsValue> {
         let whole = Uint8Array::new(&self.buffer);
         let read = settled(&self.reader.read_with_array_buffer_view(&whole)).await?;
@@ -50,24 +50,24 @@ impl Source {
     }
 }
 
-/// One taker of a part of a stream.
+/// A sink that takes a part of a stream.
 pub(crate) struct Sink {
     writer: WritableStreamDefaultWriter,
     first: u64,
     /// Offset behind the last byte wanted.
     end: u64,
     is_open: bool,
-    /// Whoever takes it is there until it is closed.
+    /// Counts the client as reading until the sink is closed; `None` for a store.
     reading: Option<Reading>,
 }
 
 impl Sink {
-    /// A taker of `range`, and the stream that it comes out of.
+    /// Returns a sink that takes `range`, and the stream that its bytes come out of.
     pub(crate) fn part(range: ByteRange) -> Result<(Self, ReadableStream), JsValue> {
         Self::new(range.first, range.length())
     }
 
-    /// A taker of a whole body.
+    /// Returns a sink that takes a whole body, and the stream that its bytes come out of.
     pub(crate) fn whole(length: u64) -> Result<(Self, ReadableStream), JsValue> {
         Self::new(0, length)
     }
@@ -81,13 +81,14 @@ impl Sink {
         ))
     }
 
-    /// Counts a request's client as its taker, who is there for as long as it takes something.
+    /// Names the client that the sink is for, who counts as reading until the sink is closed.
     pub(crate) fn read_by(mut self, context: &Context) -> Self {
         self.reading = Some(context.reading());
         self
     }
 
-    /// Gives it what it wants of a chunk. A sink whose taker has left is closed.
+    /// Writes the bytes of a chunk that the sink takes. A sink whose reader has left, or whose
+    /// store is too slow, is closed.
     async fn take(&mut self, offset: u64, chunk: &Uint8Array) {
         let chunk_end = offset + u64::from(chunk.length());
         let (first, end) = (self.first.max(offset), self.end.min(chunk_end));
@@ -104,7 +105,7 @@ impl Sink {
             };
             if !self.is_open {
                 self.reading = None;
-                // Whoever takes the other end hears that it is not whole; nobody waits for that.
+                // The other end breaks, so that its reader knows that the body is not whole.
                 drop(settled(&self.writer.abort_with_reason(&"it takes nothing".into())));
             }
         }
@@ -128,20 +129,20 @@ impl Sink {
     }
 }
 
-/// What becomes of a body when its client, the first sink, has had what they want.
+/// What becomes of a body once the first sink, its client's, has taken its part.
 pub(crate) struct Rest {
     /// How long the whole body is.
     pub(crate) length: u64,
-    /// Whether so many bytes are worth fetching for the others.
+    /// Returns whether so many bytes are worth fetching for the other sinks.
     pub(crate) is_worth: Box<dyn Fn(u64) -> bool>,
-    /// Announces that no client slows it down, until what is returned is dropped.
+    /// Announces, until the returned value is dropped, that no client slows the fill down.
     pub(crate) announce: Box<dyn Fn() -> Box<dyn Any>>,
-    /// Hears how many bytes came in how many milliseconds when no client was there to slow them down.
+    /// Records how many bytes came within how many milliseconds while no client slowed them down.
     pub(crate) came: fn(u64, u64),
 }
 
-/// Pumps until every sink has what it wants, is broken, or the source ends. A source that breaks
-/// breaks the sinks, so that nobody takes a part for the whole.
+/// Moves a stream until every sink has its part or is broken, or the source ends. A source that
+/// breaks also breaks the sinks, so that no reader takes a part for the whole.
 pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, rest: Option<Rest>) {
     let mut source = match Source::new(&stream) {
         Ok(source) => source,
@@ -152,7 +153,7 @@ pub(crate) async fn pump(stream: ReadableStream, mut sinks: Vec<Sink>, rest: Opt
     let _ = settled(&source.reader.cancel()).await;
 }
 
-/// Breaks those that have not had all.
+/// Breaks the sinks that have not taken all of their part.
 async fn abort(sinks: &mut [Sink], reason: &JsValue) {
     for sink in sinks {
         sink.abort(reason).await;
@@ -201,7 +202,7 @@ async fn pump_into(
     Ok(())
 }
 
-/// An offset within a chunk, which is never of 4 GiB.
+/// Returns an offset within a chunk, which is never of 4 GiB.
 fn relative(offset: u64, base: u64) -> u32 {
     u32::try_from(offset - base).unwrap_or(u32::MAX)
 }

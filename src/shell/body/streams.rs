@@ -1,4 +1,4 @@
-//! What is done to streams other than handing them on.
+//! Operations on streams: splitting, enforcing a length, reading small ones, releasing.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -37,7 +37,7 @@ pub(crate) fn fixed_length(length: u64) -> Result<FixedLengthStream, JsValue> {
     FixedLengthStream::new_big_int(length.into())
 }
 
-/// A way to end a pipe before all has gone through: both of its ends break.
+/// Ends a pipe before all has gone through: both of its ends break.
 pub(crate) struct PipeEnd(AbortController);
 
 impl PipeEnd {
@@ -63,7 +63,7 @@ pub(crate) fn enforce_length(
     Ok(pipe.readable())
 }
 
-/// Returns a stream as [`enforce_length`] does, and what ends it before its time.
+/// Returns a stream as [`enforce_length`] does, and a way to end it early.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
@@ -91,7 +91,7 @@ pub(crate) fn enforce_copy_length(
     Ok(pipe.readable())
 }
 
-/// Returns a stream as [`enforce_copy_length`] does, and what ends it before its time.
+/// Returns a stream as [`enforce_copy_length`] does, and a way to end it early.
 ///
 /// # Errors
 /// The runtime refuses a pipe.
@@ -116,22 +116,22 @@ fn pipe(
     Ok((piping, pipe.readable(), PipeEnd(controller)))
 }
 
-/// A part of bytes, by reference.
+/// Returns a part of bytes, by reference.
 pub(crate) fn part_of(bytes: &Uint8Array, range: ByteRange) -> Uint8Array {
     let offset = |offset: u64| u32::try_from(offset).unwrap_or(u32::MAX);
     bytes.subarray(offset(range.first), offset(range.first + range.length()))
 }
 
-/// Lets go of a stream that nobody will read.
+/// Releases a stream that nobody will read.
 pub(crate) fn release(context: &Context, stream: Option<&ReadableStream>) {
     if let Some(stream) = stream {
-        // A stream that is broken already can't be cancelled, which is just as well.
+        // Cancelling a stream that is broken already fails, and changes nothing.
         forget(context, stream.cancel());
     }
 }
 
-/// Starts to read a small body of known length, as it comes: other branches of its stream don't wait
-/// for it. Returns its bytes, or `None` where it has another length or breaks.
+/// Starts to read a small body of known length at once, so that other branches of its stream don't
+/// wait. Returns its bytes; `None` if it has another length or breaks.
 pub(crate) fn read_whole(
     stream: Option<&ReadableStream>,
     length: u32,
@@ -146,7 +146,7 @@ pub(crate) fn read_whole(
     }
 }
 
-/// Reads a small document; nothing, if it is longer than `limit` bytes.
+/// Reads a small body. Returns `None` if it is longer than `limit` bytes.
 ///
 /// # Errors
 /// The stream broke.
@@ -157,8 +157,9 @@ pub(crate) async fn read_bounded(
     bytes_of(read_bounded_promise(stream, limit)).await
 }
 
-/// Reads a JSON object, and does not wait for the end of the stream behind it: the runtime may hold
-/// that back while the client is still sending. `length` is what was told of it.
+/// Reads a JSON object, without waiting for the end of the stream behind it: the runtime may hold
+/// that back while the client is still sending. `length` is the `Content-Length`, if there is one.
+/// Returns `None` if the object is longer than `limit` bytes.
 ///
 /// # Errors
 /// The stream broke.

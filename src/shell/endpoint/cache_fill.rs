@@ -1,4 +1,4 @@
-//! A body on its way to the client and into the stores at once.
+//! Cache fills: a body on its way to the client and into the tiers at once.
 
 use std::rc::Rc;
 
@@ -24,8 +24,8 @@ use crate::shell::store::coalescing::{self, FillPermit, FillTarget, MAX_COALESCE
 use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
 
-/// Whether a body of this length may be fetched behind a reader's back: it is not being fetched, a fill of it
-/// has not come to nothing lately, and it comes in time.
+/// Returns whether a body of this length is worth fetching in the background: it is not being
+/// fetched, no fill of it has failed not long ago, and it can come in time.
 pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
     let is_new = !coalescing::is_under_way(FillTarget::Large, key) && !fills::is_fruitless(key);
     is_new && known::pace().is_in_time(length)
@@ -36,19 +36,19 @@ pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
 pub(crate) enum Source {
     /// The origin.
     Origin {
-        /// Something else was stored under this key.
+        /// Whether another response was stored under this key.
         replaces: bool,
     },
-    /// The bucket, which needs no copy of it.
+    /// The bucket, which needs no copy of the body.
     Bucket,
 }
 
-/// How a fill may end before its time.
+/// How a fill may be ended early.
 #[derive(Default)]
 struct Ending {
     /// Whether a client reads the body meanwhile.
     is_read: bool,
-    /// Ends it; `None` where it is not ended, or by whoever moves the body.
+    /// Ends the fill; `None` if it is never ended early, or the pump ends it.
     pipe: Option<PipeEnd>,
     given_up: GivenUp,
 }
@@ -63,14 +63,14 @@ pub(crate) struct CacheFill<'a> {
 }
 
 impl CacheFill<'_> {
-    /// Stores the body, and sends as much of it as `slice` tells; with `None` the head alone.
+    /// Stores the body, and makes a response of `slice` of it; with `None`, of the head alone.
     pub(crate) async fn respond(
         self,
         head: &ReplyHead,
         slice: Option<BodySlice>,
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
-        // Of a body that is split, a branch that nobody reads would be kept whole.
+        // The runtime would buffer all of a branch that nobody reads.
         let slice = slice.filter(|_| !self.call.context.has_left());
         let length = self.meta.length_bytes();
         match (slice, body) {
@@ -92,7 +92,7 @@ impl CacheFill<'_> {
                 if is_media {
                     return self.respond_whole(head, &whole, None);
                 }
-                // Those who wait for it would each wait for the next in vain.
+                // It is not stored: requests that wait for this fill should not wait for another.
                 fills::record_fruitless(self.key);
                 heads::response(head, Some(&whole))
             }
@@ -106,9 +106,9 @@ impl CacheFill<'_> {
         }
     }
 
-    /// Stores a body, and sends all of it. Whatever is between the two branches and their readers would
-    /// make the runtime buffer what the slower has not read yet, so a pipe stands before the split. It
-    /// is ended where the reader leaves and the rest would not come in time.
+    /// Stores a body, and makes a response of all of it. A pipe between a branch of the `tee` and
+    /// its reader would make the runtime buffer what the slower branch has not read, so `pipe`
+    /// stands before the split. It is ended if the reader leaves and the rest can't come in time.
     fn respond_whole(
         self,
         head: &ReplyHead,
@@ -118,13 +118,13 @@ impl CacheFill<'_> {
         if self.is_vain() || !self.is_alone() {
             return heads::response(head, Some(body));
         }
-        // Both branches are taken up on one turn, or the runtime buffers the whole of it.
+        // Both branches are taken up on one turn, or the runtime buffers the whole body.
         let (for_client, for_store) = streams::tee(body);
         self.fill(Some(&for_store), Ending { is_read: true, pipe, ..Ending::default() })?;
         heads::response(head, Some(&for_client))
     }
 
-    /// Sends a part of a body, and stores the whole if that is worth it.
+    /// Makes a response of a part of a body, and stores the whole if that is worth it.
     fn respond_part(
         self,
         head: &ReplyHead,
@@ -169,8 +169,8 @@ impl CacheFill<'_> {
         heads::response(head, Some(&for_client))
     }
 
-    /// Whether the body is in the bucket already, and nowhere else to be stored: the data centre's cache
-    /// has shown nothing lately.
+    /// Returns whether a fill would be in vain: the body comes from the bucket, and the data
+    /// centre's cache has failed to show new entries.
     fn is_vain(&self) -> bool {
         self.source == Source::Bucket && self.way() == Way::BucketAlone
     }
@@ -179,7 +179,7 @@ impl CacheFill<'_> {
         fills::way(self.key, self.meta.length_bytes(), self.call.bucket.is_some())
     }
 
-    /// Whether no other fill of this body is under way in this isolate.
+    /// Returns whether no other fill of this body is under way in this isolate.
     fn is_alone(&self) -> bool {
         !coalescing::is_under_way(FillTarget::Large, self.key)
     }
@@ -192,7 +192,7 @@ impl CacheFill<'_> {
         !is_awaited || self.source == Source::Bucket || self.way() == Way::BucketAlone
     }
 
-    /// Stores the body, which nobody reads.
+    /// Stores the body, which no client reads.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
         let (context, length) = (&self.call.context, self.meta.length_bytes());
         match body {
@@ -204,7 +204,7 @@ impl CacheFill<'_> {
         }
     }
 
-    /// Fills the tiers with a body that breaks if it is short.
+    /// Fills the tiers with a body that breaks if it is shorter than its length.
     fn fill(self, body: Option<&ReadableStream>, ending: Ending) -> Result<(), JsValue> {
         if let Source::Origin { replaces: true } = self.source {
             memory::remove(self.key);
@@ -240,7 +240,7 @@ impl CacheFill<'_> {
         Ok(())
     }
 
-    /// Stores a large body in the bucket, where the data centre's cache shows nothing.
+    /// Stores a large body in the bucket alone.
     fn fill_bucket(self, body: Option<&ReadableStream>, replaces: bool, ending: Ending) {
         let watch = self.watch(ending);
         let Self { call, key, meta, .. } = self;
@@ -252,7 +252,7 @@ impl CacheFill<'_> {
         });
     }
 
-    /// Begins to watch over the fill of a large body.
+    /// Begins to watch the fill of a large body.
     fn watch(&self, Ending { is_read, pipe, given_up }: Ending) -> Watch {
         let watched = Watched {
             key: self.key.clone(),
@@ -266,7 +266,8 @@ impl CacheFill<'_> {
         Watch::begin(self.call, watched)
     }
 
-    /// Stores a body at the data centre. What the origin has sent is copied to the bucket from there.
+    /// Stores a body at the data centre. A body from the origin is then copied to the bucket from
+    /// there.
     fn fill_pop(
         self,
         body: Option<&ReadableStream>,
@@ -280,7 +281,7 @@ impl CacheFill<'_> {
         let entry = heads::response(&head, body)?;
         let began_ms = clock::now_unix_ms();
         let put = pop::put(&call.config, key, &entry);
-        // Those who wait for a small body go on when it is stored, others at once.
+        // Requests that wait for a small body go on when it is stored, others at once.
         let permit = permit.filter(|_| length <= MAX_COALESCED_BYTES);
         let (call, key) = (call.clone(), key.clone());
         detach(&call.context.clone(), async move {

@@ -1,4 +1,17 @@
-//! Drives one [`Exchange`]: looks up, asks, and moves the streams as the outcome says.
+//! `GET` and `HEAD` of downloads and thumbnails, at the client, legacy and federation doors: drives
+//! one [`Exchange`], and moves the streams as its outcome says (see [`crate::endpoint::download`]).
+//!
+//! 1. [`Exchange::begin`] names what to look up. Without a credential that can be asked about, the
+//!    homeserver answers: [`forward::answer`].
+//! 2. The stored response and the leases are looked up at once, in memory and at the data centre.
+//!    If none is stored, fills under way are waited for, and then the bucket is looked in.
+//! 3. [`Exchange::on_lookup`] decides: within a lease, or in a known outage, 200, 206, 304 or 416
+//!    without a question.
+//! 4. Else [`ask`] asks the origin, as often as the exchange wants. Its outcome is 200, 206, 304 or
+//!    416 where the homeserver grants, and otherwise the homeserver's own status or an error: 502,
+//!    504, or a proxy's 400, 411, 413, 414, 415 or 431.
+//! 5. [`respond`] changes the leases, then serves, relays or stores the body. If the runtime
+//!    refuses one of these, 500.
 
 use std::rc::Rc;
 
@@ -33,7 +46,7 @@ use crate::shell::store::fills;
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
 
-/// The names that an exchange's outcome is written under.
+/// The keys under which an exchange's outcome is written.
 #[derive(Clone)]
 struct Keys {
     entry: CacheKey,
@@ -62,7 +75,7 @@ enum Attempt {
 }
 
 /// Answers a request for media. Returns `None` where a part was asked for and the origin sent the whole,
-/// while another request stores that: then it is better to wait for it.
+/// while another request stores that whole: then the client is better served from its fill.
 async fn attempt(
     call: &RequestContext,
     media: MediaRequest,
@@ -82,7 +95,8 @@ async fn attempt(
     let look_up =
         || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
     let (mut found, mut held) = look_up().await;
-    // A fill that came to nothing, as a stranger's does, leaves the place to one of those who wait.
+    // A fill that stored nothing, such as that of a refused request, leaves its place to one of the
+    // requests that wait.
     for _ in 0..coalescing::MAX_COALESCED_WAITS {
         if found.is_some()
             || exchange.gets_part(clock::now_unix_secs())
@@ -90,7 +104,7 @@ async fn attempt(
         {
             break;
         }
-        // Much may have been said in the meantime, about the credential too.
+        // The credential may have been granted or refused in the meantime.
         (found, held) = look_up().await;
     }
     let waits_for_whole = exchange.waits_for_whole(clock::now_unix_secs());
@@ -148,7 +162,7 @@ struct Asked {
     whole: Option<Whole>,
 }
 
-/// Asks until there is an answer.
+/// Asks the origin until the exchange has an outcome. Returns it with the origin's last body, unread.
 async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Asked, JsValue> {
     loop {
         let OriginExchange { request, pending } = question;
@@ -193,7 +207,7 @@ async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Aske
     }
 }
 
-/// Stores new media behind the back of its uploader, as if they had downloaded it.
+/// Stores new media in the background, as if its uploader had downloaded it.
 pub(crate) fn warm(call: &RequestContext, mxc: Mxc) {
     let config = Rc::clone(&call.config);
     let now = clock::now_unix_secs();
@@ -208,8 +222,8 @@ pub(crate) fn warm(call: &RequestContext, mxc: Mxc) {
     });
 }
 
-/// Stores the whole of media of which a reader gets a part, where it comes in time.
-/// `is_taken` says that another response has its name in the bucket.
+/// Stores, in the background, the whole of media of which a reader gets a part, if the whole can come in
+/// time. With `is_taken`, another response has its name in the bucket.
 fn fill_beside(
     call: &RequestContext,
     keys: &Keys,
@@ -228,7 +242,7 @@ fn fill_beside(
     });
 }
 
-/// Renews a lease that is about to end, unless that is being done.
+/// Renews a lease that is about to end, unless a renewal of it is under way.
 fn renew_old(call: &RequestContext, keys: &Keys, Refresh { key, question }: Refresh) {
     let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
     let (call, keys) = (call.in_background(), keys.clone());
@@ -239,12 +253,12 @@ fn renew_old(call: &RequestContext, keys: &Keys, Refresh { key, question }: Refr
     });
 }
 
-/// Renews a lease for a client who is served already.
+/// Asks a question that no client waits for, and applies what its answer changes of cache and leases.
 async fn renew(call: &RequestContext, keys: &Keys, question: OriginExchange, sources: Sources) {
     let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
-    // The response goes nowhere; what is stored and granted on the way is what counts.
+    // The response goes nowhere: what is stored and granted counts.
     let _ = respond(call, keys, silent, sources).await;
 }
 
@@ -258,6 +272,8 @@ struct Sources {
     permit: Option<FillPermit>,
 }
 
+/// Applies an outcome: changes the leases, then the cache, and makes the response of the body that the
+/// plan names. Other bodies are released unread.
 async fn respond(
     call: &RequestContext,
     keys: &Keys,
@@ -290,7 +306,7 @@ async fn respond(
         }
         ResponsePlan::Relay { slice, removes_stored, .. } => {
             release_stored(call, stored);
-            // It may not be stored, and those who wait would each wait for the next in vain.
+            // It may not be stored: those who wait for this fill should not wait for another.
             if permit.is_some() && head.status.is_success() {
                 fills::record_fruitless(&keys.entry);
             }
@@ -325,7 +341,7 @@ async fn respond(
     }
 }
 
-/// Lets go of a stored response that is not served.
+/// Releases a stored response that is not served.
 fn release_stored(call: &RequestContext, stored: Option<Found>) {
     if let Some(StoredBody::Pop { body: stream, .. } | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
@@ -383,7 +399,7 @@ async fn respond_stored(
     }
 }
 
-/// Sends as much of a body as `slice` tells.
+/// Makes a response of `slice` of a body.
 async fn respond_slice(
     call: &RequestContext,
     head: &ReplyHead,

@@ -1,4 +1,5 @@
-//! Large cache fills whose reader may leave: from then on they go on only as long as they can end in time.
+//! Watches large cache fills whose reader may leave: from then on a fill goes on only as long as it
+//! can end in time.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -25,24 +26,24 @@ const LOOK_MS: u32 = 250;
 /// How long a reader may slow a fill down before another fill of the body may begin, in milliseconds.
 const MAX_HINDERED_MS: u64 = 20_000;
 
-/// A fill that is watched over until this is dropped.
+/// A fill that is watched until this is dropped.
 pub(crate) struct Watch {
     given_up: GivenUp,
     _watching: Stopping,
 }
 
-/// Whether a fill was ended before its time.
+/// Whether a fill was ended early.
 #[derive(Clone, Default)]
 pub(crate) struct GivenUp(Rc<Cell<bool>>);
 
 impl GivenUp {
-    /// Records that the fill is ended before its time.
+    /// Records that the fill is ended early.
     pub(crate) fn set(&self) {
         self.0.set(true);
     }
 }
 
-/// What is watched over.
+/// The fill that is watched.
 pub(crate) struct Watched {
     pub(crate) key: CacheKey,
     /// How many bytes the body has.
@@ -50,27 +51,27 @@ pub(crate) struct Watched {
     /// Whether a client reads it meanwhile.
     pub(crate) is_read: bool,
     pub(crate) otherwise: OtherwiseAt,
-    /// Ends it before its time; `None` where it is ended by another, or not at all.
+    /// Ends the fill early; `None` if the pump does, or nobody.
     pub(crate) end: Option<PipeEnd>,
     pub(crate) given_up: GivenUp,
 }
 
 impl Watch {
-    /// Begins to watch over a fill that has just begun.
+    /// Begins to watch a fill that has just begun.
     pub(crate) fn begin(call: &RequestContext, watched: Watched) -> Self {
         let (context, given_up) = (Rc::clone(&call.context), watched.given_up.clone());
         let watching = call.context.run_in_background(async move { watched.watch(&context).await });
         Self { given_up, _watching: Stopping(watching) }
     }
 
-    /// Whether the fill was ended before its time.
+    /// Returns whether the fill was ended early.
     pub(crate) fn has_given_up(&self) -> bool {
         self.given_up.0.get()
     }
 }
 
 impl Watched {
-    /// Returns once the fill has been ended before its time.
+    /// Waits until the fill has to be ended early, and ends it.
     async fn watch(self, context: &Context) {
         let Self { key, length, is_read, otherwise, end, given_up } = self;
         let began_ms = clock::now_unix_ms();
@@ -91,7 +92,7 @@ impl Watched {
                 known::learn_late(length, waited_ms);
                 break;
             }
-            // What came before is not counted: its reader may have slowed it down.
+            // Bytes that came before are not counted: the reader may have slowed them down.
             let left = known::pace().left(length, waited_ms);
             if !known::pace().ends_in_time(left, left_ms, otherwise.now()) {
                 break;
@@ -104,11 +105,12 @@ impl Watched {
     }
 }
 
-/// The host of a body, by which readers of a part cost that part or more.
+/// The host that a body comes from: whether it serves ranges decides what readers of a part cost if
+/// the fill is ended.
 pub(crate) struct OtherwiseAt(String);
 
 impl OtherwiseAt {
-    /// Takes the homeserver's host, or the one that it redirected to.
+    /// Returns the homeserver's host, or the one that it redirected to.
     pub(crate) fn new(config: &Config, validator: &Validator) -> Self {
         let redirected = match validator {
             Validator::Redirect(place) => split_url(place).map(|url| url.authority),
@@ -117,7 +119,7 @@ impl OtherwiseAt {
         Self(redirected.unwrap_or_else(|| config.homeserver.authority()).to_owned())
     }
 
-    /// Returns what readers of a part cost, as far as is known now.
+    /// Returns what readers of a part would cost without the fill, as far as is known now.
     pub(crate) fn now(&self) -> Otherwise {
         match known::range_support(&self.0) {
             RangeSupport::Serves => Otherwise::Parts,

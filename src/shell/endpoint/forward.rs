@@ -1,4 +1,17 @@
-//! Sends on what the origin answers each time.
+//! Any method and path that the cache has no part in (see [`crate::endpoint::forward`]).
+//!
+//! A media endpoint ([`answer`]):
+//!
+//! 1. Sends the request to the homeserver, with its body.
+//! 2. Sends a HEAD of a download that may not be known there again as a GET ([`answer_by_get`]).
+//! 3. [`relay`]s the homeserver's answer, with its own status. If there is none, or an
+//!    intermediary's, 502 or 504; for a proxy that refuses the request's form, 400, 411, 413, 414,
+//!    415 or 431.
+//!
+//! What passes through ([`pass_through`]):
+//!
+//! 1. Sends the request to the homeserver or the host of the well-known documents, with its body.
+//! 2. Returns the runtime's own response, with its own status. If there is none, 502.
 
 use ::http::Method;
 use ::http::header::LOCATION;
@@ -15,7 +28,7 @@ use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::heads;
 
-/// A media endpoint that the origin answers each time.
+/// Answers a request to a media endpoint that the origin answers each time.
 pub(crate) async fn answer(call: &RequestContext, endpoint: Endpoint) -> Result<Response, JsValue> {
     let request = forward::endpoint_request(&call.head, endpoint, &call.config);
     let answer = fetch::ask_with_body(call, &request).await;
@@ -30,7 +43,7 @@ pub(crate) async fn answer(call: &RequestContext, endpoint: Endpoint) -> Result<
     }
 }
 
-/// Answers a HEAD by what a GET brings, without its body.
+/// Answers a HEAD with the head that a GET brings.
 async fn answer_by_get(
     call: &RequestContext,
     endpoint: Endpoint,
@@ -57,10 +70,11 @@ pub(crate) struct Relayed {
     pub(crate) body: Option<ReadableStream>,
 }
 
-/// Reads as much of an answer to a request of this method as shows whose it is.
+/// Reads as much of an answer to a request of this method as shows who gave it. Returns the heads, and
+/// the body unread.
 ///
 /// # Errors
-/// There was none, or something else answered in the origin's place.
+/// There was no answer, or an intermediary gave it in the origin's place.
 pub(crate) async fn relay(
     call: &RequestContext,
     endpoint: Endpoint,
@@ -78,14 +92,14 @@ pub(crate) async fn relay(
     }
 }
 
-/// Streams through what is no media.
+/// Sends on a request that is not for media, and returns the answer as it comes.
 pub(crate) async fn pass_through(
     call: &RequestContext,
     upstream: Upstream,
 ) -> Result<Response, JsValue> {
     let request = forward::passthrough_request(&call.head, upstream, &call.config);
-    // The runtime's own object: it may be a WebSocket, and nothing in it is ours to touch but the
-    // origin's name in a redirect.
+    // The runtime's own object, since it may be a WebSocket. Only the origin's name in a redirect is
+    // replaced.
     match fetch::ask_with_body(call, &request).await {
         Ok(Answer { head, response }) => match forward::passthrough_location(&head, &call.config) {
             Some(location) => heads::with_header(&response, LOCATION.as_str(), &location),

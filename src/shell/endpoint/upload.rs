@@ -1,5 +1,22 @@
-//! Uploads and their limits: streams them on, remembers what limits the origin tells, and stores
-//! new media before its first reader comes.
+//! `POST` of `/_matrix/media/*/upload`, `PUT` of `/_matrix/media/*/upload/{serverName}/{mediaId}`,
+//! and `GET` of `config`: streams uploads on, and remembers limits (see
+//! [`crate::endpoint::upload`]).
+//!
+//! An upload ([`answer`]):
+//!
+//! 1. Checks its length against `MAX_UPLOAD_BYTES`, then against the limit that is remembered for
+//!    this token: 413.
+//! 2. [`send`]s it to the homeserver, counted if it has no length: 413 where it is too long.
+//! 3. [`relay`]s the homeserver's answer, with its own status. If there is none, or an
+//!    intermediary's, 502 or 504; for a proxy that refuses the request's form, 400, 411, 413, 414,
+//!    415 or 431.
+//! 4. [`warm`]s the cache with the new media, in the background.
+//!
+//! A request for the limits ([`limits`]):
+//!
+//! 1. Asks the homeserver, and relays what can't be read with its own status; without an answer, as
+//!    in step 3 above.
+//! 2. Remembers the limit for this token, and answers 200 with one that is not above the edge's.
 
 use ::http::header::CONTENT_LENGTH;
 use wasm_bindgen::JsValue;
@@ -52,11 +69,12 @@ pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Respon
     call.reply(head, body.as_ref())
 }
 
-/// Sends the upload on. Returns the origin's answer, and how many bytes it is an answer to; `None` where
-/// it came before their end.
+/// Sends the upload on. Returns the origin's answer, and how many bytes were sent; `None` where the
+/// answer came before their end.
 ///
 /// # Errors
-/// There were too many. The origin has not got their end, so that no answer of its counts.
+/// [`Rejection::TooLarge`] if there were too many bytes. The origin has not got their end, so that no
+/// answer of its counts.
 async fn send(
     call: &RequestContext,
     admission: Admission,
@@ -78,8 +96,8 @@ async fn send(
     Ok((answer, body.whole_bytes()))
 }
 
-/// Sees to it that the new media is stored, behind the back of the uploader, and gives back the
-/// body of the origin's answer.
+/// Has the new media stored in the background. Returns the body of the origin's answer, which may have
+/// been split to read the media's ID in it.
 fn warm(
     call: &RequestContext,
     to: UploadTo,
@@ -107,7 +125,7 @@ fn warm(
     }
 }
 
-/// Answers a request for the limits of uploads, with none above ours.
+/// Answers a request for the limits of uploads, with none above the edge's own.
 pub(crate) async fn limits(call: &RequestContext, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
     let request = forward::media_request(&call.head, &call.config);
@@ -140,12 +158,12 @@ async fn read(body: &ReadableStream) -> Option<String> {
     String::from_utf8(streams::read_bounded(body, MAX_ANSWER_BYTES).await.ok()??).ok()
 }
 
-/// The limit that the origin told this user not long ago.
+/// Returns the limit in bytes that the origin told this user not long ago; `None` if none is remembered.
 async fn look_up(call: &RequestContext) -> Option<u64> {
     pop::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
-/// Takes the origin's last word on this user's limit in, also if there is none any more.
+/// Remembers the limit that the origin told this user; with `None`, forgets the one before.
 async fn remember(call: &RequestContext, told_bytes: Option<u64>) {
     let Some(key) = key(call) else { return };
     match told_bytes {

@@ -1,5 +1,15 @@
-//! Fetches well-known documents, and keeps the last good copy of each in the PoP cache, and in the
-//! bucket for data centres that have none when its host is down.
+//! `GET` and `HEAD` of `/.well-known/matrix/{client,server}`: fetches the documents, and keeps the
+//! last good copy of each (see [`crate::endpoint::well_known`]).
+//!
+//! Before this, the entry has answered 405 to another method.
+//!
+//! 1. Looks the copy up at the data centre. If it is fresh, 200.
+//! 2. Asks the document's host, and follows its redirects.
+//! 3. Decides on the answer: a document or the last good copy, 200; a 404 that has lasted, 404; no
+//!    good answer and no copy, 502; any other answer, its own status.
+//! 4. If the answer is not good and there is no copy here, looks in the bucket, where another data
+//!    centre may have stored one, and decides again.
+//! 5. Stores or removes the copies, at the data centre and in the bucket, in the background.
 
 use std::cell::Cell;
 
@@ -52,7 +62,7 @@ pub(crate) async fn answer(call: &RequestContext, document: Document) -> Result<
     };
     let (mut reply, mut change) = decide(kept.as_ref());
     if change == CopyChange::Unchanged && kept.is_none() {
-        // Its host has said nothing good: another data centre may have heard better.
+        // Its host has answered no document: another data centre may have stored one.
         kept = look_up_in_bucket_again(call, document, &key).await;
         if kept.is_some() {
             (reply, change) = decide(kept.as_ref());
@@ -74,8 +84,8 @@ pub(crate) async fn answer(call: &RequestContext, document: Document) -> Result<
     respond(call, reply, body)
 }
 
-/// Asks the document's host. Beside what the core reads of the answer comes its body, unread, for
-/// when it is to pass untouched.
+/// Asks the document's host. Returns what the core reads of the answer, and the body, unread, for a reply
+/// that passes it untouched.
 async fn fetch(
     call: &RequestContext,
     document: Document,
@@ -145,7 +155,7 @@ async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> 
     KeptDocument::parse(&meta, text)
 }
 
-/// Looks into the bucket, unless this isolate has looked in vain just now.
+/// Looks a copy up in the bucket, unless this isolate has found none there not long ago.
 async fn look_up_in_bucket_again(
     call: &RequestContext,
     document: Document,
@@ -169,7 +179,7 @@ async fn look_up_in_bucket(call: &RequestContext, key: &CacheKey) -> Option<Kept
     KeptDocument::from_text(&found?.0)
 }
 
-/// Stores a document in the bucket, behind the reader, unless it is there already.
+/// Stores a document in the bucket, in the background, unless it is there already.
 fn store_in_bucket(call: &RequestContext, key: &CacheKey, new: KeptDocument) {
     let Some(bucket) = call.bucket.clone() else { return };
     let (call, key) = (call.clone(), key.clone());

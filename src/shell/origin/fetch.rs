@@ -42,7 +42,7 @@ extern "C" {
     ) -> Result<Asked, JsValue>;
 }
 
-/// How long a small JSON body may take, in milliseconds. One that takes longer tells nothing.
+/// How long a small JSON body may take, in milliseconds. One that takes longer is not read.
 const BODY_TIMEOUT_MS: u32 = 5_000;
 
 /// What the origin has answered.
@@ -72,7 +72,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Sends a request that no client has asked for.
+/// Sends a request of the edge's own, which is not recorded.
 pub(crate) async fn ask_alone(
     config: &Config,
     request: &OriginRequest,
@@ -80,9 +80,9 @@ pub(crate) async fn ask_alone(
     send(config, None, request, Body::None).await
 }
 
-/// Sends a request without a body, and once more if the connection was lost: it may have been one
-/// kept from before that the origin had closed meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind
-/// Cloudflare's proxy that is a page of status 520.
+/// Sends a request without a body, and once more if the connection was lost: the origin may have
+/// closed a persistent connection meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind Cloudflare's
+/// proxy that is a page of status 520.
 pub(crate) async fn ask(
     call: &RequestContext,
     request: &OriginRequest,
@@ -97,8 +97,8 @@ pub(crate) async fn ask(
     }
 }
 
-/// Sends a request with the client's body, streamed by the runtime. That of a GET or HEAD means
-/// nothing (RFC 9110 §9.3.1), and the runtime can't send it.
+/// Sends a request with the client's body, streamed by the runtime. The body of a GET or HEAD has
+/// no meaning (RFC 9110 §9.3.1), and the runtime can't send one.
 pub(crate) async fn ask_with_body(
     call: &RequestContext,
     request: &OriginRequest,
@@ -172,8 +172,8 @@ async fn send(
     }
 }
 
-/// Reads the body of an answer where the decision needs it. Beside what was read comes the body,
-/// unread, for whoever gets the answer.
+/// Reads the body of an answer if `is_needed` returns `true` for its head. Returns the answer, and
+/// its body unread, for the client.
 pub(crate) async fn read(
     head: OriginHead,
     body: Option<ReadableStream>,

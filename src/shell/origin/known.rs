@@ -21,7 +21,7 @@ pub(crate) fn revalidation() -> Revalidation {
     REVALIDATION.get()
 }
 
-/// Takes a lesson in.
+/// Records whether a way of revalidating worked.
 pub(crate) fn learn(lesson: Lesson) {
     let mut known = REVALIDATION.get();
     known.learn(lesson, clock::now_unix_secs());
@@ -33,14 +33,14 @@ pub(crate) fn pace() -> Pace {
     PACE.get()
 }
 
-/// Takes in that so many bytes came within so many milliseconds.
+/// Records that so many bytes came within so many milliseconds.
 pub(crate) fn learn_pace(bytes: u64, ms: u64, is_unhindered: bool) {
     let mut pace = PACE.get();
     pace.learn(bytes, ms, is_unhindered);
     PACE.set(pace);
 }
 
-/// Takes in that so many bytes had not come within so many milliseconds.
+/// Records that so many bytes had not come within so many milliseconds.
 pub(crate) fn learn_late(bytes: u64, ms: u64) {
     let mut pace = PACE.get();
     pace.learn_late(bytes, ms);
@@ -57,25 +57,26 @@ pub(crate) fn range_support(host: &str) -> RangeSupport {
     RANGES.with_borrow(|hosts| hosts.support(host, clock::now_unix_secs()))
 }
 
-/// Takes in whether a host serves ranges.
+/// Records whether a host serves ranges.
 pub(crate) fn learn_range(lesson: RangeLesson) {
     let now = clock::now_unix_secs();
     RANGES.with_borrow_mut(|hosts| Rc::make_mut(hosts).learn(lesson, now));
 }
 
-/// Takes in whether a HEAD brings what a GET does.
+/// Records whether a HEAD is answered with the head of a GET.
 pub(crate) fn learn_head(door: Door, works: bool) {
     let mut known = REVALIDATION.get();
     known.learn_head(door, works, clock::now_unix_secs());
     REVALIDATION.set(known);
 }
 
-/// Returns the host that the origin redirected media to last and that is not followed.
+/// Returns the last host that the origin redirected media to and that is not followed; `None` if
+/// there was none.
 pub(crate) fn refused_redirect() -> Option<String> {
     REFUSED_REDIRECT.with_borrow(Clone::clone)
 }
 
-/// Tells the log, once for each host, that the origin redirects media to where it is not followed.
+/// Logs, once for each host, that the origin redirects media to a host that is not followed.
 pub(crate) fn refuse_redirect(host: String) {
     if REFUSED_REDIRECT.with_borrow(|known| known.as_deref() != Some(&*host)) {
         log::error(&format!(

@@ -1,4 +1,4 @@
-//! What this isolate knows of an outage of the origin, and its probes.
+//! The isolate's knowledge of an outage of the origin, and the probes that confirm one.
 
 use std::cell::Cell;
 
@@ -12,8 +12,8 @@ use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, sleep, timeout};
 
-/// How long a reader who waits for a probe pauses before they look whether it has ended, at first and
-/// at most, in milliseconds. No promise is shared between requests.
+/// The first and the longest pause between two looks for the end of a probe, in milliseconds. No
+/// promise is shared between requests, so those that wait poll.
 const FIRST_PAUSE_MS: u32 = 10;
 const MAX_PAUSE_MS: u32 = 160;
 
@@ -21,7 +21,7 @@ thread_local! {
     static OUTAGE: Cell<Outage> = const { Cell::new(Outage::NONE) };
 }
 
-/// Whether the origin is known to be down; then it is seen to that this is still so.
+/// Returns whether the origin is known to be down, and if so probes it in the background.
 pub(crate) fn is_known(call: &RequestContext) -> bool {
     let outage = OUTAGE.get();
     let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_ms());
@@ -31,7 +31,8 @@ pub(crate) fn is_known(call: &RequestContext) -> bool {
     is_known
 }
 
-/// Takes in what an answer to a reader's question tells.
+/// Records what an answer to a reader's question shows of an outage, and probes where it suggests
+/// one.
 pub(crate) fn hear(call: &RequestContext, evidence: Evidence) {
     match evidence {
         Evidence::Up => update(|outage| outage.hear(clock::now_unix_ms())),
@@ -40,7 +41,7 @@ pub(crate) fn hear(call: &RequestContext, evidence: Evidence) {
     }
 }
 
-/// Finds out whether the origin is down, for a reader whose question has failed.
+/// Waits for a probe, for a reader whose question has failed. Returns whether the origin is down.
 pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
     let since = clock::now_unix_ms();
     let (mut waited_ms, mut pause_ms) = (0, FIRST_PAUSE_MS);
@@ -58,14 +59,14 @@ pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
     false
 }
 
-/// Probes the origin, if it is time to, behind the back of the reader.
+/// Probes the origin in the background, if a probe is due.
 fn probe(call: &RequestContext) {
     if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_ms())) {
         send(call, begun);
     }
 }
 
-/// Sends a probe that has begun. It goes on though its reader leaves: others wait for it too.
+/// Sends a probe that has begun. It goes on if its reader leaves, since others may wait for it.
 fn send(call: &RequestContext, begun: Probe) {
     let call = call.clone();
     detach(&call.context.clone(), async move {

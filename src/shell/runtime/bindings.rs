@@ -43,8 +43,8 @@ fn read_all(env: &Env) -> Bindings {
     Bindings { config, bucket: bucket(env), metrics: env.analytics_engine("METRICS").ok() }
 }
 
-/// Returns `MEDIA_BUCKET`; `None` where it is not bound, or is something else than an R2 bucket. The
-/// constructor's name, by which `Env::bucket` tells, differs where a bucket is a stand-in.
+/// Returns `MEDIA_BUCKET`; `None` where it is not bound, or is something else than an R2 bucket.
+/// `Env::bucket` goes by the constructor's name, which differs where a bucket is a stand-in.
 fn bucket(env: &Env) -> Option<R2Bucket> {
     let binding = read(env, "MEDIA_BUCKET")?;
     // KV has all of a bucket's other methods.

@@ -22,12 +22,12 @@ pub(crate) fn in_turn<T>(step: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Seconds since the Unix epoch.
+/// Returns the time in seconds since the Unix epoch.
 pub(crate) fn now_unix_secs() -> u64 {
     now_unix_ms() / 1000
 }
 
-/// Milliseconds since the Unix epoch, once for each turn.
+/// Returns the time in milliseconds since the Unix epoch, read once for each turn.
 pub(crate) fn now_unix_ms() -> u64 {
     match TURN.get() {
         Some(Turn::Read(now)) => now,
@@ -40,22 +40,23 @@ pub(crate) fn now_unix_ms() -> u64 {
     }
 }
 
-/// Reads the clock, in milliseconds since the Unix epoch. On the platform it stands still between two operations of input
-/// or output, which is as exact as anything here needs.
+/// Reads the clock, in milliseconds since the Unix epoch. On the platform the clock stands still
+/// between two operations of input or output, which is exact enough here.
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the clock")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the date is positive")]
 fn read() -> u64 {
     js_sys::Date::now() as u64
 }
 
-/// An HTTP date (RFC 9110 §5.6.7), in seconds since the Unix epoch.
+/// Parses an HTTP date (RFC 9110 §5.6.7). Returns seconds since the Unix epoch; `None` if the
+/// runtime can't parse it.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is checked")]
 pub(crate) fn parse_date(text: Option<&str>) -> Option<u64> {
     let ms = js_sys::Date::parse(text?);
     (ms >= 0.0).then_some((ms / 1000.0) as u64)
 }
 
-/// Returns a number below `bound` by chance, for pauses that differ.
+/// Returns a random number below `bound`, for pauses that differ.
 #[expect(clippy::disallowed_methods, reason = "this is the one door to chance")]
 #[expect(
     clippy::cast_possible_truncation,

@@ -1,9 +1,9 @@
 //! One request's stay in the isolate: its client, and everything that runs for it.
 //!
-//! The platform ends a request without a word when its client leaves, or 30 s later. What then still
-//! waits would never go on, and never be dropped: it would hold its memory until the isolate ends,
-//! and keep an instance that has panicked from being replaced. So everything that waits here can be
-//! dropped from outside: at the client's leaving, by deadline, or by a later request.
+//! The platform ends a request without notice when its client leaves, or 30 s later. A future that
+//! still waits then is neither polled again nor dropped: its memory is held until the isolate ends,
+//! and an instance that has panicked is never replaced. So every future here can be dropped from
+//! outside: when the client leaves, by a deadline, or by a later request.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::pin::Pin;
@@ -46,14 +46,15 @@ struct Stay {
     listening: OnceCell<Watching>,
 }
 
-/// Whom something runs for.
+/// Whom a task runs for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
-    /// The client who waits for the answer. It becomes background work where it holds a cache fill.
+    /// The client who waits for the answer. The task becomes background work if it holds a cache
+    /// fill.
     Asker,
     /// The client who gets a body.
     Reader,
-    /// Others, too.
+    /// Other clients, too.
     Background,
 }
 
@@ -69,24 +70,25 @@ impl Context {
         }))
     }
 
-    /// The client's request.
+    /// Returns the client's request.
     pub(crate) fn request(&self) -> &Request {
         &self.0.request
     }
 
-    /// Runs what answers the client. It is dropped when the client leaves before, unless it holds a
-    /// cache fill; then it goes on in the background.
+    /// Runs the task that answers the client. If the client leaves before, the task is dropped; one
+    /// that holds a cache fill goes on in the background.
     pub(crate) fn ask(&self, task: impl Future<Output = ()> + 'static) {
         let running = self.run(Whose::Asker, Box::pin(task));
         spawn_local(Runner(running));
     }
 
-    /// Runs what brings the client a body. It is dropped when the client leaves.
+    /// Runs a task that sends the client a body, and drops the task when the client leaves.
     pub(crate) fn serve(&self, task: impl Future<Output = ()> + 'static) {
         self.go_on(Whose::Reader, task);
     }
 
-    /// Runs what goes on after the answer and after the client's leaving, but not for ever.
+    /// Runs a task that goes on after the answer and after the client has left, until its deadline.
+    /// Returns what stops it.
     pub(crate) fn run_in_background(
         &self,
         task: impl Future<Output = ()> + 'static,
@@ -115,7 +117,7 @@ impl Context {
         running
     }
 
-    /// Sees to it that the client's leaving is heard of.
+    /// Begins to listen for the client's leaving, if that has not begun.
     fn listen(&self) {
         self.0.listening.get_or_init(|| {
             KNOWN.with_borrow_mut(|known| known.add(&self.0));
@@ -148,23 +150,25 @@ impl Context {
         self.update(Presence::answer);
     }
 
-    /// Whether the client is known to have left.
+    /// Returns whether the client is known to have left.
     pub(crate) fn has_left(&self) -> bool {
         self.0.presence.get().has_left()
     }
 
-    /// For how many milliseconds background work may still go on; `None` while an answer is on its way.
+    /// Returns for how many milliseconds background work may still go on; `None` while an answer is
+    /// on its way.
     pub(crate) fn background_ms(&self) -> Option<u64> {
         self.0.presence.get().background_ms(clock::now_unix_ms())
     }
 
-    /// Until it is dropped, the client counts as reading.
+    /// Counts the client as reading until the returned value is dropped.
     pub(crate) fn reading(&self) -> Reading {
         self.update(Presence::begin_reading);
         Reading(self.clone())
     }
 
-    /// Until it is dropped, what answers the client goes on even if they leave.
+    /// Keeps the task that answers the client going, even if they leave, until the returned value
+    /// is dropped.
     pub(crate) fn hold(&self) -> Hold {
         self.0.holds.set(self.0.holds.get() + 1);
         Hold(self.clone())
@@ -195,7 +199,7 @@ impl Drop for Hold {
     }
 }
 
-/// Ends when background work must.
+/// Waits until background work must end.
 async fn deadline(context: Context) {
     loop {
         let left = context.background_ms();
@@ -235,7 +239,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Drops the future with all that it owns, and ends whatever waits for it.
+    /// Drops the future with all that it owns, and wakes what waits for its end.
     pub(crate) fn stop(&self) {
         let waker = self.abandon();
         for waker in [waker, self.joiner.take()].into_iter().flatten() {
@@ -243,7 +247,8 @@ impl Running {
         }
     }
 
-    /// Drops the future of a request that the platform has ended. Nothing of that is woken.
+    /// Drops the future without waking anything: the platform may have ended its request. Returns
+    /// the future's waker.
     fn abandon(&self) -> Option<Waker> {
         self.is_over.set(true);
         let (future, waker) = (self.future.take(), self.waker.take());
@@ -252,7 +257,7 @@ impl Running {
     }
 }
 
-/// What polls it.
+/// Polls a [`Running`].
 struct Runner(Rc<Running>);
 
 impl Future for Runner {
@@ -277,7 +282,7 @@ impl Future for Runner {
     }
 }
 
-/// Stops something when it is dropped.
+/// Stops a [`Running`] when this is dropped.
 pub(crate) struct Stopping(pub(crate) Rc<Running>);
 
 impl Drop for Stopping {

@@ -20,10 +20,10 @@ extern "C" {
     /// Returns all headers as [`lines`] has them: names in lower case, values of one name joined.
     pub(crate) fn entries(headers: &Headers) -> String;
 
-    /// Returns a response as it is but for one header.
+    /// Returns a copy of a response with one header replaced.
     ///
     /// # Errors
-    /// The runtime takes no such header.
+    /// The runtime refuses the header.
     #[wasm_bindgen(catch, js_name = withHeader)]
     pub(crate) fn with_header(
         response: &Response,
@@ -45,7 +45,7 @@ thread_local! {
             .into();
 }
 
-/// The head of the client's request; nothing, if its method or URL can't be read.
+/// Returns the head of the client's request; `None` if its method or URL can't be read.
 pub(crate) fn request_head(request: &Request) -> Option<RequestHead> {
     let text = REQUEST_HEADER_NAMES.with(|names| request_head_text(request, names));
     let (method, rest) = text.split_once('\n')?;
@@ -61,14 +61,14 @@ pub(crate) fn request_head(request: &Request) -> Option<RequestHead> {
     })
 }
 
-/// The head of an origin's answer.
+/// Returns the head of an origin's answer.
 pub(crate) fn origin_head(response: &Response) -> OriginHead {
     let headers = lines::parse(&entries(&response.headers()), &RESPONSE_HEADERS);
     let status = StatusCode::from_u16(response.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     OriginHead { status, headers }
 }
 
-/// A response with this stream for a body.
+/// Makes a response with this stream for a body; with `None`, without one.
 pub(crate) fn response(
     head: &ReplyHead,
     body: Option<&ReadableStream>,
@@ -77,12 +77,12 @@ pub(crate) fn response(
     response_of(head.status.as_u16(), &lines::to_text(&head.headers), &body)
 }
 
-/// A response with these bytes for a body.
+/// Makes a response with these bytes for a body.
 pub(crate) fn bytes_response(head: &ReplyHead, bytes: &Uint8Array) -> Result<Response, JsValue> {
     response_of(head.status.as_u16(), &lines::to_text(&head.headers), bytes)
 }
 
-/// A response with this text for a body.
+/// Makes a response with this text for a body.
 pub(crate) fn text_response(head: &ReplyHead, text: &str) -> Result<Response, JsValue> {
     response_of(head.status.as_u16(), &lines::to_text(&head.headers), &text.into())
 }

@@ -13,22 +13,22 @@ use crate::telemetry::redact::redact;
 
 #[wasm_bindgen]
 extern "C" {
-    /// ECMAScript's `String(value)`. An object may refuse to become one.
+    /// Returns ECMAScript's `String(value)`; `Err` where an object refuses to become one.
     #[wasm_bindgen(catch, js_name = String)]
     fn string_of(value: &JsValue) -> Result<String, JsValue>;
 }
 
-/// Logs what is done.
+/// Logs what the edge has done.
 pub(crate) fn info(what: &str) {
     console_log!("{what}");
 }
 
-/// Logs what is not as it should be, and is made up for.
+/// Logs a fault that the edge has made up for.
 pub(crate) fn warn(what: &str) {
     console_warn!("{what}");
 }
 
-/// Logs what somebody has to fix.
+/// Logs a fault that somebody has to fix.
 pub(crate) fn error(what: &str) {
     console_error!("{what}");
 }
@@ -44,12 +44,12 @@ pub(crate) fn write_data_point(point: DataPoint<'_>, dataset: &AnalyticsEngineDa
     }
 }
 
-/// Logs what failed elsewhere, with as much of the runtime's error as may be told.
+/// Logs a failure elsewhere, with as much of the runtime's error as may be logged.
 pub(crate) fn warn_with(what: &str, error: &JsValue) {
     console_warn!("{what}: {}", redact(&message(error)));
 }
 
-/// Logs what failed here, with as much of the runtime's error as may be told.
+/// Logs a failure here, with as much of the runtime's error as may be logged.
 pub(crate) fn error_with(what: &str, error: &JsValue) {
     console_error!("{what}: {}", redact(&message(error)));
 }

@@ -1,12 +1,12 @@
-//! A panic costs the request that it happens in, and no other.
+//! A panic fails the request that it happens in, and no other.
 //!
 //! Nothing unwinds in this wasm, and a trap would end the instance with all that is under way in
 //! it. So the panic hook throws an exception of the runtime's, and whatever may panic is called by
-//! way of JavaScript, where that exception ends. What lies between is never dropped: it is left
-//! behind, with what it had borrowed. So an instance in which something has panicked is replaced as
-//! soon as nothing is under way in it. Until then one more panic is a trap: the standard library
-//! takes it for a panic in the hook that it never saw return. After a trap the next request gets a
-//! new instance, and those that were under way an error.
+//! way of JavaScript, where that exception ends. The stack frames between are never dropped, and
+//! stay in memory with what they had borrowed. So an instance that has panicked is replaced as soon
+//! as no request is under way in it. Until then one more panic is a trap: the standard library
+//! takes it for a panic within the hook, which it never saw return. After a trap the next request
+//! gets a new instance, and those that were under way an error.
 
 use std::cell::Cell;
 use std::mem;
@@ -63,7 +63,7 @@ pub(crate) fn install() {
 /// The future has panicked.
 pub(crate) struct Panicked;
 
-/// Runs a future, and ends with [`Panicked`] where that panics. What the future was is left behind.
+/// Runs a future, and returns [`Panicked`] if that panics; its memory is then not freed.
 pub(crate) struct CatchPanic<'a, T> {
     future: Option<Pin<Box<dyn Future<Output = T> + 'a>>>,
 }
@@ -82,7 +82,7 @@ impl<T> Future for CatchPanic<'_, T> {
         let Some(mut future) = self.future.take() else { return Poll::Ready(Err(Panicked)) };
         let mut polled = Poll::Pending;
         if !completes(&mut || polled = future.as_mut().poll(context)) {
-            // It is neither what it was before the poll nor after it: not even fit to be dropped.
+            // The poll was broken off in the middle, so the future is in no state to be dropped.
             mem::forget(future);
             return Poll::Ready(Err(Panicked));
         }
@@ -97,7 +97,7 @@ impl<T> Drop for CatchPanic<'_, T> {
     fn drop(&mut self) {
         UNDER_WAY.set(UNDER_WAY.get() - 1);
         if HAS_PANICKED.get() && UNDER_WAY.get() == 0 {
-            // Not from within: what calls this has yet to return through the instance.
+            // Later, since the caller has yet to return through this instance.
             spawn_local(async {
                 if UNDER_WAY.get() == 0 {
                     schedule_reinit();

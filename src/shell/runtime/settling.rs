@@ -1,7 +1,8 @@
-//! Waiting for the runtime. A future here can be dropped at any time, with all that it owns.
+//! Futures of the runtime's promises and timers, which can be dropped at any time with all that
+//! they own.
 //!
-//! `JsFuture` can't: what it gives to a promise stays in memory until that settles, and the promises
-//! of a request that has ended never do.
+//! `JsFuture` can't: the callbacks that it gives to a promise stay in memory until that settles,
+//! and the promises of a request that has ended never settle.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -42,14 +43,14 @@ struct Outcome {
     waker: RefCell<Option<Waker>>,
 }
 
-/// What calls back until it is dropped.
+/// A callback that the runtime calls until this is dropped.
 pub(crate) struct Watching {
     watch: Watch,
     _callback: Callback,
 }
 
 impl Watching {
-    /// Calls back when the client of a request leaves before it has been answered whole.
+    /// Calls `leave` when the client of a request leaves before it has been answered whole.
     pub(crate) fn client(request: &Request, mut leave: impl FnMut() + 'static) -> Self {
         let callback: Callback = Closure::new(move |_, _| leave());
         Self { watch: watch_client(request, &callback), _callback: callback }
@@ -76,12 +77,12 @@ impl Settling {
     }
 }
 
-/// Waits for a promise.
+/// Returns the future of a promise's outcome.
 pub(crate) fn settled(promise: &Promise) -> Settling {
     Settling::begin(|callback| watch(promise, callback))
 }
 
-/// Waits for so many milliseconds.
+/// Returns a future that is ready after `ms`.
 pub(crate) fn sleep(ms: u32) -> Settling {
     Settling::begin(|callback| watch_time(ms, callback))
 }

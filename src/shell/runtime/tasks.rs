@@ -1,4 +1,4 @@
-//! Things that take their time: what goes on after the answer, and what may take too long.
+//! Tasks that go on after the answer, and timeouts.
 
 use std::pin::pin;
 
@@ -19,12 +19,13 @@ extern "C" {
     fn with_timeout(operation: Promise, ms: u32) -> Promise;
 }
 
-/// Lets a task go on after the answer, until it ends or must (see [`Context::run_in_background`]).
+/// Runs a task in the background, until it ends or its deadline comes (see
+/// [`Context::run_in_background`]).
 pub(crate) fn detach(context: &Context, task: impl Future<Output = ()> + 'static) {
     context.run_in_background(catching_panics(task));
 }
 
-/// Lets a task bring the client a body. It ends when they leave.
+/// Runs a task that sends the client a body. The task is dropped when they leave.
 pub(crate) fn serve(context: &Context, task: impl Future<Output = ()> + 'static) {
     context.serve(catching_panics(task));
 }
@@ -33,19 +34,20 @@ fn catching_panics(task: impl Future<Output = ()> + 'static) -> impl Future<Outp
     // Boxed, since `CatchPanic` is compiled once for each type of task.
     let task = CatchPanic::new(Box::pin(task));
     async {
-        // The log has it if it panicked.
+        // A panic is logged already.
         let _ = task.await;
     }
 }
 
-/// Lets an operation of the runtime go on after the answer, whatever comes of it.
+/// Lets an operation of the runtime go on after the answer, and ignores its outcome.
 pub(crate) fn forget(context: &Context, operation: Promise) {
     detach(context, async move {
         let _ = settled(&operation).await;
     });
 }
 
-/// Lets an operation of the runtime bring the client a body, for as long as they read it.
+/// Lets an operation of the runtime send the client a body. Until it ends, the client counts as
+/// reading.
 pub(crate) fn serve_by(context: &Context, reading: Reading, operation: Promise) {
     serve(context, async move {
         let _ = settled(&operation).await;
@@ -53,7 +55,7 @@ pub(crate) fn serve_by(context: &Context, reading: Reading, operation: Promise) 
     });
 }
 
-/// Awaits a task for at most `ms`. Returns `None` if it takes longer; then it is dropped.
+/// Awaits a task for at most `ms`. Returns `None` if the task takes longer, and drops it.
 pub(crate) async fn timeout<T>(ms: u32, task: impl Future<Output = T>) -> Option<T> {
     match select(pin!(task), sleep(ms)).await {
         Either::Left((outcome, _)) => Some(outcome),
@@ -78,7 +80,7 @@ pub(crate) async fn unless_timed_out(bounded: Promise) -> Option<Result<JsValue,
     }
 }
 
-/// An operation failed; why is in the log.
+/// An operation that failed; the reason is in the log.
 pub(crate) struct Failed;
 
 /// Awaits an operation for at most `timeout_ms`. Failures and timeouts are logged as `failure`.

@@ -18,7 +18,7 @@ use crate::shell::runtime::clock::random_below;
 use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{Failed, timeout_or_log, timeout_promise};
 
-/// The name of our record among an object's own metadata.
+/// The name of the edge's record among an object's custom metadata.
 const RECORD: &str = "record";
 
 /// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
@@ -40,7 +40,8 @@ const BUSY_JITTER_MS: u32 = 1_000;
 /// Free plan.
 const MAX_LISTS: usize = 10;
 
-/// Returns the body of the object under the name of this key, and what it is by its record and length.
+/// Opens the object under the name of this key. Returns what it is, by its record and length, and
+/// its body; `None` if there is none or the bucket fails.
 pub(crate) async fn look_up(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -58,7 +59,8 @@ pub(crate) async fn look_up(
     Some((occupant, object.body().ok()?))
 }
 
-/// A part of a stored body.
+/// Returns a part of a stored body; `None` if there is none, or another response has taken its
+/// place.
 pub(crate) async fn look_up_part(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -70,8 +72,8 @@ pub(crate) async fn look_up_part(
     is_part.then(|| part.body().ok()).flatten()
 }
 
-/// Stores a body, bytes or a stream of known length, unless there is one: of data centres that race,
-/// one writes. Returns what has come of it.
+/// Stores a body, bytes or a stream of known length. Without `replaces` an object that is there
+/// stays: of data centres that race, one writes. Returns whether the body was written.
 pub(crate) async fn store(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -87,28 +89,31 @@ pub(crate) async fn store(
 
 /// Removes a stored response.
 pub(crate) async fn remove(bucket: &R2Bucket, key: &CacheKey) {
-    // A failure is in the log, and what is left is still nobody's without the homeserver's yes.
+    // A failure is in the log, and an entry that is left is still served to nobody without the
+    // homeserver's permission.
     let _ = delete(bucket, key).await;
 }
 
-/// Removes an object. Returns whether that went well.
+/// Removes an object. Returns whether the bucket has accepted that.
 pub(crate) async fn delete(bucket: &R2Bucket, key: &CacheKey) -> bool {
     let deletion = bucket.delete(key.name().into_owned());
     timeout_or_log("bucket: delete failed", LONG_TIMEOUT_MS, deletion).await.is_ok()
 }
 
-/// Creates an object of these bytes, unless there is one. Returns what has come of it.
+/// Creates an object of these bytes, unless there is one under this name. Returns whether it was
+/// written.
 pub(crate) async fn create(bucket: &R2Bucket, key: &CacheKey, bytes: &Uint8Array) -> Written {
     let condition = Condition::IsAbsent;
     put(bucket, key, bytes.into(), LONG_TIMEOUT_MS, &condition, Vec::new()).await
 }
 
-/// Opens the body of an object, whatever it is.
+/// Opens the body of an object, whatever its record is; `None` if there is no object.
 pub(crate) async fn open(bucket: &R2Bucket, key: &CacheKey) -> Option<ReadableStream> {
     get(bucket, key, &JsValue::UNDEFINED).await.ok()??.body().ok()
 }
 
-/// Removes all whose keys begin so. Says how many those were, and whether that was all.
+/// Removes all objects whose keys begin with `prefix`. Returns how many it removed, and whether
+/// none is left.
 pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize, bool) {
     let mut removed = 0;
     for _ in 0..MAX_LISTS {
@@ -141,10 +146,11 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     (removed, false)
 }
 
-/// Reads a small text of our own, if there is one, and which version of it this is.
+/// Reads a small text that the edge has written. Returns the text and its version; `None` if there
+/// is none.
 ///
 /// # Errors
-/// It can't be read, or is longer than `limit` bytes.
+/// The text can't be read, or is longer than `limit` bytes.
 pub(crate) async fn read_text(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -163,7 +169,7 @@ pub(crate) async fn read_text(
     text.map(Some).ok_or(Failed)
 }
 
-/// Writes a small text of our own. Returns what has come of it.
+/// Writes a small text of the edge's own. Returns whether it was written.
 pub(crate) async fn write_text(
     bucket: &R2Bucket,
     key: &CacheKey,
@@ -173,37 +179,37 @@ pub(crate) async fn write_text(
     put(bucket, key, text.into(), TIMEOUT_MS, condition, Vec::new()).await
 }
 
-/// What has come of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// The object is there now as it was to be written.
+    /// The object was written.
     Yes,
     /// The condition was not met.
     Unmet,
     /// The key has been written within this second, which R2 allows once.
     Busy,
-    /// Nothing is known to have been written.
+    /// The write failed, or took too long: it may have been written all the same.
     Failed,
 }
 
-/// Returns how long to wait before what was refused as [`Written::Busy`] is written again, in
-/// milliseconds: not as long as anyone else who was refused with it.
+/// Returns how long to wait before a write that was refused as [`Written::Busy`] is tried again, in
+/// milliseconds. A random part keeps writers that were refused together from meeting again.
 pub(crate) fn busy_pause_ms() -> u32 {
     MIN_BUSY_PAUSE_MS + random_below(BUSY_JITTER_MS)
 }
 
-/// What must be true of the object before, for a write to happen.
+/// The condition of a write.
 pub(crate) enum Condition {
-    /// Nothing.
+    /// The write is unconditional.
     None,
-    /// There is none.
+    /// There must be no object.
     IsAbsent,
-    /// It is still of this version.
+    /// The object must still be of this version.
     IsVersion(String),
 }
 
 impl Condition {
-    /// As the platform reads it (RFC 9110 §13.1).
+    /// Returns the condition as the platform reads it (RFC 9110 §13.1); `None` for [`Self::None`].
     fn to_headers(&self) -> Option<JsValue> {
         let headers = Headers::new().ok()?;
         match self {

@@ -2,9 +2,9 @@
 //! Only the end of a fill is shared, never a stream: each request then takes the stored response with
 //! a permission of its own.
 //!
-//! Nor is a promise shared. Whatever goes on where another request's promise ends may go on in that
-//! other request, and each of the runtime's objects belongs to one: so those who wait look again
-//! from time to time, by timers of their own.
+//! Nor is a promise shared: code that awaits another request's promise may be resumed within that
+//! other request, while each of the runtime's objects belongs to one request. So a request that
+//! waits polls, by timers of its own.
 
 use std::cell::RefCell;
 
@@ -21,20 +21,21 @@ pub(crate) const MAX_COALESCED_BYTES: u64 = 1024 * 1024;
 /// How many fills of one body a request waits for, one after the other.
 pub(crate) const MAX_COALESCED_WAITS: usize = 3;
 
-/// How long others wait for each. Asking for a small body takes no longer where anyone would want
-/// to wait.
+/// How long others wait for each, in milliseconds: no longer than the origin takes for a small
+/// body.
 const MAX_WAIT_MS: u32 = 3_000;
 
-/// How long until they look for the first time, and at most between two looks: a wait that has been
-/// long already grows by no more than that.
+/// The first and the longest pause between two looks, in milliseconds. The longest bounds what
+/// polling adds to a wait.
 const FIRST_PAUSE_MS: u32 = 4;
 const MAX_PAUSE_MS: u32 = 64;
 
-/// How long others wait for a large body: as long as one may take that nobody reads.
+/// How long others wait for a large body, in milliseconds: as long as a fill may take that no
+/// client reads.
 const MAX_LARGE_WAIT_MS: u32 = 30_000;
 
-/// How long others wait until a reader is known to have left: players end one request as they send the
-/// next.
+/// How long others wait for a fill whose reader is still there, in milliseconds: players end one
+/// request as they send the next.
 const MAX_LEAVING_MS: u32 = 1_500;
 
 thread_local! {
@@ -56,15 +57,16 @@ pub(crate) enum FillTarget {
     Unhindered,
 }
 
-/// Stands for a fill under way. When it is dropped, those who wait go on. Until then its request goes
-/// on though its client leaves, since others may wait.
+/// A fill under way. When the permit is dropped, requests that wait for the fill go on. Until then
+/// its own request goes on even if its client leaves, since others may wait.
 pub(crate) struct FillPermit {
     ticket: Ticket,
     _hold: Hold,
     _signs: SignsOfLife,
 }
 
-/// Signs of life at short intervals, until this is dropped or the platform ends the request.
+/// Calls at short intervals, by which work shows that its request has not been ended by the
+/// platform. They stop when this is dropped.
 pub(crate) struct SignsOfLife(#[expect(dead_code, reason = "it is dropped")] Stopping);
 
 impl SignsOfLife {
@@ -89,8 +91,8 @@ pub(crate) fn begin(context: &Context, target: FillTarget, key: &CacheKey) -> Fi
     FillPermit { ticket, _hold: context.hold(), _signs: signs }
 }
 
-/// Waits for another request's fill of `key`, unless one has come to nothing lately. Returns whether
-/// there was one that has ended.
+/// Waits for another request's fill of `key`. Returns `true` if there was one and it has ended;
+/// `false` if there is none, if it takes too long, or if a fill of `key` has failed not long ago.
 pub(crate) async fn wait(target: FillTarget, key: &CacheKey) -> bool {
     wait_for(target, key, MAX_WAIT_MS).await
 }
@@ -115,8 +117,8 @@ pub(crate) async fn wait_for(target: FillTarget, key: &CacheKey, max_ms: u32) ->
     false
 }
 
-/// Waits for another request's fill of a large body that can't be had in parts: for 30 s at most, and for
-/// 1.5 s where the fill's reader is still there. Returns whether there was one that has ended.
+/// Waits for another request's fill of a large body whose origin ignores ranges: for 30 s at most,
+/// and for 1.5 s while the fill has a reader. Returns `true` if there was one and it has ended.
 pub(crate) async fn wait_for_large(key: &CacheKey) -> bool {
     let (mut waited_ms, mut is_unhindered) = (0, false);
     while waited_ms < MAX_LARGE_WAIT_MS {

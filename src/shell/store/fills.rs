@@ -1,4 +1,5 @@
-//! What this isolate knows of its cache fills, and the looks by which it finds out.
+//! The isolate's record of its cache fills, and the look-ups that check a new entry at the data
+//! centre.
 
 use std::cell::RefCell;
 
@@ -36,18 +37,18 @@ pub(crate) fn way(key: &CacheKey, length: u64, has_bucket: bool) -> Way {
     with(|fills, now| fills.way(key, length, has_bucket, now))
 }
 
-/// Whether a fill of this body has come to nothing lately.
+/// Returns whether a fill of this body has failed not long ago.
 pub(crate) fn is_fruitless(key: &CacheKey) -> bool {
     with(|fills, now| fills.is_fruitless(key, now))
 }
 
-/// Records that a fill has come to nothing.
+/// Records that a fill has failed.
 pub(crate) fn record_fruitless(key: &CacheKey) {
     with(|fills, now| fills.record_fruitless(key, now));
 }
 
-/// Looks for a new entry at the data centre, as long as anyone waits for one. Removes one that broke
-/// off, and no other.
+/// Looks for a new entry at the data centre, for as long as other requests wait for it, and records
+/// the result. Removes an entry that ends short.
 pub(crate) async fn look_first(
     context: &Context,
     config: &Config,
@@ -64,7 +65,7 @@ pub(crate) async fn look_first(
     commit
 }
 
-/// Removes the beginning of an entry that was given up, where the cache has kept that.
+/// Removes an entry whose fill was given up, if the cache has kept the beginning of its body.
 pub(crate) async fn remove_broken(
     context: &Context,
     config: &Config,
@@ -75,7 +76,7 @@ pub(crate) async fn remove_broken(
     look(context, config, key, record, length, &FIRST_PAUSES_MS).await;
 }
 
-/// Goes on looking for an entry that has not been seen yet.
+/// Goes on looking for an entry that has not been seen yet, at longer intervals.
 pub(crate) async fn look_on(
     context: &Context,
     config: &Config,

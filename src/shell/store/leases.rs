@@ -1,4 +1,4 @@
-//! Where leases live: in the isolate's memory, and in the PoP cache for the other isolates.
+//! Lease records: in the isolate's memory, and in the PoP cache for the other isolates.
 
 use std::cell::RefCell;
 
@@ -28,7 +28,7 @@ pub(crate) struct Renewal {
     _signs: SignsOfLife,
 }
 
-/// Announces a renewal, unless one of this record is under way in this isolate.
+/// Begins a renewal of a record. Returns `None` if one is under way in this isolate.
 pub(crate) fn begin_renewal(context: &Context, key: CacheKey) -> Option<Renewal> {
     let now = clock::now_unix_ms();
     let ticket = RENEWALS.with_borrow_mut(|renewals| renewals.begin_alone(key, now))?;
@@ -44,7 +44,8 @@ impl Drop for Renewal {
     }
 }
 
-/// Finds the records that may count.
+/// Looks both lease records up. Returns when their grants were asked for, alive or not; `None` for
+/// a record that is missing or was refused since.
 pub(crate) async fn look_up(call: &RequestContext, keys: Option<&LeaseKeys>) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
     let now = clock::now_unix_secs();
@@ -69,7 +70,7 @@ async fn look_up_one(call: &RequestContext, key: &CacheKey, now: u64) -> Option<
     record_grant(key, confirmed).then_some(confirmed)
 }
 
-/// Writes or removes records.
+/// Writes the records that a change grants, and removes those that it revokes.
 pub(crate) fn apply(call: &RequestContext, keys: Option<&LeaseKeys>, change: LeaseChange) {
     let Some(keys) = keys else { return };
     if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {

@@ -19,11 +19,11 @@ pub(crate) struct Entry {
 }
 
 thread_local! {
-    /// Made by the first that is stored, since its bound is the config's.
+    /// Created by the first [`store`], since its bound is the config's.
     static ENTRIES: RefCell<Option<Lru<Entry>>> = const { RefCell::new(None) };
 }
 
-/// The stored response.
+/// Returns the stored response; `None` if there is none.
 pub(crate) fn look_up(key: &CacheKey) -> Option<Entry> {
     ENTRIES.with_borrow_mut(|entries| entries.as_mut()?.get(key).cloned())
 }
@@ -46,7 +46,7 @@ pub(crate) fn remove(key: &CacheKey) {
     ENTRIES.with_borrow_mut(|entries| entries.as_mut().and_then(|entries| entries.remove(key)));
 }
 
-/// Removes all that is named, and says how many those were.
+/// Removes all entries for whose key `should_remove` returns `true`. Returns how many it removed.
 pub(crate) fn remove_where(should_remove: impl Fn(&CacheKey) -> bool) -> usize {
     ENTRIES.with_borrow_mut(|entries| {
         entries.as_mut().map_or(0, |entries| entries.remove_where(should_remove))

@@ -1,7 +1,7 @@
 //! The PoP tier: the platform's Cache API. A cache that fails is a miss, never an error.
 //!
-//! It is a named cache, apart from the default one: that is shared with the zone's own, which might
-//! serve an entry to anyone who asks for its URL where no route of ours covers it.
+//! It is a named cache, not the default one, which is shared with the zone's own cache: that could
+//! serve an entry to anyone who asks for its URL, where no route of the edge covers that.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -54,21 +54,21 @@ extern "C" {
 }
 
 thread_local! {
-    /// Opened by the first look-up; whoever stores or removes without one opens it before.
+    /// Opened by the first look-up or [`put_entry`].
     static CACHE: OnceCell<Cache> = const { OnceCell::new() };
 
-    /// The records of those whose last byte was there.
+    /// The records of new entries whose last byte was there.
     static SEEN_WHOLE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The stored response, its body open.
+/// Returns the stored response, its body open; `None` if there is none or the cache fails.
 pub(crate) async fn look_up(config: &Config, key: &CacheKey) -> Option<Response> {
     let cache = open().await?;
     find(match_url(&cache, &key.url(&config.media), None)).await?.dyn_into().ok()
 }
 
-/// Returns a part of a stored body, sliced by the platform; `None` unless it is exactly the part, of
-/// just this response.
+/// Returns a part of a stored body, sliced by the platform; `None` unless it is exactly this range
+/// of this response.
 pub(crate) async fn look_up_part(
     config: &Config,
     key: &CacheKey,
@@ -83,8 +83,8 @@ pub(crate) async fn look_up_part(
     is_part.then(|| response.body()).flatten()
 }
 
-/// Looks for the last byte of a new entry, by the record that was stored with it. Cloudflare commits
-/// no body that broke off; the local cache does, a moment after it says that it is done.
+/// Looks for the last byte of a new entry with this record. Cloudflare stores no body that broke
+/// off; the local runtime's cache does, a moment after its `put` has ended.
 pub(crate) async fn look_for_end(
     context: &Context,
     config: &Config,
@@ -121,12 +121,12 @@ async fn has_bytes(found: &Response) -> bool {
     read.is_ok_and(|bytes| bytes.is_none_or(|bytes| !bytes.is_empty()))
 }
 
-/// The record that lies beside a stored body, as text.
+/// Returns the record of a stored response, as text; `None` if it has none.
 pub(crate) fn record_of(response: &Response) -> Option<String> {
     response.headers().get(STORED_META.as_str()).ok().flatten()
 }
 
-/// Whether the entry with this record was seen whole by this isolate, not long ago.
+/// Returns whether this isolate has seen the entry with this record whole.
 pub(crate) fn is_seen_whole(record: &str) -> bool {
     SEEN_WHOLE.with_borrow(|seen| seen.iter().any(|whole| whole == record))
 }
@@ -141,14 +141,15 @@ pub(crate) fn see_whole(record: &str) {
     });
 }
 
-/// A small text of our own; nothing, if it is longer than `limit` bytes.
+/// Returns a small text that the edge has stored; `None` if there is none or it is longer than
+/// `limit` bytes.
 pub(crate) async fn look_up_text(config: &Config, key: &CacheKey, limit: usize) -> Option<String> {
     let found = look_up(config, key).await?;
     let bytes = streams::read_bounded(&found.body()?, limit).await.ok()??;
     String::from_utf8(bytes).ok()
 }
 
-/// Stores a small text for so many seconds.
+/// Stores a small text for `max_age_secs`, in the background.
 pub(crate) fn store_text(
     context: &Context,
     config: &Config,
@@ -161,7 +162,8 @@ pub(crate) fn store_text(
     }
 }
 
-/// The same, at once. Says whether that went well, as far as the platform tells.
+/// Stores a small text for `max_age_secs`, and waits for that. Returns `false` if the platform
+/// reports a failure.
 pub(crate) async fn put_text(
     config: &Config,
     key: &CacheKey,
@@ -174,15 +176,15 @@ pub(crate) async fn put_text(
     }
 }
 
-/// Stores an entry that is whole already, and waits for that. Returns whether that went well, as far
-/// as the platform tells.
+/// Stores an entry whose body is complete, and waits for that. Returns `false` if the platform
+/// reports a failure.
 pub(crate) async fn put_entry(config: &Config, key: &CacheKey, entry: &Response) -> bool {
-    // In this isolate nobody may have looked anything up before.
+    // Perhaps no look-up has opened the cache in this isolate yet.
     open().await;
     put(config, key, entry).await
 }
 
-/// Stores an entry that is whole already.
+/// Stores an entry whose body is complete, in the background.
 pub(crate) fn store_entry(context: &Context, config: &Config, key: &CacheKey, entry: &Response) {
     let put = put(config, key, entry);
     detach(context, async {
@@ -196,8 +198,9 @@ fn text_entry(text: &str, max_age_secs: u64) -> Result<Response, JsValue> {
     heads::text_response(&ReplyHead::new(StatusCode::OK, headers), text)
 }
 
-/// Starts to put at once, so that a branch of the same stream that is returned on this turn shares
-/// one buffer with it. Returns whether that went well, as far as the platform tells.
+/// Starts to store an entry at once: its body may be one branch of a `tee`, which shares a buffer
+/// with the other branch only if both are taken up on one turn. Returns `false` if the platform
+/// reports a failure.
 pub(crate) fn put(
     config: &Config,
     key: &CacheKey,
@@ -222,7 +225,7 @@ async fn match_range(config: &Config, key: &CacheKey, range: ByteRange) -> Optio
     find(found).await?.dyn_into().ok()
 }
 
-/// Removes a stored response from this PoP.
+/// Removes a stored response from this PoP, in the background.
 pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     let delete = delete(config, key);
     detach(context, async move {
@@ -230,8 +233,8 @@ pub(crate) fn remove(context: &Context, config: &Config, key: &CacheKey) {
     });
 }
 
-/// Starts to remove a stored response from this PoP. Returns whether that went well, as far as the
-/// platform tells: it limits deletes.
+/// Starts to remove a stored response from this PoP. Returns `false` if the platform reports a
+/// failure, such as too many deletes.
 pub(crate) fn delete(
     config: &Config,
     key: &CacheKey,
@@ -249,7 +252,7 @@ pub(crate) fn delete(
     }
 }
 
-/// The cache, opened if it wasn't yet.
+/// Returns the cache, opened if it isn't yet; `None` if that fails.
 async fn open() -> Option<Cache> {
     if let Some(cache) = opened() {
         return Some(cache);
@@ -260,7 +263,7 @@ async fn open() -> Option<Cache> {
     Some(CACHE.with(|cell| cell.get_or_init(|| cache).clone()))
 }
 
-/// What is found, if it is in time.
+/// Awaits a look-up. Returns `None` if it fails or takes too long.
 async fn find(found: Promise) -> Option<JsValue> {
     timeout_or_log("cache: match failed", TIMEOUT_MS, Ok(found)).await.ok()
 }

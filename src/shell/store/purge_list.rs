@@ -1,5 +1,4 @@
-//! Where the list of purges lives: in the bucket for the world, at the data centre, and in each
-//! isolate.
+//! The list of purges: in the bucket for the world, at the data centre, and in each isolate.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,15 +33,15 @@ thread_local! {
     static WRITING: Cell<Writing> = const { Cell::new(Writing::NONE) };
 }
 
-/// The purges of this isolate by number, and how they get written: the one who writes the list writes
-/// those of all who wait meanwhile.
+/// The purges of this isolate by number, and how they are written: the request that writes the list
+/// writes the purges of all requests that wait meanwhile.
 #[derive(Clone, Copy)]
 struct Writing {
     /// The last that was added to the list.
     added: u64,
-    /// The last that is written, with all before it.
+    /// The last that is written, and all before it are.
     written: u64,
-    /// Until when somebody else writes, in milliseconds since the Unix epoch.
+    /// Until when another request writes, in milliseconds since the Unix epoch.
     busy_until_unix_ms: u64,
 }
 
@@ -50,7 +49,8 @@ impl Writing {
     const NONE: Self = Self { added: 0, written: 0, busy_until_unix_ms: 0 };
 }
 
-/// Returns the list, not older than it may be; or older, if it can't be read in time.
+/// Returns the list. One that is aging is refreshed in the background; an old one is refreshed
+/// first, and used as it is if that fails or takes too long.
 pub(crate) async fn current(call: &RequestContext) -> Rc<Purges> {
     if call.config.can_purge() {
         match freshness() {
@@ -66,8 +66,7 @@ pub(crate) async fn current(call: &RequestContext) -> Rc<Purges> {
     KNOWN.with_borrow(KnownPurges::purges)
 }
 
-/// Returns how long ago the list was read that this isolate goes by, in seconds; `None` if it never
-/// was.
+/// Returns how long ago this isolate's list was read, in seconds; `None` if it never was.
 pub(crate) fn age_secs() -> Option<u64> {
     KNOWN.with_borrow(|known| known.age_secs(clock::now_unix_secs()))
 }
@@ -76,7 +75,7 @@ fn freshness() -> Freshness {
     KNOWN.with_borrow(|known| known.freshness(clock::now_unix_secs()))
 }
 
-/// Refreshes the list behind the reader, unless that is being done.
+/// Refreshes the list in the background, unless a refresh is under way.
 fn refresh_in_background(call: &RequestContext) {
     let key = key(&call.config);
     if coalescing::is_under_way(FillTarget::Pop, &key) {
@@ -90,7 +89,7 @@ fn refresh_in_background(call: &RequestContext) {
     });
 }
 
-/// Refreshes the list; of many who need it at once, one does.
+/// Refreshes the list. Of many requests that need it at once, one does; the others wait.
 async fn refresh_together(call: &RequestContext) {
     let key = key(&call.config);
     if coalescing::wait(FillTarget::Pop, &key).await && freshness() != Freshness::Old {
@@ -121,8 +120,8 @@ fn fail(config: &Config) {
     update(|known| known.on_bucket(Err(Unread), clock::now_unix_secs(), config));
 }
 
-/// Puts what is to go on the list: from then on nobody is served it. Returns whether the list is
-/// where others read it.
+/// Adds prefixes to the list: from then on this isolate serves nothing that they cover. Returns
+/// whether the list was written where others read it.
 pub(crate) async fn list(
     config: &Config,
     bucket: Option<&R2Bucket>,
@@ -135,7 +134,7 @@ pub(crate) async fn list(
         writing.added
     });
     let end_unix_ms = clock::now_unix_ms() + WRITING_MS;
-    // Those that come on the same turn, or a moment later, are written with it.
+    // Purges that come on this turn, or a moment later, are written with it.
     let mut pause_ms = GATHERING_MS;
     loop {
         let _ = sleep(pause_ms).await;
@@ -156,7 +155,7 @@ pub(crate) async fn list(
         change(|writing| writing.busy_until_unix_ms = 0);
         match written {
             Written::Yes => {}
-            // Whoever else has written it did so within this second.
+            // Another writer has written it within this second.
             Written::Unmet | Written::Busy => pause_ms = bucket::busy_pause_ms(),
             Written::Failed => return false,
         }
@@ -166,7 +165,7 @@ pub(crate) async fn list(
     }
 }
 
-/// Writes all that is known where others read it.
+/// Writes all purges that are known where others read them. Returns the outcome.
 async fn write(config: &Config, bucket: Option<&R2Bucket>) -> Written {
     let now = clock::now_unix_secs();
     let copy = look_up(config).await;
@@ -183,7 +182,7 @@ async fn write(config: &Config, bucket: Option<&R2Bucket>) -> Written {
     written
 }
 
-/// Writes the list for the world, with what others have put on it. Returns what has come of it, and
+/// Writes the list to the bucket, merged with what others have put there. Returns the outcome, and
 /// the number of the last purge in it.
 async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
     let Ok(found) = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await else {
@@ -197,8 +196,8 @@ async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
     (bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await, last)
 }
 
-/// Keeps what is known for the other isolates here, and for when the bucket can't be read. Returns
-/// whether that went well, as far as the platform tells.
+/// Stores a copy of the list for the other isolates here, and for when the bucket can't be read.
+/// Returns `false` if the platform reports a failure.
 async fn write_here(config: &Config) -> bool {
     let copy = KNOWN.with_borrow(KnownPurges::copy).to_text();
     pop::put_text(config, &key(config), &copy, config.cache_secs).await
@@ -214,7 +213,7 @@ fn parse(found: Option<&(String, String)>) -> Option<Purges> {
     found.and_then(|(text, _)| Purges::parse(text))
 }
 
-/// Changes what this isolate knows, on one turn: another purge may be under way.
+/// Changes the list of this isolate, on one turn: another purge may be under way.
 fn update<T>(change: impl FnOnce(&mut KnownPurges) -> T) -> T {
     KNOWN.with_borrow_mut(change)
 }

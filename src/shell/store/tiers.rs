@@ -21,11 +21,11 @@ use crate::shell::store::bucket::Written;
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
 use crate::shell::store::{bucket, fills, memory, pop, purge_list};
 
-/// How long a small body may take, before the origin is the nearer one.
+/// How long a small body may take, in milliseconds, before the origin is the nearer one.
 const TIMEOUT_MS: u32 = 2_000;
 
-/// How often a body is written to the bucket whose key has been written within this second: by another
-/// data centre, or before it was purged, or another body.
+/// How often a write to the bucket is tried that is refused because the key has been written within
+/// this second: by another data centre, before a purge, or with another body.
 const BUCKET_ATTEMPTS: usize = 3;
 
 /// A stored response.
@@ -51,14 +51,15 @@ pub(crate) enum StoredBody {
     Bucket(ReadableStream),
 }
 
-/// Looks a stored response up in the isolate and at this data centre.
+/// Looks a stored response up in the isolate and at this data centre. Returns `None` if neither has
+/// one that may be used, and removes one that is of no use to any key.
 pub(crate) async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Found> {
     if let Some(found) = look_up_memory(call, key).await {
         return Some(found);
     }
     let (response, purges) = join(pop::look_up(&call.config, key), purge_list::current(call)).await;
     let Some(response) = response else {
-        // What has been stored in the meantime the data centre may not show yet.
+        // The data centre may not show yet what has been stored in the meantime.
         return look_up_memory(call, key).await;
     };
     let body = response.body();
@@ -102,7 +103,7 @@ pub(crate) enum InBucket {
     Absent,
 }
 
-/// Looks a stored response up in the bucket, for which the data centre had none.
+/// Looks a stored response up in the bucket, and stores a small one nearer to the reader.
 pub(crate) async fn look_up_bucket(call: &RequestContext, key: &CacheKey) -> InBucket {
     let Some(bucket) = call.bucket.as_ref() else { return InBucket::Absent };
     let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
@@ -114,7 +115,7 @@ pub(crate) async fn look_up_bucket(call: &RequestContext, key: &CacheKey) -> InB
             return InBucket::Neighbor;
         }
         Occupant::Wanted(_) | Occupant::Useless => {
-            // It holds the place of one that is of use.
+            // It would keep a usable response from being stored.
             streams::release(&call.context, Some(&body));
             remove_from_bucket(call, key);
             return InBucket::Absent;
@@ -142,7 +143,8 @@ async fn open_in_bucket(
     Some(Found::small(small, Tier::Bucket))
 }
 
-/// A part of a body that is open elsewhere, sliced by the platform.
+/// Returns a part of a stored body, sliced by this tier's platform; `None` where the tier can't
+/// slice.
 pub(crate) async fn look_up_part(
     call: &RequestContext,
     key: &CacheKey,
@@ -161,8 +163,8 @@ pub(crate) async fn look_up_part(
     }
 }
 
-/// Fills every tier with a small body. None of them depends on another, and whoever waits for `permit`
-/// goes on as soon as one of those has it that they look in.
+/// Fills every tier with a small body, each by itself. Drops `permit` once memory has the body or,
+/// where that takes none, once the data centre does.
 pub(crate) async fn fill(
     call: &RequestContext,
     key: &CacheKey,
@@ -197,13 +199,13 @@ pub(crate) async fn fill(
     join(at_pop, in_bucket).await;
 }
 
-/// Copies what is stored at this data centre to the bucket. `replaces` says that the origin has sent
-/// something else than what was stored before.
+/// Copies a stored response from this data centre to the bucket. With `replaces`, an object that is
+/// there is overwritten: the origin has sent another body than that.
 pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replaces: bool) {
     let Some(bucket) = &call.bucket else { return };
     for _ in 0..BUCKET_ATTEMPTS {
         let Some(entry) = pop::look_up(&call.config, key).await else { return };
-        // Another may have stored something since: these bytes go with their own record.
+        // The entry may be another by now: its bytes go with their own record.
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
         let length = meta.length_bytes();
@@ -216,7 +218,7 @@ pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replac
     }
 }
 
-/// Removes a stored response wherever that is possible.
+/// Removes a stored response from every tier that can be reached.
 pub(crate) fn remove(call: &RequestContext, key: &CacheKey) {
     memory::remove(key);
     pop::remove(&call.context, &call.config, key);
@@ -234,7 +236,8 @@ fn is_usable(call: &RequestContext, key: &CacheKey, meta: &StoredMeta, purges: &
     tier::is_usable(meta, key, purges, &call.config, clock::now_unix_secs())
 }
 
-/// Reads a small body into memory, once for all who want it now.
+/// Reads a small body into memory; concurrent requests for it wait for one read. Returns `None` if
+/// the body is slow or broken.
 async fn read_small(
     call: &RequestContext,
     key: &CacheKey,
@@ -242,7 +245,7 @@ async fn read_small(
     response: Response,
 ) -> Option<Found> {
     coalescing::wait(FillTarget::Memory, key).await;
-    // It was not there before: another has read it since.
+    // It was not there before: another request has read it since.
     if let Some(entry) = memory::look_up(key) {
         streams::release(&call.context, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
@@ -266,16 +269,16 @@ async fn read_small(
 /// Why a small body could not be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unread {
-    /// It has not come in time.
+    /// The body has not come in time.
     Slow,
-    /// It is not all there.
+    /// The body is not complete.
     Broken,
 }
 
 /// Reads a small body.
 ///
 /// # Errors
-/// Its bytes are not all there, or not soon.
+/// The body is not complete, or not in time.
 async fn read_whole(response: &Response, meta: &StoredMeta) -> Result<Uint8Array, Unread> {
     let outcome = match response.array_buffer() {
         Ok(reading) => timeout_promise(TIMEOUT_MS, reading).await.ok_or_else(|| {
