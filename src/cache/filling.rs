@@ -130,7 +130,7 @@ impl Fills {
         }
     }
 
-    /// Counts a buffer of so many bytes. Returns the ID that ends it.
+    /// Counts a buffer of `bytes` bytes. Returns the ID that ends it.
     pub fn begin_buffer(&mut self, bytes: u64, now_unix_ms: u64) -> BufferId {
         self.last += 1;
         let id = BufferId(self.last);

@@ -9,7 +9,7 @@ use crate::headers::own_value;
 const NO_TRANSFORM: &str = "no-transform";
 const NO_STORE: &str = "no-store";
 
-/// Returns the field of a response that any cache may store for so many seconds.
+/// Returns the `Cache-Control` of a response that any cache may store for `max_age_secs`.
 pub fn public_for(max_age_secs: u64) -> HeaderValue {
     own_value(&format!("public, max-age={max_age_secs}"))
 }

@@ -34,7 +34,7 @@ impl Pace {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self { bytes_per_sec: None };
 
-    /// Records that so many bytes came within so many milliseconds. With `is_unhindered`, no client
+    /// Records that `bytes` came within `ms` milliseconds. With `is_unhindered`, no client
     /// slowed them down: a pace that a client has set shows only that the origin is no slower.
     pub fn learn(&mut self, bytes: u64, ms: u64, is_unhindered: bool) {
         if bytes < MIN_TELLING_BYTES {
@@ -50,7 +50,7 @@ impl Pace {
         };
     }
 
-    /// Records that `bytes` had not all come within so many milliseconds without a reader. Few
+    /// Records that fewer than `bytes` came within `ms` milliseconds, with no reader to wait for. Few
     /// bytes and short waits are ignored.
     pub fn learn_late(&mut self, bytes: u64, ms: u64) {
         if bytes < MIN_TELLING_BYTES || ms < MIN_TELLING_MS {
@@ -60,12 +60,12 @@ impl Pace {
         self.bytes_per_sec = Some(self.bytes_per_sec.map_or(most, |known| known.min(most)));
     }
 
-    /// Returns whether so many bytes come within the time of background work, with a fifth to spare.
+    /// Returns whether `bytes` come within the time of background work, with a fifth of it to spare.
     pub fn is_in_time(self, bytes: u64) -> bool {
         self.ends_in_time(bytes, MAX_BACKGROUND_MS, Otherwise::Parts)
     }
 
-    /// Returns whether a body is fetched on of which so many bytes are left, within `left_ms` at this pace.
+    /// Returns whether a fill goes on: whether its last `bytes` come within `left_ms` at this pace.
     /// Where no pace is known, a number of bytes decides.
     pub fn ends_in_time(self, bytes: u64, left_ms: u64, otherwise: Otherwise) -> bool {
         match (self.bytes_per_sec, otherwise) {
@@ -80,7 +80,7 @@ impl Pace {
         }
     }
 
-    /// Returns how many of `bytes` are left after so many milliseconds at this pace; all of them where none
+    /// Returns how many of `bytes` are left after `ms` milliseconds at this pace; all of them where none
     /// is known.
     pub fn left(self, bytes: u64, ms: u64) -> u64 {
         let came = self.bytes_per_sec.unwrap_or_default().saturating_mul(ms) / 1000;

@@ -52,7 +52,7 @@ pub struct PopRun {
 /// What came of deleting an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It was gone after so many milliseconds.
+    /// It was gone after this number of milliseconds.
     GoneAfterMs(u64),
     /// The cache refused to delete it.
     Refused,

@@ -6,8 +6,8 @@
 //! 2. If a wrong token is shown, JSON is not sent: 403 with an error.
 //! 3. Takes results of the last 30 s, of this isolate or its data centre, or runs the checks; of
 //!    many who ask at once in an isolate, one does.
-//! 4. Answers 200 with as much as this viewer may see; the page for a wrong token is a 403 that
-//!    says so.
+//! 4. Answers 200 with as much as this viewer may see; the page for a wrong token is a 403
+//!    with a notice.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -5,7 +5,7 @@ use web_sys::{AbortSignal, ReadableStream};
 
 #[wasm_bindgen(module = "/src/shell/body/limit.js")]
 extern "C" {
-    /// A body of at most so many bytes. If it is longer or breaks off, the request that it is for
+    /// A body of at most `limit` bytes. If it is longer or breaks off, the request that it is for
     /// is aborted, so that the origin gets no end of it.
     pub(crate) type LimitedBody;
 

@@ -133,7 +133,7 @@ impl Sink {
 pub(crate) struct Rest {
     /// How long the whole body is.
     pub(crate) length: u64,
-    /// Returns whether so many bytes are worth fetching for the other sinks.
+    /// Returns whether that number of bytes is worth fetching for the other sinks.
     pub(crate) is_worth: Box<dyn Fn(u64) -> bool>,
     /// Announces, until the returned value is dropped, that no client slows the fill down.
     pub(crate) announce: Box<dyn Fn() -> Box<dyn Any>>,

@@ -33,14 +33,14 @@ pub(crate) fn pace() -> Pace {
     PACE.get()
 }
 
-/// Records that so many bytes came within so many milliseconds.
+/// Records that `bytes` came within `ms` milliseconds (see [`Pace::learn`]).
 pub(crate) fn learn_pace(bytes: u64, ms: u64, is_unhindered: bool) {
     let mut pace = PACE.get();
     pace.learn(bytes, ms, is_unhindered);
     PACE.set(pace);
 }
 
-/// Records that so many bytes had not come within so many milliseconds.
+/// Records that fewer than `bytes` came within `ms` milliseconds (see [`Pace::learn_late`]).
 pub(crate) fn learn_late(bytes: u64, ms: u64) {
     let mut pace = PACE.get();
     pace.learn_late(bytes, ms);
