@@ -1,8 +1,8 @@
 //! Stored responses: their names, their records, what may be stored, and where.
 
+pub mod cache_fill;
 pub mod entity_tag;
 pub mod entry;
-pub mod filling;
 pub mod in_flight;
 pub mod key;
 pub mod lru;

@@ -121,34 +121,34 @@ async fn answer(
         return reject(recorder, &Rejection::UnfaithfulTarget);
     };
     let bucket = bindings.bucket.clone();
-    let (context, recorder) = (Rc::new(context), recorder.clone());
-    let call = RequestContext { request, head, config, context, bucket, recorder };
-    let (head, config) = (&*call.head, &*call.config);
+    let (runtime, recorder) = (Rc::new(context), recorder.clone());
+    let context = RequestContext { request, head, config, runtime, bucket, recorder };
+    let (head, config) = (&*context.head, &*context.config);
     let route = match admit(head, config) {
         Ok(route) => route,
-        Err(rejection) => return call.reject(&rejection),
+        Err(rejection) => return context.reject(&rejection),
     };
-    call.recorder.routed(&route);
+    context.recorder.routed(&route);
     match route {
         Route::Preflight => heads::response(&preflight_reply(), None),
-        Route::Unrecognized => call.reject(&Rejection::Unrecognized),
-        Route::WellKnown(_) if !head.is_read() => call.reject(&Rejection::WellKnownMethod),
-        Route::WellKnown(document) => well_known::answer(&call, document).await,
-        Route::Media(media) => download::answer(&call, media).await,
-        Route::Status(form) => status::answer(&call, form).await,
+        Route::Unrecognized => context.reject(&Rejection::Unrecognized),
+        Route::WellKnown(_) if !head.is_read() => context.reject(&Rejection::WellKnownMethod),
+        Route::WellKnown(document) => well_known::answer(&context, document).await,
+        Route::Media(media) => download::answer(&context, media).await,
+        Route::Status(form) => status::answer(&context, form).await,
         Route::Purge => match authorize(head, config) {
-            Ok(()) if head.method != Method::POST => call.reject(&Rejection::PurgeMethod),
-            Ok(()) => purge::answer(&call).await,
-            Err(rejection) => call.reject(&rejection),
+            Ok(()) if head.method != Method::POST => context.reject(&Rejection::PurgeMethod),
+            Ok(()) => purge::answer(&context).await,
+            Err(rejection) => context.reject(&rejection),
         },
         Route::SelfTest => match authorize(head, config) {
-            Ok(()) if head.method != Method::POST => call.reject(&Rejection::SelfTestMethod),
-            Ok(()) => selftest::answer(&call).await,
-            Err(rejection) => call.reject(&rejection),
+            Ok(()) if head.method != Method::POST => context.reject(&Rejection::SelfTestMethod),
+            Ok(()) => selftest::answer(&context).await,
+            Err(rejection) => context.reject(&rejection),
         },
-        Route::Upload(to) => upload::answer(&call, to).await,
-        Route::Limits(door) => upload::limits(&call, door).await,
-        Route::Forward(endpoint) => forward::answer(&call, endpoint).await,
-        Route::Passthrough(upstream) => forward::pass_through(&call, upstream).await,
+        Route::Upload(to) => upload::answer(&context, to).await,
+        Route::Limits(door) => upload::limits(&context, door).await,
+        Route::Forward(endpoint) => forward::answer(&context, endpoint).await,
+        Route::Passthrough(upstream) => forward::pass_through(&context, upstream).await,
     }
 }

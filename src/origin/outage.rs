@@ -42,7 +42,7 @@ pub struct Outage {
     /// Probes that failed in a row.
     failures: usize,
     /// When the homeserver itself answered last.
-    heard_unix_ms: u64,
+    answered_unix_ms: u64,
 }
 
 /// What became of the last probe.
@@ -131,7 +131,7 @@ impl Outage {
         pause_ms: 0,
         known_until_unix_ms: 0,
         failures: 0,
-        heard_unix_ms: 0,
+        answered_unix_ms: 0,
     };
 
     /// Returns whether a probe has failed since the homeserver last answered: `false` spares the
@@ -152,8 +152,8 @@ impl Outage {
     }
 
     /// Records that the homeserver itself has answered: there is no outage.
-    pub const fn hear(&mut self, now_unix_ms: u64) {
-        *self = Self { heard_unix_ms: now_unix_ms, ..Self::NONE };
+    pub const fn record_up(&mut self, now_unix_ms: u64) {
+        *self = Self { answered_unix_ms: now_unix_ms, ..Self::NONE };
     }
 
     /// Returns what a reader is to do whose question failed, and who has been waiting since
@@ -165,7 +165,7 @@ impl Outage {
         let is_within_pause = self.is_within(self.pause_ms, now_unix_ms);
         match self.phase {
             // The homeserver has answered another reader since. The clock may have stepped back.
-            Phase::Idle if self.heard_unix_ms >= since_unix_ms.min(now_unix_ms) => Advice::Relay,
+            Phase::Idle if self.answered_unix_ms >= since_unix_ms.min(now_unix_ms) => Advice::Relay,
             Phase::Unclear if is_within_pause => Advice::Relay,
             Phase::Probing if is_within_pause => Advice::Wait,
             _ => self.begin_probe(now_unix_ms).map_or(Advice::Relay, Advice::Probe),
@@ -200,7 +200,7 @@ impl Outage {
         random: u32,
     ) {
         match evidence(answer) {
-            Evidence::Up => self.hear(now_unix_ms),
+            Evidence::Up => self.record_up(now_unix_ms),
             // The homeserver has answered since, or another probe has begun.
             _ if self.phase != Phase::Probing || self.since_unix_ms != probe.began_unix_ms => {}
             Evidence::Down => self.pause(Phase::Failed, now_unix_ms, random),
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn the_homeservers_own_word_ends_an_outage() {
         let mut outage = known(0);
-        outage.hear(NOW + 1);
+        outage.record_up(NOW + 1);
         assert!(!outage.is_known(NOW + 1));
         assert_eq!(outage.advise(NOW, NOW + 2), Advice::Relay, "who has waited since before");
         assert!(matches!(outage.advise(NOW + 2, NOW + 2), Advice::Probe(_)));

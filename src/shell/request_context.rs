@@ -22,7 +22,7 @@ pub(crate) struct RequestContext {
     pub(crate) request: Request,
     pub(crate) head: Rc<RequestHead>,
     pub(crate) config: Rc<Config>,
-    pub(crate) context: Rc<Context>,
+    pub(crate) runtime: Rc<Context>,
     pub(crate) bucket: Option<R2Bucket>,
     pub(crate) recorder: Recorder,
 }

@@ -1,8 +1,8 @@
 //! Where responses, leases and purges are stored: in the isolate, at the data centre, in the bucket.
 
 pub(crate) mod bucket;
+pub(crate) mod cache_fill;
 pub(crate) mod coalescing;
-pub(crate) mod fills;
 pub(crate) mod leases;
 pub(crate) mod memory;
 pub(crate) mod pop;

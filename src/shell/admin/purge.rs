@@ -34,21 +34,21 @@ const DELETING_MS: u64 = 10_000;
 const MAX_FAILURES: usize = 3;
 
 /// Answers the admin's request to purge.
-pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
-    let text = match call.request.body() {
+pub(crate) async fn answer(context: &RequestContext) -> Result<Response, JsValue> {
+    let text = match context.request.body() {
         Some(body) => streams::read_bounded(&body, MAX_REQUEST_BYTES).await?,
         None => None,
     };
     let scopes = text.and_then(|text| Scope::parse_all(std::str::from_utf8(&text).ok()?));
-    let Some(scopes) = scopes else { return call.reject(&Rejection::PurgeWhat) };
-    let (config, bucket) = (&call.config, call.bucket.as_ref());
+    let Some(scopes) = scopes else { return context.reject(&Rejection::PurgeWhat) };
+    let (config, bucket) = (&context.config, context.bucket.as_ref());
     let to_purge = prefixes(config, &scopes);
     let is_listed = purge_list::list(config, bucket, &to_purge).await;
     let (memory, bucket) = delete(bucket, &to_purge).await;
     let report = Report { memory, bucket, is_listed };
     let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     let head = ReplyHead::unstored(status, "application/json");
-    call.reply_text(head, &report.to_json(&call.config))
+    context.reply_text(head, &report.to_json(&context.config))
 }
 
 /// Returns the prefixes of all keys that these scopes cover.

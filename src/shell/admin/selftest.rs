@@ -76,27 +76,27 @@ impl Drop for Running {
 }
 
 /// Answers the admin's request to run the self-test.
-pub(crate) async fn answer(call: &RequestContext) -> Result<Response, JsValue> {
-    let Some(running) = Running::begin() else { return call.reject(&Rejection::SelfTestRuns) };
+pub(crate) async fn answer(context: &RequestContext) -> Result<Response, JsValue> {
+    let Some(running) = Running::begin() else { return context.reject(&Rejection::SelfTestRuns) };
     let began_ms = clock::now_unix_ms();
-    let findings = run(call).await;
+    let findings = run(context).await;
     drop(running);
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
     add_cors(&mut head.headers);
-    call.reply_text(head, &selftest::to_json(&call.config, &findings, since(began_ms)))
+    context.reply_text(head, &selftest::to_json(&context.config, &findings, since(began_ms)))
 }
 
-async fn run(call: &RequestContext) -> Vec<Finding> {
-    let config = &call.config;
+async fn run(context: &RequestContext) -> Vec<Finding> {
+    let config = &context.config;
     let number = clock::now_unix_ms();
     let key = CacheKey::new(&config.server_name, Subject::SelfTest(number));
     let body = body();
     let (homeserver, pop, bucket, purge_list_age, last_run) = join5(
-        ask_homeserver(call),
-        timeout(PART_TIMEOUT_MS, try_pop(call, &key, &body)),
-        try_bucket(call, &key, &body),
-        read_purge_list(call),
-        last_run(call),
+        ask_homeserver(context),
+        timeout(PART_TIMEOUT_MS, try_pop(context, &key, &body)),
+        try_bucket(context, &key, &body),
+        read_purge_list(context),
+        last_run(context),
     )
     .await;
     let (counts, now) = (recorder::counts(), clock::now_unix_secs());
@@ -106,7 +106,7 @@ async fn run(call: &RequestContext) -> Vec<Finding> {
     findings.push(bucket);
     findings.push(selftest::evaluate_purge_list(purge_list_age));
     findings.push(selftest::evaluate_schedule(config.synapse_admin_token.is_some(), last_run, now));
-    findings.push(selftest::evaluate_reader_address(&call.head));
+    findings.push(selftest::evaluate_reader_address(&context.head));
     findings.push(selftest::evaluate_uploads(&counts));
     findings.extend(evaluate_counts(&counts, now));
     findings
@@ -121,35 +121,36 @@ fn body() -> Uint8Array {
     body
 }
 
-async fn ask_homeserver(call: &RequestContext) -> Finding {
+async fn ask_homeserver(context: &RequestContext) -> Finding {
     let began_ms = clock::now_unix_ms();
     let waited_ms = Cell::new(0);
     let asked = async {
-        let request = probe_request(&call.config);
-        let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
+        let request = probe_request(&context.config);
+        let Answer { head, response } = fetch::ask_alone(&context.config, &request).await?;
         waited_ms.set(since(began_ms));
         let body = response.body();
         let (answer, unread) = fetch::read(head, body, OriginHead::is_small_json).await;
-        streams::release(&call.context, unread.as_ref());
+        streams::release(&context.runtime, unread.as_ref());
         Ok(answer)
     };
     let answer = timeout(PART_TIMEOUT_MS, asked).await.unwrap_or(Err(OriginError::TimedOut));
     selftest::evaluate_homeserver(&answer, waited_ms.get())
 }
 
-async fn read_purge_list(call: &RequestContext) -> Option<u64> {
-    purge_list::current(call).await;
+async fn read_purge_list(context: &RequestContext) -> Option<u64> {
+    purge_list::current(context).await;
     purge_list::age_secs()
 }
 
-async fn last_run(call: &RequestContext) -> Option<LastRun> {
-    let bucket = call.bucket.as_ref().filter(|_| call.config.synapse_admin_token.is_some())?;
-    timeout(PART_TIMEOUT_MS, quarantine::last_run(&call.config, bucket)).await.flatten()
+async fn last_run(context: &RequestContext) -> Option<LastRun> {
+    let bucket =
+        context.bucket.as_ref().filter(|_| context.config.synapse_admin_token.is_some())?;
+    timeout(PART_TIMEOUT_MS, quarantine::last_run(&context.config, bucket)).await.flatten()
 }
 
 /// Has the data centre's cache store the body, show it, cut it, and remove it. Returns how that went.
-async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> PopRun {
-    let config = &call.config;
+async fn try_pop(context: &RequestContext, key: &CacheKey, body: &Uint8Array) -> PopRun {
+    let config = &context.config;
     let headers = HeaderMap::from_iter([
         (CACHE_CONTROL, public_for(KEPT_SECS)),
         (CONTENT_LENGTH, BODY_BYTES.into()),
@@ -160,15 +161,15 @@ async fn try_pop(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Po
     };
     run.is_taken = pop::put_entry(config, key, &entry).await;
     let put_ms = clock::now_unix_ms();
-    if looks_until(&PUT_PAUSES_MS, || is_shown(call, key)).await {
+    if looks_until(&PUT_PAUSES_MS, || is_shown(context, key)).await {
         run.shown_after_ms = Some(since(put_ms));
-        run.has_part = has_part(call, key, MARK).await;
-        run.has_last_byte = has_part(call, key, LAST_BYTE).await;
+        run.has_part = has_part(context, key, MARK).await;
+        run.has_last_byte = has_part(context, key, LAST_BYTE).await;
     }
     let delete_ms = clock::now_unix_ms();
     let is_accepted = pop::delete(config, key).await;
     if run.shown_after_ms.is_some() {
-        let is_gone = async || !is_shown(call, key).await;
+        let is_gone = async || !is_shown(context, key).await;
         run.removal = Some(if !is_accepted {
             Removal::Refused
         } else if looks_until(&DELETE_PAUSES_MS, is_gone).await {
@@ -193,14 +194,14 @@ async fn looks_until(pauses_ms: &[u32], is_so: impl AsyncFn() -> bool) -> bool {
     false
 }
 
-async fn is_shown(call: &RequestContext, key: &CacheKey) -> bool {
-    let found = pop::look_up(&call.config, key).await;
-    streams::release(&call.context, found.as_ref().and_then(Response::body).as_ref());
+async fn is_shown(context: &RequestContext, key: &CacheKey) -> bool {
+    let found = pop::look_up(&context.config, key).await;
+    streams::release(&context.runtime, found.as_ref().and_then(Response::body).as_ref());
     found.is_some()
 }
 
-async fn has_part(call: &RequestContext, key: &CacheKey, range: ByteRange) -> bool {
-    let part = pop::look_up_part(&call.config, key, range, BODY_BYTES).await;
+async fn has_part(context: &RequestContext, key: &CacheKey, range: ByteRange) -> bool {
+    let part = pop::look_up_part(&context.config, key, range, BODY_BYTES).await;
     is_marked(part, range).await
 }
 
@@ -215,7 +216,7 @@ async fn is_marked(part: Option<ReadableStream>, range: ByteRange) -> bool {
 
 /// An object in the bucket, removed when this is dropped unless it is gone already.
 struct Leftover {
-    call: RequestContext,
+    context: RequestContext,
     bucket: Rc<R2Bucket>,
     key: CacheKey,
     is_gone: bool,
@@ -225,19 +226,19 @@ impl Drop for Leftover {
     fn drop(&mut self) {
         if !self.is_gone {
             let (bucket, key) = (Rc::clone(&self.bucket), self.key.clone());
-            detach(&self.call.context, async move {
+            detach(&self.context.runtime, async move {
                 bucket::remove(&bucket, &key).await;
             });
         }
     }
 }
 
-async fn try_bucket(call: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Finding {
-    let Some(bucket) = call.bucket.clone().map(Rc::new) else {
+async fn try_bucket(context: &RequestContext, key: &CacheKey, body: &Uint8Array) -> Finding {
+    let Some(bucket) = context.bucket.clone().map(Rc::new) else {
         return selftest::evaluate_no_bucket();
     };
     let mut leftover = Leftover {
-        call: call.clone(),
+        context: context.clone(),
         bucket: Rc::clone(&bucket),
         key: key.clone(),
         is_gone: false,

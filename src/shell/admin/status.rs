@@ -26,7 +26,7 @@ use crate::admin::status::{
     ProbeResponse, Status, StatusView,
 };
 use crate::admin::{Viewer, viewer};
-use crate::cache::filling::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
+use crate::cache::cache_fill::{FIRST_PAUSES_MS, LATER_PAUSES_MS};
 use crate::cache::key::{CacheKey, Subject};
 use crate::error::Rejection;
 use crate::headers::add_cors;
@@ -63,28 +63,31 @@ thread_local! {
 }
 
 /// Answers a request for the status.
-pub(crate) async fn answer(call: &RequestContext, form: StatusForm) -> Result<Response, JsValue> {
-    let has_form = form == StatusForm::Page && call.config.admin_token.is_some();
-    let viewer = match call.head.method {
-        _ if call.head.is_read() => viewer(&call.head, &call.config),
-        Method::POST if has_form => sender(call).await?,
-        _ => return call.reject(&Rejection::StatusMethod),
+pub(crate) async fn answer(
+    context: &RequestContext,
+    form: StatusForm,
+) -> Result<Response, JsValue> {
+    let has_form = form == StatusForm::Page && context.config.admin_token.is_some();
+    let viewer = match context.head.method {
+        _ if context.head.is_read() => viewer(&context.head, &context.config),
+        Method::POST if has_form => sender(context).await?,
+        _ => return context.reject(&Rejection::StatusMethod),
     };
     match form {
-        StatusForm::Json if viewer == Viewer::WrongToken => call.reject(&Rejection::NotAdmin),
-        StatusForm::Json => answer_json(call, viewer).await,
-        StatusForm::Page => answer_page(call, viewer).await,
+        StatusForm::Json if viewer == Viewer::WrongToken => context.reject(&Rejection::NotAdmin),
+        StatusForm::Json => answer_json(context, viewer).await,
+        StatusForm::Page => answer_page(context, viewer).await,
     }
 }
 
-async fn answer_json(call: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
+async fn answer_json(context: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "application/json");
     add_cors(&mut head.headers);
-    let text = written(call, viewer, |view| view.to_json()).await;
-    send(call, head, &text)
+    let text = written(context, viewer, |view| view.to_json()).await;
+    send(context, head, &text)
 }
 
-async fn answer_page(call: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
+async fn answer_page(context: &RequestContext, viewer: Viewer) -> Result<Response, JsValue> {
     let mut head = ReplyHead::unstored(StatusCode::OK, "text/html; charset=utf-8");
     head.headers.extend([
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_CSP)),
@@ -95,111 +98,116 @@ async fn answer_page(call: &RequestContext, viewer: Viewer) -> Result<Response, 
         head.status = Rejection::NotAdmin.status();
         head.rejection = Some(Rejection::NotAdmin.as_str());
     }
-    let text = written(call, viewer, |view| view.to_page(viewer, &call.config)).await;
-    send(call, head, &text)
+    let text = written(context, viewer, |view| view.to_page(viewer, &context.config)).await;
+    send(context, head, &text)
 }
 
-fn send(call: &RequestContext, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
-    if call.head.method == Method::HEAD {
-        call.reply(head, None)
+fn send(context: &RequestContext, head: ReplyHead, text: &str) -> Result<Response, JsValue> {
+    if context.head.method == Method::HEAD {
+        context.reply(head, None)
     } else {
-        call.reply_text(head, text)
+        context.reply_text(head, text)
     }
 }
 
 /// Returns who has sent the page's form, by the token in it.
-async fn sender(call: &RequestContext) -> Result<Viewer, JsValue> {
-    let Some(body) = call.request.body() else { return Ok(Viewer::WrongToken) };
+async fn sender(context: &RequestContext) -> Result<Viewer, JsValue> {
+    let Some(body) = context.request.body() else { return Ok(Viewer::WrongToken) };
     let bytes = streams::read_bounded(&body, MAX_FORM_BYTES).await?.unwrap_or_default();
     let text = String::from_utf8(bytes).unwrap_or_default();
     let shown = form_pairs(&text).find(|(name, _)| name == "token");
     let shown = shown.and_then(|(_, token)| AccessToken::parse(&token));
-    let is_admin = shown.zip(call.config.admin_token.as_ref()).is_some_and(|(a, b)| b.is(&a));
+    let is_admin = shown.zip(context.config.admin_token.as_ref()).is_some_and(|(a, b)| b.is(&a));
     Ok(if is_admin { Viewer::Admin } else { Viewer::WrongToken })
 }
 
 /// Returns as much of the status as this viewer may see, written by `write`.
 async fn written(
-    call: &RequestContext,
+    context: &RequestContext,
     viewer: Viewer,
     write: impl Fn(&StatusView) -> String,
 ) -> String {
-    let status = current(call).await;
+    let status = current(context).await;
     let (counts, now) = (recorder::counts(), clock::now_unix_secs());
     recorder::with_tally(|tally| {
-        write(&status.view(viewer, &call.config, tally.days(), &counts, now))
+        write(&status.view(viewer, &context.config, tally.days(), &counts, now))
     })
 }
 
 /// Returns kept results, or new ones. Of many who ask at once in an isolate, one runs the checks.
-async fn current(call: &RequestContext) -> Rc<Status> {
-    let key = CacheKey::new(&call.config.server_name, Subject::Status);
-    if let Some(status) = look_up(call, &key).await {
+async fn current(context: &RequestContext) -> Rc<Status> {
+    let key = CacheKey::new(&context.config.server_name, Subject::Status);
+    if let Some(status) = look_up(context, &key).await {
         return status;
     }
     if !coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await {
-        let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
-        let (looking, looked_for) = (call.clone(), key.clone());
+        let permit = coalescing::begin(&context.runtime, FillTarget::Pop, &key);
+        let (looking, looked_for) = (context.clone(), key.clone());
         // Others may wait for it when the one who asked first has left.
-        detach(&call.context, async move {
+        detach(&context.runtime, async move {
             find_out(&looking, &looked_for).await;
             drop(permit);
         });
         coalescing::wait_for(FillTarget::Pop, &key, MAX_CHECK_MS).await;
     }
-    match look_up(call, &key).await {
+    match look_up(context, &key).await {
         Some(status) => status,
-        None => find_out(call, &key).await,
+        None => find_out(context, &key).await,
     }
 }
 
-async fn find_out(call: &RequestContext, key: &CacheKey) -> Rc<Status> {
-    let status = Rc::new(Status::new(&check(call).await, clock::now_unix_secs()));
+async fn find_out(context: &RequestContext, key: &CacheKey) -> Rc<Status> {
+    let status = Rc::new(Status::new(&check(context).await, clock::now_unix_secs()));
     LAST.set(Some(Rc::clone(&status)));
-    pop::put_text(&call.config, key, &status.to_text(), KEPT_SECS).await;
+    pop::put_text(&context.config, key, &status.to_text(), KEPT_SECS).await;
     status
 }
 
-async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Rc<Status>> {
+async fn look_up(context: &RequestContext, key: &CacheKey) -> Option<Rc<Status>> {
     let is_new = |status: &Rc<Status>| !status.is_old(clock::now_unix_secs());
     if let Some(status) = LAST.with_borrow(Clone::clone).filter(is_new) {
         return Some(status);
     }
-    let text = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await?;
+    let text = pop::look_up_text(&context.config, key, MAX_KEPT_BYTES).await?;
     Status::parse(&text).map(Rc::new).filter(is_new)
 }
 
-async fn check(call: &RequestContext) -> Vec<Finding> {
-    let mut findings = check_tiers(call).await;
+async fn check(context: &RequestContext) -> Vec<Finding> {
+    let mut findings = check_tiers(context).await;
     findings.push(status::evaluate_redirects(known::refused_redirect().as_deref()));
-    let [a, b, c, d, e] = status::probes(&call.config);
+    let [a, b, c, d, e] = status::probes(&context.config);
     let (a, b, c, d, e) =
-        join5(ask(call, a), ask(call, b), ask(call, c), ask(call, d), ask(call, e)).await;
+        join5(ask(context, a), ask(context, b), ask(context, c), ask(context, d), ask(context, e))
+            .await;
     for found in [a, b, c, d, e] {
         findings.extend(found);
     }
     findings
 }
 
-async fn ask(call: &RequestContext, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
-    let answer = timeout(PROBE_TIMEOUT_MS, hear(call, probe, request)).await;
+async fn ask(context: &RequestContext, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {
+    let answer = timeout(PROBE_TIMEOUT_MS, probe_answer(context, probe, request)).await;
     let answer = answer.unwrap_or(Err(OriginError::TimedOut));
-    status::evaluate_probe(probe, &answer, &call.config, clock::now_unix_secs())
+    status::evaluate_probe(probe, &answer, &context.config, clock::now_unix_secs())
 }
 
 /// Sends a probe, and follows the redirects that clients would follow. Returns what it was answered.
-async fn hear(call: &RequestContext, probe: Probe, mut request: OriginRequest) -> status::Answer {
+async fn probe_answer(
+    context: &RequestContext,
+    probe: Probe,
+    mut request: OriginRequest,
+) -> status::Answer {
     let began_ms = clock::now_unix_ms();
     let mut is_for_browsers = true;
     let mut redirects = Redirects::begin(request.url.clone());
     let (head, response) = loop {
-        let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
+        let Answer { head, response } = fetch::ask_alone(&context.config, &request).await?;
         is_for_browsers &= head.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
         if !probe.follows() || redirects.next(&head) != Next::Follow {
             break (head, response);
         }
         redirects.url().clone_into(&mut request.url);
-        streams::release(&call.context, response.body().as_ref());
+        streams::release(&context.runtime, response.body().as_ref());
     };
     let waited_ms = clock::now_unix_ms().saturating_sub(began_ms);
     let body = match response.body() {
@@ -213,13 +221,13 @@ async fn hear(call: &RequestContext, probe: Probe, mut request: OriginRequest) -
 
 /// Puts something into the data centre's cache, and looks for it. Returns after how many milliseconds
 /// it is there; `None` if it never was.
-async fn check_pop(call: &RequestContext, key: &CacheKey) -> Option<u64> {
+async fn check_pop(context: &RequestContext, key: &CacheKey) -> Option<u64> {
     let began_ms = clock::now_unix_ms();
-    pop::put_text(&call.config, key, &began_ms.to_string(), KEPT_SECS).await;
+    pop::put_text(&context.config, key, &began_ms.to_string(), KEPT_SECS).await;
     let put_ms = clock::now_unix_ms();
     for pause_ms in FIRST_PAUSES_MS.into_iter().chain(LATER_PAUSES_MS) {
         let _ = sleep(pause_ms).await;
-        let found = pop::look_up_text(&call.config, key, MAX_KEPT_BYTES).await;
+        let found = pop::look_up_text(&context.config, key, MAX_KEPT_BYTES).await;
         // What another has put since shows it as well.
         if found.and_then(|text| text.parse::<u64>().ok()).is_some_and(|at| at >= began_ms) {
             return Some(clock::now_unix_ms().saturating_sub(put_ms));
@@ -229,10 +237,10 @@ async fn check_pop(call: &RequestContext, key: &CacheKey) -> Option<u64> {
 }
 
 /// Checks whether the tiers give back what is written to them.
-async fn check_tiers(call: &RequestContext) -> Vec<Finding> {
-    let key = CacheKey::new(&call.config.server_name, Subject::StatusProbe);
-    let pop = timeout(PROBE_TIMEOUT_MS, check_pop(call, &key)).await.flatten();
-    let bucket = match &call.bucket {
+async fn check_tiers(context: &RequestContext) -> Vec<Finding> {
+    let key = CacheKey::new(&context.config.server_name, Subject::StatusProbe);
+    let pop = timeout(PROBE_TIMEOUT_MS, check_pop(context, &key)).await.flatten();
+    let bucket = match &context.bucket {
         Some(bucket) => {
             let written = bucket::write_text(bucket, &key, "probe", &Condition::None);
             // A write that comes within a second of another shows that writing works.
@@ -241,5 +249,5 @@ async fn check_tiers(call: &RequestContext) -> Vec<Finding> {
         }
         None => None,
     };
-    status::evaluate_tiers(&call.config, pop, bucket)
+    status::evaluate_tiers(&context.config, pop, bucket)
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
+use crate::cache::cache_fill::{Commit, Way};
 use crate::cache::entry::StoredMeta;
-use crate::cache::filling::{Commit, Way};
 use crate::cache::key::CacheKey;
 use crate::endpoint::download::BodySlice;
 use crate::headers::range::ByteRange;
@@ -20,14 +20,15 @@ use crate::shell::origin::known;
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
+use crate::shell::store::cache_fill::{self, Buffer};
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget, MAX_COALESCED_BYTES};
-use crate::shell::store::fills::{self, Buffer};
 use crate::shell::store::{bucket, memory, pop, tiers};
 
 /// Returns whether a body of this length is worth fetching in the background: it is not being
 /// fetched, no fill of it has failed not long ago, and it can come in time.
 pub(crate) fn is_worth_beginning(key: &CacheKey, length: u64) -> bool {
-    let is_new = !coalescing::is_under_way(FillTarget::Large, key) && !fills::is_fruitless(key);
+    let is_new =
+        !coalescing::is_under_way(FillTarget::Large, key) && !cache_fill::is_fruitless(key);
     is_new && known::pace().is_in_time(length)
 }
 
@@ -55,7 +56,7 @@ struct Ending {
 
 /// A body to be stored.
 pub(crate) struct CacheFill<'a> {
-    pub(crate) call: &'a RequestContext,
+    pub(crate) context: &'a RequestContext,
     pub(crate) key: &'a CacheKey,
     pub(crate) meta: Rc<StoredMeta>,
     pub(crate) source: Source,
@@ -71,14 +72,14 @@ impl CacheFill<'_> {
         body: Option<ReadableStream>,
     ) -> Result<Response, JsValue> {
         // The runtime would buffer all of a branch that nobody reads.
-        let slice = slice.filter(|_| !self.call.context.has_left());
+        let slice = slice.filter(|_| !self.context.runtime.has_left());
         let length = self.meta.length_bytes();
         match (slice, body) {
             (None, body) | (_, body @ None) => {
                 if self.source == Source::Bucket || known::pace().is_in_time(length) {
                     self.store(body.as_ref())?;
                 } else {
-                    streams::release(&self.call.context, body.as_ref());
+                    streams::release(&self.context.runtime, body.as_ref());
                 }
                 heads::response(head, None)
             }
@@ -88,19 +89,20 @@ impl CacheFill<'_> {
             (Some(BodySlice::MultipartEnvelope(_)), Some(body)) => {
                 let opened = envelope::open(body).await?;
                 let is_media = opened.holds_media();
-                let whole = opened.into_stream(&self.call.context, length)?;
+                let whole = opened.into_stream(&self.context.runtime, length)?;
                 if is_media {
                     return self.respond_whole(head, &whole, None);
                 }
                 // It is not stored: requests that wait for this fill should not wait for another.
-                fills::record_fruitless(self.key);
+                cache_fill::record_fruitless(self.key);
                 heads::response(head, Some(&whole))
             }
             (Some(BodySlice::Whole | BodySlice::Range(..)), Some(body)) => {
                 if !self.enforces_length() {
                     return self.respond_whole(head, &body, None);
                 }
-                let (body, end) = streams::enforce_length_until(&self.call.context, &body, length)?;
+                let (body, end) =
+                    streams::enforce_length_until(&self.context.runtime, &body, length)?;
                 self.respond_whole(head, &body, Some(end))
             }
         }
@@ -131,26 +133,27 @@ impl CacheFill<'_> {
         range: ByteRange,
         body: ReadableStream,
     ) -> Result<Response, JsValue> {
-        let context = Rc::clone(&self.call.context);
+        let runtime = Rc::clone(&self.context.runtime);
         let length = self.meta.length_bytes();
         let (sink, for_client) = Sink::part(range)?;
-        let sink = sink.read_by(&context);
+        let sink = sink.read_by(&runtime);
         let is_from_origin = self.source != Source::Bucket;
-        let otherwise = OtherwiseAt::new(&self.call.config, self.meta.validator());
+        let otherwise = OtherwiseAt::new(&self.context.config, self.meta.validator());
         let is_worth =
             move |bytes, left_ms| known::pace().ends_in_time(bytes, left_ms, otherwise.now());
         let is_begun = self.is_alone() && (!is_from_origin || is_worth(length, MAX_BACKGROUND_MS));
         if self.is_vain() || !is_begun {
-            serve(&context, pump(body, vec![sink], None));
+            serve(&runtime, pump(body, vec![sink], None));
             return heads::response(head, Some(&for_client));
         }
-        let (behind, reader, key) = (Rc::clone(&context), Rc::clone(&context), self.key.clone());
+        let (waiting, announcing, key) =
+            (Rc::clone(&runtime), Rc::clone(&runtime), self.key.clone());
         let ending = Ending { is_read: true, ..Ending::default() };
         let given_up = ending.given_up.clone();
         let rest = Rest {
             length,
             is_worth: Box::new(move |bytes| {
-                let left_ms = behind.background_ms().unwrap_or(MAX_BACKGROUND_MS);
+                let left_ms = waiting.background_ms().unwrap_or(MAX_BACKGROUND_MS);
                 let is_worth = is_worth(bytes, left_ms);
                 if !is_worth {
                     given_up.set();
@@ -158,14 +161,14 @@ impl CacheFill<'_> {
                 is_worth
             }),
             announce: Box::new(move || {
-                Box::new(coalescing::begin(&reader, FillTarget::Unhindered, &key))
+                Box::new(coalescing::begin(&announcing, FillTarget::Unhindered, &key))
             }),
             came: |bytes, ms| known::learn_pace(bytes, ms, true),
         };
         let (store_sink, for_store) = Sink::whole(length)?;
         self.fill(Some(&for_store), ending)?;
         let rest = is_from_origin.then_some(rest);
-        detach(&context, pump(body, vec![sink, store_sink], rest));
+        detach(&runtime, pump(body, vec![sink, store_sink], rest));
         heads::response(head, Some(&for_client))
     }
 
@@ -176,7 +179,7 @@ impl CacheFill<'_> {
     }
 
     fn way(&self) -> Way {
-        fills::way(self.key, self.meta.length_bytes(), self.call.bucket.is_some())
+        cache_fill::way(self.key, self.meta.length_bytes(), self.context.bucket.is_some())
     }
 
     /// Returns whether no other fill of this body is under way in this isolate.
@@ -194,10 +197,10 @@ impl CacheFill<'_> {
 
     /// Stores the body, which no client reads.
     pub(crate) fn store(self, body: Option<&ReadableStream>) -> Result<(), JsValue> {
-        let (context, length) = (&self.call.context, self.meta.length_bytes());
+        let (runtime, length) = (&self.context.runtime, self.meta.length_bytes());
         match body {
             Some(body) if self.enforces_length() && !self.is_vain() => {
-                let (whole, end) = streams::enforce_copy_length_until(context, body, length)?;
+                let (whole, end) = streams::enforce_copy_length_until(runtime, body, length)?;
                 self.fill(Some(&whole), Ending { pipe: Some(end), ..Ending::default() })
             }
             body => self.fill(body, Ending::default()),
@@ -216,7 +219,7 @@ impl CacheFill<'_> {
                 Ok(())
             }
             (Source::Bucket, Way::BucketAlone) => {
-                streams::release(&self.call.context, body);
+                streams::release(&self.context.runtime, body);
                 Ok(())
             }
             (source, _) => self.fill_pop(body, source, ending),
@@ -225,15 +228,15 @@ impl CacheFill<'_> {
 
     /// Reads a small body into a buffer, and fills every tier from that.
     fn fill_all(self, body: Option<&ReadableStream>, replaces: bool) -> Result<(), JsValue> {
-        let Self { call, key, meta, permit, .. } = self;
-        let (call, key) = (call.clone(), key.clone());
+        let Self { context, key, meta, permit, .. } = self;
+        let (context, key) = (context.clone(), key.clone());
         let buffer = Buffer::new(meta.length_bytes());
         // It is at most 1 MiB.
         let length = u32::try_from(meta.length_bytes()).unwrap_or(u32::MAX);
         let reading = streams::read_whole(body, length);
-        detach(&call.context.clone(), async move {
+        detach(&context.runtime.clone(), async move {
             if let Some(bytes) = reading.await {
-                tiers::fill(&call, &key, memory::Entry { meta, bytes }, replaces, permit).await;
+                tiers::fill(&context, &key, memory::Entry { meta, bytes }, replaces, permit).await;
             }
             drop(buffer);
         });
@@ -243,10 +246,10 @@ impl CacheFill<'_> {
     /// Stores a large body in the bucket alone.
     fn fill_bucket(self, body: Option<&ReadableStream>, replaces: bool, ending: Ending) {
         let watch = self.watch(ending);
-        let Self { call, key, meta, .. } = self;
-        let (Some(bucket), Some(body)) = (call.bucket.clone(), body) else { return };
+        let Self { context, key, meta, .. } = self;
+        let (Some(bucket), Some(body)) = (context.bucket.clone(), body) else { return };
         let (key, body) = (key.clone(), body.clone());
-        detach(&call.context, async move {
+        detach(&context.runtime, async move {
             bucket::store(&bucket, &key, &meta, &body, replaces).await;
             drop(watch);
         });
@@ -258,12 +261,12 @@ impl CacheFill<'_> {
             key: self.key.clone(),
             length: self.meta.length_bytes(),
             is_read,
-            otherwise: OtherwiseAt::new(&self.call.config, self.meta.validator()),
+            otherwise: OtherwiseAt::new(&self.context.config, self.meta.validator()),
             // What comes from the bucket costs the origin nothing.
             end: pipe.filter(|_| self.source != Source::Bucket),
             given_up,
         };
-        Watch::begin(self.call, watched)
+        Watch::begin(self.context, watched)
     }
 
     /// Stores a body at the data centre. A body from the origin is then copied to the bucket from
@@ -275,36 +278,36 @@ impl CacheFill<'_> {
         ending: Ending,
     ) -> Result<(), JsValue> {
         let watch = self.watch(ending);
-        let Self { call, key, meta, permit, .. } = self;
+        let Self { context, key, meta, permit, .. } = self;
         let length = meta.length_bytes();
-        let head = meta.entry_head(&call.config, clock::now_unix_secs());
+        let head = meta.entry_head(&context.config, clock::now_unix_secs());
         let entry = heads::response(&head, body)?;
         let began_ms = clock::now_unix_ms();
-        let put = pop::put(&call.config, key, &entry);
+        let put = pop::put(&context.config, key, &entry);
         // Requests that wait for a small body go on when it is stored, others at once.
         let permit = permit.filter(|_| length <= MAX_COALESCED_BYTES);
-        let (call, key) = (call.clone(), key.clone());
-        detach(&call.context.clone(), async move {
+        let (context, key) = (context.clone(), key.clone());
+        detach(&context.runtime.clone(), async move {
             put.await;
-            let (context, config, record) = (&call.context, &call.config, meta.to_text());
+            let (runtime, config, record) = (&context.runtime, &context.config, meta.to_text());
             if watch.has_given_up() {
-                fills::remove_broken(context, config, &key, &record, length).await;
+                cache_fill::remove_broken(runtime, config, &key, &record, length).await;
                 return;
             }
-            let mut commit = fills::look_first(context, config, &key, &record, length).await;
+            let mut commit = cache_fill::look_first(runtime, config, &key, &record, length).await;
             drop((permit, watch));
             let Source::Origin { replaces } = source else { return };
             if commit == Commit::Whole {
                 known::learn_pace(length, clock::now_unix_ms().saturating_sub(began_ms), false);
             }
-            if call.bucket.is_none() {
+            if context.bucket.is_none() {
                 return;
             }
             if commit == Commit::Unknown {
-                commit = fills::look_on(context, config, &key, &record, length).await;
+                commit = cache_fill::look_on(runtime, config, &key, &record, length).await;
             }
             if commit == Commit::Whole {
-                tiers::copy_to_bucket(&call, &key, replaces).await;
+                tiers::copy_to_bucket(&context, &key, replaces).await;
             }
         });
         Ok(())

@@ -33,7 +33,7 @@ use crate::origin::ranges::RangeSupport;
 use crate::route::Endpoint;
 use crate::shell::body::pump::{Sink, pump};
 use crate::shell::body::{envelope, streams};
-use crate::shell::endpoint::cache_fill::{self, CacheFill, Source};
+use crate::shell::endpoint::cache_fill::{CacheFill, Source, is_worth_beginning};
 use crate::shell::endpoint::forward;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::{known, outage};
@@ -41,8 +41,8 @@ use crate::shell::recorder;
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
+use crate::shell::store::cache_fill::record_fruitless;
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
-use crate::shell::store::fills;
 use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
 
@@ -55,14 +55,14 @@ struct Keys {
 
 /// Answers a request for media.
 pub(crate) async fn answer(
-    call: &RequestContext,
+    context: &RequestContext,
     media: MediaRequest,
 ) -> Result<Response, JsValue> {
-    match attempt(call, media.clone(), Attempt::First).await? {
+    match attempt(context, media.clone(), Attempt::First).await? {
         Some(response) => Ok(response),
-        None => match attempt(call, media, Attempt::Last).await? {
+        None => match attempt(context, media, Attempt::Last).await? {
             Some(response) => Ok(response),
-            None => call.reject(&Rejection::Internal),
+            None => context.reject(&Rejection::Internal),
         },
     }
 }
@@ -77,23 +77,24 @@ enum Attempt {
 /// Answers a request for media. Returns `None` where a part was asked for and the origin sent the whole,
 /// while another request stores that whole: then the client is better served from its fill.
 async fn attempt(
-    call: &RequestContext,
+    context: &RequestContext,
     media: MediaRequest,
     attempt: Attempt,
 ) -> Result<Option<Response>, JsValue> {
     let door = media.door;
-    let (config, head) = (Rc::clone(&call.config), Rc::clone(&call.head));
-    let exchange = match Exchange::begin(config, head, media, call.config.digest_key()) {
+    let (config, head) = (Rc::clone(&context.config), Rc::clone(&context.head));
+    let exchange = match Exchange::begin(config, head, media, context.config.digest_key()) {
         Begin::LookUp(exchange) => {
             exchange.knowing(known::revalidation()).with_ranges(known::ranges())
         }
         Begin::Bypass(reason) => {
-            return forward::answer(call, Endpoint { door, reason }).await.map(Some);
+            return forward::answer(context, Endpoint { door, reason }).await.map(Some);
         }
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let look_up =
-        || join(tiers::look_up(call, &keys.entry), leases::look_up(call, keys.leases.as_ref()));
+    let look_up = || {
+        join(tiers::look_up(context, &keys.entry), leases::look_up(context, keys.leases.as_ref()))
+    };
     let (mut found, mut held) = look_up().await;
     // A fill that stored nothing, such as that of a refused request, leaves its place to one of the
     // requests that wait.
@@ -114,43 +115,43 @@ async fn attempt(
     let wants_part = exchange.wanted_range().is_some();
     let (mut permit, mut is_taken) = (None, false);
     if found.is_none() {
-        permit = Some(coalescing::begin(&call.context, FillTarget::Pop, &keys.entry));
-        match tiers::look_up_bucket(call, &keys.entry).await {
+        permit = Some(coalescing::begin(&context.runtime, FillTarget::Pop, &keys.entry));
+        match tiers::look_up_bucket(context, &keys.entry).await {
             InBucket::Found(stored) => found = Some(stored),
             InBucket::Neighbor => is_taken = true,
             InBucket::Absent => {}
         }
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
-    let is_down = outage::is_known(call);
+    let is_down = outage::is_known(context);
     let asked = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
         AfterLookup::Serve(outcome, refresh) => {
             if let Some(refresh) = refresh {
-                renew_old(call, &keys, refresh);
+                renew_old(context, &keys, refresh);
             }
             Asked { outcome, body: None, whole: None }
         }
-        AfterLookup::AskOrigin(question) => ask(call, question).await?,
+        AfterLookup::AskOrigin(question) => ask(context, question).await?,
     };
     let Asked { outcome, body: origin, whole } = asked;
     // The origin has shown just now that it ignores ranges.
     let is_being_filled = wants_part
         && !waits_for_whole
         && matches!(outcome.plan, ResponsePlan::FillCache { .. })
-        && known::range_support(call.config.homeserver.authority()) == RangeSupport::Ignores
+        && known::range_support(context.config.homeserver.authority()) == RangeSupport::Ignores
         && coalescing::is_under_way(FillTarget::Large, &keys.entry);
     if is_being_filled && attempt == Attempt::First {
-        leases::apply(call, keys.leases.as_ref(), outcome.leases);
-        streams::release(&call.context, origin.as_ref());
+        leases::apply(context, keys.leases.as_ref(), outcome.leases);
+        streams::release(&context.runtime, origin.as_ref());
         return Ok(None);
     }
     if let Some(whole) = whole {
         drop(permit.take());
-        fill_beside(call, &keys, whole, is_taken);
+        fill_beside(context, &keys, whole, is_taken);
     }
     let is_stored = found.is_some() || is_taken;
     let sources = Sources { origin, is_stored, stored: found, permit };
-    respond(call, &keys, outcome, sources).await.map(Some)
+    respond(context, &keys, outcome, sources).await.map(Some)
 }
 
 /// What came of asking the origin.
@@ -163,10 +164,10 @@ struct Asked {
 }
 
 /// Asks the origin until the exchange has an outcome. Returns it with the origin's last body, unread.
-async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Asked, JsValue> {
+async fn ask(context: &RequestContext, mut question: OriginExchange) -> Result<Asked, JsValue> {
     loop {
         let OriginExchange { request, pending } = question;
-        let (answer, body) = match fetch::ask(call, &request).await {
+        let (answer, body) = match fetch::ask(context, &request).await {
             Ok(Answer { head, response }) => {
                 let body = response.body();
                 let (answer, body) = fetch::read(head, body, |head| pending.reads_body(head)).await;
@@ -174,7 +175,7 @@ async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Aske
             }
             Err(error) => (Err(error), None),
         };
-        outage::hear(call, pending.evidence(&answer));
+        outage::record_evidence(context, pending.evidence(&answer));
         if let Some(revalidated) = pending.revalidated(&answer) {
             recorder::count(|counts| counts.add_revalidated(revalidated));
         }
@@ -194,13 +195,13 @@ async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Aske
             AfterOrigin::Respond(outcome) => return Ok(Asked { outcome, body, whole: None }),
             AfterOrigin::RespondPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
             AfterOrigin::CheckOutage(suspicion) => {
-                let is_down = outage::is_confirmed(call).await;
-                let held = leases::look_up(call, suspicion.lease_keys()).await;
+                let is_down = outage::is_confirmed(context).await;
+                let held = leases::look_up(context, suspicion.lease_keys()).await;
                 let outcome = suspicion.on_probe(is_down, held, clock::now_unix_secs());
                 return Ok(Asked { outcome, body, whole: None });
             }
             AfterOrigin::AskAgain(again) => {
-                streams::release(&call.context, body.as_ref());
+                streams::release(&context.runtime, body.as_ref());
                 question = again;
             }
         }
@@ -208,58 +209,58 @@ async fn ask(call: &RequestContext, mut question: OriginExchange) -> Result<Aske
 }
 
 /// Stores new media in the background, as if its uploader had downloaded it.
-pub(crate) fn warm(call: &RequestContext, mxc: Mxc) {
-    let config = Rc::clone(&call.config);
+pub(crate) fn warm(context: &RequestContext, mxc: Mxc) {
+    let config = Rc::clone(&context.config);
     let now = clock::now_unix_secs();
-    let warming = Exchange::for_warming(config, &call.head, mxc, known::revalidation(), now);
+    let warming = Exchange::for_warming(config, &context.head, mxc, known::revalidation(), now);
     let Some(Warming { key, lease_keys, question }) = warming else { return };
     let keys = Keys { entry: key, leases: lease_keys };
-    let permit = coalescing::begin(&call.context, FillTarget::Pop, &keys.entry);
-    let call = call.in_background();
-    detach(&call.context.clone(), async move {
+    let permit = coalescing::begin(&context.runtime, FillTarget::Pop, &keys.entry);
+    let context = context.in_background();
+    detach(&context.runtime.clone(), async move {
         let sources = Sources { permit: Some(permit), ..Sources::default() };
-        renew(&call, &keys, question, sources).await;
+        renew(&context, &keys, question, sources).await;
     });
 }
 
 /// Stores, in the background, the whole of media of which a reader gets a part, if the whole can come in
 /// time. With `is_taken`, another response has its name in the bucket.
 fn fill_beside(
-    call: &RequestContext,
+    context: &RequestContext,
     keys: &Keys,
     Whole { length_bytes, question }: Whole,
     is_taken: bool,
 ) {
-    if !cache_fill::is_worth_beginning(&keys.entry, length_bytes) {
+    if !is_worth_beginning(&keys.entry, length_bytes) {
         return;
     }
-    let begun = coalescing::begin(&call.context, FillTarget::Large, &keys.entry);
-    let (call, keys) = (call.in_background(), keys.clone());
-    detach(&call.context.clone(), async move {
+    let begun = coalescing::begin(&context.runtime, FillTarget::Large, &keys.entry);
+    let (context, keys) = (context.in_background(), keys.clone());
+    detach(&context.runtime.clone(), async move {
         let sources = Sources { is_stored: is_taken, ..Sources::default() };
-        renew(&call, &keys, question, sources).await;
+        renew(&context, &keys, question, sources).await;
         drop(begun);
     });
 }
 
 /// Renews a lease that is about to end, unless a renewal of it is under way.
-fn renew_old(call: &RequestContext, keys: &Keys, Refresh { key, question }: Refresh) {
-    let Some(renewal) = leases::begin_renewal(&call.context, key) else { return };
-    let (call, keys) = (call.in_background(), keys.clone());
-    detach(&call.context.clone(), async move {
+fn renew_old(context: &RequestContext, keys: &Keys, Refresh { key, question }: Refresh) {
+    let Some(renewal) = leases::begin_renewal(&context.runtime, key) else { return };
+    let (context, keys) = (context.in_background(), keys.clone());
+    detach(&context.runtime.clone(), async move {
         let sources = Sources { is_stored: true, ..Sources::default() };
-        renew(&call, &keys, question, sources).await;
+        renew(&context, &keys, question, sources).await;
         drop(renewal);
     });
 }
 
 /// Asks a question that no client waits for, and applies what its answer changes of cache and leases.
-async fn renew(call: &RequestContext, keys: &Keys, question: OriginExchange, sources: Sources) {
-    let Ok(Asked { outcome, body, .. }) = ask(call, question).await else { return };
+async fn renew(context: &RequestContext, keys: &Keys, question: OriginExchange, sources: Sources) {
+    let Ok(Asked { outcome, body, .. }) = ask(context, question).await else { return };
     let silent = Outcome { plan: outcome.plan.without_body(), ..outcome };
     let sources = Sources { origin: body, ..sources };
     // The response goes nowhere: what is stored and granted counts.
-    let _ = respond(call, keys, silent, sources).await;
+    let _ = respond(context, keys, silent, sources).await;
 }
 
 /// What an answer may be made of.
@@ -275,64 +276,64 @@ struct Sources {
 /// Applies an outcome: changes the leases, then the cache, and makes the response of the body that the
 /// plan names. Other bodies are released unread.
 async fn respond(
-    call: &RequestContext,
+    context: &RequestContext,
     keys: &Keys,
     outcome: Outcome,
     sources: Sources,
 ) -> Result<Response, JsValue> {
-    leases::apply(call, keys.leases.as_ref(), outcome.leases);
+    leases::apply(context, keys.leases.as_ref(), outcome.leases);
     let Outcome { mut head, plan, .. } = outcome;
     let Sources { origin, stored, is_stored, permit } = sources;
     if let (ResponsePlan::ServeStored(Some(_)), Some(found)) = (&plan, &stored) {
-        call.recorder.served_from(found.tier);
+        context.recorder.served_from(found.tier);
     }
-    call.annotate(&mut head, plan.has_body());
+    context.annotate(&mut head, plan.has_body());
     if let Some(storing) = plan.storing() {
         recorder::count(|counts| counts.add_fetched(storing));
     }
     match plan {
         ResponsePlan::ServeStored(slice) => {
-            streams::release(&call.context, origin.as_ref());
+            streams::release(&context.runtime, origin.as_ref());
             match (slice, stored) {
                 (Some(slice), Some(found)) => {
-                    respond_stored(call, keys, head, slice, found, permit).await
+                    respond_stored(context, keys, head, slice, found, permit).await
                 }
-                (Some(_), None) => call.reject(&Rejection::Internal),
+                (Some(_), None) => context.reject(&Rejection::Internal),
                 (None, stored) => {
-                    release_stored(call, stored);
+                    release_stored(context, stored);
                     heads::response(&head, None)
                 }
             }
         }
         ResponsePlan::Relay { slice, removes_stored, .. } => {
-            release_stored(call, stored);
+            release_stored(context, stored);
             // It may not be stored: those who wait for this fill should not wait for another.
             if permit.is_some() && head.status.is_success() {
-                fills::record_fruitless(&keys.entry);
+                record_fruitless(&keys.entry);
             }
             if removes_stored {
-                tiers::remove(call, &keys.entry);
+                tiers::remove(context, &keys.entry);
             }
             if let Some(slice) = slice {
-                return respond_slice(call, &head, origin, slice).await;
+                return respond_slice(context, &head, origin, slice).await;
             }
-            streams::release(&call.context, origin.as_ref());
+            streams::release(&context.runtime, origin.as_ref());
             heads::response(&head, None)
         }
         ResponsePlan::RelayPart => {
-            release_stored(call, stored);
+            release_stored(context, stored);
             heads::response(&head, origin.as_ref())
         }
         ResponsePlan::FillCache { meta, slice } => {
-            release_stored(call, stored);
+            release_stored(context, stored);
             let source = Source::Origin { replaces: is_stored };
             let cache_fill =
-                CacheFill { call, key: &keys.entry, meta: Rc::new(meta), source, permit };
+                CacheFill { context, key: &keys.entry, meta: Rc::new(meta), source, permit };
             cache_fill.respond(&head, slice, origin).await
         }
         ResponsePlan::Reply(text) => {
-            release_stored(call, stored);
-            streams::release(&call.context, origin.as_ref());
+            release_stored(context, stored);
+            streams::release(&context.runtime, origin.as_ref());
             match text {
                 Some(text) => heads::text_response(&head, &text),
                 None => heads::response(&head, None),
@@ -342,17 +343,17 @@ async fn respond(
 }
 
 /// Releases a stored response that is not served.
-fn release_stored(call: &RequestContext, stored: Option<Found>) {
+fn release_stored(context: &RequestContext, stored: Option<Found>) {
     if let Some(StoredBody::Pop { body: stream, .. } | StoredBody::Bucket(stream)) =
         stored.map(|found| found.body)
     {
-        streams::release(&call.context, Some(&stream));
+        streams::release(&context.runtime, Some(&stream));
     }
 }
 
 /// Serves what is stored, from wherever it was found.
 async fn respond_stored(
-    call: &RequestContext,
+    context: &RequestContext,
     keys: &Keys,
     head: ReplyHead,
     slice: BodySlice,
@@ -361,10 +362,10 @@ async fn respond_stored(
 ) -> Result<Response, JsValue> {
     let Found { meta, body, tier } = found;
     let (source, length) = (Source::Bucket, meta.length_bytes());
-    let cache_fill = CacheFill { call, key: &keys.entry, meta, source, permit };
+    let cache_fill = CacheFill { context, key: &keys.entry, meta, source, permit };
     let part = match (slice, &body) {
         (BodySlice::Range(range, length), StoredBody::Pop { .. } | StoredBody::Bucket(_)) => {
-            tiers::look_up_part(call, &keys.entry, tier, range, length).await
+            tiers::look_up_part(context, &keys.entry, tier, range, length).await
         }
         _ => None,
     };
@@ -374,7 +375,7 @@ async fn respond_stored(
         }
         (StoredBody::Small(entry), ..) => heads::bytes_response(&head, &entry.bytes),
         (StoredBody::Pop { body, .. }, Some(part), _) => {
-            streams::release(&call.context, Some(&body));
+            streams::release(&context.runtime, Some(&body));
             heads::response(&head, Some(&part))
         }
         (StoredBody::Bucket(stream), Some(part), _) => {
@@ -387,11 +388,11 @@ async fn respond_stored(
             // one anyway, and the runtime moves nothing from a pipe into another.
             let enforces_length = may_be_short && slice == BodySlice::Whole;
             let body = if enforces_length {
-                streams::enforce_length(&call.context, &body, length)?
+                streams::enforce_length(&context.runtime, &body, length)?
             } else {
                 body
             };
-            respond_slice(call, &head, Some(body), slice).await
+            respond_slice(context, &head, Some(body), slice).await
         }
         (StoredBody::Bucket(stream), None, _) => {
             cache_fill.respond(&head, Some(slice), Some(stream)).await
@@ -401,7 +402,7 @@ async fn respond_stored(
 
 /// Makes a response of `slice` of a body.
 async fn respond_slice(
-    call: &RequestContext,
+    context: &RequestContext,
     head: &ReplyHead,
     body: Option<ReadableStream>,
     slice: BodySlice,
@@ -411,11 +412,11 @@ async fn respond_slice(
         (_, None) => heads::response(head, None),
         (BodySlice::Range(range, _), Some(body)) => {
             let (sink, for_client) = Sink::part(range)?;
-            serve(&call.context, pump(body, vec![sink.read_by(&call.context)], None));
+            serve(&context.runtime, pump(body, vec![sink.read_by(&context.runtime)], None));
             heads::response(head, Some(&for_client))
         }
         (BodySlice::MultipartEnvelope(length), Some(body)) => {
-            let whole = envelope::open(body).await?.into_stream(&call.context, length)?;
+            let whole = envelope::open(body).await?.into_stream(&context.runtime, length)?;
             heads::response(head, Some(&whole))
         }
     }

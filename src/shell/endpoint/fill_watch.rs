@@ -58,9 +58,10 @@ pub(crate) struct Watched {
 
 impl Watch {
     /// Begins to watch a fill that has just begun.
-    pub(crate) fn begin(call: &RequestContext, watched: Watched) -> Self {
-        let (context, given_up) = (Rc::clone(&call.context), watched.given_up.clone());
-        let watching = call.context.run_in_background(async move { watched.watch(&context).await });
+    pub(crate) fn begin(context: &RequestContext, watched: Watched) -> Self {
+        let (runtime, given_up) = (Rc::clone(&context.runtime), watched.given_up.clone());
+        let watching =
+            context.runtime.run_in_background(async move { watched.watch(&runtime).await });
         Self { given_up, _watching: Stopping(watching) }
     }
 
@@ -72,22 +73,22 @@ impl Watch {
 
 impl Watched {
     /// Waits until the fill has to be ended early, and ends it.
-    async fn watch(self, context: &Context) {
+    async fn watch(self, runtime: &Context) {
         let Self { key, length, is_read, otherwise, end, given_up } = self;
         let began_ms = clock::now_unix_ms();
-        let mut large = Some(coalescing::begin(context, FillTarget::Large, &key));
-        while is_read && !context.has_left() {
+        let mut large = Some(coalescing::begin(runtime, FillTarget::Large, &key));
+        while is_read && !runtime.has_left() {
             if clock::now_unix_ms().saturating_sub(began_ms) >= MAX_HINDERED_MS {
                 large = None;
             }
             let _ = sleep(LOOK_MS).await;
         }
         let Some(end) = end else { return pending().await };
-        let _unhindered = coalescing::begin(context, FillTarget::Unhindered, &key);
+        let _unhindered = coalescing::begin(runtime, FillTarget::Unhindered, &key);
         let alone_ms = clock::now_unix_ms();
         loop {
             let waited_ms = clock::now_unix_ms().saturating_sub(alone_ms);
-            let left_ms = context.background_ms().unwrap_or(MAX_BACKGROUND_MS);
+            let left_ms = runtime.background_ms().unwrap_or(MAX_BACKGROUND_MS);
             if left_ms <= u64::from(2 * LOOK_MS) {
                 known::learn_late(length, waited_ms);
                 break;

@@ -29,34 +29,37 @@ use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::heads;
 
 /// Answers a request to a media endpoint that the origin answers each time.
-pub(crate) async fn answer(call: &RequestContext, endpoint: Endpoint) -> Result<Response, JsValue> {
-    let request = forward::endpoint_request(&call.head, endpoint, &call.config);
-    let answer = fetch::ask_with_body(call, &request).await;
+pub(crate) async fn answer(
+    context: &RequestContext,
+    endpoint: Endpoint,
+) -> Result<Response, JsValue> {
+    let request = forward::endpoint_request(&context.head, endpoint, &context.config);
+    let answer = fetch::ask_with_body(context, &request).await;
     if let Ok(Answer { head, .. }) = &answer
         && forward::asks_again_by_get(endpoint, &request.method, head)
     {
-        return answer_by_get(call, endpoint, request).await;
+        return answer_by_get(context, endpoint, request).await;
     }
-    match relay(call, endpoint, &request.method, answer).await {
-        Ok(Relayed { head, body, .. }) => call.reply(head, body.as_ref()),
-        Err(error) => call.fail(endpoint, error),
+    match relay(context, endpoint, &request.method, answer).await {
+        Ok(Relayed { head, body, .. }) => context.reply(head, body.as_ref()),
+        Err(error) => context.fail(endpoint, error),
     }
 }
 
 /// Answers a HEAD with the head that a GET brings.
 async fn answer_by_get(
-    call: &RequestContext,
+    context: &RequestContext,
     endpoint: Endpoint,
     head: OriginRequest,
 ) -> Result<Response, JsValue> {
     let request = OriginRequest { method: Method::GET, ..head };
-    let answer = fetch::ask(call, &request).await;
-    match relay(call, endpoint, &request.method, answer).await {
+    let answer = fetch::ask(context, &request).await;
+    match relay(context, endpoint, &request.method, answer).await {
         Ok(Relayed { head, body, .. }) => {
-            streams::release(&call.context, body.as_ref());
-            call.reply(head, None)
+            streams::release(&context.runtime, body.as_ref());
+            context.reply(head, None)
         }
-        Err(error) => call.fail(endpoint, error),
+        Err(error) => context.fail(endpoint, error),
     }
 }
 
@@ -76,17 +79,17 @@ pub(crate) struct Relayed {
 /// # Errors
 /// There was no answer, or an intermediary gave it in the origin's place.
 pub(crate) async fn relay(
-    call: &RequestContext,
+    context: &RequestContext,
     endpoint: Endpoint,
     method: &Method,
     answer: Result<Answer, OriginError>,
 ) -> Result<Relayed, OriginError> {
     let Answer { head, response } = answer?;
     let (answer, body) = fetch::read(head, response.body(), OriginHead::may_be_matrix_error).await;
-    match forward::media_reply(endpoint, &call.head, method, &answer, &call.config) {
+    match forward::media_reply(endpoint, &context.head, method, &answer, &context.config) {
         Ok(head) => Ok(Relayed { head, origin: answer.head, body }),
         Err(error) => {
-            streams::release(&call.context, body.as_ref());
+            streams::release(&context.runtime, body.as_ref());
             Err(error)
         }
     }
@@ -94,17 +97,19 @@ pub(crate) async fn relay(
 
 /// Sends on a request that is not for media, and returns the answer as it comes.
 pub(crate) async fn pass_through(
-    call: &RequestContext,
+    context: &RequestContext,
     upstream: Upstream,
 ) -> Result<Response, JsValue> {
-    let request = forward::passthrough_request(&call.head, upstream, &call.config);
+    let request = forward::passthrough_request(&context.head, upstream, &context.config);
     // The runtime's own object, since it may be a WebSocket. Only the origin's name in a redirect is
     // replaced.
-    match fetch::ask_with_body(call, &request).await {
-        Ok(Answer { head, response }) => match forward::passthrough_location(&head, &call.config) {
-            Some(location) => heads::with_header(&response, LOCATION.as_str(), &location),
-            None => Ok(response),
-        },
-        Err(error) => call.reject(&Rejection::Origin(error)),
+    match fetch::ask_with_body(context, &request).await {
+        Ok(Answer { head, response }) => {
+            match forward::passthrough_location(&head, &context.config) {
+                Some(location) => heads::with_header(&response, LOCATION.as_str(), &location),
+                None => Ok(response),
+            }
+        }
+        Err(error) => context.reject(&Rejection::Origin(error)),
     }
 }

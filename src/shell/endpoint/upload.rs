@@ -40,33 +40,33 @@ use crate::shell::runtime::tasks::detach;
 use crate::shell::store::pop;
 
 /// Answers an upload.
-pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Response, JsValue> {
+pub(crate) async fn answer(context: &RequestContext, to: UploadTo) -> Result<Response, JsValue> {
     // What is too much for anyone needs no look-up.
-    let checked = upload::check(&call.head, None, &call.config);
-    let has_length = call.head.headers.contains_key(CONTENT_LENGTH);
+    let checked = upload::check(&context.head, None, &context.config);
+    let has_length = context.head.headers.contains_key(CONTENT_LENGTH);
     recorder::count(|counts| counts.add_upload(has_length));
     if let Err(rejection) = checked {
-        return call.reject(&rejection);
+        return context.reject(&rejection);
     }
-    let told_bytes = look_up(call).await;
-    let admission = match upload::check(&call.head, told_bytes, &call.config) {
+    let told_bytes = look_up(context).await;
+    let admission = match upload::check(&context.head, told_bytes, &context.config) {
         Ok(admission) => admission,
-        Err(rejection) => return call.reject(&rejection),
+        Err(rejection) => return context.reject(&rejection),
     };
     let endpoint = Endpoint { door: Door::Other, reason: BypassReason::Upload };
-    let (answer, sent_bytes) = match send(call, admission).await {
+    let (answer, sent_bytes) = match send(context, admission).await {
         Ok(sent) => sent,
-        Err(rejection) => return call.reject(&rejection),
+        Err(rejection) => return context.reject(&rejection),
     };
     let Relayed { head, origin, mut body } =
-        match relay(call, endpoint, &call.head.method, answer).await {
+        match relay(context, endpoint, &context.head.method, answer).await {
             Ok(relayed) => relayed,
-            Err(error) => return call.fail(endpoint, error),
+            Err(error) => return context.fail(endpoint, error),
         };
-    if upload::should_prefetch(sent_bytes, &origin, &call.config) {
-        body = warm(call, to, &origin, body);
+    if upload::should_prefetch(sent_bytes, &origin, &context.config) {
+        body = warm(context, to, &origin, body);
     }
-    call.reply(head, body.as_ref())
+    context.reply(head, body.as_ref())
 }
 
 /// Sends the upload on. Returns the origin's answer, and how many bytes were sent; `None` where the
@@ -76,21 +76,21 @@ pub(crate) async fn answer(call: &RequestContext, to: UploadTo) -> Result<Respon
 /// [`Rejection::TooLarge`] if there were too many bytes. The origin has not got their end, so that no
 /// answer of its counts.
 async fn send(
-    call: &RequestContext,
+    context: &RequestContext,
     admission: Admission,
 ) -> Result<(Result<Answer, OriginError>, Option<u64>), Rejection> {
-    let request = forward::media_request(&call.head, &call.config);
+    let request = forward::media_request(&context.head, &context.config);
     let limit_bytes = match admission {
         Admission::Measured { length_bytes } => {
-            return Ok((fetch::ask_with_body(call, &request).await, Some(length_bytes)));
+            return Ok((fetch::ask_with_body(context, &request).await, Some(length_bytes)));
         }
         Admission::Counted { limit_bytes } => limit_bytes,
     };
-    let body = LimitedBody::new(call.request.body().as_ref(), limit_bytes);
-    let answer = fetch::ask_with_limited(call, request, &body).await;
+    let body = LimitedBody::new(context.request.body().as_ref(), limit_bytes);
+    let answer = fetch::ask_with_limited(context, request, &body).await;
     if body.is_over() {
         let response = answer.ok().map(|answer| answer.response);
-        streams::release(&call.context, response.and_then(|response| response.body()).as_ref());
+        streams::release(&context.runtime, response.and_then(|response| response.body()).as_ref());
         return Err(Rejection::TooLarge { limit_bytes });
     }
     Ok((answer, body.whole_bytes()))
@@ -99,7 +99,7 @@ async fn send(
 /// Has the new media stored in the background. Returns the body of the origin's answer, which may have
 /// been split to read the media's ID in it.
 fn warm(
-    call: &RequestContext,
+    context: &RequestContext,
     to: UploadTo,
     origin: &OriginHead,
     body: Option<ReadableStream>,
@@ -107,16 +107,16 @@ fn warm(
     match (to, body) {
         (UploadTo::Id(mxc), body) => {
             if let Some(mxc) = mxc {
-                download::warm(call, mxc);
+                download::warm(context, mxc);
             }
             body
         }
         (UploadTo::New, Some(body)) if upload::is_readable(origin) => {
             let (for_client, to_read) = streams::tee(&body);
-            let call = call.clone();
-            detach(&call.context.clone(), async move {
+            let context = context.clone();
+            detach(&context.runtime.clone(), async move {
                 if let Some(mxc) = read(&to_read).await.as_deref().and_then(upload::content_uri) {
-                    download::warm(&call, mxc);
+                    download::warm(&context, mxc);
                 }
             });
             Some(for_client)
@@ -126,31 +126,31 @@ fn warm(
 }
 
 /// Answers a request for the limits of uploads, with none above the edge's own.
-pub(crate) async fn limits(call: &RequestContext, door: Door) -> Result<Response, JsValue> {
+pub(crate) async fn limits(context: &RequestContext, door: Door) -> Result<Response, JsValue> {
     let endpoint = Endpoint { door, reason: BypassReason::Endpoint };
-    let request = forward::media_request(&call.head, &call.config);
-    let answer = fetch::ask(call, &request).await;
+    let request = forward::media_request(&context.head, &context.config);
+    let answer = fetch::ask(context, &request).await;
     let Relayed { mut head, origin, body } =
-        match relay(call, endpoint, &request.method, answer).await {
+        match relay(context, endpoint, &request.method, answer).await {
             Ok(relayed) => relayed,
-            Err(error) => return call.fail(endpoint, error),
+            Err(error) => return context.fail(endpoint, error),
         };
     let body = match body {
         Some(body) if upload::is_readable(&origin) => body,
-        body => return call.reply(head, body.as_ref()),
+        body => return context.reply(head, body.as_ref()),
     };
     let (untouched, to_read) = streams::tee(&body);
     let text = read(&to_read).await;
     if let Some(text) = &text {
-        remember(call, upload::advertised_limit(text)).await;
+        remember(context, upload::advertised_limit(text)).await;
     }
-    match text.and_then(|text| upload::lowered(&text, call.config.max_upload_bytes)) {
+    match text.and_then(|text| upload::lowered(&text, context.config.max_upload_bytes)) {
         Some(lowered) => {
-            streams::release(&call.context, Some(&untouched));
+            streams::release(&context.runtime, Some(&untouched));
             head.headers.remove(CONTENT_LENGTH);
-            call.reply_text(head, &lowered)
+            context.reply_text(head, &lowered)
         }
-        None => call.reply(head, Some(&untouched)),
+        None => context.reply(head, Some(&untouched)),
     }
 }
 
@@ -159,22 +159,22 @@ async fn read(body: &ReadableStream) -> Option<String> {
 }
 
 /// Returns the limit in bytes that the origin told this user not long ago; `None` if none is remembered.
-async fn look_up(call: &RequestContext) -> Option<u64> {
-    pop::look_up_text(&call.config, &key(call)?, MAX_ANSWER_BYTES).await?.parse().ok()
+async fn look_up(context: &RequestContext) -> Option<u64> {
+    pop::look_up_text(&context.config, &key(context)?, MAX_ANSWER_BYTES).await?.parse().ok()
 }
 
 /// Remembers the limit that the origin told this user; with `None`, forgets the one before.
-async fn remember(call: &RequestContext, told_bytes: Option<u64>) {
-    let Some(key) = key(call) else { return };
+async fn remember(context: &RequestContext, told_bytes: Option<u64>) {
+    let Some(key) = key(context) else { return };
     match told_bytes {
         Some(bytes) => {
             let text = bytes.to_string();
-            pop::put_text(&call.config, &key, &text, LIMIT_SECS).await;
+            pop::put_text(&context.config, &key, &text, LIMIT_SECS).await;
         }
-        None => pop::remove(&call.context, &call.config, &key),
+        None => pop::remove(&context.runtime, &context.config, &key),
     }
 }
 
-fn key(call: &RequestContext) -> Option<CacheKey> {
-    upload::limit_key(&call.head, &call.config)
+fn key(context: &RequestContext) -> Option<CacheKey> {
+    upload::limit_key(&context.head, &context.config)
 }

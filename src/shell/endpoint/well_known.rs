@@ -44,26 +44,29 @@ thread_local! {
 }
 
 /// Answers a request for a document.
-pub(crate) async fn answer(call: &RequestContext, document: Document) -> Result<Response, JsValue> {
-    let key = CacheKey::new(&call.config.server_name, Subject::WellKnown(document));
-    let mut kept = look_up(call, &key).await;
+pub(crate) async fn answer(
+    context: &RequestContext,
+    document: Document,
+) -> Result<Response, JsValue> {
+    let key = CacheKey::new(&context.config.server_name, Subject::WellKnown(document));
+    let mut kept = look_up(context, &key).await;
     let now = clock::now_unix_secs();
     if let Some(kept) = &kept
-        && let Some(reply) = well_known::fresh_reply(document, kept, &call.config, now)
+        && let Some(reply) = well_known::fresh_reply(document, kept, &context.config, now)
     {
-        return respond(call, reply, None);
+        return respond(context, reply, None);
     }
-    let (fetched, body) = match timeout(TIMEOUT_MS, fetch(call, document)).await {
+    let (fetched, body) = match timeout(TIMEOUT_MS, fetch(context, document)).await {
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };
     let decide = |kept: Option<&KeptDocument>| {
-        well_known::decide(document, &fetched, kept, &call.config, clock::now_unix_secs())
+        well_known::decide(document, &fetched, kept, &context.config, clock::now_unix_secs())
     };
     let (mut reply, mut change) = decide(kept.as_ref());
     if change == CopyChange::Unchanged && kept.is_none() {
         // Its host has answered no document: another data centre may have stored one.
-        kept = look_up_in_bucket_again(call, document, &key).await;
+        kept = look_up_in_bucket_again(context, document, &key).await;
         if kept.is_some() {
             (reply, change) = decide(kept.as_ref());
         }
@@ -71,30 +74,31 @@ pub(crate) async fn answer(call: &RequestContext, document: Document) -> Result<
     match change {
         CopyChange::Unchanged => {}
         CopyChange::Remove => {
-            pop::remove(&call.context, &call.config, &key);
-            remove_from_bucket(call, &key);
+            pop::remove(&context.runtime, &context.config, &key);
+            remove_from_bucket(context, &key);
         }
         CopyChange::Store(new) => {
-            store(call, &key, &new)?;
+            store(context, &key, &new)?;
             if kept.is_none_or(|kept| new.differs_from(&kept)) {
-                store_in_bucket(call, &key, new);
+                store_in_bucket(context, &key, new);
             }
         }
     }
-    respond(call, reply, body)
+    respond(context, reply, body)
 }
 
 /// Asks the document's host. Returns what the core reads of the answer, and the body, unread, for a reply
 /// that passes it untouched.
 async fn fetch(
-    call: &RequestContext,
+    context: &RequestContext,
     document: Document,
 ) -> Result<(Fetched, Option<ReadableStream>), JsValue> {
-    let first = format!("{}{}", call.config.well_known, document.path());
+    let first = format!("{}{}", context.config.well_known, document.path());
     let mut redirects = Redirects::begin(first);
     loop {
-        let request = well_known::request(redirects.url().to_owned(), &call.head, &call.config);
-        let Answer { head, response } = match fetch::ask(call, &request).await {
+        let request =
+            well_known::request(redirects.url().to_owned(), &context.head, &context.config);
+        let Answer { head, response } = match fetch::ask(context, &request).await {
             Ok(answer) => answer,
             Err(error) => return Ok((Fetched::Failed(error), None)),
         };
@@ -102,11 +106,11 @@ async fn fetch(
         match redirects.next(&head) {
             Next::Stay => {}
             Next::Follow => {
-                streams::release(&call.context, body.as_ref());
+                streams::release(&context.runtime, body.as_ref());
                 continue;
             }
             Next::TooMany => {
-                streams::release(&call.context, body.as_ref());
+                streams::release(&context.runtime, body.as_ref());
                 return Ok((Fetched::Failed(OriginError::Unreachable), None));
             }
         }
@@ -125,31 +129,31 @@ async fn fetch(
 }
 
 fn respond(
-    call: &RequestContext,
+    context: &RequestContext,
     reply: WellKnownReply,
     body: Option<ReadableStream>,
 ) -> Result<Response, JsValue> {
     match reply {
-        WellKnownReply::Untouched(head) if call.head.method != Method::HEAD => {
-            call.reply(head, body.as_ref())
+        WellKnownReply::Untouched(head) if context.head.method != Method::HEAD => {
+            context.reply(head, body.as_ref())
         }
         WellKnownReply::Untouched(head) => {
-            streams::release(&call.context, body.as_ref());
-            call.reply(head, None)
+            streams::release(&context.runtime, body.as_ref());
+            context.reply(head, None)
         }
         WellKnownReply::Document(head, text) => {
-            streams::release(&call.context, body.as_ref());
-            call.reply_text(head, &text)
+            streams::release(&context.runtime, body.as_ref());
+            context.reply_text(head, &text)
         }
         WellKnownReply::Rejected(rejection) => {
-            streams::release(&call.context, body.as_ref());
-            call.reject(&rejection)
+            streams::release(&context.runtime, body.as_ref());
+            context.reject(&rejection)
         }
     }
 }
 
-async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
-    let response = pop::look_up(&call.config, key).await?;
+async fn look_up(context: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
+    let response = pop::look_up(&context.config, key).await?;
     let meta = response.headers().get(STORED_META.as_str()).ok()??;
     let text = streams::read_bounded(&response.body()?, MAX_DOCUMENT_BYTES).await.ok()??;
     KeptDocument::parse(&meta, text)
@@ -157,7 +161,7 @@ async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> 
 
 /// Looks a copy up in the bucket, unless this isolate has found none there not long ago.
 async fn look_up_in_bucket_again(
-    call: &RequestContext,
+    context: &RequestContext,
     document: Document,
     key: &CacheKey,
 ) -> Option<KeptDocument> {
@@ -169,42 +173,42 @@ async fn look_up_in_bucket_again(
     if !well_known::may_be_in_bucket(looked.get(), now) {
         return None;
     }
-    let kept = look_up_in_bucket(call, key).await;
+    let kept = look_up_in_bucket(context, key).await;
     looked.set(kept.is_none().then_some(now));
     kept
 }
 
-async fn look_up_in_bucket(call: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
-    let found = bucket::read_text(call.bucket.as_ref()?, key, MAX_KEPT_BYTES).await.ok()?;
+async fn look_up_in_bucket(context: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
+    let found = bucket::read_text(context.bucket.as_ref()?, key, MAX_KEPT_BYTES).await.ok()?;
     KeptDocument::from_text(&found?.0)
 }
 
 /// Stores a document in the bucket, in the background, unless it is there already.
-fn store_in_bucket(call: &RequestContext, key: &CacheKey, new: KeptDocument) {
-    let Some(bucket) = call.bucket.clone() else { return };
-    let (call, key) = (call.clone(), key.clone());
-    detach(&call.context.clone(), async move {
-        let stored = look_up_in_bucket(&call, &key).await;
+fn store_in_bucket(context: &RequestContext, key: &CacheKey, new: KeptDocument) {
+    let Some(bucket) = context.bucket.clone() else { return };
+    let (context, key) = (context.clone(), key.clone());
+    detach(&context.runtime.clone(), async move {
+        let stored = look_up_in_bucket(&context, &key).await;
         if stored.is_none_or(|stored| new.differs_from(&stored)) {
             bucket::write_text(&bucket, &key, &new.to_text(), &Condition::None).await;
         }
     });
 }
 
-fn remove_from_bucket(call: &RequestContext, key: &CacheKey) {
-    let Some(bucket) = call.bucket.clone() else { return };
+fn remove_from_bucket(context: &RequestContext, key: &CacheKey) {
+    let Some(bucket) = context.bucket.clone() else { return };
     let key = key.clone();
-    detach(&call.context, async move { bucket::remove(&bucket, &key).await });
+    detach(&context.runtime, async move { bucket::remove(&bucket, &key).await });
 }
 
-fn store(call: &RequestContext, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
+fn store(context: &RequestContext, key: &CacheKey, kept: &KeptDocument) -> Result<(), JsValue> {
     let headers = HeaderMap::from_iter([
-        (CACHE_CONTROL, public_for(call.config.cache_secs)),
+        (CACHE_CONTROL, public_for(context.config.cache_secs)),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (STORED_META, kept.meta()),
     ]);
     let head = ReplyHead::new(StatusCode::OK, headers);
     let entry = heads::text_response(&head, &kept.text)?;
-    pop::store_entry(&call.context, &call.config, key, &entry);
+    pop::store_entry(&context.runtime, &context.config, key, &entry);
     Ok(())
 }

@@ -84,14 +84,14 @@ pub(crate) async fn ask_alone(
 /// closed a persistent connection meanwhile (RFC 9110 §9.2.2, RFC 9112 §9.3.1). Behind Cloudflare's
 /// proxy that is a page of status 520.
 pub(crate) async fn ask(
-    call: &RequestContext,
+    context: &RequestContext,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
-    match send_for(call, request, Body::None).await {
-        Err(OriginError::Unreachable) => send_for(call, request, Body::None).await,
+    match send_for(context, request, Body::None).await {
+        Err(OriginError::Unreachable) => send_for(context, request, Body::None).await,
         Ok(Answer { head, response }) if head.is_of_lost_connection() => {
-            streams::release(&call.context, response.body().as_ref());
-            send_for(call, request, Body::None).await
+            streams::release(&context.runtime, response.body().as_ref());
+            send_for(context, request, Body::None).await
         }
         answer => answer,
     }
@@ -100,33 +100,33 @@ pub(crate) async fn ask(
 /// Sends a request with the client's body, streamed by the runtime. The body of a GET or HEAD has
 /// no meaning (RFC 9110 §9.3.1), and the runtime can't send one.
 pub(crate) async fn ask_with_body(
-    call: &RequestContext,
+    context: &RequestContext,
     request: &OriginRequest,
 ) -> Result<Answer, OriginError> {
-    let body = call.request.body().filter(|_| !call.head.is_read());
-    send_for(call, request, body.map_or(Body::None, Body::Stream)).await
+    let body = context.request.body().filter(|_| !context.head.is_read());
+    send_for(context, request, body.map_or(Body::None, Body::Stream)).await
 }
 
 /// Sends a request with a body that is counted on its way.
 pub(crate) async fn ask_with_limited(
-    call: &RequestContext,
+    context: &RequestContext,
     request: OriginRequest,
     body: &LimitedBody,
 ) -> Result<Answer, OriginError> {
-    let answer = send_for(call, &request, Body::Limited(body)).await;
+    let answer = send_for(context, &request, Body::Limited(body)).await;
     body.answered();
     answer
 }
 
 async fn send_for(
-    call: &RequestContext,
+    context: &RequestContext,
     request: &OriginRequest,
     body: Body<'_>,
 ) -> Result<Answer, OriginError> {
     let began_ms = clock::now_unix_ms();
-    let answer = send(&call.config, Some(&call.request), request, body).await;
+    let answer = send(&context.config, Some(&context.request), request, body).await;
     let head = answer.as_ref().ok().map(|answer| &answer.head);
-    call.recorder.asked_origin(&request.method, head, began_ms);
+    context.recorder.asked_origin(&request.method, head, began_ms);
     answer
 }
 

@@ -22,34 +22,34 @@ thread_local! {
 }
 
 /// Returns whether the origin is known to be down, and if so probes it in the background.
-pub(crate) fn is_known(call: &RequestContext) -> bool {
+pub(crate) fn is_known(context: &RequestContext) -> bool {
     let outage = OUTAGE.get();
     let is_known = outage.may_be_known() && outage.is_known(clock::now_unix_ms());
     if is_known {
-        probe(call);
+        probe(context);
     }
     is_known
 }
 
 /// Records what an answer to a reader's question shows of an outage, and probes where it suggests
 /// one.
-pub(crate) fn hear(call: &RequestContext, evidence: Evidence) {
+pub(crate) fn record_evidence(context: &RequestContext, evidence: Evidence) {
     match evidence {
-        Evidence::Up => update(|outage| outage.hear(clock::now_unix_ms())),
-        Evidence::Down if call.config.lease.stale_if_error_secs > 0 => probe(call),
+        Evidence::Up => update(|outage| outage.record_up(clock::now_unix_ms())),
+        Evidence::Down if context.config.lease.stale_if_error_secs > 0 => probe(context),
         Evidence::Down | Evidence::Unclear => {}
     }
 }
 
 /// Waits for a probe, for a reader whose question has failed. Returns whether the origin is down.
-pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
+pub(crate) async fn is_confirmed(context: &RequestContext) -> bool {
     let since = clock::now_unix_ms();
     let (mut waited_ms, mut pause_ms) = (0, FIRST_PAUSE_MS);
     while waited_ms <= PROBE_MS {
         match update(|outage| outage.advise(since, clock::now_unix_ms())) {
             Advice::ServeStale => return true,
             Advice::Relay => return false,
-            Advice::Probe(begun) => send(call, begun),
+            Advice::Probe(begun) => send(context, begun),
             Advice::Wait => {}
         }
         let _ = sleep(pause_ms).await;
@@ -60,22 +60,22 @@ pub(crate) async fn is_confirmed(call: &RequestContext) -> bool {
 }
 
 /// Probes the origin in the background, if a probe is due.
-fn probe(call: &RequestContext) {
+fn probe(context: &RequestContext) {
     if let Some(begun) = update(|outage| outage.begin_probe(clock::now_unix_ms())) {
-        send(call, begun);
+        send(context, begun);
     }
 }
 
 /// Sends a probe that has begun. It goes on if its reader leaves, since others may wait for it.
-fn send(call: &RequestContext, begun: Probe) {
-    let call = call.clone();
-    detach(&call.context.clone(), async move {
-        let request = probe_request(&call.config);
+fn send(context: &RequestContext, begun: Probe) {
+    let context = context.clone();
+    detach(&context.runtime.clone(), async move {
+        let request = probe_request(&context.config);
         let asked = async {
-            let Answer { head, response } = fetch::ask_alone(&call.config, &request).await?;
+            let Answer { head, response } = fetch::ask_alone(&context.config, &request).await?;
             let body = response.body();
             let (answer, unread) = fetch::read(head, body, OriginHead::is_small_json).await;
-            streams::release(&call.context, unread.as_ref());
+            streams::release(&context.runtime, unread.as_ref());
             Ok(answer)
         };
         let answer =

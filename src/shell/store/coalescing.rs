@@ -13,7 +13,7 @@ use crate::cache::key::CacheKey;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::context::{Context, Hold, Stopping};
 use crate::shell::runtime::tasks::sleep;
-use crate::shell::store::fills;
+use crate::shell::store::cache_fill;
 
 /// The largest body whose fill others wait for, in bytes: an avatar, a thumbnail, a snapshot.
 pub(crate) const MAX_COALESCED_BYTES: u64 = 1024 * 1024;
@@ -99,7 +99,7 @@ pub(crate) async fn wait(target: FillTarget, key: &CacheKey) -> bool {
 
 /// Waits as [`wait`] does, but for at most `max_ms`.
 pub(crate) async fn wait_for(target: FillTarget, key: &CacheKey, max_ms: u32) -> bool {
-    if fills::is_fruitless(key) {
+    if cache_fill::is_fruitless(key) {
         return false;
     }
     let name = (target, key.clone());

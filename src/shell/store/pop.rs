@@ -12,8 +12,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Cache, ReadableStream, Response};
 
+use crate::cache::cache_fill::Look;
 use crate::cache::entry::{STORED_META, is_still_of};
-use crate::cache::filling::Look;
 use crate::cache::key::CacheKey;
 use crate::config::Config;
 use crate::headers::cache_control::public_for;

@@ -51,14 +51,14 @@ impl Writing {
 
 /// Returns the list. One that is aging is refreshed in the background; an old one is refreshed
 /// first, and used as it is if that fails or takes too long.
-pub(crate) async fn current(call: &RequestContext) -> Rc<Purges> {
-    if call.config.can_purge() {
+pub(crate) async fn current(context: &RequestContext) -> Rc<Purges> {
+    if context.config.can_purge() {
         match freshness() {
             Freshness::Fresh => {}
-            Freshness::Aging => refresh_in_background(call),
+            Freshness::Aging => refresh_in_background(context),
             Freshness::Old => {
-                if timeout(TIMEOUT_MS, refresh_together(call)).await.is_none() {
-                    fail(&call.config);
+                if timeout(TIMEOUT_MS, refresh_together(context)).await.is_none() {
+                    fail(&context.config);
                 }
             }
         }
@@ -76,27 +76,27 @@ fn freshness() -> Freshness {
 }
 
 /// Refreshes the list in the background, unless a refresh is under way.
-fn refresh_in_background(call: &RequestContext) {
-    let key = key(&call.config);
+fn refresh_in_background(context: &RequestContext) {
+    let key = key(&context.config);
     if coalescing::is_under_way(FillTarget::Pop, &key) {
         return;
     }
-    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
-    let call = call.clone();
-    detach(&call.context.clone(), async move {
-        refresh(&call.config, call.bucket.as_ref()).await;
+    let permit = coalescing::begin(&context.runtime, FillTarget::Pop, &key);
+    let context = context.clone();
+    detach(&context.runtime.clone(), async move {
+        refresh(&context.config, context.bucket.as_ref()).await;
         drop(permit);
     });
 }
 
 /// Refreshes the list. Of many requests that need it at once, one does; the others wait.
-async fn refresh_together(call: &RequestContext) {
-    let key = key(&call.config);
+async fn refresh_together(context: &RequestContext) {
+    let key = key(&context.config);
     if coalescing::wait(FillTarget::Pop, &key).await && freshness() != Freshness::Old {
         return;
     }
-    let permit = coalescing::begin(&call.context, FillTarget::Pop, &key);
-    refresh(&call.config, call.bucket.as_ref()).await;
+    let permit = coalescing::begin(&context.runtime, FillTarget::Pop, &key);
+    refresh(&context.config, context.bucket.as_ref()).await;
     drop(permit);
 }
 

@@ -53,40 +53,41 @@ pub(crate) enum StoredBody {
 
 /// Looks a stored response up in the isolate and at this data centre. Returns `None` if neither has
 /// one that may be used, and removes one that is of no use to any key.
-pub(crate) async fn look_up(call: &RequestContext, key: &CacheKey) -> Option<Found> {
-    if let Some(found) = look_up_memory(call, key).await {
+pub(crate) async fn look_up(context: &RequestContext, key: &CacheKey) -> Option<Found> {
+    if let Some(found) = look_up_memory(context, key).await {
         return Some(found);
     }
-    let (response, purges) = join(pop::look_up(&call.config, key), purge_list::current(call)).await;
+    let (response, purges) =
+        join(pop::look_up(&context.config, key), purge_list::current(context)).await;
     let Some(response) = response else {
         // The data centre may not show yet what has been stored in the meantime.
-        return look_up_memory(call, key).await;
+        return look_up_memory(context, key).await;
     };
     let body = response.body();
     let record = pop::record_of(&response).unwrap_or_default();
     let meta = match Occupant::of(&record, key) {
-        Occupant::Wanted(meta) if is_usable(call, key, &meta, &purges) => Rc::new(meta),
+        Occupant::Wanted(meta) if is_usable(context, key, &meta, &purges) => Rc::new(meta),
         occupant => {
-            streams::release(&call.context, body.as_ref());
+            streams::release(&context.runtime, body.as_ref());
             if occupant != Occupant::Neighbor {
-                pop::remove(&call.context, &call.config, key);
+                pop::remove(&context.runtime, &context.config, key);
             }
             return None;
         }
     };
     if is_small(meta.length_bytes()) {
-        return read_small(call, key, meta, response).await;
+        return read_small(context, key, meta, response).await;
     }
     let body = body?;
-    // Of a new one that is not known yet (see `fills::look_first`).
+    // Of a new one that is not known yet (see `cache_fill::look_first`).
     let may_be_short = meta.is_new(clock::now_unix_secs()) && !pop::is_seen_whole(&record);
     Some(Found { meta, body: StoredBody::Pop { body, may_be_short }, tier: Tier::Pop })
 }
 
-async fn look_up_memory(call: &RequestContext, key: &CacheKey) -> Option<Found> {
+async fn look_up_memory(context: &RequestContext, key: &CacheKey) -> Option<Found> {
     let entry = memory::look_up(key)?;
-    let purges = purge_list::current(call).await;
-    if is_usable(call, key, &entry.meta, &purges) {
+    let purges = purge_list::current(context).await;
+    if is_usable(context, key, &entry.meta, &purges) {
         return Some(Found::small(entry, Tier::Memory));
     }
     memory::remove(key);
@@ -104,28 +105,28 @@ pub(crate) enum InBucket {
 }
 
 /// Looks a stored response up in the bucket, and stores a small one nearer to the reader.
-pub(crate) async fn look_up_bucket(call: &RequestContext, key: &CacheKey) -> InBucket {
-    let Some(bucket) = call.bucket.as_ref() else { return InBucket::Absent };
-    let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(call)).await;
+pub(crate) async fn look_up_bucket(context: &RequestContext, key: &CacheKey) -> InBucket {
+    let Some(bucket) = context.bucket.as_ref() else { return InBucket::Absent };
+    let (found, purges) = join(bucket::look_up(bucket, key), purge_list::current(context)).await;
     let Some((occupant, body)) = found else { return InBucket::Absent };
     let meta = match occupant {
-        Occupant::Wanted(meta) if is_usable(call, key, &meta, &purges) => Rc::new(meta),
+        Occupant::Wanted(meta) if is_usable(context, key, &meta, &purges) => Rc::new(meta),
         Occupant::Neighbor => {
-            streams::release(&call.context, Some(&body));
+            streams::release(&context.runtime, Some(&body));
             return InBucket::Neighbor;
         }
         Occupant::Wanted(_) | Occupant::Useless => {
             // It would keep a usable response from being stored.
-            streams::release(&call.context, Some(&body));
-            remove_from_bucket(call, key);
+            streams::release(&context.runtime, Some(&body));
+            remove_from_bucket(context, key);
             return InBucket::Absent;
         }
     };
-    open_in_bucket(call, key, meta, body).await.map_or(InBucket::Absent, InBucket::Found)
+    open_in_bucket(context, key, meta, body).await.map_or(InBucket::Absent, InBucket::Found)
 }
 
 async fn open_in_bucket(
-    call: &RequestContext,
+    context: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     body: ReadableStream,
@@ -133,31 +134,31 @@ async fn open_in_bucket(
     if !is_small(meta.length_bytes()) {
         return Some(Found { meta, body: StoredBody::Bucket(body), tier: Tier::Bucket });
     }
-    let head = meta.entry_head(&call.config, clock::now_unix_secs());
+    let head = meta.entry_head(&context.config, clock::now_unix_secs());
     let response = heads::response(&head, Some(&body)).ok()?;
     let bytes = read_whole(&response, &meta).await.ok()?;
     let entry = heads::bytes_response(&head, &bytes).ok()?;
-    pop::store_entry(&call.context, &call.config, key, &entry);
+    pop::store_entry(&context.runtime, &context.config, key, &entry);
     let small = memory::Entry { meta, bytes };
-    memory::store(&call.config, key, &small);
+    memory::store(&context.config, key, &small);
     Some(Found::small(small, Tier::Bucket))
 }
 
 /// Returns a part of a stored body, sliced by this tier's platform; `None` where the tier can't
 /// slice.
 pub(crate) async fn look_up_part(
-    call: &RequestContext,
+    context: &RequestContext,
     key: &CacheKey,
     tier: Tier,
     range: ByteRange,
     length: u64,
 ) -> Option<ReadableStream> {
-    match (tier, &call.bucket) {
-        (Tier::Pop, _) => pop::look_up_part(&call.config, key, range, length).await,
+    match (tier, &context.bucket) {
+        (Tier::Pop, _) => pop::look_up_part(&context.config, key, range, length).await,
         (Tier::Bucket, Some(bucket)) => {
             let part = bucket::look_up_part(bucket, key, range).await?;
             // The object may have been replaced by a shorter one.
-            streams::enforce_length(&call.context, &part, range.length()).ok()
+            streams::enforce_length(&context.runtime, &part, range.length()).ok()
         }
         (Tier::Memory | Tier::Bucket, _) => None,
     }
@@ -166,14 +167,14 @@ pub(crate) async fn look_up_part(
 /// Fills every tier with a small body, each by itself. Drops `permit` once memory has the body or,
 /// where that takes none, once the data centre does.
 pub(crate) async fn fill(
-    call: &RequestContext,
+    context: &RequestContext,
     key: &CacheKey,
     small: memory::Entry,
     replaces: bool,
     permit: Option<FillPermit>,
 ) {
     let memory::Entry { meta, bytes } = &small;
-    let (config, length) = (&call.config, meta.length_bytes());
+    let (config, length) = (&context.config, meta.length_bytes());
     let is_in_memory = memory::store(config, key, &small);
     let permit = permit.filter(|_| !is_in_memory);
     let entry = heads::bytes_response(&meta.entry_head(config, clock::now_unix_secs()), bytes);
@@ -182,12 +183,12 @@ pub(crate) async fn fill(
             pop::put(config, key, &entry).await;
         }
         if permit.is_some() {
-            fills::look_first(&call.context, config, key, &meta.to_text(), length).await;
+            cache_fill::look_first(&context.runtime, config, key, &meta.to_text(), length).await;
         }
         drop(permit);
     };
     let in_bucket = async {
-        let Some(bucket) = &call.bucket else { return };
+        let Some(bucket) = &context.bucket else { return };
         for _ in 0..BUCKET_ATTEMPTS {
             let written = bucket::store(bucket, key, meta, bytes, replaces).await;
             if written != Written::Busy {
@@ -201,15 +202,17 @@ pub(crate) async fn fill(
 
 /// Copies a stored response from this data centre to the bucket. With `replaces`, an object that is
 /// there is overwritten: the origin has sent another body than that.
-pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replaces: bool) {
-    let Some(bucket) = &call.bucket else { return };
+pub(crate) async fn copy_to_bucket(context: &RequestContext, key: &CacheKey, replaces: bool) {
+    let Some(bucket) = &context.bucket else { return };
     for _ in 0..BUCKET_ATTEMPTS {
-        let Some(entry) = pop::look_up(&call.config, key).await else { return };
+        let Some(entry) = pop::look_up(&context.config, key).await else { return };
         // The entry may be another by now: its bytes go with their own record.
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
         let length = meta.length_bytes();
-        let Ok(whole) = streams::enforce_copy_length(&call.context, &body, length) else { return };
+        let Ok(whole) = streams::enforce_copy_length(&context.runtime, &body, length) else {
+            return;
+        };
         let written = bucket::store(bucket, key, &meta, &whole, replaces).await;
         if written != Written::Busy {
             return;
@@ -219,27 +222,27 @@ pub(crate) async fn copy_to_bucket(call: &RequestContext, key: &CacheKey, replac
 }
 
 /// Removes a stored response from every tier that can be reached.
-pub(crate) fn remove(call: &RequestContext, key: &CacheKey) {
+pub(crate) fn remove(context: &RequestContext, key: &CacheKey) {
     memory::remove(key);
-    pop::remove(&call.context, &call.config, key);
-    remove_from_bucket(call, key);
+    pop::remove(&context.runtime, &context.config, key);
+    remove_from_bucket(context, key);
 }
 
-fn remove_from_bucket(call: &RequestContext, key: &CacheKey) {
-    if let Some(bucket) = call.bucket.clone() {
+fn remove_from_bucket(context: &RequestContext, key: &CacheKey) {
+    if let Some(bucket) = context.bucket.clone() {
         let key = key.clone();
-        detach(&call.context, async move { bucket::remove(&bucket, &key).await });
+        detach(&context.runtime, async move { bucket::remove(&bucket, &key).await });
     }
 }
 
-fn is_usable(call: &RequestContext, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
-    tier::is_usable(meta, key, purges, &call.config, clock::now_unix_secs())
+fn is_usable(context: &RequestContext, key: &CacheKey, meta: &StoredMeta, purges: &Purges) -> bool {
+    tier::is_usable(meta, key, purges, &context.config, clock::now_unix_secs())
 }
 
 /// Reads a small body into memory; concurrent requests for it wait for one read. Returns `None` if
 /// the body is slow or broken.
 async fn read_small(
-    call: &RequestContext,
+    context: &RequestContext,
     key: &CacheKey,
     meta: Rc<StoredMeta>,
     response: Response,
@@ -247,21 +250,21 @@ async fn read_small(
     coalescing::wait(FillTarget::Memory, key).await;
     // It was not there before: another request has read it since.
     if let Some(entry) = memory::look_up(key) {
-        streams::release(&call.context, response.body().as_ref());
+        streams::release(&context.runtime, response.body().as_ref());
         return Some(Found::small(entry, Tier::Memory));
     }
-    let permit = coalescing::begin(&call.context, FillTarget::Memory, key);
+    let permit = coalescing::begin(&context.runtime, FillTarget::Memory, key);
     let bytes = match read_whole(&response, &meta).await {
         Ok(bytes) => bytes,
         Err(unread) => {
             if unread == Unread::Broken {
-                pop::remove(&call.context, &call.config, key);
+                pop::remove(&context.runtime, &context.config, key);
             }
             return None;
         }
     };
     let small = memory::Entry { meta, bytes };
-    memory::store(&call.config, key, &small);
+    memory::store(&context.config, key, &small);
     drop(permit);
     Some(Found::small(small, Tier::Pop))
 }

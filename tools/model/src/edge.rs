@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
+use matrix_media_edge::cache::cache_fill::{Commit, Fills, Look, Way};
 use matrix_media_edge::cache::entry::{Occupant, STORED_META, StoredMeta};
-use matrix_media_edge::cache::filling::{Commit, Fills, Look, Way};
 use matrix_media_edge::cache::in_flight::InFlight;
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;

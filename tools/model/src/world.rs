@@ -365,7 +365,7 @@ impl World {
             self.probes.note_word(isolate, answer, told.is_word(), now);
         }
         match evidence {
-            Evidence::Up => self.probes.outages[isolate].hear(now.edge_ms),
+            Evidence::Up => self.probes.outages[isolate].record_up(now.edge_ms),
             Evidence::Down if self.config.lease.stale_if_error_secs > 0 => self.probe(isolate),
             Evidence::Down | Evidence::Unclear => {}
         }

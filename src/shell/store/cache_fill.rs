@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use crate::cache::filling::{BufferId, Commit, FIRST_PAUSES_MS, Fills, LATER_PAUSES_MS, Way};
+use crate::cache::cache_fill::{BufferId, Commit, FIRST_PAUSES_MS, Fills, LATER_PAUSES_MS, Way};
 use crate::cache::key::CacheKey;
 use crate::cache::tier::is_small;
 use crate::config::Config;
