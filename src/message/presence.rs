@@ -1,4 +1,4 @@
-//! Whether a request's client is still there, and for how long work goes on behind its back.
+//! Whether a request's client is still there, and for how long background work goes on.
 
 /// How long background work may take after the answer, or after its client has left, in
 /// milliseconds. The platform cuts the work off at 30 s, and then no code of it runs any more: work

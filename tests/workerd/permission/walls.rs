@@ -189,7 +189,7 @@ fn a_page_grants_a_garbage_token_no_lease() {
     }
 }
 
-/// Behind the back of a reader whose lease is about to end.
+/// The renewal in the background, for a reader whose lease is about to end.
 #[test]
 fn a_page_renews_no_lease() {
     let world = World::start_with(&[("LEASE_SECONDS", "4")]);

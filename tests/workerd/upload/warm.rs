@@ -1,5 +1,4 @@
-//! New media is fetched once, behind the back of its uploader, so that its first reader finds it
-//! stored.
+//! New media is fetched once, in the background, so that its first reader finds it stored.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::support::world::{
 
 const MAX_WARM_BYTES: usize = 32 << 20;
 
-/// Longer than anything takes that is to happen behind the uploader's back.
+/// Longer than any background work of an upload takes.
 pub(crate) const WHILE: Duration = Duration::from_millis(500);
 
 /// An upload at a target of its own.

@@ -28,7 +28,7 @@ pub struct Flight {
     /// Which isolate has it.
     pub isolate: usize,
     pub keys: Option<(CacheKey, Option<LeaseKeys>)>,
-    /// The renewal that it is, behind the back of a client who has an answer already.
+    /// The background renewal that this is; `None` for a client that waits for an answer.
     pub renews: Option<Ticket>,
     /// When it came, by the edge's clock.
     pub came_ms: u64,
