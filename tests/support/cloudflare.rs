@@ -53,6 +53,17 @@ impl StandIn {
         serde_json::from_value(answer.json()).expect("they are texts")
     }
 
+    /// Waits until no write is under way and what was put is found. Returns at once in a layout
+    /// without the stand-in, whose cache shows at once what is put.
+    ///
+    /// # Panics
+    /// When that takes longer than a client waits.
+    pub fn wait_until_settled(&self) {
+        if !self.address.is_empty() {
+            self.ask(Request::new("GET", "/settled"));
+        }
+    }
+
     /// Has so many milliseconds pass for what is in the cache.
     ///
     /// # Panics

@@ -135,8 +135,9 @@ impl Place {
         wait_for("it is stored", PATIENCE, || {
             stores.try_entry(&entry_name(MEDIA_HOST, key)).ok().flatten()
         });
-        // The edge looks at it once more, a moment later.
+        // The edge looks at it once more, a moment later, and the leases are written beside it.
         sleep(A_MOMENT);
+        self.edge(situation).cache.wait_until_settled();
     }
 
     /// Has the origin tell a well-known document.

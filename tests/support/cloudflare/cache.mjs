@@ -47,6 +47,8 @@ const DEFAULTS = {
   unreadMs: null,
 };
 
+const SETTLED_MS = 5;
+
 const NO_COUNTS = { match: 0, put: 0, delete: 0, hit: 0, committed: 0, refused: 0, evicted: 0 };
 const HOP_BY_HOP = ['content-length', 'transfer-encoding', 'connection', 'keep-alive'];
 const MISS = { 'CF-Cache-Status': 'MISS' };
@@ -55,7 +57,8 @@ const MISS = { 'CF-Cache-Status': 'MISS' };
  * Starts it with settings on top of the defaults. `spaceOf` names the cache that has a host, for
  * those who see all. Requests without a space are a test's: `PUT /settings` changes those that it
  * names and counts from zero, `GET /counts` tells the calls since, `GET /keys` the names of all
- * entries, `POST /later?ms=` has time pass.
+ * entries, `POST /later?ms=` has time pass, `GET /settled` is answered once the writes that have
+ * arrived whole have ended, and what was put is found.
  */
 export async function startCache(given, spaceOf) {
   const cache = new Cache({ ...DEFAULTS, ...given }, spaceOf);
@@ -90,6 +93,8 @@ class Cache {
   #counts = { ...NO_COUNTS };
   #later = 0;
   #puts = 0;
+  #writes = new Set();
+  #shownAt = 0;
 
   constructor(settings, spaceOf) {
     this.settings = settings;
@@ -108,7 +113,7 @@ class Cache {
       case 'PUT': {
         this.#counts.put += 1;
         const put = await readPut(request, this.settings);
-        await wait();
+        await this.#write(wait());
         if (put === null) return response.destroy();
         const isKept = put !== 'refused' && isStorable(put);
         if (isKept && !isOff) this.#put(key, put);
@@ -118,7 +123,7 @@ class Cache {
       case 'PURGE':
         this.#counts.delete += 1;
         await drain(request);
-        await wait();
+        await this.#write(wait());
         if (isOneOf(this.settings.refusesDeleteOf)) return send(response, 429, {});
         return send(response, this.#delete(key) && !isOff ? 200 : 404, {});
       default: {
@@ -131,6 +136,12 @@ class Cache {
         return sendEntry(response, found, headers.range, headers[SPACE] === ALL);
       }
     }
+  }
+
+  async #write(waiting) {
+    this.#writes.add(waiting);
+    await waiting;
+    this.#writes.delete(waiting);
   }
 
   #now() {
@@ -149,6 +160,7 @@ class Cache {
     const now = this.#now();
     const versions = this.#entries.get(key) ?? [];
     const visibleAt = now + visibleAfterMs;
+    this.#shownAt = Math.max(this.#shownAt, visibleAt);
     versions.push({ ...entry, number: (this.#puts += 1), visibleAt, readAt: visibleAt, putAt: now });
     this.#entries.set(key, versions);
   }
@@ -196,6 +208,12 @@ class Cache {
         return send(response, 204, {});
       case 'POST /later':
         this.#later += Number(searchParams.get('ms'));
+        return send(response, 204, {});
+      case 'GET /settled':
+        await Promise.all(this.#writes);
+        // They are put on the turns after that.
+        await sleep(SETTLED_MS);
+        await sleep(this.#shownAt - this.#now());
         return send(response, 204, {});
       case 'GET /counts':
         return send(response, 200, {}, Buffer.from(JSON.stringify(this.#counts)));

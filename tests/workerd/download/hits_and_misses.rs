@@ -119,6 +119,7 @@ fn deleted_media_is_gone_at_once_and_its_stored_body_dropped() {
     let (id, token) = (world.stored_media(), world.token());
     world.origin.homeserver().delete(&id);
     assert_refused(&download(&id, &token).send(&world.edge.address), 404, "M_NOT_FOUND");
+    world.edge.cache.wait_until_settled();
     world.origin.forget(&download_path(&id));
     assert_refused(&download(&id, &token).send(&world.edge.address), 404, "M_NOT_FOUND");
     let asked = world.origin.asked_once(&download_path(&id));

@@ -208,7 +208,7 @@ fn without_validators_what_is_stored_is_confirmed_by_head() {
         let (answer, asked) = world.assert_asked(&path, &download(id, &token));
         assert_whole(&answer);
         // What brought the body has taken the place of what was in memory.
-        wait_until_shown();
+        wait_until_shown(&world.edge);
         asked.answered_bytes
     });
     assert_eq!(bodies.collect::<Vec<_>>(), [BODY.len(), BODY.len(), 0]);

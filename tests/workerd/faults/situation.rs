@@ -139,7 +139,7 @@ impl Situation {
                     Scene { key: None, ..scene(path, request, Right::Json("m.media_server")) };
                 let answer = place.send(self, &scene.request).expect("an answer");
                 assert!(scene.is_right(&answer), "{answer:?}");
-                wait_until_shown();
+                wait_until_shown(place.edge(self));
                 scene
             }
         }

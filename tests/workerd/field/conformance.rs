@@ -309,7 +309,7 @@ fn stored(world: &World, id: &str) -> Answer {
     });
     let token = world.token();
     download(id, &token).send(&world.edge.address);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     let answer = download(id, &token).send(&world.edge.address);
     assert_eq!((answer.status, &answer.body[..]), (200, BODY));
     assert!(answer.header("cache-status").is_some_and(|field| field.contains("fwd-status=304")));

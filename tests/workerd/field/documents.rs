@@ -181,6 +181,8 @@ fn a_good_copy_comes_before_a_document_of_the_edges_own() {
         wait_for_entry(&world.edge, MEDIA_HOST, &key(name));
         world.origin.reply(path, missing());
         assert_good(&get(&world, path), path);
+        // The edge's own write would replace what is put before it ends.
+        wait_for_mark(&world, name, |since| since != "-");
         keep_missing(&world, name, text, LONG_AGO);
         let answer = get(&world, path);
         assert_eq!(answer.status, 200);

@@ -135,7 +135,7 @@ fn start_stale() -> (World, String, String) {
     for _ in 0..2 {
         let answer = download(&id, &token).send(&world.edge.address);
         assert_eq!((answer.status, &answer.body[..]), (200, BODY));
-        crate::support::world::wait_until_shown();
+        crate::support::world::wait_until_shown(&world.edge);
     }
     (world, id, token)
 }

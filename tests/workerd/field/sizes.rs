@@ -55,7 +55,7 @@ fn a_thousand_sizes_of_one_picture_take_a_bounded_number_of_entries() {
             });
         }
     });
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     let at_pop = world.edge.cache.keys().into_iter().filter(is_thumbnail_of(&id)).count();
     let in_bucket = world.edge.stores.keys().into_iter().filter(is_thumbnail_of(&id)).count();
     assert!((1..=MOST_NAMES).contains(&at_pop), "{at_pop} at the data centre");
@@ -98,7 +98,7 @@ fn one_size_is_never_served_for_another_from_any_tier() {
         for width in widths.into_iter().chain(widths) {
             let answer = thumbnail(&id, width, &token).send(address);
             assert_picture(&answer, width);
-            wait_until_shown();
+            wait_until_shown(&world.edge);
         }
     }
 }
@@ -111,7 +111,7 @@ fn a_size_takes_the_place_of_another_in_the_bucket_and_only_by_a_grant() {
     let pop = &world.edge.pop_addresses[0];
     let refused = thumbnail(&id, first, "syt_nobody").send(pop);
     assert_eq!(refused.status, 401);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     let answer = thumbnail(&id, second, &token).send(pop);
     assert_picture(&answer, second);
     assert_eq!(tier(&answer), "bucket", "who is refused removes nothing");
@@ -181,7 +181,7 @@ fn a_part_is_never_cut_out_of_another_size() {
             let request = thumbnail(&id, width, &token).header("Range", "bytes=299990-299994");
             let answer = request.send(address);
             assert_eq!((answer.status, &answer.body[..]), (206, &large(width)[..5]), "{width}");
-            wait_until_shown();
+            wait_until_shown(&world.edge);
         }
     }
 }

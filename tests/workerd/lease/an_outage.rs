@@ -12,7 +12,7 @@ use test_support::http::{Answer, Request};
 use test_support::time::{now, wait_for};
 
 use crate::support::origin::{Call, Reply, Then};
-use crate::support::world::{BODY, PATIENCE, World, download, download_path};
+use crate::support::world::{BODY, PATIENCE, World, download, download_path, wait_until_shown};
 
 const PROBED: &str = "/_matrix/client/v3/account/whoami";
 
@@ -30,6 +30,7 @@ fn readers(world: &World, count: usize) -> (String, Vec<Request>) {
     for reader in &readers {
         assert_eq!(reader.send(&world.edge.direct_address).status, 200);
     }
+    wait_until_shown(&world.edge);
     (id, readers)
 }
 

@@ -38,7 +38,7 @@ fn fall(world: &World, id: &str) {
 fn accepted(world: &World) -> (String, String) {
     let (id, token) = (world.stored_media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 200);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     (id, token)
 }
 
@@ -139,7 +139,7 @@ fn a_token_that_was_refused_is_not_served_afterwards() {
     let world = start();
     let ((id, token), other) = (accepted(&world), world.token());
     download(&id, &other).send(&world.edge.address);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     world.origin.homeserver().log_out(&token);
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 401);
     fall(&world, &id);
@@ -191,7 +191,7 @@ fn each_door_has_its_own_yes() {
     let (id, token) = (world.legacy_media(), world.token());
     world.store(&id);
     download(&id, &token).send(&world.edge.address);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     fall(&world, &id);
     world.origin.reply(&legacy_path(&id), Reply::new(502).body("Bad Gateway"));
     assert_stale(&download(&id, &token).send(&world.edge.address));
@@ -199,7 +199,7 @@ fn each_door_has_its_own_yes() {
 
     world.origin.on(&legacy_path(&id), |call| call.reply_by_default());
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     world.origin.reply(&legacy_path(&id), Reply::new(502).body("Bad Gateway"));
     assert_stale(&legacy_download(&id).send(&world.edge.address));
     let other = legacy_download(&id).bearer(&token).send(&world.edge.address);

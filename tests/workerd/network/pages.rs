@@ -108,7 +108,7 @@ fn a_stale_copy_is_served_once_the_probe_meets_the_outage_too() {
         let id = world.stored_media();
         let reader = world.token();
         download(&id, &reader).send(&world.edge.address);
-        wait_until_shown();
+        wait_until_shown(&world.edge);
         world.edge.proxy.on("", page);
         let answer = download(&id, &reader).send(&world.edge.address);
         assert_eq!((answer.status, &answer.body[..]), (200, BODY), "{page}: {}", answer.text());
@@ -160,7 +160,7 @@ fn a_page_instead_of_a_document_does_not_hide_the_last_good_one() {
         world.origin.reply(&path, reply.header("Cache-Control", "no-store"));
         let first = well_known(document).send(&world.edge.address);
         assert_eq!(first.status, 200, "{}", first.text());
-        wait_until_shown();
+        wait_until_shown(&world.edge);
         for (page, _) in PAGES {
             world.edge.proxy.on(&path, page);
             let answer = well_known(document).send(&world.edge.address);

@@ -29,7 +29,7 @@ pub(super) fn accepted(world: &World) -> (String, Request) {
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token);
     assert_eq!(request.send(&world.edge.address).status, 200);
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     (download_path(&id), request)
 }
 

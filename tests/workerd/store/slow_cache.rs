@@ -103,7 +103,7 @@ fn what_replaces_a_stored_response_is_in_memory_though_the_cache_shows_nothing()
         call.reply(&if is_known { reply } else { reply.body(b"new") })
     });
     assert_eq!(request.send(&world.edge.address).body, b"new");
-    wait_until_shown();
+    wait_until_shown(&world.edge);
     let answer = request.send(&world.edge.address);
     assert_eq!((&answer.body[..], tier(&answer)), (&b"new"[..], "memory"));
     assert_eq!(bodies(&world, &id, 3), 1);

@@ -158,10 +158,11 @@ pub(crate) fn wait_for_tier(name: &str, request: &Request, address: &str) -> Ans
     })
 }
 
-/// Waits for as long as a cache takes to show what has just been put, where that has no name to look
-/// for. It takes a tenth of this.
-pub(crate) fn wait_until_shown() {
+/// Waits until the cache shows what has just been put, where that has no name to look for: a Worker
+/// begins its writes within this time of its answer, and they may take longer.
+pub(crate) fn wait_until_shown(edge: &Edge) {
     thread::sleep(Duration::from_millis(300));
+    edge.cache.wait_until_settled();
 }
 
 /// Waits until it comes from any tier.
