@@ -73,6 +73,8 @@ impl World {
         wait_for("it is stored", PATIENCE, || {
             is_hit(&download(&id, &token).send(&self.edge.direct_address)).then_some(())
         });
+        // A panic ends what is under way for this request too, which is logged for itself.
+        self.edge.cache.wait_until_settled();
     }
 }
 

@@ -154,6 +154,7 @@ fn media_that_is_gone_leaves_the_memory() {
     let path = download_path(&id);
     world.origin.reply(&path, Reply::error(404, "M_NOT_FOUND", "Not found"));
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 404);
+    world.edge.cache.wait_until_settled();
     world.origin.on(&path, |call| call.reply_by_default());
     let (answer, asked) = world.assert_asked(&path, &download(&id, &token));
     assert_eq!((asked.header("if-none-match"), tier(&answer)), (None, ""));
