@@ -122,6 +122,7 @@ fn in_an_outage_readers_of_the_legacy_door_are_served() {
     let world = start();
     let id = Door::Legacy.stored(&world);
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
+    wait_until_shown(&world.edge);
     fall(&world, &legacy_path(&id));
     assert!(is_stale(&legacy_download(&id).send(&world.edge.address)));
 }
