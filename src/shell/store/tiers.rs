@@ -19,7 +19,7 @@ use crate::shell::runtime::tasks::{detach, sleep, timeout_promise};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::bucket::Written;
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
-use crate::shell::store::{bucket, fills, memory, pop, purge_list};
+use crate::shell::store::{bucket, cache_fill, memory, pop, purge_list};
 
 /// How long a small body may take, in milliseconds, before the origin is the nearer one.
 const TIMEOUT_MS: u32 = 2_000;
