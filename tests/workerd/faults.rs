@@ -153,7 +153,7 @@ impl Place {
         let (got, found) = thread::scope(|scope| {
             let other = scene.other.as_ref().map(|other| {
                 scope.spawn(|| {
-                    sleep(A_MOMENT / 3);
+                    self.let_the_first_begin(&scene.path, before);
                     self.send(situation, other)
                 })
             });
@@ -186,6 +186,15 @@ impl Place {
             }
         };
         Some(format!("{fault:?} {situation:?}: {complaint}"))
+    }
+
+    /// Waits until the request that the fault hits has come to the origin, or won't.
+    fn let_the_first_begin(&self, path: &str, asked_before: usize) {
+        let deadline = now() + 4 * A_MOMENT;
+        sleep(A_MOMENT / 3);
+        while self.origin.asked(path).len() == asked_before && now() < deadline {
+            sleep(A_MOMENT / 30);
+        }
     }
 
     fn begin(&self, fault: Fault, scene: &Scene) {
