@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admins_token_opens_and_no_other_does() {
+    fn the_admin_token_alone_is_accepted() {
         assert_eq!(authorized(Some("Bearer 0123456789abcdef"), TOKEN), Ok(()));
         for shown in [None, Some("Bearer 0123456789abcdeF"), Some("0123456789abcdef")] {
             assert_eq!(authorized(shown, TOKEN), Err(Rejection::NotAdmin), "{shown:?}");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admins_token_in_the_address_opens_nothing() {
+    fn an_admin_token_in_the_query_is_refused() {
         let target = Target::new("/_edge/purge?access_token=0123456789abcdef");
         let head = RequestHead { target, ..head(None) };
         let config = config(&[("ADMIN_TOKEN", TOKEN)]).unwrap();
@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_there_is_nothing_to_open() {
+    fn admin_endpoints_are_unrecognized_without_an_admin_token() {
         assert_eq!(authorized(Some("Bearer x"), ""), Err(Rejection::Unrecognized));
     }
 
     #[test]
-    fn who_shows_a_wrong_token_is_no_mere_stranger() {
+    fn a_viewer_with_a_wrong_token_differs_from_the_public() {
         for (shown, admin_token, expected) in [
             (Some("Bearer 0123456789abcdef"), TOKEN, Viewer::Admin),
             (Some("Bearer x"), TOKEN, Viewer::WrongToken),

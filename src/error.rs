@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_of_ours_logs_anyone_out() {
+    fn the_edges_errors_log_no_user_out() {
         assert!(all().iter().all(|rejection| rejection.status() != StatusCode::UNAUTHORIZED));
     }
 

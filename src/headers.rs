@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_named_by_connection_end_here() {
+    fn headers_named_by_connection_are_recognized_except_upgrade() {
         assert!(is_named_by_connection("keep-alive, X-Hop", "x-hop"));
         assert!(!is_named_by_connection("keep-alive", "x-hop"));
         assert!(!is_named_by_connection("Upgrade", "upgrade"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_policy_stands_beside_the_origins() {
+    fn the_edges_policy_is_added_to_the_origins() {
         let mut headers = HeaderMap::from_iter([
             (CONTENT_SECURITY_POLICY, HeaderValue::from_static("img-src 'self'")),
             (CORP, HeaderValue::from_static("same-origin")),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_brings_no_policy() {
+    fn every_policy_header_is_removed() {
         let mut headers: HeaderMap = [CONTENT_SECURITY_POLICY, X_CSP, REFERRER_POLICY, CORP]
             .map(|name| (name, HeaderValue::from_static("a")))
             .into_iter()
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_known_by_any_of_its_types() {
+    fn html_is_recognized_in_any_of_several_types() {
         let is_page = |value| {
             is_html(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
         };

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_of_what_was_granted() {
+    fn a_grant_concerns_only_the_records_that_were_granted() {
         let keys = keys(LeaseScope::Token, Door::Client, "a", "m");
         let credential = keys.credential.as_ref().unwrap();
         let granted = |change| keys.granted_by(change);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_does_not_tell_the_token() {
+    fn a_key_does_not_contain_the_token() {
         let key = keys(LeaseScope::Token, Door::Client, "syt_secret", "m").credential.unwrap();
         assert!(!key.to_string().contains("secret"));
         assert_ne!(digest("syt_a"), digest("syt_b"));

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn one_media_goes_in_every_form() {
+    fn a_purge_of_one_media_covers_all_its_forms_and_no_other_media() {
         let purges = purged(r#"{"mxc":"mxc://example.com/abc"}"#);
         let query = crate::message::target::Target::new("/?width=32&height=32&method=crop");
         let thumbnail = Representation::Thumbnail(ThumbnailSpec::parse(query.query()).unwrap());
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn what_others_send_of_an_id_like_ours_stays() {
+    fn a_purge_of_another_server_leaves_own_federation_entries() {
         for request in [r#"{"mxc":"mxc://example.org/abc"}"#, r#"{"server_name":"example.org"}"#] {
             assert!(!purged(request).covers(&federated("abc"), NOW), "{request}");
         }
     }
 
     #[test]
-    fn one_server_goes_and_no_other() {
+    fn a_purge_of_a_server_covers_no_other_server() {
         let purges = purged(r#"{"server_name":"example.com"}"#);
         assert!(purges.covers(&content("mxc://example.com/abc"), NOW));
         assert!(purges.covers(&federated("abc"), NOW));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_all_media_and_no_lease() {
+    fn a_purge_of_everything_covers_all_media_and_no_lease() {
         let purges = purged(r#"{"everything":true}"#);
         assert!(purges.covers(&content("mxc://example.org/abc"), NOW));
         assert!(purges.covers(&federated("abc"), NOW));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_up_to_a_thousand_media_each_of_which_goes() {
+    fn a_purge_of_up_to_a_thousand_media_covers_each() {
         let purges = purged(r#"{"mxc":["mxc://example.org/a","mxc://example.com/b"]}"#);
         assert!(purges.covers(&content("mxc://example.org/a"), NOW));
         assert!(purges.covers(&content("mxc://example.com/b"), NOW));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_is_told_what_went_and_what_is_to_go() {
+    fn a_report_says_what_was_removed_and_what_will_expire() {
         let told = |bucket| {
             let report = Report { memory: 2, bucket, is_listed: true };
             let text = report.to_json(&config(&[("CACHE_SECONDS", "60")]).unwrap());

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_quarantined_is_purged_and_what_was_released_is_not() {
+    fn quarantined_media_is_purged_and_released_media_is_not() {
         let page = parse(
             r#"{"next_batch":7,"changes":[
                 {"origin":"example.com","media_id":"a","quarantined":true},
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn synapse_is_asked_with_its_admins_token_from_where_it_was_left() {
+    fn synapse_is_asked_with_its_admin_token_from_the_last_position() {
         let config = crate::config::tests::config(&[]).unwrap();
         let request = request(&config, &AccessToken::parse("syt_admin").unwrap(), 7);
         let path = "/_synapse/admin/v1/media/quarantine_changes?from=7";
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_that_is_refused_is_left_for_the_first() {
+    fn a_refused_position_is_replaced_by_the_first() {
         assert_eq!((refused().next, refused().has_changes), (0, true));
     }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_kept_with_what_came_of_it() {
+    fn a_run_is_recorded_with_its_result() {
         for is_done in [true, false] {
             let run = LastRun { at_unix_secs: 1_700_000_000, is_done };
             assert_eq!(LastRun::parse(&run.to_text()), Some(run));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_says_nothing() {
+    fn a_malformed_page_is_not_parsed() {
         for text in [
             "",
             "{}",

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_finding_makes_it_red_and_an_unsure_one_does_not() {
+    fn an_error_makes_the_status_not_ok_and_a_warning_does_not() {
         let ok = Finding::ok(Check::Pop, "It stores.");
         let warning = Finding::warning(Check::Clock, "Who knows.", "Look.");
         let error = Finding::error(Check::Bucket, "It fails.", "Fix it.");
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_see_green_or_red_and_nothing_else() {
+    fn the_public_sees_no_findings() {
         let status =
             status(&[Finding::error(Check::Homeserver, "It refused 10.0.0.1.", "Fix it.")]);
         let (config, counts) = (config(&[]).unwrap(), Counts::default());
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_kept_for_their_time_and_survive_the_round_trip() {
+    fn results_expire_after_thirty_seconds_and_survive_the_round_trip() {
         let status = status(&[Finding::ok(Check::Pop, "It stores.")]);
         assert_eq!(Status::parse(&status.to_text()), Some(status.clone()));
         assert_eq!(Status::parse(&status.to_text().replacen('1', "2", 1)), None);

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_showed_nothing_is_passed_over_until_it_does_or_a_minute_has_passed() {
+    fn a_cache_that_shows_no_entries_is_bypassed_until_it_does_or_for_a_minute() {
         let mut fills = Fills::new();
         fills.record_unseen(&key("a"), NOW);
         assert_eq!(fills.way(&key("c"), 2 << 20, true, NOW), Way::PopFirst, "one may be its own");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_body_that_was_not_seen_the_next_fill_goes_to_the_bucket() {
+    fn a_body_that_was_not_seen_is_next_filled_into_the_bucket() {
         let mut fills = Fills::new();
         fills.record_unseen(&key("a"), NOW);
         fills.record_shown(&key("b"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fill_that_came_to_nothing_is_known_for_a_minute() {
+    fn a_failed_fill_is_remembered_for_a_minute() {
         let mut fills = Fills::default();
         assert!(!fills.is_fruitless(&key("a"), NOW));
         fills.record_fruitless(&key("a"), NOW);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_are_known_and_the_oldest_go_first() {
+    fn remembered_fills_are_bounded_and_the_oldest_are_forgotten_first() {
         let mut fills = Fills::new();
         for number in 0..=MAX_FRUITLESS {
             fills.record_fruitless(&key(&number.to_string()), NOW);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_entry_that_is_seen_to_be_short_is_broken() {
+    fn an_entry_is_broken_only_if_it_is_seen_to_be_short() {
         let commits = [Look::Absent, Look::Other, Look::Whole, Look::Short].map(Look::commit);
         assert_eq!(commits, [Commit::Unknown, Commit::Unknown, Commit::Whole, Commit::Broken]);
     }

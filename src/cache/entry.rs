@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_redirect_led_to_is_known_as_such_again() {
+    fn a_redirect_validator_survives_the_round_trip() {
         let place = Validator::Redirect("https://cdn.example.com/a%20&b".to_owned());
         let meta = StoredMeta { validator: place.clone(), ..meta() };
         let read = StoredMeta::parse(&meta.to_text(), &key("abc")).unwrap();
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_too_long_is_not_kept() {
+    fn a_header_that_is_too_long_prevents_storing() {
         let long = "x".repeat(MAX_HEADER_BYTES + 1);
         for name in [CONTENT_TYPE, CONTENT_SECURITY_POLICY, ETAG, LAST_MODIFIED] {
             assert_eq!(with(name.clone(), &long), Err(NoStoreReason::HeaderTooLong), "{name}");
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_too_long_together_are_not_kept() {
+    fn headers_that_are_too_long_together_prevent_storing() {
         let long = HeaderValue::from_str(&";".repeat(MAX_HEADER_BYTES)).unwrap();
         let headers = STORED_HEADERS.iter().map(|name| (name.clone(), long.clone())).collect();
         let head = OriginHead { status: StatusCode::OK, headers };
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_tag_tells_no_version() {
+    fn a_constant_tag_identifies_no_version() {
         let tag = |tag| Validator::ETag(HeaderValue::from_static(tag));
         for constant in ["1", "\"1\"", "W/\"1\""] {
             assert_eq!(tag(constant).identity(), None, "{constant}");
@@ -533,13 +533,13 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_headers_are_kept() {
+    fn unlisted_headers_are_not_stored() {
         assert!(!meta().headers().contains_key("set-cookie"));
         assert!(!meta().headers().contains_key("etag"));
     }
 
     #[test]
-    fn an_entry_ends_when_its_time_is_up_wherever_it_went() {
+    fn an_entry_expires_by_the_time_it_was_stored() {
         let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
         let stored = meta().stored_unix_secs();
         assert!(!meta().is_expired(&config, stored + 59));
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_size_is_a_neighbors_where_the_name_is_shared() {
+    fn a_record_of_another_size_under_a_shared_name_is_a_neighbors() {
         let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
         let keys: Vec<_> = (1..=200)
             .map(|width| {
@@ -597,7 +597,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_another_version_or_shape_is_not_used() {
+    fn a_malformed_record_or_one_of_another_version_is_not_used() {
         let text = meta().to_text();
         for text in [
             text.replace("version=3", "version=2"),

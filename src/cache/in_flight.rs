@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_keeps_no_work_for_longer() {
+    fn work_does_not_last_longer_when_the_clock_is_set_back() {
         let mut works = InFlight::new();
         works.begin("a", NOW);
         assert_eq!(works.find(&"a", NOW - 5_000), None);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn begun_again_work_is_found_by_its_new_ticket() {
+    fn work_that_begins_again_is_found_by_its_new_ticket() {
         let mut works = InFlight::new();
         works.begin("a", NOW);
         let second = works.begin("a", NOW);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_no_longer_counts_takes_no_room() {
+    fn expired_work_takes_no_room() {
         let mut works = InFlight::new();
         for number in 0..1_000 {
             works.begin(number, NOW + 1_000 * number);

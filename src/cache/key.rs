@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_a_url_of_ours() {
+    fn a_key_is_a_url_on_the_media_domain() {
         let media = BaseUrl::parse("https://media.example.com").unwrap();
         assert_eq!(
             content("Example.org:8448", "aB_-").url(&media),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn case_and_port_tell_keys_apart() {
+    fn case_and_port_distinguish_keys() {
         assert_ne!(content("example.org", "abc"), content("example.org", "abC"));
         assert_ne!(content("example.org", "abc"), content("Example.org", "abc"));
         assert_ne!(content("example.org", "abc"), content("example.org:8448", "abc"));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_self_test_writes_is_no_stored_response() {
+    fn self_test_entries_are_outside_every_purge() {
         let key = CacheKey::new(&edge(), Subject::SelfTest(7));
         assert_eq!(key.to_string(), "v2/example.com/self-test/7");
         for prefix in KeyPrefix::everything(&edge()) {
@@ -382,14 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_chosen_alike_in_every_build() {
+    fn a_slot_is_the_same_in_every_build() {
         let key = thumbnail("abc", "width=97&height=97");
         let expected = "v2/example.com/media/example.org/abc/example.org/thumbnail/slot-15";
         assert_eq!(key.name(), expected);
     }
 
     #[test]
-    fn keys_tell_whose_name_they_share() {
+    fn keys_recognize_keys_that_share_their_name() {
         let keys: Vec<_> =
             (1..=300).map(|width| thumbnail("abc", &format!("width={width}&height=5"))).collect();
         let (first, others) = keys.split_first().unwrap();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_read_back_and_nothing_else_is() {
+    fn a_prefix_survives_the_round_trip_and_other_text_is_refused() {
         for prefix in [KeyPrefix::all_media(&edge()), KeyPrefix::federation(&edge())] {
             assert_eq!(KeyPrefix::parse(&prefix.to_string()), Some(prefix));
         }

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_what_the_plainest_list_does() {
+    fn the_cache_behaves_like_a_plain_list() {
         const BOUND: u64 = 50;
         let (mut lru, mut model) = (Lru::new(BOUND), Model::default());
         let mut seed = 1_u64;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_kind_can_be_removed() {
+    fn entries_that_match_can_be_removed() {
         let mut lru = Lru::new(10);
         for number in 0..5 {
             lru.insert(key(number), number, 1);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_nothing_keeps_nothing() {
+    fn a_bound_of_zero_keeps_no_entry() {
         let mut lru = Lru::new(0);
         lru.insert(key(1), 1, 1);
         assert_eq!(lru.get(&key(1)), None);

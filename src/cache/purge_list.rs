@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_later_stays_but_for_a_margin_between_clocks() {
+    fn entries_stored_later_than_the_clock_margin_are_kept() {
         let purges = purged(everything());
         assert!(purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS));
         assert!(!purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS + 1));
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_covers_nothing_any_more_is_forgotten() {
+    fn expired_purges_are_forgotten() {
         let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
         let mut purges = purged(vec![media("mxc://example.org/a")]);
         let later = NOW + 61 + CLOCK_MARGIN_SECS;
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_look_nobody_waits_for_another_for_some_seconds() {
+    fn a_failed_read_is_not_waited_for_again_for_ten_seconds() {
         let config = config(&[]).unwrap();
         let mut known = known();
         known.on_bucket(Err(Unread), NOW, &config);
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_bucket_the_copy_is_all_there_is() {
+    fn the_copy_alone_counts_without_a_bucket() {
         let config = config(&[]).unwrap();
         for copy in [None, copy_of(purged(everything()), NOW - 3600)] {
             let mut known = known();
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_as_old_as_the_last_read_of_the_bucket_that_went_well() {
+    fn a_copy_is_as_old_as_the_last_successful_read_of_the_bucket() {
         let config = config(&[]).unwrap();
         let mut known = known();
         known.on_bucket(Ok(None), NOW, &config);
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_heard_stays_heard_when_the_bucket_is_empty_or_broken() {
+    fn known_purges_outlast_an_empty_or_broken_bucket() {
         let config = config(&[]).unwrap();
         for read in [Ok(None), Ok(Some(Purges::default())), Err(Unread)] {
             let mut known = known();

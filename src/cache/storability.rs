@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_never_sent_selects_nothing() {
+    fn a_vary_on_fields_never_sent_does_not_select_by_reader() {
         for field in [
             "origin, access-control-request-method, access-control-request-headers",
             "Accept",
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_in_which_readers_differ_selects_an_answer() {
+    fn a_vary_on_fields_that_differ_by_reader_selects_by_reader() {
         for field in [
             "authorization",
             "Origin, USER-AGENT",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_selects_an_answer() {
+    fn an_unreadable_vary_selects_by_reader() {
         for field in
             [&b"*"[..], b"Origin, *", b"Accept Language", b"Origin;q=1", b"caf\xe9", b"(a)"]
         {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_platforms_cookies_make_an_answer_for_nobody() {
+    fn the_platforms_cookies_do_not_prevent_storing() {
         for cookie in
             ["__cf_bm=a; path=/", "_cfuvid=a", "__cflb=a; SameSite=Lax", "CF_Authorization=a"]
         {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_beside_the_platforms_counts() {
+    fn a_cookie_beside_the_platforms_prevents_storing() {
         let mut headers = HeaderMap::new();
         for cookie in ["__cf_bm=a", "session=b"] {
             headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn only_200_is_stored() {
+    fn statuses_other_than_200_are_not_stored() {
         for status in [203, 204, 206, 304, 307, 404, 500] {
             let status = StatusCode::from_u16(status).unwrap();
             let head = OriginHead { status, headers: HeaderMap::new() };

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_the_public_address_is_asked_of_the_origin() {
+    fn urls_at_the_public_address_are_asked_of_the_origin() {
         let config = config(&[PUBLIC]).unwrap();
         for (url, expected) in [
             ("https://matrix.example.com/a?b", "https://origin.example.com/a?b"),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_origins_address_is_told_as_the_public_one_in_any_spelling() {
+    fn the_origins_address_becomes_the_public_one_in_any_spelling() {
         let told = |extra: &[(&'static str, &str)], url| config(extra).unwrap().public_url(url);
         for url in [
             "https://origin.example.com/a?b",

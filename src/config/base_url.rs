@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_ports_and_case_do_not_show() {
+    fn default_ports_and_case_are_normalized() {
         let url = BaseUrl::parse("https://Matrix.Example.com:443/").unwrap();
         assert_eq!(url.to_string(), "https://matrix.example.com");
         assert!(url.is_at("MATRIX.example.com"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_itself_on_every_port_and_with_the_roots_dot() {
+    fn a_host_is_recognized_on_every_port_and_with_a_trailing_dot() {
         let url = BaseUrl::parse("https://media.example.com").unwrap();
         for authority in [
             "media.example.com.",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_itself_however_it_is_spelled() {
+    fn a_host_is_normalized_from_every_spelling() {
         for (text, authority) in [
             ("https://media.example.com:0443", "media.example.com"),
             ("https://media.example.com:08443", "media.example.com:8443"),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_scheme_host_and_port_is_refused() {
+    fn urls_with_more_than_scheme_host_and_port_are_refused() {
         for url in [
             "",
             "example.com",

@@ -80,18 +80,18 @@ mod tests {
     }
 
     #[test]
-    fn no_lease_is_alive_in_strict_mode() {
+    fn a_lease_is_not_alive_in_strict_mode() {
         assert!(!LeasePolicy { lease_secs: 0, ..POLICY }.is_alive(100, 100));
     }
 
     #[test]
-    fn a_lease_of_the_future_counts_for_nothing() {
+    fn a_lease_from_the_future_does_not_count() {
         assert!(!POLICY.is_alive(101, 100));
         assert!(!POLICY.is_within_stale_window(101, 100));
     }
 
     #[test]
-    fn a_yes_is_remembered_while_it_may_count_for_anything() {
+    fn a_grant_is_remembered_for_the_lease_and_the_stale_window() {
         let kept = |lease_secs, stale_if_error_secs| {
             let policy = LeasePolicy { lease_secs, stale_if_error_secs, ..POLICY };
             (policy.is_remembering(), policy.retention_secs())

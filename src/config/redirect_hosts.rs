@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_name_is_refused() {
+    fn malformed_host_names_are_refused() {
         for text in [
             "https://cdn.example.com",
             "cdn.example.com:443",

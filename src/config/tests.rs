@@ -52,7 +52,7 @@ fn the_largest_values_can_be_used() {
 }
 
 #[test]
-fn more_memory_than_an_isolate_has_room_for_counts_as_what_it_has() {
+fn memory_beyond_an_isolates_room_is_capped() {
     for mib in ["41", "64"] {
         let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
         assert_eq!(config.memory_cache_bytes, 41_943_040);
@@ -92,7 +92,7 @@ fn the_public_address_names_no_token_differently() {
 }
 
 #[test]
-fn purges_are_heard_of_where_somebody_may_purge() {
+fn purging_is_possible_with_either_admin_token() {
     let can_purge = |extra: &[(&'static str, &str)]| config(extra).unwrap().can_purge();
     assert!(!can_purge(&[]));
     assert!(can_purge(&[("ADMIN_TOKEN", "0123456789abcdef")]));
@@ -163,13 +163,13 @@ fn an_error_says_what_to_write() {
 }
 
 #[test]
-fn an_error_does_not_tell_a_secret() {
+fn an_error_contains_no_secret() {
     let message = config(&[("ORIGIN_HEADERS", "hunter2")]).unwrap_err().to_string();
     assert!(!message.contains("hunter2"));
 }
 
 #[test]
-fn debug_output_tells_no_secret_neither_as_text_nor_as_numbers() {
+fn debug_output_contains_no_secret_as_text_or_as_numbers() {
     let config = config(&[
         ("ORIGIN_HEADERS", r#"{"x-secret":"hunter2"}"#),
         ("ADMIN_TOKEN", "hunter2-hunter2-hunter2"),

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_no_credential_elsewhere() {
+    fn a_cookie_is_dropped_at_other_endpoints() {
         for (door, reason) in [
             (Door::Client, BypassReason::Endpoint),
             (Door::Client, BypassReason::Method),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_through_is_asked_of_its_own_server_as_it_came() {
+    fn a_passthrough_request_goes_unchanged_to_its_own_server() {
         let config = config(&[]).unwrap();
         let head = head(Method::DELETE);
         for (upstream, url, is_for_homeserver) in [
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_a_body_is_waited_for() {
+    fn a_request_with_a_body_has_no_timeout_of_the_edge() {
         let timeout = |method| media_request(&head(method), &config(&[]).unwrap()).timeout;
         assert_eq!(timeout(Method::POST), Timeout::Client);
         assert_eq!(timeout(Method::GET), ORIGIN_TIMEOUT);
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn only_media_is_kept_from_being_transformed() {
+    fn media_alone_is_marked_no_transform() {
         let control = |door, status, type_| {
             let type_ = (http::header::CONTENT_TYPE, HeaderValue::from_static(type_));
             let head = OriginHead { status, headers: HeaderMap::from_iter([type_]) };
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_passed_on_so_that_nobody_keeps_it() {
+    fn a_forwarded_error_is_no_store() {
         for door in [Door::Client, Door::Legacy, Door::Federation, Door::Other] {
             let fields = [("cache-control", "max-age=259200"), ("expires", "x"), ("etag", "\"a\"")];
             let fields = fields.map(|(name, value)| {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_an_error_that_says_why_the_cache_was_not_asked() {
+    fn a_missing_answer_is_an_error_with_the_reason_for_the_bypass() {
         let (head, text) = media_failure(CLIENT, OriginError::TimedOut);
         assert_eq!(head.status, StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(head.headers["cache-status"], "matrix-media-edge; fwd=bypass; detail=unusual");

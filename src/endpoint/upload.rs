@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_lowered_and_nothing_else_is_changed() {
+    fn a_limit_is_lowered_and_all_other_bytes_stay() {
         for (answer, expected) in [
             (r#"{"m.upload.size":2000}"#, Some(r#"{"m.upload.size":1000}"#)),
             (
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_told_limit_is_a_whole_number() {
+    fn an_advertised_limit_is_a_whole_number() {
         assert_eq!(advertised_limit(r#"{"m.upload.size":52428800}"#), Some(52_428_800));
         for answer in [r#"{"m.upload.size":null}"#, r#"{"m.upload.size":-1}"#, "{}", "no"] {
             assert_eq!(advertised_limit(answer), None, "{answer}");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_large_or_no_answer_is_not_read() {
+    fn an_encoded_large_or_refused_answer_is_not_read() {
         let origin = |status, name, value| OriginHead {
             status,
             headers: HeaderMap::from_iter([(name, HeaderValue::from_static(value))]),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn every_token_is_told_its_own_limit() {
+    fn every_token_has_its_own_limit() {
         let config = config(&[]).unwrap();
         let key = |headers: &[(&'static str, &'static str)]| limit_key(&upload(headers), &config);
         assert_eq!(key(&[]), None);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_download_has_the_uploaders_word_and_nothing_else() {
+    fn a_prefetch_carries_the_uploaders_credential_and_address_alone() {
         let upload = upload(&[
             ("authorization", "Bearer t"),
             ("content-length", "5"),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_large_or_unwanted_is_not_warmed() {
+    fn empty_large_or_unwanted_uploads_are_not_prefetched() {
         let origin = |status| OriginHead { status, headers: HeaderMap::new() };
         let on = config(&[]).unwrap();
         let off = config(&[("WARM_UPLOADS", "false")]).unwrap();

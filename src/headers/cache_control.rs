@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_an_answer_may_not_change_its_coding() {
+    fn no_transform_is_added_once_to_one_field() {
         let found = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_kept_by_nobody() {
+    fn an_error_becomes_no_store() {
         let mut headers: HeaderMap = [AGE, CACHE_CONTROL, ETAG, EXPIRES, LAST_MODIFIED]
             .map(|name| (name, HeaderValue::from_static("max-age=259200")))
             .into_iter()
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_nobody_keeps_stays_in_its_senders_words() {
+    fn an_error_that_is_no_store_keeps_its_field() {
         let synapses = HeaderValue::from_static("no-cache, no-store, must-revalidate");
         let mut headers = HeaderMap::from_iter([(CACHE_CONTROL, synapses.clone())]);
         headers.insert(EXPIRES, HeaderValue::from_static("0"));

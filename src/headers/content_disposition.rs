@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_escaped() {
+    fn other_names_are_escaped() {
         for (name, value) in [
             ("a b", "a%20b"),
             ("é", "%C3%A9"),

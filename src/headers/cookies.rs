@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_platforms_cookie_is_known_by_its_whole_name() {
+    fn a_platform_cookie_is_recognized_by_its_whole_name() {
         for cookie in
             ["__cf_bm=a; path=/", "_cfuvid=a", "cf_clearance = a", "CF_Authorization=a.b.c"]
         {

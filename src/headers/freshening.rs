@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_changes_nothing_that_describes_the_stored_bytes() {
+    fn a_confirmation_changes_no_header_that_describes_the_stored_bytes() {
         for name in [
             "content-type",
             "content-encoding",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_sends_nobody_elsewhere() {
+    fn a_confirmation_changes_no_unlisted_header() {
         for name in ["location", "retry-after", "www-authenticate", "set-cookie", "x-unknown"] {
             assert_eq!(freshened(&[(name, "changed")]), freshened(&[]), "{name}");
         }

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_contains_a_line_end() {
+    fn a_header_value_contains_no_line_end() {
         assert!(HeaderValue::from_bytes(b"a\nx-forged: b").is_err());
     }
 

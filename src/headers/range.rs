@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_asked_of_a_store_as_it_was_asked_for() {
+    fn an_open_range_is_asked_of_a_store_with_its_last_byte() {
         let RangeRequest::Part(range) = RangeRequest::parse(Some("bytes=2-"), 10) else { panic!() };
         assert_eq!(range.request_header(), "bytes=2-9");
     }
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origins_part_is_one_of_a_whole_of_known_length() {
+    fn a_content_range_needs_a_known_length() {
         let part = ByteRange { first: 2, last: 5 };
         for (header, expected) in [
             ("bytes 2-5/10", Some(ContentRange::Part(part, 10))),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_tells_its_length_and_place() {
+    fn a_range_has_a_length_and_a_content_range() {
         let range = ByteRange { first: 2, last: 5 };
         assert_eq!(range.length(), 4);
         assert_eq!(range.content_range(10), "bytes 2-5/10");

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_counts_for_its_own_record_alone() {
+    fn a_refusal_concerns_its_own_record_alone() {
         let mxc = Mxc::parse("mxc://example.com/other").unwrap();
         let subject = Subject::MediaLease(Door::Client, &mxc, MediaKind::Content);
         let other = CacheKey::new(&mxc.server_name, subject);

@@ -75,12 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_tells_no_token() {
+    fn debug_output_contains_no_token() {
         assert!(!format!("{:?}", token("syt_x")).contains("syt"));
     }
 
     #[test]
-    fn a_token_is_itself_and_no_other() {
+    fn a_token_equals_itself_alone() {
         assert!(token("syt_x").is(&token("syt_x")));
         for other in ["syt_y", "syt_", "syt_xx", "x"] {
             assert!(!token("syt_x").is(&token(other)), "{other}");

@@ -66,12 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_missing() {
+    fn a_request_without_a_credential_is_missing_one() {
         assert_eq!(credential(None, "/?width=1"), Credential::Missing);
     }
 
     #[test]
-    fn what_a_homeserver_may_read_otherwise_is_left_to_it() {
+    fn an_ambiguous_credential_is_unusual() {
         for value in [
             &b"Basic abc"[..],
             b"bearer x",

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn all_spellings_of_a_host_share_one() {
+    fn all_spellings_of_a_host_have_one_canonical_form() {
         let host = |name: &str| ServerName::parse(name).unwrap().canonical_host();
         assert_eq!(host("Example.org:1"), host("example.org"));
         assert_eq!(host("[2001:DB8:0:0:0:0:0:1]:1"), host("[2001:db8::1]"));

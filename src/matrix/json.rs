@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn of_members_with_one_name_the_last_counts() {
+    fn the_last_of_equal_members_counts() {
         let last = |text, name| member(text, name).map(RawValue::get);
         assert_eq!(last(r#"{"a":1,"a":2}"#, "a"), Some("2"));
         assert_eq!(last(r#"{"a":1}"#, "b"), None);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_judged_as_well() {
+    fn members_that_are_not_read_are_checked_too() {
         for value in [r#""\ud800""#, r#"["\udc00\ud800"]"#, r#"{"\ud83d":1}"#, "01", "[1,]"] {
             let text = format!(r#"{{"else":{value},"name":"a","inner":{{"n":1}}}}"#);
             assert_eq!(outer(&text), None, "{text}");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_escaped_that_need_not_be() {
+    fn strings_are_escaped_only_where_json_requires_it() {
         assert_eq!(write("a \"\\\n\u{7f}é"), "\"a \\\"\\\\\\n\u{7f}é\"");
     }
 
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_read_back() {
+    fn a_written_string_is_read_back() {
         let text: String =
             (0..0x300).filter_map(char::from_u32).chain("\u{1f600}".chars()).collect();
         assert_eq!(string(&write(&text)).as_deref(), Some(text.as_str()));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_nothing() {
+    fn text_that_is_no_json_object_is_refused() {
         for text in [
             "",
             "[]",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_nothing() {
+    fn json_that_is_nested_too_deeply_is_refused() {
         let nested = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         assert!(members(&nested(MAX_DEPTH)).is_some());
         assert!(members(&nested(MAX_DEPTH + 1)).is_none());

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_envelope_of_media_holds_none() {
+    fn other_preambles_hold_no_media() {
         for preamble in [
             &b""[..],
             b"<html>\r\n\r\n<body>\r\n\r\n",

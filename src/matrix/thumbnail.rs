@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_asks_share_a_key() {
+    fn equal_thumbnail_requests_share_a_key() {
         let expected = key("width=96&height=96&method=crop");
         assert_eq!(expected.as_deref(), Some("96x96-crop"));
         for query in [
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn different_asks_do_not() {
+    fn different_thumbnail_requests_have_different_keys() {
         let queries = [
             "width=96&height=96",
             "width=96&height=97",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_sizes_are_usual() {
+    fn the_default_sizes_alone_are_usual() {
         let is_usual = |query: &str| {
             let target = Target::new(&format!("/t?{query}"));
             ThumbnailSpec::parse(target.query()).unwrap().is_usual()
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_origin_must_judge_has_no_key() {
+    fn an_unclear_thumbnail_query_has_no_key() {
         for query in [
             "",
             "width=96",

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_left_reads_nothing() {
+    fn a_client_that_has_left_no_longer_reads() {
         let mut presence = Presence::new(NOW);
         presence.begin_reading(NOW);
         presence.leave(NOW + 1_000);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_ends_nothing() {
+    fn a_request_does_not_end_when_the_clock_is_set_back() {
         let mut presence = Presence::new(NOW);
         presence.answer(NOW);
         assert_eq!(presence.background_ms(NOW - 60_000), Some(25_000));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn remains_of_a_request_are_told_from_a_request_under_way() {
+    fn remains_of_a_request_are_distinguished_from_a_request_under_way() {
         let mut presence = Presence::new(NOW);
         assert!(!presence.is_over(NOW + 3_599_999));
         assert!(presence.is_over(NOW + 3_600_000));

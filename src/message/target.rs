@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn dot_segments_in_any_spelling_would_be_folded() {
+    fn dot_segments_in_any_spelling_would_be_changed() {
         for path in
             ["/a/../b", "/a/%2e%2E/b", "/a/.%2e", "/.", "/a/%2e/b", "/a\\b", "/a#b", "/a?\u{fffd}"]
         {
@@ -190,21 +190,21 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_a_url_parser_drops_would_be_lost() {
+    fn characters_that_a_url_parser_drops_would_be_changed() {
         for path in ["/a\tb", "/a\nb", "/a\rb", "/a?b\t", "/a ", "/a?b ", "/a\u{1}"] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Changed, "{path:?}");
         }
     }
 
     #[test]
-    fn dots_that_are_no_segment_stay() {
+    fn dots_that_are_no_segment_are_kept() {
         for path in ["/a..b", "/...", "/a/..%2f..", "/a?..", "/a?\\", "/%252e%252e/"] {
             assert_eq!(Target::new(path).fidelity(), Fidelity::Exact, "{path:?}");
         }
     }
 
     #[test]
-    fn dot_segments_behind_encoded_slashes_are_found() {
+    fn dot_segments_after_encoded_slashes_are_found() {
         for path in ["/a/..%2fb", "/a/..%5Cb", "/%252e%252e%252fb", "/a%2f..", "/a/%2e%2e%2fb"] {
             assert!(Target::new(path).has_hidden_dot_segment(), "{path}");
         }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_with_two_readings_is_found() {
+    fn an_ambiguous_query_is_found() {
         for query in ["a=1;b=2", "a=1&a=1", "a=1&%61=2", "a&a"] {
             assert!(!Target::new(&format!("/p?{query}")).query().has_one_reading(), "{query}");
         }

@@ -84,7 +84,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_the_origin_answers_by_itself_hears_conditions_too() {
+    fn forwarded_endpoints_receive_conditions_and_ranges() {
         for name in ["authorization", "content-type", "content-length", "range", "if-none-match"] {
             assert!(ClientHeaders::Endpoint.admits(name), "{name}");
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn without_connection_only_what_is_not_admitted_is_dropped() {
+    fn unadmitted_headers_alone_are_dropped_without_connection() {
         let sent = SENT.into_iter().filter(|(name, _)| *name != "connection").collect::<Vec<_>>();
         assert_eq!(ClientHeaders::Endpoint.dropped(&sent), ["x-anything"]);
         assert!(ClientHeaders::Most.dropped(&sent).is_empty());

@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_through_is_told_how_the_client_came() {
+    fn a_passthrough_request_alone_carries_the_clients_scheme() {
         let config = config(&[]).unwrap();
         assert_eq!(forwarding_headers(&head(&[]), &config)["x-forwarded-proto"], "https");
         assert_eq!(passthrough_headers(&head(&[]), &config)["x-forwarded-proto"], "http");
     }
 
     #[test]
-    fn the_homeserver_is_told_the_public_host_where_it_has_another_name() {
+    fn the_public_host_is_forwarded_if_the_homeserver_has_another_name() {
         let told = |vars: &[(&'static str, &str)]| {
             let headers = homeserver_headers(&config(vars).unwrap());
             headers.get("x-forwarded-host").map(|host| host.to_str().unwrap().to_owned())
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readers_agent_goes_along_up_to_a_bound() {
+    fn a_user_agent_is_forwarded_up_to_a_bound() {
         let sent = |agent: &str| {
             let value = HeaderValue::from_bytes(agent.as_bytes()).unwrap();
             let mut client = head(&[]);
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn the_origin_knows_us_again() {
+    fn questions_carry_the_edges_mark() {
         let headers = forwarding_headers(&head(&[]), &config(&[]).unwrap());
         assert_eq!(headers["x-matrix-media-edge"], "example.com");
     }
 
     #[test]
-    fn bytes_are_asked_for_as_they_are() {
+    fn bytes_are_asked_for_unencoded() {
         let mut headers = HeaderMap::new();
         ask_for_identity(&mut headers);
         assert_eq!(headers["accept-encoding"], "identity");

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_520_in_json_tells_of_no_lost_connection() {
+    fn a_520_in_json_is_no_lost_connection() {
         let is_lost = |status: u16, type_| {
             answer(status, &[(CONTENT_TYPE, type_)], None).head.is_of_lost_connection()
         };
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_known_by_where_it_is() {
+    fn a_login_is_recognized_by_its_location() {
         for location in [
             "https://team.cloudflareaccess.com/cdn-cgi/access/login/matrix.example.com",
             "https://TEAM.CloudflareAccess.com?a",

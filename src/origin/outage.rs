@@ -275,7 +275,7 @@ mod tests {
     const REFUSED: &str = r#"{"errcode":"M_MISSING_TOKEN","error":"Missing access token"}"#;
 
     #[test]
-    fn only_a_probe_that_fails_makes_an_outage() {
+    fn a_failed_probe_makes_an_outage() {
         assert_eq!(advised(&DOWN), Advice::ServeStale);
         for status in [502, 504, 520, 527, 530] {
             assert_eq!(advised(&answer(status, &[], None)), Advice::ServeStale, "{status}");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_tells_nothing_makes_no_outage() {
+    fn an_unclear_answer_makes_no_outage() {
         for (status, fields, text) in [
             (429, &[][..], Some(REFUSED)),
             (503, &[], None),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_homeservers_own_word_ends_an_outage() {
+    fn the_homeservers_own_answer_ends_an_outage() {
         let mut outage = known(0);
         outage.record_up(NOW + 1);
         assert!(!outage.is_known(NOW + 1));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_a_clocks_step_has_ended_is_not_known_anew() {
+    fn an_outage_ended_by_a_clock_step_does_not_return() {
         let mut outage = known(0);
         assert!(!outage.is_known(NOW - 1));
         assert!(outage.begin_probe(NOW - 1).is_some());
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_carries_nothing_of_any_readers() {
+    fn a_probe_carries_nothing_of_a_reader() {
         let request = probe_request(&crate::config::tests::config(&[]).unwrap());
         assert_eq!(request.url, "https://origin.example.com/_matrix/client/v3/account/whoami");
         assert_eq!(
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_at_a_time_is_enough() {
+    fn probes_are_sent_one_at_a_time() {
         let mut outage = Outage::NONE;
         assert!(outage.begin_probe(NOW).is_some());
         assert_eq!(outage.begin_probe(NOW + 4_999), None);
@@ -391,14 +391,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_soon_forgotten() {
+    fn a_known_outage_is_forgotten_after_five_seconds() {
         let outage = known(500);
         assert!(outage.is_known(NOW + 4_999) && outage.may_be_known());
         assert!(!outage.is_known(NOW + 5_000));
     }
 
     #[test]
-    fn it_stays_known_while_it_is_probed() {
+    fn an_outage_stays_known_while_it_is_probed() {
         let mut outage = known(500);
         outage.begin_probe(NOW + 1_000).expect("it is time");
         assert!(outage.is_known(NOW + 1_000 + 8_999));
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_fails_late_tells_nothing_new() {
+    fn a_probe_that_fails_late_is_ignored() {
         let mut outage = Outage::NONE;
         let probe = outage.begin_probe(NOW).expect("it is time");
         outage = Outage::NONE;
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_ends_it() {
+    fn an_outage_ends_when_the_clock_steps_back() {
         assert!(!known(0).is_known(NOW - 1));
         assert!(known(0).begin_probe(NOW - 1).is_some());
     }

@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_in_time_that_comes_within_twenty_seconds() {
+    fn a_body_that_comes_within_twenty_seconds_is_in_time() {
         let pace = after(&[(10 * MIB, 10_000, true)]);
         assert!(pace.is_in_time(20 * MIB));
         assert!(!pace.is_in_time(20 * MIB + 1));
     }
 
     #[test]
-    fn a_pace_is_learnt_anew() {
+    fn a_new_measurement_changes_the_pace() {
         let slower = after(&[(10 * MIB, 10_000, true), (10 * MIB, 100_000, true)]);
         assert!(!slower.is_in_time(12 * MIB));
         let faster = after(&[(10 * MIB, 10_000, true), (30 * MIB, 10_000, true)]);
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_small_body_tells_nothing() {
+    fn a_small_body_teaches_no_pace() {
         assert_eq!(after(&[(MIB - 1, 1, true), (MIB - 1, 100_000, true)]), Pace::UNKNOWN);
     }
 
     #[test]
-    fn a_body_that_can_not_be_had_in_parts_is_worth_a_try() {
+    fn a_fill_goes_on_more_readily_if_the_host_ignores_ranges() {
         let ends = |pace: Pace, bytes, otherwise| pace.ends_in_time(bytes, 25_000, otherwise);
         assert!(ends(Pace::UNKNOWN, 60_000_000, Otherwise::Again));
         assert!(!ends(Pace::UNKNOWN, 60_000_000, Otherwise::Parts));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_there_in_time_shows_how_slow_the_origin_is() {
+    fn a_late_body_teaches_a_slower_pace() {
         let mut pace = Pace::UNKNOWN;
         pace.learn_late(50 * MIB, 25_000);
         assert!(!pace.ends_in_time(50 * MIB + 1, 25_000, Otherwise::Again));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_little_that_is_late_and_a_short_wait_tell_nothing() {
+    fn a_small_late_body_and_a_short_wait_teach_no_pace() {
         let mut pace = Pace::UNKNOWN;
         pace.learn_late(MIB - 1, 25_000);
         pace.learn_late(50 * MIB, 4_999);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_all_where_no_pace_is_known() {
+    fn the_remainder_is_the_whole_without_a_known_pace() {
         assert_eq!(Pace::UNKNOWN.left(10 * MIB, 5_000), 10 * MIB);
         let known = after(&[(10 * MIB, 10_000, true)]);
         assert_eq!(known.left(10 * MIB, 5_000), 5 * MIB);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_and_no_end_are_no_error() {
+    fn zero_and_endless_times_do_not_overflow() {
         let pace = after(&[(u64::MAX, 0, true)]);
         assert!(pace.is_in_time(u64::MAX / 1000));
         assert!(!after(&[(MIB, u64::MAX, true)]).is_in_time(MIB));

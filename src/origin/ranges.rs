@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_serves_ranges_no_longer_is_known_to_ignore_them() {
+    fn a_host_that_stops_serving_ranges_is_known_to_ignore_them() {
         let hosts = after(&[(true, true), (false, true)]);
         assert_eq!(hosts.support("a", NOW), RangeSupport::Ignores);
     }
 
     #[test]
-    fn what_a_host_does_counts_for_more_than_what_it_says() {
+    fn a_hosts_answers_outweigh_its_accept_ranges() {
         assert_eq!(after(&[(true, false)]).support("a", NOW), RangeSupport::Serves);
         let hosts = after(&[(false, true), (true, false)]);
         assert_eq!(hosts.support("a", NOW), RangeSupport::Ignores);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_hosts_are_known_and_the_oldest_go_first() {
+    fn known_hosts_are_bounded_and_the_oldest_are_forgotten_first() {
         let mut hosts = RangeHosts::new();
         for number in 0..=MAX_HOSTS {
             hosts.learn(lesson(&number.to_string(), true, true), NOW);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_of_ranges_by_its_status_or_in_words() {
+    fn range_support_is_read_from_status_and_accept_ranges() {
         let told = |status: u16, field: Option<&'static str>, is_asked| {
             let mut headers = HeaderMap::new();
             headers.extend(field.map(|field| (ACCEPT_RANGES, HeaderValue::from_static(field))));

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_resolved_against_where_it_came_from() {
+    fn a_location_is_resolved_against_the_url_that_was_asked() {
         for (location, expected) in [
             ("/x", "https://example.com/x"),
             ("//www.example.com/x", "https://www.example.com/x"),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_and_host_are_one_however_they_are_written() {
+    fn scheme_and_host_are_normalized_and_the_rest_is_kept() {
         for location in [
             "HTTPS://WWW.example.COM/x",
             "hTTps://www.example.com:443/x",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_uri_has_is_escaped() {
+    fn characters_that_no_uri_has_are_escaped() {
         for (location, expected) in [
             ("/a b", "/a%20b"),
             ("/é?é", "/%C3%A9?%C3%A9"),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_keep_their_brackets() {
+    fn ipv6_addresses_keep_their_brackets() {
         let from = "http://[::1]:8008/a[b]";
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("//[::1]:80/c"))]);
         let answer = OriginHead { status: StatusCode::FOUND, headers };
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn only_safe_schemes_are_followed() {
+    fn unsafe_and_malformed_locations_are_not_followed() {
         for location in [
             "http://example.com/x",
             "ftp://example.com",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn from_https_nothing_leads_back_to_http() {
+    fn a_redirect_from_https_to_http_is_not_followed() {
         for location in ["http://localhost/x", "http://10.0.0.1/x", "http://[::1]:8008/x"] {
             assert_eq!(redirected(307, location), None, "{location}");
         }
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_resolved_to_something_else_is_not_followed() {
+    fn a_location_with_hidden_dot_segments_or_backslashes_is_not_followed() {
         for location in [
             "https://example.com/.well-known/../_synapse/metrics",
             "/a/%2e%2e/b",
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_for_media_is_known_by_its_path() {
+    fn a_media_url_is_recognized_by_its_path() {
         for url in [
             "https://a/_matrix/media/v3/download/b/c?d",
             "https://a:1/b/_matrix/client/v1/media/thumbnail/b/c",
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn only_redirects_redirect() {
+    fn other_statuses_do_not_redirect() {
         for status in [200, 300, 304, 404] {
             assert_eq!(redirected(status, "/x"), None);
         }
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_that_may_not_be_followed_leads_nowhere() {
+    fn a_redirect_that_may_not_be_followed_keeps_the_url() {
         let mut redirects = Redirects::begin("https://example.com/a".to_owned());
         assert_eq!(redirects.next(&answer(302, "http://example.com/b")), Next::Stay);
         assert_eq!(redirects.url(), "https://example.com/a");

@@ -69,7 +69,7 @@ mod tests {
     use crate::headers::freshening::FRESHENED;
 
     #[test]
-    fn cookies_and_what_is_not_listed_reach_no_client() {
+    fn cookies_and_unlisted_headers_reach_no_client() {
         let sent = ["content-type", "etag", "set-cookie", "cf-mitigated", "server", "x-anything"];
         let origin: HeaderMap = sent
             .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("a")))
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_freshened_is_read() {
+    fn freshened_headers_are_read() {
         for name in &FRESHENED {
             assert!(RESPONSE_HEADERS.contains(name), "{name}");
         }

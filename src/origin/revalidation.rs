@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_where_head_fails_too() {
+    fn revalidation_is_impossible_if_head_fails_too() {
         let known = after(
             &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, false)],
             Door::Client,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_failed_is_tried_again_later() {
+    fn a_failed_way_is_tried_again_later() {
         let known = after(
             &[(RevalidateBy::GuessedValidator, false), (RevalidateBy::Head, false)],
             Door::Client,
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_door_is_the_cheapest_way_that_works() {
+    fn the_cheapest_working_way_is_known_for_each_door() {
         let (told, guess, head) =
             (RevalidateBy::ToldValidator, RevalidateBy::GuessedValidator, RevalidateBy::Head);
         let learned = |lessons: &[_]| after(lessons, Door::Client).learned(Door::Client);

@@ -92,7 +92,7 @@ fn an_envelope_is_the_mark_of_federation_media() {
 }
 
 #[test]
-fn media_of_the_same_kind_may_take_the_place_of_what_is_stored() {
+fn media_of_the_same_kind_may_replace_stored_media() {
     let may = |fields: &[_], stored: &StoredMeta| {
         let head = head(200, fields);
         may_replace(&head, &Validator::of(&head), stored)
@@ -108,7 +108,7 @@ fn media_of_the_same_kind_may_take_the_place_of_what_is_stored() {
 }
 
 #[test]
-fn what_a_redirect_led_to_takes_only_the_place_of_its_like() {
+fn media_from_a_redirect_replaces_only_its_own_kind() {
     let place = || Validator::Redirect("https://cdn.example.com/a".to_owned());
     let may = |fields: &[_], stored: &StoredMeta| may_replace(&head(200, fields), &place(), stored);
     let redirected = stored_with(&[PNG, TAG], Some(place()));
@@ -118,7 +118,7 @@ fn what_a_redirect_led_to_takes_only_the_place_of_its_like() {
 }
 
 #[test]
-fn a_304_to_a_date_confirms_what_has_that_date_or_tells_nothing() {
+fn a_304_to_a_date_confirms_with_that_date_or_no_validator() {
     let dated = stored(&[DATE, PNG, INLINE]);
     let older = (LAST_MODIFIED, "Sun, 06 Nov 1994 08:49:37 GMT");
     for fields in [&[][..], &[DATE], &[DATE, TAG]] {
@@ -138,7 +138,7 @@ fn a_304_to_a_tag_confirms_whatever_else_it_says() {
 }
 
 #[test]
-fn html_is_found_among_several_types() {
+fn html_is_recognized_among_several_types() {
     for type_ in ["text/html", "Text/HTML;a", "image/png, text/html", "text/html;a, image/png"] {
         assert!(is_html(&head(200, &[(CONTENT_TYPE, type_)]).headers), "{type_}");
     }
@@ -187,7 +187,7 @@ fn a_redirect_confirms_where_it_leads_to_the_same_place() {
 }
 
 #[test]
-fn a_token_is_known_by_its_user() {
+fn a_token_is_accepted_by_a_whoami_with_a_user_id() {
     assert!(knows_token(&error(200, r#"{"user_id":"@a:example.com","is_guest":false}"#)));
     for (status, text) in [
         (200, "{}"),
@@ -225,7 +225,7 @@ fn a_refusal_is_a_matrix_error() {
 }
 
 #[test]
-fn anything_but_a_matrix_error_refuses_nothing() {
+fn bodies_without_a_matrix_error_are_no_refusal() {
     for status in [401, 403, 404, 410, 451] {
         for text in ["", "{}", "Not Found", "<html>", r#"{"errcode":5}"#, r#"["errcode"]"#, "null"]
         {

@@ -40,7 +40,7 @@ fn admitted(target: &str, passed: &'static str) -> Result<Route, Rejection> {
 }
 
 #[test]
-fn a_request_that_has_been_here_goes_no_further() {
+fn a_request_that_passed_this_edge_before_is_refused() {
     for passed in ["example.com", "example.org, example.com"] {
         assert!(matches!(admitted("/", passed), Err(Rejection::Loop)), "{passed}");
     }
@@ -48,7 +48,7 @@ fn a_request_that_has_been_here_goes_no_further() {
 }
 
 #[test]
-fn a_signed_target_leaves_as_it_came_or_not_at_all() {
+fn a_signed_target_is_unchanged_or_refused() {
     let signed = "/_matrix/federation/v1/media/download/abc?é";
     assert!(matches!(admitted(signed, ""), Err(Rejection::UnfaithfulTarget)));
     assert!(admitted("/_matrix/client/v1/media/download/example.com/abc?é", "").is_ok());
@@ -74,7 +74,7 @@ fn file_names_are_decoded_and_may_be_empty() {
 }
 
 #[test]
-fn what_is_outside_the_grammar_is_the_origins_to_judge() {
+fn targets_outside_the_grammar_are_forwarded() {
     for target in [
         "/_matrix/client/v1/media/download/example.com/a%2Fb",
         "/_matrix/client/v1/media/download/example.com/a%00b",
@@ -91,7 +91,7 @@ fn what_is_outside_the_grammar_is_the_origins_to_judge() {
 }
 
 #[test]
-fn an_admins_look_at_quarantined_media_never_meets_the_cache() {
+fn an_admins_view_of_quarantined_media_bypasses_the_cache() {
     let target =
         "/_matrix/client/v1/media/download/example.com/abc?admin_unsafely_bypass_quarantine=true";
     assert_eq!(reason(target), BypassReason::QuarantineBypass);
@@ -111,7 +111,7 @@ fn other_media_endpoints_are_forwarded() {
 }
 
 #[test]
-fn uploads_and_their_limits_are_known_under_every_name() {
+fn uploads_and_limits_are_recognized_at_every_path() {
     let id = |id| UploadTo::Id(Mxc::parse(id));
     for (method, path, route) in [
         ("POST", "/_matrix/media/r0/upload", Route::Upload(UploadTo::New)),
@@ -147,7 +147,7 @@ fn uploads_and_their_limits_are_known_under_every_name() {
 }
 
 #[test]
-fn servers_ask_for_our_own_media() {
+fn servers_ask_for_media_of_this_server() {
     let request = media("/_matrix/federation/v1/media/download/abc?timeout_ms=20000");
     assert_eq!(request.door, Door::Federation);
     assert_eq!(request.mxc.server_name.as_str(), "example.com");
@@ -166,7 +166,7 @@ fn the_three_legacy_versions_are_one_door() {
 }
 
 #[test]
-fn terms_are_plain_where_every_parameter_is_known() {
+fn a_query_with_known_parameters_is_canonical() {
     let client =
         |query| media(&format!("/_matrix/client/v1/media/download/a/b?{query}")).query_class;
     let legacy = |query| media(&format!("/_matrix/media/v3/download/a/b?{query}")).query_class;
@@ -193,7 +193,7 @@ fn terms_are_plain_where_every_parameter_is_known() {
 }
 
 #[test]
-fn nothing_but_media_is_on_the_media_domain() {
+fn the_media_domain_serves_media_alone() {
     for target in [
         "/index.html",
         "/_edge/other",
@@ -206,7 +206,7 @@ fn nothing_but_media_is_on_the_media_domain() {
 }
 
 #[test]
-fn the_edge_tells_of_itself_on_the_media_domain_and_not_on_other_hosts() {
+fn admin_pages_are_on_the_media_domain_and_not_on_other_hosts() {
     for (target, route) in [
         ("/", Route::Status(StatusForm::Page)),
         ("/_edge/", Route::Status(StatusForm::Page)),
@@ -221,7 +221,7 @@ fn the_edge_tells_of_itself_on_the_media_domain_and_not_on_other_hosts() {
 }
 
 #[test]
-fn elsewhere_the_rest_passes_through() {
+fn other_paths_on_other_hosts_pass_through() {
     let at = |host, target| routed("GET", host, target);
     assert_eq!(
         at("matrix.example.com", "/_matrix/client/versions"),
@@ -236,7 +236,7 @@ fn elsewhere_the_rest_passes_through() {
 }
 
 #[test]
-fn preflights_are_ours_where_the_path_is() {
+fn preflights_are_answered_where_the_path_is_the_edges() {
     let preflight = |host, target| routed("OPTIONS", host, target);
     assert_eq!(preflight("matrix.example.com", "/_matrix/media/v3/upload"), Route::Preflight);
     assert_eq!(preflight("example.com", "/.well-known/matrix/client"), Route::Preflight);
@@ -248,7 +248,7 @@ fn preflights_are_ours_where_the_path_is() {
 }
 
 #[test]
-fn a_query_with_an_unknown_parameter_or_two_readings_meets_no_stored_response() {
+fn an_ambiguous_query_or_unknown_parameter_bypasses_the_cache() {
     for query in [
         "x=y",
         "width=1",
@@ -270,7 +270,7 @@ fn a_query_with_an_unknown_parameter_or_two_readings_meets_no_stored_response() 
 }
 
 #[test]
-fn one_spelling_of_a_path_is_asked_for() {
+fn a_path_is_asked_for_in_one_spelling() {
     for (target, expected) in [
         (
             "/_matrix/client/v1/media/download/ex%61mple.com/%61bc/x",
@@ -290,7 +290,7 @@ fn one_spelling_of_a_path_is_asked_for() {
 }
 
 #[test]
-fn nothing_below_the_media_paths_leads_out_of_them() {
+fn paths_that_lead_out_of_the_media_paths_are_refused() {
     for target in [
         "/_matrix/media/v3/download/..%2f..%2f..%2f_synapse/admin",
         "/_matrix/client/v1/media/download/example.com/..%5Cabc",

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_origin_sends_is_counted() {
+    fn bytes_from_the_origin_are_counted() {
         let mut event = Event::default();
         let headers = http::HeaderMap::from_iter([(http::header::CONTENT_LENGTH, 7.into())]);
         let answer = crate::origin::OriginHead { status: http::StatusCode::OK, headers };
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_all_numbers_breaks_no_sum() {
+    fn a_huge_length_does_not_overflow_the_sum() {
         let mut tally = Tally::default();
         tally.add(&hit(u64::MAX), NOON);
         tally.add(&hit(5), NOON);

@@ -22,7 +22,7 @@ fn the_name_of_a_server_leads_to_homeserver_and_media_domain() {
 }
 
 #[test]
-fn an_upload_tells_its_progress() {
+fn an_upload_reports_its_progress() {
     for told in told_by_browser() {
         let progress = told.at("/file/progress").as_array().expect("progress is listed");
         let last = progress.last().unwrap_or_else(|| panic!("{}: no progress", told.name));
@@ -33,7 +33,7 @@ fn an_upload_tells_its_progress() {
 
 /// Or every page could find out what others near its visitor have read.
 #[test]
-fn no_application_is_told_that_the_edge_had_it() {
+fn applications_cannot_read_the_cache_status() {
     for told in told_by_browser() {
         let reads = told.at("/file/reads").as_array().expect("reads are listed");
         assert!(!reads.is_empty(), "{}", told.name);

@@ -10,7 +10,7 @@ use crate::world::{READS, world};
 const RACES: usize = 2;
 
 #[test]
-fn what_is_uploaded_is_read_byte_for_byte() {
+fn an_upload_is_read_byte_for_byte() {
     for told in told() {
         let reads = told.at("/file/reads").as_array().expect("reads are listed");
         assert_eq!(reads.len(), READS, "{}", told.name);
@@ -21,7 +21,7 @@ fn what_is_uploaded_is_read_byte_for_byte() {
 }
 
 #[test]
-fn what_is_read_again_leaves_the_homeserver_no_more() {
+fn a_repeated_download_is_not_sent_by_the_homeserver_again() {
     for told in told() {
         let answers = answers_about(told.text("/file/uri"));
         let count = |status| answers.iter().filter(|answer| **answer == status).count();
@@ -48,7 +48,7 @@ fn a_thumbnail_is_what_the_homeserver_makes() {
 }
 
 #[test]
-fn an_encrypted_attachment_opens() {
+fn an_encrypted_attachment_is_decrypted() {
     for told in told() {
         assert_same(&told, told.at("/encrypted"), told.at("/encrypted/read"));
     }
@@ -62,14 +62,14 @@ fn a_reader_waits_for_an_asynchronous_upload() {
 }
 
 #[test]
-fn a_token_that_is_logged_out_reads_nothing_where_every_request_is_asked_about() {
+fn a_logged_out_token_is_refused_in_strict_mode() {
     for told in told().filter(|told| !told.is_leased) {
         assert_eq!(told.at("/afterLogout/status"), 401, "{}", told.name);
     }
 }
 
 #[test]
-fn a_token_that_is_logged_out_reads_on_for_its_lease() {
+fn a_logged_out_token_reads_on_for_its_lease() {
     for told in told().filter(|told| told.is_leased) {
         assert_same(&told, told.at("/file"), told.at("/afterLogout"));
     }

@@ -36,7 +36,7 @@ fn a_strict_hit_costs_one_conditional_request_and_no_byte_of_a_body() {
 }
 
 #[test]
-fn what_the_homeserver_sends_anew_replaces_what_is_stored() {
+fn new_media_replaces_stored_media() {
     let mut world = world(STRICT, SYNAPSE);
     world.answer(&ask());
     world.homeserver.habits.validators = Validators::Both;
@@ -58,7 +58,7 @@ fn a_refusal_is_the_homeservers_own() {
 }
 
 #[test]
-fn a_request_without_a_credential_is_the_homeservers_to_refuse() {
+fn a_request_without_a_credential_is_refused_by_the_homeserver() {
     let mut world = world(LEASED, SYNAPSE);
     world.answer(&ask());
     let refused = world.answer(&Ask::new(Door::Client, 0, Credential::None));
@@ -85,7 +85,7 @@ fn a_body_that_breaks_off_is_not_stored() {
 }
 
 #[test]
-fn what_may_not_be_stored_is_passed_on() {
+fn media_that_may_not_be_stored_is_relayed() {
     for (quirk, reason) in [
         (Quirk::NoStore, "no-store"),
         (Quirk::NoLength, "no-length"),
@@ -119,7 +119,7 @@ fn a_redirect_is_followed_without_the_credential_and_the_bytes_are_stored() {
 }
 
 #[test]
-fn a_redirect_to_a_host_that_nobody_has_named_is_not_followed() {
+fn a_redirect_to_an_unlisted_host_is_not_followed() {
     let mut world = world(STRICT, REDIRECTING);
     let refused = world.answer(&ask());
     assert_eq!((refused.status(), refused.heard()), (502, vec![307]));
@@ -134,7 +134,7 @@ fn a_redirect_grants_no_lease() {
 }
 
 #[test]
-fn a_redirect_is_passed_on_where_the_admin_wants_that() {
+fn a_redirect_is_passed_on_if_configured() {
     let mut world = world(&[("ORIGIN_REDIRECTS", "pass")], REDIRECTING);
     let passed = world.answer(&ask());
     assert_eq!((passed.status(), passed.heard()), (307, vec![307]));
@@ -142,7 +142,7 @@ fn a_redirect_is_passed_on_where_the_admin_wants_that() {
 }
 
 #[test]
-fn a_redirect_that_leads_nowhere_is_an_error_of_the_way() {
+fn a_redirect_that_ends_without_media_is_a_502() {
     for (cdn, questions) in
         [(Cdn::Loops, 6), (Cdn::Downgrades, 2), (Cdn::Expired, 2), (Cdn::Down, 2)]
     {
@@ -201,7 +201,7 @@ fn every_server_signs_for_itself() {
 }
 
 #[test]
-fn what_each_user_is_answered_by_itself_is_not_stored() {
+fn per_user_answers_are_not_stored() {
     let mut world = world(LEASED, SYNAPSE);
     let config = Ask { what: What::Config, ..ask() };
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use model::homeserver::{Habits, Health, Validators};
 use model::world::World;
 
 #[test]
-fn a_lease_spares_the_question() {
+fn a_lease_saves_the_question() {
     let mut world = world(LEASED, SYNAPSE);
     world.answer(&ask());
     world.now_ms += 10_000;
@@ -37,7 +37,7 @@ fn a_token_is_accepted_by_the_homeserver_before_it_is_leased() {
 }
 
 #[test]
-fn a_token_that_is_leased_opens_what_was_confirmed_to_others() {
+fn a_leased_token_is_served_media_confirmed_to_others() {
     let mut world = world(LEASED, SYNAPSE);
     world.answer(&Ask::new(Door::Client, 1, BOB));
     world.answer(&ask());
@@ -45,7 +45,7 @@ fn a_token_that_is_leased_opens_what_was_confirmed_to_others() {
 }
 
 #[test]
-fn a_token_that_is_leased_for_one_media_opens_no_other() {
+fn a_token_leased_for_one_media_is_not_served_another() {
     let vars = [("LEASE_SECONDS", "60"), ("LEASE_SCOPE", "token+media")];
     let mut world = world(&vars, Habits { refusal: 404, ..SYNAPSE });
     world.answer(&ask());
@@ -89,7 +89,7 @@ fn a_404_ends_the_lease_of_a_media() {
 }
 
 #[test]
-fn an_old_lease_is_renewed_behind_the_client_that_it_serves() {
+fn an_old_lease_is_renewed_once_in_the_background() {
     let mut world = world(LEASED, SYNAPSE);
     world.answer(&ask());
     world.now_ms += 50_000;
@@ -134,7 +134,7 @@ fn a_request_on_behalf_of_another_has_no_lease() {
 }
 
 #[test]
-fn a_tag_that_is_taken_away_is_guessed() {
+fn a_removed_tag_is_guessed() {
     let habits = Habits { validators: Validators::Eaten, ..SYNAPSE };
     let mut world = world(STRICT, habits);
     world.answer(&ask());
@@ -143,7 +143,7 @@ fn a_tag_that_is_taken_away_is_guessed() {
 }
 
 #[test]
-fn without_validators_a_head_confirms_what_is_stored() {
+fn stored_media_without_validators_is_confirmed_by_head() {
     let habits = Habits { validators: Validators::Nothing, ..SYNAPSE };
     let mut world = world(STRICT, habits);
     world.answer(&ask());
@@ -158,7 +158,7 @@ fn without_validators_a_head_confirms_what_is_stored() {
 }
 
 #[test]
-fn without_validators_and_head_nothing_is_stored_that_no_lease_could_use() {
+fn media_without_validators_or_head_is_not_stored_in_strict_mode() {
     let habits = Habits { validators: Validators::Nothing, knows_head: false, ..SYNAPSE };
     let mut world = world(STRICT, habits);
     let heard: Vec<_> = (0..5).map(|_| world.answer(&ask()).heard()).collect();
@@ -177,7 +177,7 @@ fn unguessable(habits: Habits) -> World {
 }
 
 #[test]
-fn without_validators_whoami_tells_of_the_token() {
+fn whoami_confirms_a_token_without_validators() {
     let mut world = unguessable(SYNAPSE);
     let hit = world.answer(&Ask::new(Door::Client, 0, BOB));
     assert_eq!(hit.questions(), ["/_matrix/client/v3/account/whoami"]);
@@ -186,7 +186,7 @@ fn without_validators_whoami_tells_of_the_token() {
 }
 
 #[test]
-fn whoami_counts_while_the_media_is_leased_only() {
+fn whoami_counts_only_while_the_media_is_leased() {
     let mut world = unguessable(SYNAPSE);
     world.now_ms += 59_000;
     world.begin(&Ask::new(Door::Client, 0, BOB), 0);
@@ -198,13 +198,13 @@ fn whoami_counts_while_the_media_is_leased_only() {
 }
 
 #[test]
-fn without_whoami_the_media_is_asked_for() {
+fn the_media_is_asked_for_if_whoami_is_missing() {
     let mut world = unguessable(Habits { knows_whoami: false, ..SYNAPSE });
     assert_eq!(world.answer(&Ask::new(Door::Client, 0, BOB)).heard(), [404, 200]);
 }
 
 #[test]
-fn while_the_homeserver_is_down_those_it_accepted_lately_are_served() {
+fn recently_accepted_clients_are_served_stale_in_an_outage() {
     for (health, heard) in
         [(Health::Unreachable, 0), (Health::Silent, 0), (Health::Status(502), 502)]
     {
@@ -221,7 +221,7 @@ fn while_the_homeserver_is_down_those_it_accepted_lately_are_served() {
 }
 
 #[test]
-fn nobody_else_is_served_while_the_homeserver_is_down() {
+fn other_clients_are_not_served_in_an_outage() {
     for vars in [STRICT, STALE] {
         let mut world = world(vars, SYNAPSE);
         world.answer(&ask());
@@ -233,7 +233,7 @@ fn nobody_else_is_served_while_the_homeserver_is_down() {
 }
 
 #[test]
-fn a_refusal_that_is_known_outlasts_the_homeserver() {
+fn a_refusal_still_counts_in_an_outage() {
     let mut world = world(STALE, SYNAPSE);
     world.answer(&ask());
     world.answer(&Ask { what: THUMBNAIL, ..ask() });
@@ -244,7 +244,7 @@ fn a_refusal_that_is_known_outlasts_the_homeserver() {
 }
 
 #[test]
-fn a_client_is_told_to_slow_down_by_the_homeserver_itself() {
+fn a_429_of_the_homeserver_is_relayed_with_retry_after() {
     let mut world = world(STALE, SYNAPSE);
     world.answer(&ask());
     world.homeserver.health = Health::Status(429);

@@ -36,7 +36,7 @@ fn before_the_outage(vars: &[(&str, &str)]) -> World {
 }
 
 #[test]
-fn in_ten_minutes_without_a_homeserver_the_right_ones_go_on_reading() {
+fn accepted_clients_alone_read_through_a_ten_minute_outage() {
     for health in [Health::Unreachable, Health::Silent, Health::Status(502), Health::Status(504)] {
         let mut world = before_the_outage(STALE);
         world.homeserver.health = health;
@@ -83,7 +83,7 @@ fn a_known_outage_costs_readers_nothing_and_the_homeserver_few_probes() {
 }
 
 #[test]
-fn recovery_is_found_out_by_a_probe_and_then_everyone_is_asked_about() {
+fn a_probe_detects_recovery_and_every_request_is_asked_about_again() {
     let mut world = before_the_outage(STALE);
     world.homeserver.health = Health::Unreachable;
     world.answer(&ask());
@@ -105,7 +105,7 @@ fn recovery_is_found_out_by_a_probe_and_then_everyone_is_asked_about() {
 }
 
 #[test]
-fn an_outage_of_which_nobody_has_heard_lately_is_asked_about() {
+fn an_expired_outage_is_asked_about_again() {
     let mut world = before_the_outage(STALE);
     world.homeserver.health = Health::Unreachable;
     world.answer(&ask());
@@ -116,7 +116,7 @@ fn an_outage_of_which_nobody_has_heard_lately_is_asked_about() {
 }
 
 #[test]
-fn media_that_alone_can_not_be_had_is_no_outage() {
+fn a_failure_of_one_media_alone_is_no_outage() {
     let mut world = before_the_outage(STALE);
     world.homeserver.health = Health::StuckAt(0);
     for _ in 0..10 {
@@ -128,7 +128,7 @@ fn media_that_alone_can_not_be_had_is_no_outage() {
 }
 
 #[test]
-fn each_isolate_finds_out_for_itself() {
+fn each_isolate_detects_an_outage_for_itself() {
     let mut world = before_the_outage(STALE);
     world.homeserver.health = Health::Unreachable;
     world.answer(&ask());
@@ -137,7 +137,7 @@ fn each_isolate_finds_out_for_itself() {
 }
 
 #[test]
-fn without_a_stale_window_nothing_is_probed() {
+fn the_homeserver_is_not_probed_without_a_stale_window() {
     let mut world = before_the_outage(STRICT);
     world.homeserver.health = Health::Unreachable;
     for _ in 0..20 {

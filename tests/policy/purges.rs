@@ -33,14 +33,14 @@ fn purged(mut world: World, what: What) -> World {
 }
 
 #[test]
-fn who_purges_serves_it_no_more() {
+fn the_purging_isolate_no_longer_serves_purged_media() {
     let mut world = purged(world_with_bucket(ADMIN), What::Media(0));
     let answered = world.answer_at(HERE, &ask());
     assert_eq!((answered.flight.found.stored.is_none(), answered.heard()), (true, vec![200]));
 }
 
 #[test]
-fn all_that_is_named_goes_in_every_form_and_nothing_else() {
+fn a_purge_removes_all_forms_of_what_it_names_and_no_other_media() {
     let asks = [ask(), Ask { what: THUMBNAIL, ..ask() }, server()];
     let others = [Ask { media: 1, ..ask() }, Ask { media: 2, ..ask() }];
     for (what, others_stay) in [
@@ -65,7 +65,7 @@ fn all_that_is_named_goes_in_every_form_and_nothing_else() {
 }
 
 #[test]
-fn within_a_minute_everybody_has_heard() {
+fn a_purge_reaches_every_isolate_within_a_minute() {
     for isolate in [BESIDE, ELSEWHERE, ELSEWHERE + 1] {
         let mut world = purged(world_with_bucket(ADMIN), What::Everything);
         world.now_ms += 59_000;
@@ -74,7 +74,7 @@ fn within_a_minute_everybody_has_heard() {
 }
 
 #[test]
-fn without_a_bucket_the_data_centre_has_heard() {
+fn a_purge_without_a_bucket_reaches_its_data_centre() {
     let mut world = purged(world(ADMIN, SYNAPSE), What::Everything);
     world.now_ms += 59_000;
     assert!(!is_stored(&mut world, BESIDE, &ask()));
@@ -82,7 +82,7 @@ fn without_a_bucket_the_data_centre_has_heard() {
 }
 
 #[test]
-fn what_comes_after_a_purge_is_kept() {
+fn media_stored_after_a_purge_is_kept() {
     let mut world = purged(world_with_bucket(ADMIN), What::Media(0));
     world.now_ms += 5_000;
     world.answer_at(HERE, &ask());
@@ -94,7 +94,7 @@ fn what_comes_after_a_purge_is_kept() {
 }
 
 #[test]
-fn what_is_on_its_way_during_a_purge_is_not_kept() {
+fn media_under_way_during_a_purge_is_not_kept() {
     let mut world = world_with_bucket(ADMIN);
     world.begin(&ask(), HERE);
     world.now_ms += 1000;
@@ -106,7 +106,7 @@ fn what_is_on_its_way_during_a_purge_is_not_kept() {
 }
 
 #[test]
-fn a_purge_that_was_heard_of_outlasts_the_list() {
+fn a_known_purge_outlasts_the_list() {
     for place in [Place::Bucket, Place::Pop(0)] {
         let mut world = world_with_bucket(ADMIN);
         world.fail(Place::Bucket, Fault::Remove);
@@ -121,7 +121,7 @@ fn a_purge_that_was_heard_of_outlasts_the_list() {
 }
 
 #[test]
-fn a_purge_that_could_not_be_listed_says_so() {
+fn a_purge_that_could_not_be_listed_is_reported() {
     for fault in [Fault::LookUp, Fault::Store] {
         let mut world = purged(world_with_bucket(ADMIN), What::Media(1));
         world.fail(Place::Bucket, fault);
@@ -141,7 +141,7 @@ fn an_object_that_could_not_be_removed_is_not_used() {
 }
 
 #[test]
-fn a_failed_read_of_the_list_makes_no_copy_young() {
+fn a_failed_read_of_the_list_makes_no_copy_fresh() {
     let mut world = world_with_bucket(ADMIN);
     let start_ms = world.now_ms;
     let other = Ask { media: 1, ..ask() };

@@ -7,7 +7,7 @@ use model::ask::{Ask, Span, Validator, What};
 use model::homeserver::Habits;
 
 #[test]
-fn head_stores_nothing_and_tells_the_length() {
+fn a_head_stores_nothing_and_has_the_length() {
     let mut world = world(STRICT, SYNAPSE);
     let told = world.answer(&head(ask()));
     assert_eq!((told.status(), told.header(CONTENT_LENGTH)), (200, "40"));
@@ -21,7 +21,7 @@ fn head_stores_nothing_and_tells_the_length() {
 }
 
 #[test]
-fn head_is_the_edges_own_where_the_homeserver_has_none() {
+fn a_head_is_answered_by_the_edge_if_the_homeserver_has_none() {
     let mut world = world(STRICT, Habits { knows_head: false, ..SYNAPSE });
     let told = world.answer(&head(ask()));
     assert_eq!((told.status(), told.heard()), (200, vec![405, 200]));
@@ -30,7 +30,7 @@ fn head_is_the_edges_own_where_the_homeserver_has_none() {
 }
 
 #[test]
-fn a_servers_head_is_never_asked_in_another_way() {
+fn a_servers_head_is_never_asked_again_by_get() {
     let mut world = world(STRICT, Habits { knows_head: false, ..SYNAPSE });
     let refused = world.answer(&head(server()));
     assert_eq!((refused.status(), refused.heard()), (405, vec![405]), "it has signed its method");
@@ -56,7 +56,7 @@ fn a_range_beyond_the_end_is_416() {
 }
 
 #[test]
-fn a_range_of_other_bytes_is_the_whole() {
+fn a_range_with_another_if_range_is_the_whole() {
     let mut world = world(STRICT, SYNAPSE);
     world.answer(&ask());
     world.answer(&Ask { what: THUMBNAIL, ..ask() });
@@ -96,7 +96,7 @@ fn a_client_that_has_the_bytes_and_no_right_to_them_is_refused() {
 }
 
 #[test]
-fn a_tag_of_the_homeserver_is_none_of_ours() {
+fn the_homeservers_tag_does_not_match_the_edges() {
     let mut world = world(STRICT, SYNAPSE);
     world.answer(&ask());
     let validator = Some(Validator::Text("1"));
@@ -128,7 +128,7 @@ fn thumbnails_that_are_the_same_are_stored_once() {
 }
 
 #[test]
-fn what_may_be_read_in_two_ways_is_not_served_from_store() {
+fn an_ambiguous_query_is_not_served_from_the_cache() {
     let mut world = world(STRICT, SYNAPSE);
     let spelt = |query| Ask { what: What::Thumbnail("32x32-crop-default", query), ..ask() };
     world.answer(&spelt("width=32&height=32&method=crop"));

@@ -33,7 +33,7 @@ fn with_large_media(mut world: World) -> World {
 }
 
 #[test]
-fn the_nearest_tier_that_has_it_serves() {
+fn the_nearest_tier_with_the_media_serves_it() {
     let mut world = world_with_bucket(STRICT);
     for (isolate, found, heard) in [
         (HERE, None, 200),
@@ -51,7 +51,7 @@ fn the_nearest_tier_that_has_it_serves() {
 }
 
 #[test]
-fn a_large_body_is_kept_everywhere_but_in_memory() {
+fn a_large_body_is_stored_in_every_tier_but_memory() {
     let mut world = with_large_media(world_with_bucket(STRICT));
     for (isolate, found) in [
         (HERE, None),
@@ -67,7 +67,7 @@ fn a_large_body_is_kept_everywhere_but_in_memory() {
 }
 
 #[test]
-fn a_part_is_cut_from_every_tier() {
+fn a_range_is_served_from_every_tier() {
     let mut world = world_with_bucket(STRICT);
     for isolate in [HERE, HERE, HERE, ELSEWHERE] {
         let part = world.answer_at(isolate, &ranged(Span::Between(2, 5)));
@@ -76,7 +76,7 @@ fn a_part_is_cut_from_every_tier() {
 }
 
 #[test]
-fn without_memory_the_data_centre_serves() {
+fn the_data_centre_serves_without_a_memory_tier() {
     let vars = [("MEMORY_CACHE_MIB", "0")];
     let mut world = world(&vars, SYNAPSE);
     let found: Vec<_> = (0..3).map(|_| tier(&world.answer(&ask()))).collect();
@@ -84,14 +84,14 @@ fn without_memory_the_data_centre_serves() {
 }
 
 #[test]
-fn without_a_bucket_every_data_centre_asks_for_the_bytes() {
+fn every_data_centre_fetches_the_bytes_without_a_bucket() {
     let mut world = world(STRICT, SYNAPSE);
     world.answer_at(HERE, &ask());
     assert_eq!(world.answer_at(ELSEWHERE, &ask()).heard(), [200]);
 }
 
 #[test]
-fn every_tier_asks_the_homeserver() {
+fn a_hit_in_every_tier_asks_the_homeserver() {
     let mut world = world_with_bucket(LEASED);
     world.answer_at(HERE, &ask());
     world.answer_at(HERE, &ask());
@@ -104,7 +104,7 @@ fn every_tier_asks_the_homeserver() {
 }
 
 #[test]
-fn a_lease_is_its_data_centres_own() {
+fn a_lease_belongs_to_its_data_centre() {
     let mut world = world_with_bucket(LEASED);
     world.answer_at(HERE, &ask());
     assert_eq!(world.answer_at(BESIDE, &ask()).heard(), NO_QUESTION);
@@ -112,7 +112,7 @@ fn a_lease_is_its_data_centres_own() {
 }
 
 #[test]
-fn a_404_removes_it_from_every_tier_in_reach() {
+fn a_404_removes_media_from_every_tier_in_reach() {
     let mut world = world_with_bucket(STRICT);
     world.answer_at(HERE, &ask());
     world.answer_at(HERE, &ask());
@@ -127,7 +127,7 @@ fn a_404_removes_it_from_every_tier_in_reach() {
 }
 
 #[test]
-fn what_the_homeserver_sends_anew_replaces_it_in_every_tier() {
+fn new_media_replaces_the_stored_in_every_tier() {
     let mut world = world_with_bucket(STRICT);
     world.answer_at(HERE, &ask());
     world.answer_at(HERE, &ask());
@@ -148,7 +148,7 @@ fn servers_find_their_envelopes_in_every_tier() {
 }
 
 #[test]
-fn head_fills_what_is_nearer_and_nothing_else() {
+fn a_head_fills_the_nearer_tiers() {
     let mut world = world_with_bucket(STRICT);
     world.answer_at(HERE, &ask());
     world.answer_at(ELSEWHERE, &head(ask()));
@@ -195,7 +195,7 @@ fn a_fault_of_a_store_changes_no_byte_and_no_permission() {
 }
 
 #[test]
-fn after_a_fault_all_is_as_before() {
+fn a_store_is_used_again_after_a_fault() {
     for place in [POP, Place::Bucket] {
         for fault in [Fault::LookUp, Fault::Store, Fault::Late, Fault::Doubt, Fault::Break] {
             let mut world = world_with_bucket(STRICT);
@@ -228,7 +228,7 @@ fn a_bad_entry_is_a_miss_and_not_an_error() {
 }
 
 #[test]
-fn a_bad_object_in_the_bucket_is_a_miss_and_gives_way() {
+fn a_bad_object_in_the_bucket_is_a_miss_and_is_replaced() {
     for spoil in BAD {
         let mut world = world_with_bucket(STRICT);
         world.answer_at(HERE, &ask());
@@ -242,7 +242,7 @@ fn a_bad_object_in_the_bucket_is_a_miss_and_gives_way() {
 }
 
 #[test]
-fn nothing_outlives_its_time_in_any_tier() {
+fn entries_expire_in_every_tier() {
     let mut world = world_with_bucket(&[("CACHE_SECONDS", "60")]);
     world.answer_at(HERE, &ask());
     world.answer_at(HERE, &ask());
@@ -287,7 +287,7 @@ fn sizes_that_share_a_name_take_each_others_place_and_are_served_as_themselves()
 }
 
 #[test]
-fn who_is_refused_one_size_removes_no_other() {
+fn a_refusal_of_one_size_removes_no_other() {
     let [first, second] = SHARING;
     let mut world = world_with_bucket(STRICT);
     world.answer_at(HERE, &sized(first));

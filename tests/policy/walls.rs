@@ -62,7 +62,7 @@ fn a_page_grants_nothing_and_replaces_nothing() {
 }
 
 #[test]
-fn a_login_page_serves_nothing_that_is_stored() {
+fn a_login_page_serves_no_stored_bytes() {
     for validators in [Validators::One, Validators::Redirect] {
         for page in [Page::Login, Page::SamePlace] {
             let mut world = world(STRICT, Habits { validators, ..SYNAPSE });
@@ -74,7 +74,7 @@ fn a_login_page_serves_nothing_that_is_stored() {
 }
 
 #[test]
-fn a_page_in_place_of_whoami_opens_nothing() {
+fn a_page_in_place_of_whoami_grants_nothing() {
     for page in PAGES {
         let mut world = world(LEASED, Habits { validators: Validators::Nothing, ..SYNAPSE });
         world.answer(&ask());
@@ -86,7 +86,7 @@ fn a_page_in_place_of_whoami_opens_nothing() {
 }
 
 #[test]
-fn a_thumbnail_that_is_granted_opens_no_file_that_is_gone() {
+fn a_granted_thumbnail_grants_no_removed_file() {
     for plain in [ask(), legacy()] {
         let mut world = world(LEASED, SYNAPSE);
         world.answer(&plain);
@@ -99,7 +99,7 @@ fn a_thumbnail_that_is_granted_opens_no_file_that_is_gone() {
 }
 
 #[test]
-fn a_refusal_by_somebody_else_takes_nothing_back() {
+fn a_refusal_by_an_intermediary_revokes_nothing() {
     for page in [Page::Unauthorized, Page::Forbidden, Page::Gone] {
         let mut world = world(LEASED, SYNAPSE);
         world.answer(&ask());
@@ -147,7 +147,7 @@ fn a_rate_limit_of_everyone_is_no_outage() {
 }
 
 #[test]
-fn a_proxy_that_finds_nobody_behind_it_tells_of_an_outage() {
+fn a_proxy_that_cannot_reach_the_homeserver_shows_an_outage() {
     for page in [Page::Dropped, Page::BadGateway] {
         let mut world = world(STALE, SYNAPSE);
         world.answer(&ask());
@@ -157,7 +157,7 @@ fn a_proxy_that_finds_nobody_behind_it_tells_of_an_outage() {
 }
 
 #[test]
-fn nothing_that_is_said_by_others_ends_an_outage() {
+fn answers_of_intermediaries_end_no_outage() {
     let mut world = world(STALE, SYNAPSE);
     world.answer(&ask());
     world.homeserver.health = Health::Unreachable;

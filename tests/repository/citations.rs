@@ -40,7 +40,7 @@ fn cited(document: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_test_that_a_document_cites_is_there() {
+fn every_test_that_a_document_cites_exists() {
     let tests = tests();
     for document in DOCUMENTS {
         let text = read(document);
@@ -51,11 +51,11 @@ fn every_test_that_a_document_cites_is_there() {
 }
 
 #[test]
-fn a_citation_is_told_from_other_code() {
+fn a_citation_is_distinguished_from_other_code() {
     let document = "`a_test_of_mine`, `module::another_test_of_mine` and `LEASE_SECONDS`, \
                     `access_token`, `make test`, a_bare_name_here";
     assert_eq!(cited(document), ["a_test_of_mine", "another_test_of_mine"]);
-    assert!(tests().contains("a_citation_is_told_from_other_code"));
+    assert!(tests().contains("a_citation_is_distinguished_from_other_code"));
     assert!(cited(&read("docs/security.md")).len() > 50);
 }
 
@@ -72,7 +72,7 @@ fn plain() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_test_of_the_plain_profile_is_there_and_has_its_reason() {
+fn every_test_of_the_plain_profile_exists_and_has_a_reason() {
     let tests = tests();
     let listed = plain();
     assert!(listed.len() > 10);

@@ -27,7 +27,7 @@ fn of_a_request(code: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn nothing_of_one_request_is_kept_for_others() {
+fn statics_hold_nothing_of_one_request() {
     for path in files("src/shell") {
         let path = path.to_str().expect("names are text");
         let kept = of_a_request(&statics(&read(path)));
@@ -39,7 +39,7 @@ fn nothing_of_one_request_is_kept_for_others() {
 const KEPT_BY_A_PROMISE: [&str; 2] = ["JsFuture", "future_to_promise"];
 
 #[test]
-fn whatever_waits_can_be_dropped() {
+fn every_wait_can_be_dropped() {
     for path in files("src/shell") {
         let path = path.to_str().expect("names are text");
         let source = read(path);

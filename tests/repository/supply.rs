@@ -89,7 +89,7 @@ fn npm_packages() -> Map<String, Value> {
 }
 
 #[test]
-fn everything_that_is_installed_is_pinned() {
+fn every_installed_package_is_pinned() {
     let manifest: Value = serde_json::from_str(&read("package.json")).expect("it is JSON");
     for kind in ["dependencies", "devDependencies", "optionalDependencies"] {
         for (name, version) in manifest[kind].as_object().into_iter().flatten() {
@@ -104,7 +104,7 @@ fn everything_that_is_installed_is_pinned() {
 }
 
 #[test]
-fn no_command_goes_by_newer_versions_than_the_locks() {
+fn every_command_uses_the_locked_versions() {
     let mut commands = 0;
     for path in files("scripts").iter().filter_map(|path| path.to_str()).chain(["Makefile"]) {
         for line in read(path).lines() {
@@ -131,7 +131,7 @@ fn no_command_goes_by_newer_versions_than_the_locks() {
 /// Cloudflare's cache before a Worker would answer without asking anyone; and an address on
 /// workers.dev would be a way around what guards the routes.
 #[test]
-fn no_cache_is_before_the_worker_and_no_door_beside_its_routes() {
+fn the_worker_has_no_cache_before_it_and_no_address_beside_its_routes() {
     let config = read("wrangler.toml");
     let lines: Vec<_> = config.lines().map(str::trim).filter(|l| !l.starts_with('#')).collect();
     for line in ["workers_dev = false", "preview_urls = false"] {

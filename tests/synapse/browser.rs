@@ -51,7 +51,7 @@ fn a_browser_seeks_through_the_edge_but_not_on_synapse_alone() {
 const MAX_TENTHS: u64 = 12;
 
 #[test]
-fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_parts_little_more_than_once_its_size() {
+fn seeks_in_an_uncached_video_cost_a_homeserver_with_ranges_about_its_size() {
     let told = seek_cold("parts");
     let first_byte = &told["firstByte"];
     assert_eq!((number(&first_byte["status"]), number(&first_byte["questions"])), (206, 1));
@@ -59,7 +59,7 @@ fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_parts_little_more_than_onc
 }
 
 #[test]
-fn seeks_in_a_cold_video_cost_a_homeserver_that_sends_the_whole_little_more_than_once_its_size() {
+fn seeks_in_an_uncached_video_cost_a_homeserver_without_ranges_about_its_size() {
     seek_cold("whole");
 }
 
@@ -92,7 +92,7 @@ fn free_port() -> String {
 }
 
 #[test]
-fn an_uploads_progress_is_told_as_it_happens() {
+fn an_uploads_progress_is_reported_as_it_happens() {
     // An edge asks nothing before it is asked, so the line may come after it.
     let port = free_port();
     let line = format!("http://127.0.0.1:{port}");

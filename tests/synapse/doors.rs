@@ -50,18 +50,18 @@ fn check_credentials(ask: impl Fn(&Media) -> Ask) {
 }
 
 #[test]
-fn a_download_is_opened_by_the_same_credentials() {
+fn a_download_is_granted_to_the_same_credentials() {
     check_credentials(Media::download);
 }
 
 #[test]
-fn a_thumbnail_is_opened_by_the_same_credentials() {
+fn a_thumbnail_is_granted_to_the_same_credentials() {
     check_credentials(|media| media.thumbnail("width=32&height=32"));
 }
 
 /// The runtime joins them into one, so Synapse refuses them in other words.
 #[test]
-fn two_authorization_headers_open_nothing() {
+fn two_authorization_headers_are_refused() {
     let media = world().upload("image/png", SQUARES);
     media.download().user("alice").warm();
     let answer = media.download().user("alice").user("bob").edge();
@@ -140,7 +140,7 @@ fn bad_parameters_and_paths_are_judged_by_synapse() {
 }
 
 #[test]
-fn media_that_is_not_there_is_synapses_to_explain() {
+fn missing_media_has_synapses_error() {
     let download = |rest: &str| Ask::get(&format!("/_matrix/client/v1/media/download/{rest}"));
     let thumbnail = |rest: &str| {
         Ask::get(&format!("/_matrix/client/v1/media/thumbnail/{rest}")).query("width=32&height=32")

@@ -50,7 +50,7 @@ fn one_thumbnail_is_never_served_for_another() {
 }
 
 #[test]
-fn a_clients_validator_is_translated_and_opens_nothing() {
+fn a_clients_validator_is_translated_and_grants_nothing() {
     let media = stored_download();
     let ask = media.download().user("alice");
     let etag = ask.edge().header("etag").expect("no ETag").to_owned();
@@ -101,7 +101,7 @@ fn every_form_of_the_current_validator_is_a_304_and_any_other_the_whole() {
 }
 
 #[test]
-fn a_404_at_the_legacy_door_takes_nothing_from_the_client_door() {
+fn a_404_at_the_legacy_door_removes_nothing_from_the_client_door() {
     let media = stored_download();
     for _ in 0..2 {
         let frozen = media.legacy("v3", "download").edge();
@@ -126,7 +126,7 @@ fn two_files_never_share_a_validator() {
 }
 
 #[test]
-fn a_logged_out_token_opens_nothing_at_once() {
+fn a_logged_out_token_is_refused_at_once() {
     let media = stored_download();
     let token = world().log_in("carol");
     assert_eq!(media.download().token(&token).edge().status, 200);
@@ -161,7 +161,7 @@ fn quarantined_media_is_gone_at_once_and_comes_back() {
 }
 
 #[test]
-fn a_quarantine_bypass_leaves_nothing_behind() {
+fn a_quarantine_bypass_neither_reads_nor_fills_the_cache() {
     let media = world().upload("image/png", b"seen by an admin alone");
     world().admin(
         "POST",

@@ -66,7 +66,7 @@ fn a_leased_hit_leaves_no_line_in_synapses_log() {
 }
 
 #[test]
-fn a_lease_that_ended_is_renewed_by_synapses_word() {
+fn a_lease_that_ended_is_renewed_by_a_304_of_synapses() {
     let media = world().upload("image/png", SQUARES);
     let ask = media.download().user("alice");
     leased(&ask);
@@ -88,7 +88,7 @@ fn a_token_that_synapse_never_accepted_is_asked_about() {
 }
 
 #[test]
-fn a_lease_at_the_client_door_opens_no_other() {
+fn a_lease_at_the_client_door_grants_no_other_door() {
     let media = world().upload("image/png", SQUARES);
     leased(&media.download().user("alice"));
     for ask in [media.legacy("v3", "download"), media.legacy("v3", "download").user("alice")] {
@@ -100,7 +100,7 @@ fn a_lease_at_the_client_door_opens_no_other() {
 }
 
 #[test]
-fn a_logged_out_token_opens_nothing_once_its_lease_has_ended() {
+fn a_logged_out_token_is_refused_once_its_lease_has_ended() {
     let media = world().upload("image/png", SQUARES);
     let token = world().log_in("carol");
     let ask = media.download().token(&token);

@@ -239,7 +239,7 @@ fn a_media_id_is_created_filled_once_and_read() {
 }
 
 #[test]
-fn the_configuration_tells_a_number() {
+fn the_configuration_has_a_numeric_limit() {
     for path in ["/_matrix/media/v3/config", "/_matrix/client/v1/media/config"] {
         let in_query = format!("access_token={}", peer().synapse.token("alice"));
         for ask in [by("alice", Ask::get(path)), Ask::get(path).query(&in_query)] {
@@ -296,7 +296,7 @@ fn a_picture_in_a_room_is_found_and_read() {
 }
 
 #[test]
-fn an_avatar_is_set_and_told() {
+fn an_avatar_is_set_and_read() {
     let uri = format!("mxc://{SERVER_NAME}/{}", upload("image/png", "", SQUARES).id);
     let path = format!("/_matrix/client/v3/profile/@alice:{SERVER_NAME}/avatar_url");
     let body = json!({ "avatar_url": uri }).to_string();

@@ -90,7 +90,7 @@ fn a_logged_in_reader_gets_the_media_whatever_they_send_along() {
 
 /// What belongs to the question goes along whatever its length.
 #[test]
-fn a_question_that_is_too_long_is_answered_by_nothing_stored() {
+fn a_question_that_is_too_long_gets_no_stored_response() {
     let long = "x".repeat(TOO_LONG);
     for name in ["user_id", "device_id", "org.matrix.msc3202.device_id", "timeout_ms"] {
         let ask = logged_out().query(&format!("{name}={long}"));
@@ -103,7 +103,7 @@ fn a_question_that_is_too_long_is_answered_by_nothing_stored() {
 }
 
 #[test]
-fn a_long_file_name_in_the_path_is_no_part_of_the_question() {
+fn a_long_file_name_in_the_path_is_left_out_of_the_question() {
     let ask = logged_out().path_suffix(&format!("/{}", "x".repeat(TOO_LONG)));
     let answer = send(&ask);
     assert_eq!((answer.status, answer.errcode().as_str()), (401, "M_UNKNOWN_TOKEN"));

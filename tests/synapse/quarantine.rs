@@ -22,7 +22,7 @@ fn is_hit(answer: &Answer) -> bool {
 }
 
 #[test]
-fn what_synapse_quarantines_is_purged_from_every_tier() {
+fn media_quarantined_by_synapse_is_purged_from_every_tier() {
     let layout = Layout { bucket: BucketKind::R2, ..Layout::default() };
     let token = world().token("admin");
     let vars = [("LEASE_SECONDS", "600"), ("SYNAPSE_ADMIN_TOKEN", token)];

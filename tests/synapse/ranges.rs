@@ -37,13 +37,13 @@ fn assert_part(answer: &Answer, whole: &[u8], part: std::ops::Range<usize>) {
 }
 
 #[test]
-fn synapse_alone_gives_no_parts() {
+fn synapse_alone_ignores_ranges() {
     let answer = upload().download().user("alice").header("Range", "bytes=0-0").direct();
     assert_eq!((answer.status, answer.body.len()), (200, LENGTH));
 }
 
 #[test]
-fn a_part_of_a_miss_is_the_part_of_the_whole_which_is_then_stored() {
+fn a_range_of_a_miss_is_cut_from_the_whole_which_is_then_stored() {
     for (range, part) in RANGES {
         let ask = upload().download().user("alice");
         let answer = ask.clone().header("Range", range).edge();
@@ -56,7 +56,7 @@ fn a_part_of_a_miss_is_the_part_of_the_whole_which_is_then_stored() {
 }
 
 #[test]
-fn a_part_of_a_hit_is_confirmed_by_a_304() {
+fn a_range_of_a_hit_is_confirmed_by_a_304() {
     let ask = stored();
     let whole = ask.direct().body.clone();
     for (range, part) in RANGES {
@@ -67,7 +67,7 @@ fn a_part_of_a_hit_is_confirmed_by_a_304() {
 }
 
 #[test]
-fn a_part_of_a_thumbnail_is_the_part_of_synapses_thumbnail() {
+fn a_range_of_a_thumbnail_is_that_of_synapses_thumbnail() {
     let media = world().upload("image/png", SQUARES);
     let ask = media.thumbnail("width=320&height=240&method=scale").user("alice");
     for _ in ["cold", "warm"] {
@@ -78,7 +78,7 @@ fn a_part_of_a_thumbnail_is_the_part_of_synapses_thumbnail() {
 }
 
 #[test]
-fn a_range_beyond_the_end_is_a_416_that_tells_the_length() {
+fn a_range_beyond_the_end_is_a_416_with_the_length() {
     for ask in [upload().download().user("alice"), stored()] {
         let answer = ask.header("Range", "bytes=300000-").edge();
         assert_eq!((answer.status, answer.body.len()), (416, 0));
@@ -87,7 +87,7 @@ fn a_range_beyond_the_end_is_a_416_that_tells_the_length() {
 }
 
 #[test]
-fn what_is_no_single_range_brings_the_whole() {
+fn malformed_and_multiple_ranges_bring_the_whole() {
     for ask in [upload().download().user("alice"), stored()] {
         for range in ["bytes=5-1", "bytes=0-1,4-5", "lines=0-1", "bytes=a-b", "bytes=-"] {
             let answer = ask.clone().header("Range", range).edge();
@@ -97,7 +97,7 @@ fn what_is_no_single_range_brings_the_whole() {
 }
 
 #[test]
-fn a_part_of_something_else_by_now_is_not_sent() {
+fn a_range_of_another_version_is_not_sent() {
     let ask = stored();
     let etag = ask.edge().header("etag").expect("no ETag").to_owned();
     let part = ask.header("Range", "bytes=1-2");
@@ -109,7 +109,7 @@ fn a_part_of_something_else_by_now_is_not_sent() {
 }
 
 #[test]
-fn a_head_with_a_range_tells_of_the_whole() {
+fn a_head_with_a_range_describes_the_whole() {
     for ask in [upload().download().user("alice"), stored()] {
         let answer = ask.method("HEAD").header("Range", "bytes=0-0").edge();
         assert_eq!((answer.status, answer.body.len()), (200, 0));
@@ -119,7 +119,7 @@ fn a_head_with_a_range_tells_of_the_whole() {
 }
 
 #[test]
-fn a_part_opens_nothing_that_the_whole_does_not() {
+fn a_range_is_refused_where_the_whole_is() {
     let media = upload();
     media.download().user("alice").warm();
     let range = |ask: Ask| ask.header("Range", "bytes=0-0").edge();

@@ -95,30 +95,30 @@ fn assert_alike(authority: &str, admit: impl Fn(Ask) -> Ask) {
 }
 
 #[test]
-fn refusals_without_a_token_are_alike_whatever_is_stored() {
+fn refusals_without_a_token_do_not_depend_on_what_is_stored() {
     assert_alike(HOMESERVER_AUTHORITY, |ask| ask);
 }
 
 #[test]
-fn refusals_of_a_garbage_token_are_alike_whatever_is_stored() {
+fn refusals_of_a_garbage_token_do_not_depend_on_what_is_stored() {
     assert_alike(HOMESERVER_AUTHORITY, |ask| ask.token("syt_nobody"));
 }
 
 #[test]
-fn refusals_of_a_logged_out_token_are_alike_whatever_is_stored() {
+fn refusals_of_a_logged_out_token_do_not_depend_on_what_is_stored() {
     let token = world().logged_out();
     assert_alike(HOMESERVER_AUTHORITY, |ask| ask.token(token));
 }
 
 #[test]
-fn refusals_on_the_media_domain_are_alike_whatever_is_stored() {
+fn refusals_on_the_media_domain_do_not_depend_on_what_is_stored() {
     assert_alike(MEDIA_AUTHORITY, |ask| ask);
     assert_alike(MEDIA_AUTHORITY, |ask| ask.token("syt_nobody"));
 }
 
 /// Where the same question is granted, the isolate does find what its neighbor has stored.
 #[test]
-fn a_reader_who_is_granted_the_media_is_told_where_it_came_from() {
+fn a_granted_reader_gets_the_cache_status() {
     let of = |media: &Media| {
         let answer =
             media.download().user("bob").send(&edge().direct_address, HOMESERVER_AUTHORITY);

@@ -18,7 +18,7 @@ use crate::world::world;
 const ADMIN_TOKEN: &str = "0123456789abcdef";
 
 #[test]
-fn all_is_green_before_synapse() {
+fn every_check_is_good_before_synapse() {
     // The documents as the world finds them: with what another edge has added.
     let documents = format!("http://{}", world().edge.address);
     let vars = [("WELL_KNOWN_URL", documents.as_str()), ("ADMIN_TOKEN", ADMIN_TOKEN)];

@@ -109,7 +109,7 @@ fn open_media_is_the_same_at_the_legacy_door() {
 }
 
 #[test]
-fn what_the_client_door_stored_is_served_at_the_open_door_on_its_own_304() {
+fn media_stored_at_the_client_door_is_served_at_the_legacy_door_on_its_own_304() {
     let item = READER.upload("image/png", "", SQUARES.to_vec());
     let by_client = item.client_download().token(READER.synapse.token(USER));
     wait_for("it is stored", PATIENCE, || READER.edge(&by_client).is_revalidated().then_some(()));
@@ -123,7 +123,7 @@ fn what_the_client_door_stored_is_served_at_the_open_door_on_its_own_304() {
 }
 
 #[test]
-fn what_the_open_door_stored_opens_nothing_at_the_client_door() {
+fn media_stored_at_the_legacy_door_grants_nothing_at_the_client_door() {
     let item = READER.upload("image/png", "", SQUARES.to_vec());
     let legacy = Ask::get(&item.legacy_path("v3", "download"));
     wait_for("it is stored", PATIENCE, || READER.edge(&legacy).is_revalidated().then_some(()));

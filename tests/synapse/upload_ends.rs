@@ -60,7 +60,7 @@ fn bytes_beyond_the_length_are_no_part_of_the_media() {
 }
 
 #[test]
-fn a_quota_is_told_in_synapses_words() {
+fn a_quota_error_of_synapses_is_relayed() {
     let quota = ["--upload-quota", "1000"];
     let synapse = start_synapse(SERVER_NAME, &["alice"], &quota);
     let edge = start_edge(&synapse, &[]);

@@ -39,7 +39,7 @@ fn answer_to_head(edge: &Edge, token: &str, length: u64) -> Answer {
 }
 
 #[test]
-fn clients_are_told_synapses_limit_or_the_edges_whichever_is_less() {
+fn clients_get_the_lower_of_synapses_limit_and_the_edges() {
     let lower = start_edge(&world().synapse, &[]);
     for path in CONFIGS {
         let ask = Ask::get(path).user("alice");
@@ -56,7 +56,7 @@ fn clients_are_told_synapses_limit_or_the_edges_whichever_is_less() {
 }
 
 #[test]
-fn an_upload_over_the_limit_that_synapse_told_is_refused_at_once() {
+fn an_upload_over_synapses_advertised_limit_is_refused_at_once() {
     let edge = start_edge(&world().synapse, &[NO_LIMIT_OF_ITS_OWN]);
     let token = world().log_in("alice");
     let config = Ask::get(CONFIGS[0]).token(&token).send(&edge.address, HOMESERVER_AUTHORITY);
@@ -76,7 +76,7 @@ fn an_upload_over_the_limit_that_synapse_told_is_refused_at_once() {
 
 /// Synapse breaks the connection, at the first byte too many and without a word.
 #[test]
-fn an_upload_over_a_limit_that_synapse_did_not_tell_is_an_error_that_clients_understand() {
+fn an_upload_over_an_unadvertised_limit_is_a_matrix_error() {
     let token = world().log_in("alice");
     let head = Ask::post(UPLOAD, b"").token(&token).head(HOMESERVER_AUTHORITY);
     let head = head.header("Content-Length", (MAX_UPLOAD_BYTES + 1).to_string());

@@ -107,7 +107,7 @@ fn every_body_comes_back_as_if_uploaded_directly() {
 }
 
 #[test]
-fn types_that_are_none_are_synapses_to_judge() {
+fn malformed_types_are_judged_by_synapse() {
     let mut parity = Parity::default();
     for (type_, status, errcode) in
         [("text/plain; a=\"caf\u{e9}\"", 500, "M_UNKNOWN"), ("text/\u{1}plain", 200, "")]

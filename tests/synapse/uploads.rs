@@ -198,7 +198,7 @@ fn two_lengths_that_differ_never_reach_synapse() {
 
 /// A recipient may take them for one (RFC 9110 §8.6), or refuse them, as Synapse does.
 #[test]
-fn a_length_that_is_told_twice_is_one_or_is_refused() {
+fn a_repeated_length_counts_once_or_is_refused() {
     let upload = Ask::post(UPLOAD, b"text").user("alice").header("Content-Length", "4");
     assert_eq!(upload.direct().status, 400);
     let answer = upload.edge();
@@ -211,7 +211,7 @@ fn a_length_that_is_told_twice_is_one_or_is_refused() {
 }
 
 #[test]
-fn too_many_pending_uploads_are_a_429_that_says_when_to_retry() {
+fn too_many_pending_uploads_are_a_429_with_retry_after() {
     let create = Ask::post(CREATE, b"").user("hasty");
     while create.direct().status == 200 {}
     let answer = create.edge();

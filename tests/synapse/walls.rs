@@ -128,14 +128,14 @@ fn a_logged_out_reader_who_exceeds_their_own_limit_gets_no_stored_bytes() {
 }
 
 #[test]
-fn a_logged_out_reader_who_exceeds_the_limit_of_all_gets_no_stored_bytes() {
+fn a_logged_out_reader_who_exceeds_the_shared_limit_gets_no_stored_bytes() {
     assert_hammering_opens_nothing(BY_CONNECTION);
 }
 
 /// All that gets through is no media, so the edge hears no word of Synapse's: neither the question nor
 /// the probe.
 #[test]
-fn a_limit_of_all_that_somebody_fills_makes_no_outage() {
+fn an_exhausted_shared_limit_makes_no_outage() {
     for status in [429, 503] {
         let wall = Wall::that_says(status, &world().synapse, BY_CONNECTION);
         let asks = logged_out(&wall, 12);
@@ -157,7 +157,7 @@ fn a_limit_of_all_that_somebody_fills_makes_no_outage() {
 }
 
 #[test]
-fn a_reader_who_exceeds_their_own_limit_keeps_nobody_else_from_reading() {
+fn a_reader_who_exceeds_their_own_limit_does_not_block_others() {
     let wall = Wall::before(&world().synapse, BY_READER);
     let media = world().upload("image/png", SQUARES);
     let ask = media.download().user("alice");
@@ -171,7 +171,7 @@ fn a_reader_who_exceeds_their_own_limit_keeps_nobody_else_from_reading() {
 
 /// Synapse really ends here, and nginx answers 502.
 #[test]
-fn readers_who_were_accepted_read_on_when_there_is_no_synapse_behind_nginx() {
+fn accepted_readers_read_on_when_synapse_behind_nginx_is_down() {
     let synapse = start_synapse(SERVER_NAME, &["alice", "bob"], &[]);
     let upload = Ask::post("/_matrix/media/v3/upload", SQUARES).token(synapse.token("alice"));
     let media = Media::of(&upload.send(&synapse.address, HOMESERVER_AUTHORITY));

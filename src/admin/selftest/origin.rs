@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_homeserver_that_refuses_nobody_in_particular_is_heard_itself() {
+    fn a_matrix_refusal_shows_that_the_homeserver_answers() {
         let finding = evaluate_homeserver(&answer(401, &[], Some(REFUSAL)), 12);
         assert_eq!(
             finding,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_else_answers_is_told_by_its_code() {
+    fn a_failed_check_of_the_homeserver_is_an_error_with_its_code() {
         for (answer, code) in [
             (answer(403, &[], None), "blocked"),
             (answer(403, &[("cf-mitigated", "challenge")], None), "challenged"),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_no_homeserver_gives_is_not_its_word() {
+    fn an_implausible_answer_is_not_the_homeservers() {
         assert_eq!(evaluate_homeserver(&answer(200, &[], Some("{}")), 1).level, Level::Error);
         assert_eq!(evaluate_homeserver(&answer(500, &[], Some(REFUSAL)), 1).level, Level::Error);
         let looped = evaluate_homeserver(&answer(508, &[], Some(REFUSAL)), 1);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_is_told_by_door() {
+    fn revalidation_is_reported_by_door() {
         let untried = evaluate_revalidation(&Revalidation::NEW);
         assert_eq!(untried.len(), 3);
         assert!(untried.iter().all(|finding| finding.level == Level::Ok), "{untried:?}");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_readers_address_that_is_missing_is_told() {
+    fn a_missing_reader_address_is_a_warning() {
         let head = |headers| RequestHead {
             method: Method::POST,
             scheme: "https".to_owned(),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_without_a_length_are_told() {
+    fn uploads_without_a_length_are_a_warning() {
         let evaluated = |uploads_with_length, uploads_without_length| {
             let counts =
                 Counts { uploads_with_length, uploads_without_length, ..Counts::default() };
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_never_ran_failed_or_is_late_is_told() {
+    fn a_schedule_that_never_ran_failed_or_is_late_is_reported() {
         let ran = |secs, is_done| Some(LastRun { at_unix_secs: NOW - secs, is_done });
         for (is_wanted, last, level) in [
             (false, None, Level::Ok),

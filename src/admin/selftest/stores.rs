@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_does_all_is_good() {
+    fn a_cache_that_passes_every_step_is_good() {
         assert_eq!(levels(SHOWN), [Level::Ok; 3]);
         assert!(evaluate_pop(Some(SHOWN))[0].found.contains("30 ms"));
     }
 
     #[test]
-    fn a_late_cache_is_told_with_its_time() {
+    fn a_late_cache_is_reported_with_its_delay() {
         let late = PopRun { shown_after_ms: Some(530), ..SHOWN };
         assert_eq!(levels(late), [Level::Warning, Level::Ok, Level::Ok]);
         assert!(evaluate_pop(Some(late))[0].found.contains("530 ms"));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_shows_nothing_is_bad_and_says_what_switches_it_off() {
+    fn a_cache_that_shows_no_entry_is_an_error_with_its_causes() {
         let unseen = PopRun { is_taken: true, ..PopRun::default() };
         for (run, found) in [
             (Some(unseen), "It took a body of 1 MiB and never showed it."),
@@ -233,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_without_parts_is_a_warning() {
+    fn a_cache_without_ranges_is_a_warning() {
         for (has_part, has_last_byte) in [(false, false), (true, false), (false, true)] {
             assert_eq!(levels(PopRun { has_part, has_last_byte, ..SHOWN })[1], Level::Warning);
         }
     }
 
     #[test]
-    fn a_delete_that_takes_nothing_away_is_a_warning() {
+    fn a_delete_without_effect_is_a_warning() {
         for removal in [Some(Removal::Refused), Some(Removal::StillThere), None] {
             let run = PopRun { removal, ..SHOWN };
             assert_eq!(levels(run)[2], Level::Warning, "{removal:?}");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_does_all_is_good_and_tells_its_times() {
+    fn a_bucket_that_passes_every_step_is_good_and_reported_with_its_times() {
         let (level, found) = bucket(ALL);
         assert_eq!(level, Level::Ok);
         assert_eq!(found, "A write took 20 ms, a read 20 ms, a part 20 ms, a delete 20 ms.");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn all_looks_together_take_few_subrequests() {
+    fn a_run_takes_at_most_thirty_subrequests() {
         // Put, open, part, last byte, delete; and the bucket's six.
         let others = 5 + 6;
         assert!(PUT_PAUSES_MS.len() + DELETE_PAUSES_MS.len() + others <= 30);

@@ -130,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn a_proxys_own_failure_is_told_from_cloudflares() {
+    fn a_proxys_failure_is_distinguished_from_cloudflares() {
         assert_eq!(failed_with(502).found, "A proxy answered 502 in the homeserver's place.");
         assert_eq!(failed_with(502).cure, REACH);
     }
 
     #[test]
-    fn whoever_keeps_the_edge_out_has_a_cure_of_its_own() {
+    fn each_intermediary_that_blocks_the_edge_has_its_own_cure() {
         let keepers = [
             Intermediary::Blocked,
             Intermediary::Challenged,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_answer_is_told_by_what_was_missing() {
+    fn a_missing_answer_is_reported_by_its_cause() {
         assert_eq!(unanswered(OriginError::TimedOut).found, "There was no answer in time.");
         let intercepted = OriginError::Intercepted(Intermediary::Blocked);
         assert_eq!(unanswered(intercepted), cause(Intermediary::Blocked));

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_can_be_fixed_is_told_with_its_count_and_its_fix() {
+    fn a_fixable_reason_is_reported_with_its_count_and_fix() {
         let counts = counts(&[NoStoreReason::SetCookie, NoStoreReason::SetCookie]);
         let [cookie, _] = &evaluate_counts(&counts, NOW)[..] else { panic!("two findings") };
         assert_eq!(cookie.level, Level::Warning);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_that_can_be_fixed_has_a_finding() {
+    fn each_fixable_reason_has_a_finding() {
         let counts = counts(&[NoStoreReason::NoValidator, NoStoreReason::Encoded]);
         let findings = evaluate_counts(&counts, NOW);
         let of_reasons = findings.iter().filter(|finding| finding.check == Check::NotStored);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_that_nobody_can_fix_is_no_warning() {
+    fn an_unfixable_reason_is_no_warning() {
         let counts = counts(&[NoStoreReason::TooLarge, NoStoreReason::NoBody]);
         let [storing, _] = &evaluate_counts(&counts, NOW)[..] else { panic!("two findings") };
         assert_eq!(storing.level, Level::Ok);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_isolate_says_that_nothing_happened_yet() {
+    fn a_fresh_isolate_reports_no_traffic() {
         let fresh = Counts { since_unix_secs: NOW, ..Counts::default() };
         let found: Vec<_> = evaluate_counts(&fresh, NOW).into_iter().map(|f| f.found).collect();
         assert!(found[0].starts_with("No media came from the homeserver"), "{found:?}");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_for_what_is_cached_are_a_warning_when_they_are_the_rule() {
+    fn frequent_bodies_for_cached_media_are_a_warning() {
         let level = |without: u64, with: u64| {
             let mut counts = counts(&[]);
             for _ in 0..without {

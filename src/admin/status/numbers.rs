@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_has_one_decimal_and_there_is_none_of_nothing() {
+    fn a_share_has_one_decimal_and_an_empty_whole_has_none() {
         for (part, whole, expected) in [
             (0, 0, "–"),
             (0, 7, "0.0 %"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proportion_of_the_largest_numbers_overflows_nothing() {
+    fn a_proportion_of_the_largest_numbers_does_not_overflow() {
         assert_eq!(proportion(7, u64::MAX, u64::MAX), 7);
         assert_eq!(proportion(u32::MAX, u64::MAX, 1), u64::MAX);
         assert_eq!(proportion(10, 1, 0), 0);

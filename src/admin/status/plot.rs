@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_tell_the_largest_number_and_its_half() {
+    fn grid_lines_mark_the_largest_number_its_half_and_zero() {
         let lines = plot(&[(1_000, 3_000)]).lines.map(|line| format!("{} {}", line.y, line.label));
         assert_eq!(lines, ["20 3.0 kB", "95 1.5 kB", "170 0"]);
     }
 
     #[test]
-    fn no_more_than_eight_days_have_their_date() {
+    fn the_plot_labels_at_most_eight_days() {
         for (count, expected) in [(1, 1), (8, 8), (9, 5), (30, 8)] {
             let plot = plot(&vec![(1, 1); count]);
             assert_eq!(plot.labels.len(), expected, "{count}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_sent_to_readers_there_is_no_plot() {
+    fn days_without_bytes_to_readers_have_no_plot() {
         assert!(Plot::of(&[]).is_none());
         assert!(Plot::of(&days(&[(0, 7)])).is_none());
     }

@@ -100,7 +100,7 @@ mod tests {
     use crate::config::tests::config;
 
     #[test]
-    fn the_homeserver_is_asked_as_one_that_must_not_be_us() {
+    fn probes_of_the_homeserver_carry_the_loop_mark() {
         for (probe, request) in probes(&config(&[]).unwrap()) {
             let is_of_homeserver = request.url.starts_with("https://origin.example.com/_matrix/");
             let is_marked = request.set.contains_key(LOOP);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn well_known_is_asked_for_as_strangers_do() {
+    fn well_known_is_probed_at_the_server_name() {
         let probes = probes(&config(&[]).unwrap());
         let followed = probes.iter().filter(|(probe, _)| probe.follows());
         let urls: Vec<_> = followed.map(|(_, request)| request.url.as_str()).collect();

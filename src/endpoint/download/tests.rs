@@ -186,7 +186,7 @@ fn confirmed(credential: u64, media: u64) -> Leases {
 }
 
 #[test]
-fn a_304_changes_nothing_that_describes_the_stored_bytes() {
+fn a_304_changes_no_header_that_describes_the_stored_bytes() {
     let fields = [
         TAG,
         (CONTENT_TYPE, "image/webp"),
@@ -205,7 +205,7 @@ fn a_304_changes_nothing_that_describes_the_stored_bytes() {
 }
 
 #[test]
-fn a_304_to_a_renewal_changes_nothing_that_is_stored() {
+fn a_304_to_a_renewal_leaves_the_stored_response_unchanged() {
     let exchange = get(CLIENT, LEASED);
     let stored = stored(&exchange, &[TAG, PNG, INLINE]);
     let old = confirmed(NOW - 50, NOW - 50);
@@ -230,7 +230,7 @@ fn a_304_freshens_what_belongs_to_the_exchange() {
 }
 
 #[test]
-fn an_error_is_relayed_so_that_nobody_keeps_it() {
+fn a_relayed_error_is_no_store() {
     let kept = [(CACHE_CONTROL, "max-age=259200"), (EXPIRES, "x"), TAG];
     for target in [CLIENT, LEGACY, SERVER] {
         let head = OriginHead { status: StatusCode::NOT_FOUND, headers: headers(&kept) };
@@ -319,7 +319,7 @@ fn validating_in_kind(exchange: Exchange, fields: &[(HeaderName, &'static str)])
 }
 
 #[test]
-fn a_200_without_a_mark_is_for_its_reader_alone() {
+fn a_200_without_a_mark_is_relayed_and_changes_nothing() {
     for target in [CLIENT, LEGACY, SERVER] {
         for fields in [&[LENGTH, PNG][..], &[LENGTH, TAG]] {
             for question in
@@ -334,7 +334,7 @@ fn a_200_without_a_mark_is_for_its_reader_alone() {
 }
 
 #[test]
-fn a_page_is_for_nobody() {
+fn a_page_is_a_502_and_changes_nothing() {
     for target in [CLIENT, LEGACY, SERVER] {
         for question in
             [missed(get(target, LEASED)), validating(get(target, LEASED), Leases::default())]
@@ -395,7 +395,7 @@ fn a_200_of_another_kind_replaces_nothing_and_grants_nothing() {
 }
 
 #[test]
-fn a_head_confirms_what_is_stored_without_validators() {
+fn a_head_confirms_stored_media_without_validators() {
     let question = || {
         let exchange = begin(Method::HEAD, CLIENT, LEASED);
         let stored = stored(&exchange, &[PNG, INLINE]);
@@ -418,7 +418,7 @@ fn an_answer_without_a_body_removes_nothing() {
 }
 
 #[test]
-fn a_refusal_ends_what_it_is_about() {
+fn a_refusal_revokes_the_lease_it_concerns() {
     use LeaseChange::{RevokeCredential, RevokeMedia};
     for (target, vars, status, expected) in [
         (CLIENT, LEASED, 401, RevokeCredential),
@@ -453,7 +453,7 @@ fn a_refusal_of_media_removes_the_entry_where_it_is_meant_for_all() {
 }
 
 #[test]
-fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
+fn a_refusal_without_a_matrix_error_revokes_nothing() {
     for target in [CLIENT, LEGACY, SERVER] {
         for status in [400, 401, 403, 404, 410, 429, 431, 451] {
             let told = heard(validating(get(target, LEASED), Leases::default()), status, &[PAGE]);
@@ -466,14 +466,14 @@ fn a_refusal_that_is_no_matrix_error_takes_nothing_back() {
 }
 
 #[test]
-fn a_refusal_on_terms_of_ones_own_takes_nothing_back() {
+fn a_refusal_of_a_non_canonical_query_revokes_nothing() {
     let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
     let told = refused(validating(get(&on_behalf, LEASED), Leases::default()), 404, "M_NOT_FOUND");
     assert!(is_kept(&told) && told.leases == LeaseChange::Unchanged, "{told:?}");
 }
 
 #[test]
-fn a_question_carries_nothing_of_the_readers_but_credential_address_and_agent() {
+fn a_question_carries_only_the_readers_credential_address_and_agent() {
     for target in [CLIENT, LEGACY, SERVER] {
         let mut exchange = get(target, STRICT);
         let head = Rc::make_mut(&mut exchange.head);
@@ -514,14 +514,14 @@ fn a_question_has_one_spelling() {
 }
 
 #[test]
-fn nobody_waits_for_the_upload_of_what_is_stored() {
+fn a_question_about_stored_media_has_no_upload_timeout() {
     let waiting = format!("{CLIENT}?timeout_ms=60000");
     let request = validating(get(&waiting, STRICT), Leases::default()).request;
     assert!(request.url.ends_with("/abc"), "{}", request.url);
 }
 
 #[test]
-fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
+fn an_answer_to_allow_redirect_is_not_stored_if_redirects_are_passed_on() {
     let invited = format!("{CLIENT}?allow_redirect=true");
     let told = heard(
         missed(get(&invited, &[("ORIGIN_REDIRECTS", "pass")])),
@@ -532,7 +532,7 @@ fn an_answer_to_who_has_a_say_in_redirects_is_stored_for_nobody() {
 }
 
 #[test]
-fn a_redirect_to_where_it_led_serves_what_is_stored_and_grants_nothing() {
+fn a_redirect_to_the_stored_place_serves_the_stored_bytes_and_grants_nothing() {
     let signed = (LOCATION, "https://cdn.example.com/abc?signature=2");
     let told = heard(confirming(get(CLIENT, LEASED), Leases::default()), 307, &[signed]);
     assert_eq!((told.plan, told.leases), (SERVED, LeaseChange::Unchanged));
@@ -554,7 +554,7 @@ fn a_redirect_to_anywhere_else_serves_what_it_leads_to() {
 }
 
 #[test]
-fn a_redirect_back_to_where_it_was_asked_is_followed_nowhere() {
+fn a_redirect_back_to_the_question_is_not_followed() {
     for target in [CLIENT, LEGACY] {
         let back: &'static str = format!("https://origin.example.com{target}?tls=1").leak();
         let told = heard(missed(get(target, LEASED)), 301, &[(LOCATION, back)]);
@@ -581,7 +581,7 @@ fn a_redirect_to_the_public_host_is_followed_at_the_origin_with_its_headers() {
 }
 
 #[test]
-fn a_redirect_to_the_public_host_is_followed_nowhere_where_it_leads_to_what_was_asked() {
+fn a_redirect_to_the_public_host_that_leads_back_to_the_question_is_not_followed() {
     let back: &'static str = format!("https://matrix.example.com{CLIENT}").leak();
     let vars = &[("PUBLIC_URL", "https://matrix.example.com")];
     let told = heard(missed(get(CLIENT, vars)), 301, &[(LOCATION, back)]);
@@ -606,7 +606,7 @@ fn a_redirect_to_the_public_host_confirms_what_it_led_to_when_that_was_stored() 
 }
 
 #[test]
-fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
+fn media_at_the_same_path_of_another_host_is_not_stored() {
     let mirror: &'static str = format!("https://mirror.example.com{LEGACY}").leak();
     let question = asked_again(missed(get(LEGACY, LEASED)), 302, &[(LOCATION, mirror)]);
     let told = heard(question, 200, &[LENGTH, PNG, INLINE, TAG]);
@@ -615,7 +615,7 @@ fn what_lies_at_the_same_path_of_another_host_is_stored_for_nobody() {
 }
 
 #[test]
-fn what_a_redirect_led_to_brings_no_policy() {
+fn media_from_a_redirect_brings_no_policy() {
     let question = asked_again(missed(get(CLIENT, STRICT)), 307, &[(LOCATION, FAR)]);
     let weak = (CONTENT_SECURITY_POLICY, "script-src *");
     let told = heard(question, 200, &[LENGTH, PNG, TAG, weak]);
@@ -626,7 +626,7 @@ fn what_a_redirect_led_to_brings_no_policy() {
 }
 
 #[test]
-fn nobody_is_served_stale_before_a_probe_has_failed_too() {
+fn a_stale_response_is_served_only_after_a_failed_probe() {
     let lately = confirmed(NOW - 120, NOW - 120);
     let suspected = |answer| {
         let question = validating(get(CLIENT, STALE), lately);
@@ -654,7 +654,7 @@ fn nobody_is_served_stale_before_a_probe_has_failed_too() {
 }
 
 #[test]
-fn only_the_homeservers_own_word_tells_that_it_is_up() {
+fn the_homeservers_own_answers_alone_show_that_it_is_up() {
     let evidence = |question: OriginExchange, answer| question.pending.evidence(&Ok(answer));
     let unread = |status, fields| OriginAnswer::unread(origin(status, fields));
     let ask = || validating(get(CLIENT, STALE), Leases::default());
@@ -674,7 +674,7 @@ fn only_the_homeservers_own_word_tells_that_it_is_up() {
 }
 
 #[test]
-fn the_refused_learn_nothing_of_what_is_stored() {
+fn a_refusal_has_no_cache_status() {
     for question in
         [missed(get(CLIENT, STRICT)), validating(get(CLIENT, STRICT), Leases::default())]
     {
@@ -685,7 +685,7 @@ fn the_refused_learn_nothing_of_what_is_stored() {
 }
 
 #[test]
-fn only_clients_need_cors() {
+fn cors_is_for_clients_and_not_for_servers() {
     for (target, expected) in [(CLIENT, true), (LEGACY, true), (SERVER, false)] {
         let told = refused(missed(get(target, STRICT)), 404, "M_NOT_FOUND");
         let has_cors = told.head.headers.contains_key("access-control-allow-origin");
@@ -694,7 +694,7 @@ fn only_clients_need_cors() {
 }
 
 #[test]
-fn where_no_way_of_asking_works_only_what_a_lease_can_serve_is_stored() {
+fn media_that_cannot_be_revalidated_is_stored_only_for_leases() {
     let on_behalf = format!("{CLIENT}?user_id=@b:example.com");
     for (target, vars, expected) in [
         (CLIENT, LEASED, true),
@@ -710,7 +710,7 @@ fn where_no_way_of_asking_works_only_what_a_lease_can_serve_is_stored() {
 }
 
 #[test]
-fn a_clients_head_about_what_is_stored_is_asked_by_get() {
+fn a_clients_head_for_stored_media_is_asked_by_get() {
     for (target, expected) in [(CLIENT, Method::GET), (SERVER, Method::HEAD)] {
         let question = validating(begin(Method::HEAD, target, STRICT), Leases::default());
         assert_eq!(question.request.method, expected, "{target}");
@@ -718,7 +718,7 @@ fn a_clients_head_about_what_is_stored_is_asked_by_get() {
 }
 
 #[test]
-fn the_origin_has_less_time_where_something_else_can_be_served() {
+fn a_question_has_a_shorter_timeout_if_a_stale_response_can_be_served() {
     let lately = confirmed(NOW - 120, NOW - 120);
     let timeout = |question: OriginExchange| question.request.timeout;
     let patient = timeout(validating(get(CLIENT, STALE), Leases::default()));
@@ -729,7 +729,7 @@ fn the_origin_has_less_time_where_something_else_can_be_served() {
 }
 
 #[test]
-fn a_page_in_place_of_whoami_tells_nothing() {
+fn a_page_in_place_of_whoami_leads_to_a_question_for_the_media() {
     let asking = || {
         let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[PNG, INLINE]);
@@ -753,7 +753,7 @@ fn a_page_in_place_of_whoami_tells_nothing() {
 }
 
 #[test]
-fn whoamis_refusal_is_the_last_word() {
+fn a_refusal_of_whoami_is_final() {
     for status in [401, 403] {
         let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[]);
@@ -767,7 +767,7 @@ fn whoamis_refusal_is_the_last_word() {
 
 /// Whoever asks by GET gets the error whole, and learns nothing of what is stored.
 #[test]
-fn an_error_to_a_head_of_the_edges_is_asked_for_by_get() {
+fn an_error_to_the_edges_own_head_is_asked_for_by_get() {
     let json = (CONTENT_TYPE, "application/json");
     for status in [401, 404, 500, 503] {
         let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));
@@ -779,7 +779,7 @@ fn an_error_to_a_head_of_the_edges_is_asked_for_by_get() {
 }
 
 #[test]
-fn an_answer_to_what_was_not_asked_is_nonsense() {
+fn an_unrequested_206_or_304_is_a_502() {
     for status in [206, 304] {
         let told = heard(missed(get(CLIENT, STRICT)), status, &[LENGTH]);
         assert_eq!(told.head.status, StatusCode::BAD_GATEWAY, "{status}");
@@ -787,7 +787,7 @@ fn an_answer_to_what_was_not_asked_is_nonsense() {
 }
 
 #[test]
-fn the_record_that_is_old_is_renewed() {
+fn a_lease_record_that_is_old_is_renewed() {
     let (old, young) = (NOW - 50, NOW - 5);
     let renewed = |leases: Leases| {
         let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
@@ -815,7 +815,7 @@ fn a_redirect_grants_nothing() {
 }
 
 #[test]
-fn new_media_is_asked_for_as_its_uploader_would() {
+fn warming_asks_with_the_uploaders_credential_alone() {
     let upload = |credential| RequestHead {
         method: Method::POST,
         scheme: "https".to_owned(),
@@ -842,7 +842,7 @@ fn new_media_is_asked_for_as_its_uploader_would() {
 }
 
 #[test]
-fn media_that_comes_by_a_late_redirect_counts_as_new_and_is_purged_from_its_first_question_on() {
+fn media_after_a_late_redirect_is_new_and_dated_by_its_first_question() {
     let question = missed(get(CLIENT, STRICT));
     let redirect = OriginAnswer::unread(origin(307, &[(LOCATION, FAR)]));
     let AfterOrigin::AskAgain(question) = question.pending.on_origin(Ok(redirect), NOW + 80) else {
@@ -883,7 +883,7 @@ const GUESS_FAILS: (RevalidateBy, bool) = (RevalidateBy::GuessedValidator, false
 const HEAD_FAILS: (RevalidateBy, bool) = (RevalidateBy::Head, false);
 
 #[test]
-fn synapses_tag_is_guessed_where_none_was_told() {
+fn synapses_tag_is_guessed_if_none_was_sent() {
     for target in [CLIENT, LEGACY, SERVER] {
         let question = asked_untold(get(target, STRICT), Leases::default());
         assert_eq!(question.request.set["if-none-match"], "1", "{target}");
@@ -893,7 +893,7 @@ fn synapses_tag_is_guessed_where_none_was_told() {
 }
 
 #[test]
-fn what_a_guess_comes_to_is_learned() {
+fn the_result_of_a_guess_is_learned() {
     let question = || asked_untold(get(CLIENT, STRICT), Leases::default());
     let by = RevalidateBy::GuessedValidator;
     let found = |works| Some(Lesson { door: Door::Client, by, works });
@@ -926,7 +926,7 @@ fn a_revalidation_is_counted_by_whether_it_brought_the_body() {
 }
 
 #[test]
-fn a_told_tag_fails_only_where_the_stored_bytes_come_again() {
+fn a_sent_tag_fails_only_if_the_stored_bytes_come_again() {
     let question = || validating(get(CLIENT, STRICT), Leases::default());
     let by = RevalidateBy::ToldValidator;
     let fails = Some(Lesson { door: Door::Client, by, works: false });
@@ -935,7 +935,7 @@ fn a_told_tag_fails_only_where_the_stored_bytes_come_again() {
 }
 
 #[test]
-fn a_head_that_fits_what_is_stored_serves_and_grants() {
+fn a_head_that_matches_the_stored_media_serves_and_grants() {
     let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
     let question = asked_untold(exchange, Leases::default());
     assert_eq!(question.request.method, Method::HEAD);
@@ -947,7 +947,7 @@ fn a_head_that_fits_what_is_stored_serves_and_grants() {
 }
 
 #[test]
-fn whatever_a_head_brings_else_is_asked_again_as_the_client_would() {
+fn a_head_that_does_not_match_leads_to_an_unconditional_get() {
     for (status, fields) in [
         (200, &[(CONTENT_LENGTH, "41"), PNG, INLINE][..]),
         (200, &[LENGTH, (CONTENT_TYPE, "image/gif"), INLINE]),
@@ -975,7 +975,7 @@ fn a_head_that_was_refused_though_a_get_is_granted_fails() {
 }
 
 #[test]
-fn nothing_is_stored_that_could_only_be_fetched_again() {
+fn media_that_could_only_be_fetched_again_is_not_stored() {
     let known = knowing(Door::Client, &[GUESS_FAILS, HEAD_FAILS]);
     let fields = [LENGTH, PNG, INLINE];
     let told = heard(missed(get(CLIENT, STRICT).knowing(known)), 200, &fields);
@@ -1010,7 +1010,7 @@ fn a_redirect_on_the_homeservers_own_host_carries_its_headers_and_no_credential(
 }
 
 #[test]
-fn a_redirect_to_a_host_that_nobody_named_is_told_to_the_admin() {
+fn a_redirect_to_an_unlisted_host_is_reported_to_the_admin() {
     let question = missed(get(CLIENT, STRICT));
     let host = |fields: &[(HeaderName, &'static str)]| {
         question.pending.refused_redirect_host(&Ok(OriginAnswer::unread(origin(307, fields))))
@@ -1037,7 +1037,7 @@ fn asked_range(question: &OriginExchange) -> Option<&str> {
 }
 
 #[test]
-fn a_part_of_what_is_not_stored_is_asked_of_the_homeserver() {
+fn a_range_of_unstored_media_is_asked_of_the_homeserver() {
     for target in [CLIENT, LEGACY] {
         assert_eq!(asked_range(&missed_part(Method::GET, target)), Some("bytes=10-19"), "{target}");
     }
@@ -1066,7 +1066,7 @@ fn heard_part(fields: &[(HeaderName, &'static str)]) -> AfterOrigin {
 }
 
 #[test]
-fn a_part_is_passed_on_and_grants_nothing() {
+fn a_range_is_relayed_and_grants_nothing() {
     let AfterOrigin::RespondPart(outcome, whole) = heard_part(&[PART, TEN, PNG, INLINE, TAG])
     else {
         panic!("it fits")
@@ -1085,7 +1085,7 @@ fn a_part_is_passed_on_and_grants_nothing() {
 }
 
 #[test]
-fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
+fn the_whole_is_not_asked_for_if_it_could_not_be_stored() {
     for fields in [&[PART, TEN, PNG, INLINE, TAG, PRIVATE][..], &[PART, TEN, PNG]] {
         let AfterOrigin::RespondPart(outcome, whole) = heard_part(fields) else {
             panic!("it fits")
@@ -1096,7 +1096,7 @@ fn the_whole_of_a_part_that_could_not_be_stored_is_not_asked_for() {
 }
 
 #[test]
-fn a_part_that_does_not_fit_is_asked_for_whole() {
+fn a_206_that_does_not_fit_its_range_is_asked_for_whole() {
     for fields in [
         &[TEN, PNG, INLINE, TAG][..],
         &[(CONTENT_RANGE, "bytes 0-9/40"), TEN, PNG, INLINE, TAG],
@@ -1111,13 +1111,13 @@ fn a_part_that_does_not_fit_is_asked_for_whole() {
 }
 
 #[test]
-fn a_part_that_nobody_asked_for_is_an_error() {
+fn an_unrequested_206_is_an_error() {
     let told = heard(missed(get(CLIENT, LEASED)), 206, &[PART, PNG, INLINE, TAG]);
     assert_eq!(told.head.status, StatusCode::BAD_GATEWAY);
 }
 
 #[test]
-fn what_is_stored_for_all_was_asked_for_without_a_readers_range() {
+fn stored_media_was_asked_for_without_a_range() {
     let fields = [LENGTH, PNG, INLINE, TAG];
     let question = asked_again(missed_part(Method::GET, CLIENT), 200, &fields);
     assert_eq!(asked_range(&question), None);
@@ -1135,7 +1135,7 @@ fn a_refusal_of_the_range_alone_is_asked_for_whole() {
 }
 
 #[test]
-fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
+fn a_range_is_asked_of_a_redirects_target() {
     let question = asked_again(missed_part(Method::GET, CLIENT), 302, &[(LOCATION, FAR)]);
     assert_eq!(asked_range(&question), Some("bytes=10-19"));
     assert_eq!(question.request.set.get(AUTHORIZATION), None);
@@ -1150,7 +1150,7 @@ fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
 }
 
 #[test]
-fn what_a_host_does_with_a_range_is_learned_from_its_answer() {
+fn a_hosts_range_support_is_learned_from_its_answer() {
     let lesson = |status, fields: &[_]| {
         let answer = OriginAnswer::unread(origin(status, fields));
         let lesson = missed_part(Method::GET, CLIENT).pending.range_lesson(&Ok(answer));

@@ -70,7 +70,7 @@ fn clients_get_an_object_and_servers_a_string() {
 }
 
 #[test]
-fn everything_else_stays_to_the_byte() {
+fn all_other_bytes_of_a_document_stay() {
     let before = "{\n  \"z\": 9007199254740993123,\n  \"ü\\u00e9\": [1.10, 1e400],\n  \"a\": \"}\"";
     let text = injected(Document::Client, &format!("{before}\n}}\n"));
     assert!(text.starts_with(before), "{text}");
@@ -107,7 +107,7 @@ fn the_admin_chooses_the_names() {
 }
 
 #[test]
-fn what_is_no_json_object_hides_no_copy_and_passes_untouched_without_one() {
+fn a_body_without_a_json_object_yields_to_the_copy_or_passes_untouched() {
     let last_good = kept();
     for body in ["", "<html>", "[]", "null", "{\"a\":1", "{} x", "{\"a\":\u{0}}", "\u{feff}{}"] {
         let config = config(&[]).unwrap();
@@ -144,7 +144,7 @@ fn says_nothing() -> [Fetched; 3] {
 }
 
 #[test]
-fn a_document_that_is_missing_for_a_moment_is_bridged() {
+fn a_document_missing_for_a_moment_is_served_from_the_copy() {
     for vars in [&[][..], &[("WELL_KNOWN_GENERATE", "true")]] {
         let config = config(vars).unwrap();
         for fetched in says_nothing() {
@@ -173,7 +173,7 @@ fn a_document_that_stays_missing_ends_its_copy() {
 }
 
 #[test]
-fn any_other_answer_begins_the_time_anew() {
+fn any_other_answer_restarts_the_time() {
     let config = config(&[]).unwrap();
     for fetched in [
         answer(503, &[], "<html>"),
@@ -222,7 +222,7 @@ fn an_object_that_names_no_server_replaces_no_document() {
 }
 
 #[test]
-fn a_look_into_the_bucket_is_spared_for_a_minute() {
+fn a_bucket_look_up_is_not_repeated_for_a_minute() {
     assert!(may_be_in_bucket(None, NOW));
     assert!(!may_be_in_bucket(Some(NOW), NOW + 59));
     assert!(may_be_in_bucket(Some(NOW), NOW + 60));
@@ -263,7 +263,7 @@ fn a_generated_document_leads_to_the_public_address_and_not_to_the_origin() {
 }
 
 #[test]
-fn a_failing_host_is_bridged_with_the_last_good_copy() {
+fn a_failing_hosts_document_is_served_from_the_last_good_copy() {
     let config = config(&[]).unwrap();
     for fetched in [answer(503, &[], "<html>"), Fetched::Failed(OriginError::Unreachable)] {
         let (reply, change) = decide(Document::Server, &fetched, Some(&kept()), &config, NOW);
@@ -307,7 +307,7 @@ fn clients_get_the_lifetime_that_the_host_chose() {
 }
 
 #[test]
-fn only_explicit_freshness_spares_the_host() {
+fn a_document_is_reused_only_with_explicit_freshness() {
     let config = config(&[]).unwrap();
     for (of_host, seconds) in
         [("max-age=60", 60), ("max-age=99999", 3_600), ("no-cache, max-age=60", 0), ("public", 0)]
@@ -364,7 +364,7 @@ fn the_readers_address_goes_to_the_admins_own_hosts_only() {
 }
 
 #[test]
-fn what_passes_untouched_has_a_lifetime_for_servers_alone() {
+fn an_untouched_document_has_a_lifetime_for_servers_alone() {
     let has_lifetime = |document, status| {
         let answer = answer(status, &[], "not JSON");
         let (reply, _) = decide(document, &answer, None, &config(&[]).unwrap(), NOW);
@@ -379,7 +379,7 @@ fn what_passes_untouched_has_a_lifetime_for_servers_alone() {
 }
 
 #[test]
-fn a_kept_document_survives_the_round_trip() {
+fn a_stored_document_survives_the_round_trip() {
     let kept = KeptDocument { cache_control: Some("max-age=\"60\"".to_owned()), ..kept() };
     let meta = kept.meta();
     let meta = meta.to_str().unwrap();

@@ -22,7 +22,7 @@ fn outcome(cache: CacheStatus, tier: Option<Tier>, status: u16) -> CacheOutcome 
 }
 
 #[test]
-fn every_way_to_an_answer_has_its_word() {
+fn every_kind_of_answer_has_its_outcome() {
     let hit =
         |detail| CacheStatus { source: Source::Hit { ttl_secs: 5 }, is_stored: false, detail };
     let stale = |status| forwarded(ForwardReason::Stale, status);
@@ -57,7 +57,7 @@ fn asked(method: &Method, status: u16, length: &'static str) -> Event {
 }
 
 #[test]
-fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
+fn an_answer_without_a_look_up_is_bypass_refused_or_local() {
     for (origin_status, status, expected) in [
         (200, 200, CacheOutcome::Bypass),
         (101, 101, CacheOutcome::Bypass),
@@ -71,7 +71,7 @@ fn what_is_not_looked_up_is_the_origins_answer_or_ours() {
 }
 
 #[test]
-fn an_answer_weighs_what_its_head_says_if_a_body_goes_with_it() {
+fn body_bytes_are_the_content_length_if_there_is_a_body() {
     let length = (CONTENT_LENGTH, HeaderValue::from_static("5"));
     let head = ReplyHead { headers: http::HeaderMap::from_iter([length]), ..plain() };
     let weight = |head, has_body| {
@@ -86,7 +86,7 @@ fn an_answer_weighs_what_its_head_says_if_a_body_goes_with_it() {
 }
 
 #[test]
-fn bodies_that_do_not_come_weigh_nothing() {
+fn answers_to_head_and_304s_count_no_body_bytes() {
     let weight = |method, status| asked(&method, status, "5").origin().body_bytes;
     assert_eq!(weight(Method::GET, 200), 5);
     assert_eq!(weight(Method::HEAD, 200), 0);
@@ -94,7 +94,7 @@ fn bodies_that_do_not_come_weigh_nothing() {
 }
 
 #[test]
-fn tools_are_told_the_tier_and_how_long_the_origin_took() {
+fn server_timing_names_the_tier_and_the_origins_time() {
     let told =
         |event: &Event| event.server_timing().map(|field| field.to_str().unwrap().to_owned());
     let mut event = Event::default();
@@ -109,7 +109,7 @@ fn tools_are_told_the_tier_and_how_long_the_origin_took() {
 }
 
 #[test]
-fn the_refused_are_told_no_tier_and_no_time() {
+fn a_refusal_has_no_server_timing() {
     for (status, is_told) in [
         (200, true),
         (206, true),
@@ -127,7 +127,7 @@ fn the_refused_are_told_no_tier_and_no_time() {
 }
 
 #[test]
-fn lengths_beyond_all_numbers_break_no_sum() {
+fn huge_lengths_do_not_overflow_the_sum() {
     let mut event = asked(&Method::GET, 307, "18446744073709551615");
     let headers = http::HeaderMap::from_iter([(CONTENT_LENGTH, 5.into())]);
     event.asked_origin(&Method::GET, Some(&OriginHead { status: StatusCode::OK, headers }), 2);
@@ -150,7 +150,7 @@ fn a_line_is_one_json_object() {
 }
 
 #[test]
-fn a_line_tells_the_door_the_tier_and_the_origins_share() {
+fn a_line_names_the_door_the_tier_and_the_origins_share() {
     let mut event = asked(&Method::GET, 304, "5");
     event.routed(&Route::Limits(Door::Client));
     let cache_status = Some(forwarded(ForwardReason::Stale, 304));
@@ -217,7 +217,7 @@ fn a_data_point_has_the_columns_that_queries_name() {
 }
 
 #[test]
-fn what_is_null_in_the_log_is_empty_in_a_data_point() {
+fn null_values_are_empty_in_a_data_point() {
     let event = Event::default();
     let DataPoint { indexes, blobs, doubles } = event.data_point();
     assert_eq!(indexes, [""]);
@@ -236,7 +236,7 @@ fn the_admin_chooses_what_is_logged() {
 }
 
 #[test]
-fn a_pop_is_three_letters_or_nowhere() {
+fn a_pop_is_three_letters_or_empty() {
     assert_eq!(Pop::parse("FRA").as_str(), "FRA");
     for text in ["", "fra", "FRAX", "192.0.2.1", "é1"] {
         assert_eq!(Pop::parse(text).as_str(), "", "{text}");

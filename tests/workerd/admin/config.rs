@@ -60,7 +60,7 @@ fn the_log_says_what_to_write() {
 }
 
 #[test]
-fn a_bad_secret_is_not_told_to_anyone() {
+fn a_bad_secret_is_in_no_answer_and_no_log() {
     let edge = start_edge(ORIGIN, &[("ORIGIN_HEADERS", r#"{"X-Secret": s3cret}"#)]);
     let answer = same_host("GET", "/_matrix/client/versions").send(&edge.address);
     assert_matrix_error(&answer, 500, "M_UNKNOWN");
@@ -70,7 +70,7 @@ fn a_bad_secret_is_not_told_to_anyone() {
 }
 
 #[test]
-fn trailing_slashes_and_blanks_are_forgiven() {
+fn trailing_slashes_and_blanks_are_accepted() {
     let world = World::start();
     let homeserver = format!(" {}/ ", world.origin.url());
     let edge = start_edge(&homeserver, &[("MEDIA_URL", "https://media.example.com/ ")]);
@@ -80,7 +80,7 @@ fn trailing_slashes_and_blanks_are_forgiven() {
 }
 
 #[test]
-fn a_bucket_that_is_none_is_not_used_and_the_log_says_so() {
+fn a_binding_that_is_no_bucket_is_logged_and_not_used() {
     let world = World::start_with(&[("MEDIA_BUCKET", "media")]);
     let (id, token) = (world.stored_media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).body, BODY);

@@ -93,7 +93,7 @@ impl Told {
 }
 
 #[test]
-fn a_miss_is_told_with_what_the_origin_sent() {
+fn a_miss_is_reported_with_the_origins_bytes() {
     let told = strict();
     let (id, token) = (told.0.media(), told.0.token());
     let expected = json!({
@@ -107,7 +107,7 @@ fn a_miss_is_told_with_what_the_origin_sent() {
 }
 
 #[test]
-fn what_is_revalidated_is_told_with_its_tier_and_moved_no_body() {
+fn a_revalidation_is_reported_with_its_tier_and_no_origin_body() {
     let told = strict();
     let id = told.0.stored_media();
     let request = download(&id, &told.0.token());
@@ -123,7 +123,7 @@ fn what_is_revalidated_is_told_with_its_tier_and_moved_no_body() {
 }
 
 #[test]
-fn a_hit_is_told_with_its_tier_and_no_origin() {
+fn a_hit_is_reported_with_its_tier_and_no_origin() {
     let told = leased();
     let small = (told.0.media(), "memory");
     let large = Media::new("video/webm", vec![7; 2 << 20]);
@@ -141,7 +141,7 @@ fn a_hit_is_told_with_its_tier_and_no_origin() {
 }
 
 #[test]
-fn a_part_weighs_what_was_sent() {
+fn a_range_counts_the_bytes_that_were_sent() {
     let told = leased();
     let id = told.0.stored_media();
     let request = download(&id, &told.0.token());
@@ -153,7 +153,7 @@ fn a_part_weighs_what_was_sent() {
 }
 
 #[test]
-fn what_has_no_body_weighs_nothing() {
+fn an_answer_without_a_body_counts_no_bytes() {
     let told = strict();
     let token = told.0.token();
     let head = |id: &str| media_domain("HEAD", download_path(id)).bearer(&token);
@@ -179,7 +179,7 @@ fn a_304_with_a_length_brought_no_body() {
 }
 
 #[test]
-fn refusals_of_the_origin_are_told_as_such() {
+fn refusals_of_the_origin_are_reported_as_refused() {
     let told = strict();
     let (stored, token) = (told.0.stored_media(), told.0.token());
     for (request, status) in [
@@ -194,7 +194,7 @@ fn refusals_of_the_origin_are_told_as_such() {
 }
 
 #[test]
-fn what_the_origin_answers_each_time_is_told_with_the_reason() {
+fn a_bypass_is_reported_with_its_reason() {
     let told = strict();
     let (id, token) = (told.0.media(), told.0.token());
     let preview = media_domain("GET", "/_matrix/media/v3/preview_url?url=x").bearer(&token);
@@ -213,7 +213,7 @@ fn what_the_origin_answers_each_time_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_passes_through_is_told_as_the_origins() {
+fn a_passthrough_answer_is_reported_as_the_origins() {
     let told = strict();
     let path = "/_matrix/client/versions";
     told.0.origin.reply(path, Reply::new(200).body("theirs"));
@@ -225,7 +225,7 @@ fn what_passes_through_is_told_as_the_origins() {
 }
 
 #[test]
-fn errors_of_the_edge_are_told_with_their_word() {
+fn errors_of_the_edge_are_reported_with_their_reason() {
     let told = strict();
     let token = told.0.token();
     let upload = media_domain("POST", "/_matrix/media/v3/upload").bearer(&token);
@@ -242,7 +242,7 @@ fn errors_of_the_edge_are_told_with_their_word() {
 }
 
 #[test]
-fn an_origin_that_gives_no_answer_is_told() {
+fn an_origin_that_gives_no_answer_is_reported() {
     let told = strict();
     let path = "/_matrix/client/v3/broken";
     told.0.origin.on(path, |_| Ok(crate::support::origin::Then::Reset));
@@ -261,7 +261,7 @@ fn an_origin_that_gives_no_answer_is_told() {
 }
 
 #[test]
-fn what_the_edge_answers_alone_is_told_as_local() {
+fn answers_of_the_edge_alone_are_reported_as_local() {
     let told = strict();
     let preflight = media_domain("OPTIONS", "/_matrix/media/v3/upload");
     for (request, route, status) in
@@ -277,7 +277,7 @@ fn what_the_edge_answers_alone_is_told_as_local() {
 }
 
 #[test]
-fn a_document_is_the_hosts_until_it_is_kept() {
+fn a_document_is_reported_as_bypass_until_it_is_cached() {
     let told = strict();
     let path = "/.well-known/matrix/client";
     let document = Reply::json(200, &json!({})).header("Cache-Control", "max-age=600");
@@ -292,7 +292,7 @@ fn a_document_is_the_hosts_until_it_is_kept() {
 }
 
 #[test]
-fn work_behind_the_scenes_is_not_told() {
+fn background_work_is_not_reported() {
     let told = strict();
     let (path, token) = ("/_matrix/media/v3/upload", told.0.token());
     let before = told.events().len();
@@ -332,7 +332,7 @@ fn a_data_point_is_the_event_in_columns() {
 }
 
 #[test]
-fn each_request_is_told_once() {
+fn each_request_is_reported_once() {
     let told = strict();
     told.settle();
     let before = (told.events().len(), told.points().len());
@@ -346,7 +346,7 @@ fn each_request_is_told_once() {
 }
 
 #[test]
-fn without_a_dataset_the_log_alone_is_told() {
+fn the_log_alone_is_written_without_a_dataset() {
     let world = World::start();
     let (id, token) = (world.media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).body, BODY);
@@ -356,7 +356,7 @@ fn without_a_dataset_the_log_alone_is_told() {
 }
 
 #[test]
-fn a_dataset_is_told_what_the_log_is_not() {
+fn a_dataset_is_written_though_the_log_is_off() {
     let told = Told::start(&[("LOG_REQUESTS", "none")]);
     media_domain("GET", "/x").send(&told.0.edge.address);
     wait_for("a data point", PATIENCE, || (!told.points().is_empty()).then_some(()));

@@ -94,7 +94,7 @@ pub(crate) fn assert_gone(request: &Request, address: &str) {
 }
 
 #[test]
-fn without_a_token_of_the_admins_there_is_nothing_to_open() {
+fn the_purge_endpoint_is_unrecognized_without_an_admin_token() {
     for method in ["POST", "GET"] {
         let answer = media_domain(method, "/_edge/purge").bearer(ADMIN_TOKEN).body("{}");
         assert_matrix_error(&answer.send(&shared().edge.address), 404, "M_UNRECOGNIZED");
@@ -102,7 +102,7 @@ fn without_a_token_of_the_admins_there_is_nothing_to_open() {
 }
 
 #[test]
-fn another_token_opens_nothing_and_purges_nothing() {
+fn another_token_is_refused_and_purges_nothing() {
     let world = world();
     let id = world.stored_media();
     let post = || media_domain("POST", "/_edge/purge").body(mxc(&id));
@@ -132,7 +132,7 @@ fn a_purge_is_sent_by_post_to_the_media_domain() {
 }
 
 #[test]
-fn what_is_no_request_to_purge_is_refused_and_purges_nothing() {
+fn a_malformed_purge_request_is_refused_and_purges_nothing() {
     let world = world();
     let id = world.stored_media();
     let long = format!("{}{}", " ".repeat(256 * 1024), r#"{"everything":true}"#);
@@ -206,7 +206,7 @@ fn one_media_is_purged_in_all_its_forms_and_from_every_tier() {
 }
 
 #[test]
-fn what_is_stored_after_a_purge_is_served() {
+fn media_stored_after_a_purge_is_served() {
     let world = world();
     let id = world.media();
     store_everywhere(world, &id);
@@ -263,7 +263,7 @@ fn one_server_or_everything_is_purged() {
 }
 
 #[test]
-fn without_a_bucket_a_purge_reaches_the_data_centre() {
+fn a_purge_without_a_bucket_reaches_the_data_centre() {
     let world = start(BucketKind::None);
     let requests = [(); 2].map(|()| get(&world.stored_media(), &world.token()));
     let report = purge(&world, r#"{"everything":true}"#).json();
@@ -295,7 +295,7 @@ fn entries_are_tagged_for_the_platforms_own_purge() {
 }
 
 #[test]
-fn a_purge_asks_the_homeserver_nothing() {
+fn a_purge_does_not_ask_the_homeserver() {
     let world = world();
     let id = world.stored_media();
     world.origin.forget(&download_path(&id));

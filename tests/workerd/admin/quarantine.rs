@@ -110,7 +110,7 @@ fn answer(log: &[(String, bool)], page: usize, status: u16, target: &str) -> Rep
 }
 
 #[test]
-fn what_was_quarantined_is_purged_and_what_was_released_is_not() {
+fn quarantined_media_is_purged_and_released_media_is_not() {
     let feed = Feed::start(BucketKind::R2, 100);
     let (quarantined, released, other) = (feed.stored(), feed.stored(), feed.stored());
     feed.tell(&quarantined, true);
@@ -123,7 +123,7 @@ fn what_was_quarantined_is_purged_and_what_was_released_is_not() {
 }
 
 #[test]
-fn each_page_is_read_once_and_the_next_time_goes_on_from_there() {
+fn each_page_is_read_once_and_the_next_run_continues_there() {
     let feed = Feed::start(BucketKind::R2, 2);
     assert_eq!(feed.run(), [0]);
     for number in 0..5 {
@@ -149,7 +149,7 @@ fn a_long_list_is_read_in_several_runs() {
 }
 
 #[test]
-fn while_synapse_does_not_tell_nothing_is_skipped() {
+fn changes_are_not_skipped_while_synapse_fails() {
     let feed = Feed::start(BucketKind::R2, 100);
     feed.tell("before", true);
     feed.run();
@@ -168,7 +168,7 @@ fn while_synapse_does_not_tell_nothing_is_skipped() {
 }
 
 #[test]
-fn what_could_not_be_listed_or_kept_is_read_again() {
+fn changes_that_could_not_be_listed_or_recorded_are_read_again() {
     for key in [LIST, POSITION] {
         let fault = &format!("fails at {key}");
         let feed = Feed::start(BucketKind::Faulty, 100);
@@ -218,7 +218,7 @@ fn a_position_that_can_not_be_read_is_not_the_beginning() {
 
 /// Its database was restored from an older copy.
 #[test]
-fn a_position_that_synapse_never_reached_is_begun_anew() {
+fn a_position_that_synapse_never_reached_restarts_from_the_beginning() {
     let feed = Feed::start(BucketKind::R2, 100);
     for number in 0..5 {
         feed.tell(&format!("gone{number}"), true);
@@ -234,7 +234,7 @@ fn a_position_that_synapse_never_reached_is_begun_anew() {
 }
 
 #[test]
-fn without_a_bucket_to_keep_the_position_nothing_is_asked_and_the_log_says_why() {
+fn synapse_is_not_asked_without_a_bucket_and_the_log_says_why() {
     let feed = Feed::start(BucketKind::None, 100);
     feed.tell("gone", true);
     assert_eq!(feed.run(), [0_u64; 0]);
@@ -242,7 +242,7 @@ fn without_a_bucket_to_keep_the_position_nothing_is_asked_and_the_log_says_why()
 }
 
 #[test]
-fn without_a_token_of_an_admin_nothing_is_asked() {
+fn synapse_is_not_asked_without_an_admin_token() {
     let layout = Layout { bucket: BucketKind::R2, ..Layout::default() };
     let world = World::start_as(layout, &[]);
     world.edge.run_scheduled();

@@ -77,7 +77,7 @@ fn number_in(finding: &Value) -> u64 {
 }
 
 #[test]
-fn all_is_good_behind_a_network_that_does_what_it_should() {
+fn every_finding_is_good_behind_a_correct_network() {
     let world = start(BucketKind::R2);
     let answer = request().send(&world.edge.address);
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -135,7 +135,7 @@ fn a_self_test_takes_fewer_subrequests_than_the_free_plan_grants() {
 }
 
 #[test]
-fn nobody_but_the_admin_runs_a_self_test() {
+fn a_self_test_is_refused_to_others_than_the_admin() {
     let world = start(BucketKind::None);
     for request in [media_domain("POST", PATH), media_domain("POST", PATH).bearer("another")] {
         assert_matrix_error(&request.send(&world.edge.address), 403, "M_FORBIDDEN");
@@ -150,7 +150,7 @@ fn nobody_but_the_admin_runs_a_self_test() {
 }
 
 #[test]
-fn a_second_self_test_in_an_isolate_is_sent_away() {
+fn a_second_self_test_in_an_isolate_is_refused() {
     let world = start(BucketKind::R2);
     let send = || request().send(&world.edge.address);
     // One takes more than a second, since the bucket takes one write of a key in each.
@@ -165,7 +165,7 @@ fn a_second_self_test_in_an_isolate_is_sent_away() {
 }
 
 #[test]
-fn a_self_test_that_nobody_waits_for_stands_in_nobodys_way() {
+fn an_abandoned_self_test_does_not_block_the_next() {
     let world = start(BucketKind::R2);
     world.edge.cache.set(&json!({ "visibleAfterMs": null }));
     let left = request().open(&world.edge.direct_address).expect("it is reached");
@@ -189,7 +189,7 @@ fn revalidation_behind(profile: Profile) -> Value {
 }
 
 #[test]
-fn a_tag_that_arrives_is_told_from_one_that_is_guessed() {
+fn a_received_tag_is_distinguished_from_a_guessed_one() {
     for (profile, found) in [
         (Profile::Plain, "By the tag that the homeserver tells: a 304 was seen."),
         (
@@ -202,7 +202,7 @@ fn a_tag_that_arrives_is_told_from_one_that_is_guessed() {
 }
 
 #[test]
-fn a_cache_that_is_switched_off_is_found_with_all_that_switches_it_off() {
+fn a_disabled_cache_is_found_with_its_causes() {
     let world = start(BucketKind::None);
     for by in ["access", "development"] {
         world.edge.cache.set(&json!({ "offBy": by }));
@@ -218,7 +218,7 @@ fn a_cache_that_is_switched_off_is_found_with_all_that_switches_it_off() {
 }
 
 #[test]
-fn a_cache_that_shows_late_is_found_with_its_time() {
+fn a_late_cache_is_found_with_its_delay() {
     let world = start(BucketKind::None);
     world.edge.cache.set(&json!({ "visibleAfterMs": 500 }));
     let findings = run(&world);
@@ -288,7 +288,7 @@ fn an_intermediary_is_found_by_its_code() {
 }
 
 #[test]
-fn a_self_test_ends_in_time_though_nothing_answers() {
+fn a_self_test_ends_in_time_though_no_store_or_origin_answers() {
     let world = start(BucketKind::Faulty);
     world.edge.stores.set_faults(&[("put", "hangs"), ("get", "hangs")]);
     world.edge.cache.set(&json!({ "callMs": [60_000, 60_000] }));
@@ -308,7 +308,7 @@ fn status(world: &World) -> Value {
 }
 
 #[test]
-fn answers_that_are_not_stored_are_counted_by_reason_and_told_with_a_fix() {
+fn unstored_answers_are_counted_by_reason_and_reported_with_a_fix() {
     let world = start(BucketKind::None);
     let id = world.media();
     world.origin.on(&download_path(&id), |call| {
@@ -331,7 +331,7 @@ fn answers_that_are_not_stored_are_counted_by_reason_and_told_with_a_fix() {
 }
 
 #[test]
-fn bodies_that_come_again_for_what_is_cached_are_counted() {
+fn repeated_bodies_for_cached_media_are_counted() {
     let world = start(BucketKind::None);
     let id = world.legacy_media();
     let read = || legacy_download(&id).send(&world.edge.address);
@@ -367,7 +367,7 @@ fn uploads_without_a_length_are_counted() {
 }
 
 #[test]
-fn a_scheduled_run_is_told_with_what_came_of_it() {
+fn a_scheduled_run_is_reported_with_its_result() {
     const CHANGES: &str = "/_synapse/admin/v1/media/quarantine_changes";
     let layout = Layout { bucket: BucketKind::R2, ..Layout::default() };
     let world = start_as(layout, &[("SYNAPSE_ADMIN_TOKEN", "syt_admin_0123456789")]);
@@ -385,7 +385,7 @@ fn a_scheduled_run_is_told_with_what_came_of_it() {
 }
 
 #[test]
-fn a_request_without_the_readers_address_is_told() {
+fn a_request_without_the_readers_address_is_reported() {
     let world = start(BucketKind::None);
     assert_found(&run(&world), "Readers' addresses", "good", "They come with each request");
     let findings = findings(&request().send(&world.edge.direct_address));

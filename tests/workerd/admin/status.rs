@@ -58,7 +58,7 @@ fn assert_details(answer: &Answer) {
 }
 
 #[test]
-fn strangers_get_a_page_that_nobody_stores_frames_or_runs_scripts_in() {
+fn the_public_page_forbids_storing_framing_and_scripts() {
     for path in ["/", "/_edge", "/_edge/"] {
         let answer = get(path);
         assert_eq!(answer.status, 200);
@@ -77,7 +77,7 @@ fn strangers_get_a_page_that_nobody_stores_frames_or_runs_scripts_in() {
 }
 
 #[test]
-fn strangers_get_json_that_any_website_may_read() {
+fn the_public_json_is_readable_by_any_website() {
     let answer = get("/_edge/status");
     let json = answer.json();
     let members: Vec<_> = json.as_object().expect("an object").keys().collect();
@@ -98,7 +98,7 @@ fn a_head_request_gets_the_head_alone() {
 }
 
 #[test]
-fn the_admins_token_opens_the_details() {
+fn the_admin_token_grants_the_details() {
     for path in FORMS {
         let answer = media_domain("GET", path).bearer(ADMIN_TOKEN).send(&world().edge.address);
         assert_details(&answer);
@@ -107,7 +107,7 @@ fn the_admins_token_opens_the_details() {
 }
 
 #[test]
-fn another_token_opens_nothing() {
+fn another_token_is_refused() {
     for token in ["0123456789abcdeF", "0123456789abcde", "", "%00", "a%2Cb"] {
         let answer = send_form(&world().edge.address, token);
         assert_eq!(answer.status, 403, "{token}");
@@ -123,7 +123,7 @@ fn another_token_opens_nothing() {
 }
 
 #[test]
-fn a_form_that_is_none_opens_nothing() {
+fn a_malformed_form_is_refused() {
     let long = format!("token={ADMIN_TOKEN}&more={}", "x".repeat(5_000));
     for body in ["", "token", "Token=0123456789abcdef", "\u{0}", &long] {
         let answer = media_domain("POST", "/").body(body).send(&world().edge.address);
@@ -133,7 +133,7 @@ fn a_form_that_is_none_opens_nothing() {
 }
 
 #[test]
-fn a_token_in_the_address_opens_nothing() {
+fn a_token_in_the_query_grants_no_details() {
     for path in FORMS {
         for query in ["token", "access_token"] {
             let answer = get(&format!("{path}?{query}={ADMIN_TOKEN}"));
@@ -144,7 +144,7 @@ fn a_token_in_the_address_opens_nothing() {
 }
 
 #[test]
-fn without_an_admins_token_there_are_no_details_for_anyone() {
+fn the_details_are_hidden_without_an_admin_token() {
     let world = World::start();
     let page = media_domain("GET", "/").send(&world.edge.address);
     assert_eq!(page.status, 200);
@@ -166,7 +166,7 @@ fn the_form_is_there_for_those_who_have_not_shown_the_token() {
 }
 
 #[test]
-fn the_status_is_read_and_nothing_else() {
+fn the_status_refuses_other_methods() {
     for method in ["PUT", "DELETE", "PATCH"] {
         for path in FORMS {
             let answer = media_domain(method, path).send(&world().edge.address);
@@ -199,7 +199,7 @@ fn a_homeserver_that_is_its_own_media_domain_keeps_its_front_page() {
 }
 
 #[test]
-fn no_secret_is_in_the_details() {
+fn the_details_contain_no_secret() {
     let secrets = [
         ("ADMIN_TOKEN", "admin-secret-0123456789"),
         ("SYNAPSE_ADMIN_TOKEN", "synapse-secret-0123456789"),
@@ -263,7 +263,7 @@ fn a_viewer_who_leaves_does_not_keep_others_waiting() {
 }
 
 #[test]
-fn isolates_of_a_data_centre_share_what_was_found() {
+fn isolates_of_a_data_centre_share_the_results() {
     let world = World::start_two_isolates(&[]);
     for address in [&world.edge.direct_address, &world.edge.neighbor_address] {
         assert_eq!(media_domain("GET", "/").send(address).status, 200);
@@ -272,7 +272,7 @@ fn isolates_of_a_data_centre_share_what_was_found() {
 }
 
 #[test]
-fn where_no_cache_keeps_anything_an_isolate_does() {
+fn an_isolate_keeps_the_results_without_a_cache() {
     let layout = Layout { is_without_cache: true, ..Layout::default() };
     let world = World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)]);
     for _ in 0..5 {

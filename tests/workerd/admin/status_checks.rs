@@ -106,7 +106,7 @@ fn assert_finding(status: &Value, [check, level, found, cure]: [&str; 4]) {
 }
 
 #[test]
-fn all_is_green_before_a_homeserver_as_it_should_be() {
+fn every_check_is_good_before_a_correct_homeserver() {
     let status = Examined::start(1).examine();
     for finding in status["checks"].as_array().expect("the checks are told") {
         assert_eq!((&finding["level"], &finding["cure"]), (&json!("good"), &Value::Null));
@@ -166,7 +166,7 @@ fn a_homeserver_that_is_the_edge_itself_is_found() {
 }
 
 #[test]
-fn a_wall_against_bots_is_found() {
+fn a_bot_wall_is_found() {
     let examined = Examined::start(2);
     let wall = || Reply::new(403).header("cf-mitigated", "challenge").body("<html>");
     let cure = "Let the edge bypass the protection";
@@ -177,7 +177,7 @@ fn a_wall_against_bots_is_found() {
 }
 
 #[test]
-fn keys_that_are_not_there_are_found() {
+fn missing_keys_are_found() {
     let examined = Examined::start(2);
     let found = "The homeserver has no keys at HOMESERVER_URL.";
     let expected = ["Federation keys", "unsure", found, "Right if it doesn't federate"];
@@ -188,7 +188,7 @@ fn keys_that_are_not_there_are_found() {
 }
 
 #[test]
-fn a_homeserver_of_before_authenticated_media_is_found() {
+fn a_homeserver_without_authenticated_media_is_found() {
     let examined = Examined::start(3);
     let found = "The homeserver doesn't announce it.";
     let expected = ["Authenticated media", "bad", found, "Upgrade the homeserver"];
@@ -218,7 +218,7 @@ fn clocks_that_disagree_are_found() {
 }
 
 #[test]
-fn a_document_that_would_keep_clients_out_is_found() {
+fn a_document_that_breaks_clients_is_found() {
     let examined = Examined::start(3);
     let check = "Well-known for clients";
     let cure = "Clients take this for a failure of login";
@@ -306,7 +306,7 @@ fn a_bucket_that_fails_is_found() {
 }
 
 #[test]
-fn a_cache_that_keeps_nothing_is_found() {
+fn a_disabled_cache_is_found() {
     let layout = Layout { is_without_cache: true, ..Layout::default() };
     let world = World::start_as(layout, &[("ADMIN_TOKEN", ADMIN_TOKEN)]);
     let request = media_domain("GET", "/_edge/status").bearer(ADMIN_TOKEN);
@@ -316,7 +316,7 @@ fn a_cache_that_keeps_nothing_is_found() {
 }
 
 #[test]
-fn nothing_that_a_server_says_is_on_the_page() {
+fn the_page_contains_no_text_of_a_server() {
     let world = World::start_with(&[("ADMIN_TOKEN", ADMIN_TOKEN)]);
     let script = "</p><script>evil()</script>";
     let document = json!({

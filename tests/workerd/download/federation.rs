@@ -121,7 +121,7 @@ fn every_server_is_asked_about() {
 }
 
 #[test]
-fn head_is_never_made_a_get_nor_the_other_way_round() {
+fn a_servers_method_is_never_changed() {
     let world = shared();
     for id in [world.media(), stored(world)] {
         let path = federation_path(&id);
@@ -182,7 +182,7 @@ fn the_two_forms_of_a_media_are_never_mixed() {
 }
 
 #[test]
-fn what_one_door_loses_the_other_may_have() {
+fn media_lost_at_one_door_is_served_at_the_other() {
     let world = shared();
     let (id, token) = (stored(world), world.token());
     world.store(&id);
@@ -194,7 +194,7 @@ fn what_one_door_loses_the_other_may_have() {
 }
 
 #[test]
-fn conditions_and_ranges_of_a_server_change_nothing() {
+fn conditions_and_ranges_of_a_server_are_ignored() {
     let world = shared();
     for id in [world.media(), stored(world)] {
         for (name, value) in
@@ -279,7 +279,7 @@ fn assert_in_one_piece(read: &[u8]) {
 }
 
 #[test]
-fn the_head_of_the_envelope_comes_in_one_piece() {
+fn the_preamble_of_the_envelope_comes_in_one_piece() {
     let world = shared();
     let id = "inPieces";
     let envelope = send_in_pieces(world, id);

@@ -28,7 +28,7 @@ const CONNECTING: &str = "203.0.113.7";
 const PASSTHROUGH: &str = "/_matrix/client/v3/sync/headers";
 
 #[test]
-fn the_origin_is_told_the_connecting_address_and_nothing_forged() {
+fn the_origin_gets_the_connecting_address_and_nothing_forged() {
     let world = shared();
     let id = world.media();
     let token = world.token();
@@ -54,7 +54,7 @@ fn the_origin_is_told_the_connecting_address_and_nothing_forged() {
 }
 
 #[test]
-fn the_origin_is_told_https_though_the_client_speaks_http() {
+fn the_origin_gets_https_as_the_scheme_of_an_http_client() {
     let world = shared();
     let id = world.media();
     download(&id, &world.token()).send(&world.edge.address);
@@ -63,7 +63,7 @@ fn the_origin_is_told_https_though_the_client_speaks_http() {
 }
 
 #[test]
-fn a_media_request_is_for_the_bytes_as_they_are() {
+fn a_media_request_asks_for_unencoded_bytes() {
     let world = shared();
     let token = world.token();
     for id in [world.media(), world.stored_media()] {
@@ -80,7 +80,7 @@ fn a_media_request_is_for_the_bytes_as_they_are() {
 }
 
 #[test]
-fn a_question_about_what_is_stored_is_about_the_whole() {
+fn a_question_about_stored_media_has_no_range() {
     let world = shared();
     let id = world.stored_media();
     let request = download(&id, &world.token()).header("Range", "bytes=1-2");
@@ -99,7 +99,7 @@ fn a_media_request_carries_no_cookie() {
 }
 
 #[test]
-fn hops_are_not_crossed() {
+fn hop_by_hop_headers_are_not_forwarded() {
     let world = shared();
     let id = world.media();
     world.origin.reply(&format!("{PASSTHROUGH}/hop"), Reply::new(200));
@@ -153,7 +153,7 @@ fn security_headers_of_the_origin_are_kept() {
 }
 
 #[test]
-fn security_headers_that_the_origin_forgets_are_added() {
+fn missing_security_headers_are_added() {
     let world = shared();
     let id = "bare";
     let reply = Reply::new(200).header("ETag", "\"x\"").header("Content-Type", "text/plain");
@@ -167,7 +167,7 @@ fn security_headers_that_the_origin_forgets_are_added() {
 }
 
 #[test]
-fn what_is_not_for_clients_of_media_stays_behind() {
+fn unlisted_headers_of_the_origin_reach_no_client() {
     let world = shared();
     let id = "talkative";
     let reply = Reply::new(200)
@@ -185,7 +185,7 @@ fn what_is_not_for_clients_of_media_stays_behind() {
 }
 
 #[test]
-fn browsers_may_read_what_players_need_and_not_what_the_cache_did() {
+fn browsers_may_read_what_players_need_and_not_the_cache_status() {
     let world = shared();
     let answer = download(&world.media(), &world.token()).send(&world.edge.address);
     for (name, expected) in [
@@ -202,7 +202,7 @@ fn browsers_may_read_what_players_need_and_not_what_the_cache_did() {
 }
 
 #[test]
-fn nothing_of_the_edges_own_records_reaches_a_client() {
+fn the_edges_own_headers_reach_no_client() {
     let world = shared();
     let id = world.stored_media();
     let answer = download(&id, &world.token()).send(&world.edge.address);
@@ -214,7 +214,7 @@ fn nothing_of_the_edges_own_records_reaches_a_client() {
 }
 
 #[test]
-fn the_origins_cache_control_is_the_clients_with_no_transform() {
+fn the_origins_cache_control_is_passed_on_with_no_transform() {
     let world = shared();
     let id = world.media();
     for _ in 0..3 {

@@ -36,7 +36,7 @@ fn a_stored_body_is_served_on_a_304_to_the_users_own_token() {
 }
 
 #[test]
-fn a_hit_tells_all_that_the_miss_told() {
+fn a_hit_has_every_header_of_the_miss() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     let miss = download(&id, &token).send(&world.edge.address);
@@ -85,7 +85,7 @@ fn stored_media_is_refused_to_an_unknown_token() {
 }
 
 #[test]
-fn stored_media_is_refused_to_a_token_as_soon_as_it_is_logged_out() {
+fn a_logged_out_token_is_refused_stored_media_at_once() {
     let world = shared();
     let id = world.stored_media();
     let token = world.token();
@@ -95,7 +95,7 @@ fn stored_media_is_refused_to_a_token_as_soon_as_it_is_logged_out() {
 }
 
 #[test]
-fn a_refused_token_costs_others_nothing() {
+fn a_refused_token_does_not_affect_others() {
     let world = shared();
     let id = world.stored_media();
     download(&id, "syt_nobody").send(&world.edge.address);
@@ -127,7 +127,7 @@ fn deleted_media_is_gone_at_once_and_its_stored_body_dropped() {
 }
 
 #[test]
-fn credentials_that_the_origin_would_refuse_are_its_to_refuse() {
+fn unusual_credentials_are_refused_by_the_origin() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -179,7 +179,7 @@ fn unknown_media_is_the_origins_404() {
 }
 
 #[test]
-fn what_is_said_before_an_upload_is_not_remembered_after_it() {
+fn a_404_before_an_upload_is_not_cached() {
     let world = shared();
     let (id, token) = ("uploadedLater", world.token());
     assert_eq!(download(id, &token).send(&world.edge.address).status, 404);
@@ -191,7 +191,7 @@ fn what_is_said_before_an_upload_is_not_remembered_after_it() {
 }
 
 #[test]
-fn a_malformed_media_id_is_the_origins_to_judge() {
+fn a_malformed_media_id_is_forwarded() {
     let world = shared();
     let path = "/_matrix/client/v1/media/download/example.com/mxc:%2F%2Fhs1%2Fabc";
     let answer = media_domain("GET", path).send(&world.edge.address);
@@ -200,7 +200,7 @@ fn a_malformed_media_id_is_the_origins_to_judge() {
 }
 
 #[test]
-fn media_of_the_client_door_is_not_given_out_at_the_legacy_door() {
+fn media_of_the_client_door_is_not_served_at_the_legacy_door() {
     let world = shared();
     let id = world.stored_media();
     for version in ["r0", "v1", "v3"] {
@@ -262,7 +262,7 @@ fn the_uploads_own_name_is_kept() {
 }
 
 #[test]
-fn many_readers_at_once_get_each_what_the_origin_allows_them() {
+fn concurrent_readers_each_get_what_the_origin_grants_them() {
     let world = World::start();
     let (id, token) = (world.stored_media(), world.token());
     thread::scope(|scope| {
@@ -280,7 +280,7 @@ fn many_readers_at_once_get_each_what_the_origin_allows_them() {
 }
 
 #[test]
-fn many_first_readers_at_once_all_get_the_whole() {
+fn concurrent_first_readers_all_get_the_whole() {
     let world = shared();
     let body = vec![7; 300_000];
     let id = world.origin.homeserver().add(Media::new("image/png", &body));

@@ -34,7 +34,7 @@ fn media_is_stored_and_confirmed_without_a_token() {
 }
 
 #[test]
-fn its_404_stands_whatever_the_client_door_says() {
+fn a_legacy_404_stands_whatever_the_client_door_answers() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     for version in ["r0", "v1", "v3"] {
@@ -50,7 +50,7 @@ fn its_404_stands_whatever_the_client_door_says() {
 }
 
 #[test]
-fn its_200_stands_whatever_the_client_door_says() {
+fn a_legacy_200_stands_whatever_the_client_door_answers() {
     let world = shared();
     let (id, token) = (world.legacy_media(), world.token());
     store_openly(world, &id);
@@ -68,7 +68,7 @@ fn its_200_stands_whatever_the_client_door_says() {
 }
 
 #[test]
-fn a_forbidden_look_elsewhere_forbids_nothing_that_is_here() {
+fn allow_remote_false_does_not_prevent_serving_stored_media() {
     let world = shared();
     let id = world.legacy_media();
     store_openly(world, &id);
@@ -81,7 +81,7 @@ fn a_forbidden_look_elsewhere_forbids_nothing_that_is_here() {
 }
 
 #[test]
-fn a_forbidden_look_elsewhere_is_the_origins_to_answer_even_with_a_lease() {
+fn allow_remote_false_is_asked_of_the_origin_even_with_a_lease() {
     let world = leased();
     let id = world.legacy_media();
     let path = legacy_path(&id);
@@ -95,7 +95,7 @@ fn a_forbidden_look_elsewhere_is_the_origins_to_answer_even_with_a_lease() {
 }
 
 #[test]
-fn a_readiness_for_redirects_changes_no_bytes() {
+fn allow_redirect_changes_no_bytes() {
     let world = leased();
     let id = world.legacy_media();
     let path = legacy_path(&id);
@@ -117,7 +117,7 @@ fn a_readiness_for_redirects_changes_no_bytes() {
 }
 
 #[test]
-fn a_credential_goes_along_and_is_the_origins_to_use() {
+fn a_credential_is_forwarded_to_the_origin() {
     let world = shared();
     let id = world.legacy_media();
     store_openly(world, &id);
@@ -130,7 +130,7 @@ fn a_credential_goes_along_and_is_the_origins_to_use() {
 }
 
 #[test]
-fn head_and_ranges_work_here_too() {
+fn head_and_ranges_work_at_the_legacy_door() {
     let world = shared();
     for is_stored in [false, true] {
         let id = world.legacy_media();
@@ -145,7 +145,7 @@ fn head_and_ranges_work_here_too() {
 }
 
 #[test]
-fn quarantined_media_is_gone_here_too() {
+fn quarantined_media_is_gone_at_the_legacy_door() {
     let world = shared();
     let id = world.legacy_media();
     store_openly(world, &id);

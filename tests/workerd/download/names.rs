@@ -96,7 +96,7 @@ fn a_named_miss_stores_what_the_unnamed_request_gets() {
 }
 
 #[test]
-fn an_empty_name_is_none() {
+fn an_empty_name_is_ignored() {
     let world = shared();
     let media = Media { file_name: Some("own.png".to_owned()), ..Media::new("image/png", BODY) };
     let id = world.origin.homeserver().add(media);
@@ -107,7 +107,7 @@ fn an_empty_name_is_none() {
 }
 
 #[test]
-fn what_is_to_be_saved_is_never_shown_because_of_its_name() {
+fn an_attachment_never_becomes_inline_by_its_name() {
     let world = shared();
     for (i, (of_origin, kind)) in [
         (Some("inline"), "inline"),
@@ -152,7 +152,7 @@ fn what_is_to_be_saved_is_never_shown_because_of_its_name() {
 }
 
 #[test]
-fn a_name_that_is_no_text_is_the_origins_to_judge() {
+fn a_name_that_is_no_text_is_forwarded_or_refused() {
     let world = shared();
     let id = world.stored_media();
     for name in ["%FF", "a%C3", "%ED%A0%80", "a/b"] {

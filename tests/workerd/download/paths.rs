@@ -8,7 +8,7 @@ use crate::support::origin::{Record, Reply};
 use crate::support::world::{BODY, download_path, media_domain, same_host, shared};
 
 #[test]
-fn targets_that_would_lead_elsewhere_are_refused() {
+fn targets_with_dot_segments_or_backslashes_are_refused() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     for target in [
@@ -89,7 +89,7 @@ fn escapes_in_a_segment_stay_in_their_segment() {
 
 /// Whoever decodes them, once or twice, before they are routed would be led elsewhere.
 #[test]
-fn dots_behind_escapes_are_refused() {
+fn escaped_dot_segments_are_refused() {
     let world = shared();
     for id in ["..%2f..", "%2e%2e%2fx", "x%5c..", "%252e%252e", "%252e%252e%252fx"] {
         let path = download_path(id);
@@ -125,7 +125,7 @@ fn long_targets_pass_or_are_refused_and_are_never_cut() {
 }
 
 #[test]
-fn extra_and_missing_segments_are_the_origins_to_judge() {
+fn paths_with_extra_or_missing_segments_are_forwarded() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     for path in [
@@ -146,7 +146,7 @@ fn extra_and_missing_segments_are_the_origins_to_judge() {
 
 /// The front does what Cloudflare may do; then what is routed and what is asked are still one.
 #[test]
-fn a_target_that_was_normalized_before_us_is_routed_as_it_is_asked() {
+fn a_normalized_target_is_routed_as_it_is_asked() {
     let world = shared();
     let path = "/_matrix/client/v3/normalized";
     world.origin.reply(path, Reply::new(200).body("theirs"));

@@ -39,7 +39,7 @@ fn assert_whole(answer: &Answer) {
 }
 
 #[test]
-fn one_range_is_exactly_these_bytes() {
+fn one_range_is_exactly_its_bytes() {
     let world = shared();
     for (field, first, last) in [
         ("bytes=0-0", 0, 0),
@@ -64,7 +64,7 @@ fn one_range_is_exactly_these_bytes() {
 }
 
 #[test]
-fn a_range_beyond_the_end_is_a_416_that_tells_the_length() {
+fn a_range_beyond_the_end_is_a_416_with_the_length() {
     let world = shared();
     for field in [
         "bytes=256-",
@@ -121,7 +121,7 @@ fn two_range_headers_are_the_whole() {
 }
 
 #[test]
-fn the_whole_is_stored_after_a_miss_that_asked_for_a_part() {
+fn the_whole_is_stored_after_a_miss_for_a_range() {
     let world = shared();
     for field in ["bytes=0-0", "bytes=100-109", "bytes=-1", "bytes=0-", "bytes=999-"] {
         let (id, token) = (world.media(), world.token());
@@ -143,7 +143,7 @@ fn the_whole_is_stored_after_a_miss_that_asked_for_a_part() {
 }
 
 #[test]
-fn if_range_is_honoured_for_our_own_strong_tag_alone() {
+fn if_range_is_honoured_for_the_edges_strong_tag_alone() {
     let world = shared();
     let whole = download(&world.stored_media(), &world.token()).send(&world.edge.address);
     let another = whole.header("etag").expect("a tag").to_owned();
@@ -172,7 +172,7 @@ fn if_range_is_honoured_for_our_own_strong_tag_alone() {
 }
 
 #[test]
-fn if_none_match_comes_before_range() {
+fn if_none_match_takes_precedence_over_range() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token).header("Range", "bytes=8-15");
@@ -219,7 +219,7 @@ fn browsers_may_ask_for_ranges_and_read_the_answer() {
 }
 
 #[test]
-fn whoever_is_refused_the_whole_gets_no_part() {
+fn a_refused_reader_gets_no_range() {
     let world = shared();
     for id in hit_and_miss(world) {
         for field in ["bytes=0-9", "bytes=999-", "bytes=0-1,2-3"] {
@@ -302,7 +302,7 @@ fn an_origin_that_dies_within_a_range_breaks_the_transfer_and_leaves_nothing_sto
 }
 
 #[test]
-fn an_origin_that_dies_behind_a_range_leaves_nothing_stored() {
+fn an_origin_that_dies_after_a_range_leaves_nothing_stored() {
     let world = shared();
     let id = "diesBehind";
     break_off(world, id, 200);
@@ -340,7 +340,7 @@ fn a_reader_who_leaves_within_a_range_does_not_lose_the_fill() {
 }
 
 #[test]
-fn many_readers_of_parts_at_once_each_get_their_own() {
+fn concurrent_readers_of_ranges_each_get_their_own() {
     let world = shared();
     let body: Vec<u8> = (0..2_u32 << 20).map(|i| (i / 7) as u8).collect();
     let id = world.origin.homeserver().add(Media::new("video/mp4", &body));

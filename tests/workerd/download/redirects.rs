@@ -56,7 +56,7 @@ fn store_from(world: &World, store: &Store, id: &str, path: &str) {
 }
 
 #[test]
-fn the_target_sees_nothing_that_is_the_homeservers() {
+fn a_redirects_target_gets_no_credential_secret_or_client_header() {
     let store = Store::start();
     let vars = [("ORIGIN_HEADERS", r#"{"X-Tunnel-Secret":"s3cret"}"#)];
     let world = World::start_with(&vars);
@@ -92,7 +92,7 @@ fn the_target_sees_nothing_that_is_the_homeservers() {
 }
 
 #[test]
-fn the_bytes_are_stored_and_a_redirect_to_where_they_were_is_the_homeservers_yes() {
+fn a_redirect_to_the_stored_place_grants_the_stored_bytes() {
     let (world, store) = (shared(), Store::start());
     for status in [307, 308] {
         let (id, path) = (format!("stored{status}"), format!("/stored{status}"));
@@ -150,7 +150,7 @@ fn five_hops_are_followed_and_no_sixth() {
 }
 
 #[test]
-fn a_loop_ends() {
+fn a_redirect_loop_ends() {
     let (world, store) = (shared(), Store::start());
     let to = format!("{}/round", store.origin.url());
     store.origin.reply("/round", Reply::new(307).header("Location", &to));
@@ -207,7 +207,7 @@ fn a_target_that_has_no_bytes_is_a_502() {
 }
 
 #[test]
-fn a_target_that_is_nowhere_is_a_502() {
+fn an_unreachable_or_malformed_target_is_a_502() {
     let world = shared();
     for (i, to) in [
         "http://127.0.0.1:9/nobody-listens",
@@ -248,7 +248,7 @@ fn a_location_may_be_relative_to_its_host() {
 }
 
 #[test]
-fn the_legacy_door_follows_too_and_keeps_its_own_word() {
+fn the_legacy_door_follows_redirects_with_its_own_permissions() {
     let (world, store) = (shared(), Store::start());
     let id = "redirectedLegacy";
     redirect(world, &legacy_path(id), 307, &store.serve("/blob"));
@@ -259,7 +259,7 @@ fn the_legacy_door_follows_too_and_keeps_its_own_word() {
 
 /// A homeserver that once sent the bytes may begin to redirect, and the other way round.
 #[test]
-fn an_origin_may_change_its_mind() {
+fn an_origin_may_begin_or_stop_redirecting() {
     let (world, store) = (shared(), Store::start());
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -274,7 +274,7 @@ fn an_origin_may_change_its_mind() {
 }
 
 #[test]
-fn where_redirects_are_passed_on_nothing_is_followed_or_stored() {
+fn redirects_that_are_passed_on_are_not_followed_or_stored() {
     let store = Store::start();
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let to = store.serve("/blob");

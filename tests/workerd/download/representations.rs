@@ -10,7 +10,7 @@ fn head(world: &World, id: &str, token: &str) -> Answer {
 }
 
 #[test]
-fn head_tells_what_get_would() {
+fn a_head_has_the_headers_of_a_get() {
     let world = shared();
     let token = world.token();
     for id in [world.media(), world.stored_media()] {
@@ -25,7 +25,7 @@ fn head_tells_what_get_would() {
 }
 
 #[test]
-fn head_stores_nothing() {
+fn a_head_stores_nothing() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     head(world, &id, &token);
@@ -36,7 +36,7 @@ fn head_stores_nothing() {
 }
 
 #[test]
-fn head_of_stored_media_needs_the_origins_yes() {
+fn a_head_of_stored_media_needs_the_origins_grant() {
     let world = shared();
     let id = world.stored_media();
     assert_eq!(head(world, &id, "syt_nobody").status, 401);
@@ -74,7 +74,7 @@ fn a_range_is_never_answered_with_other_bytes() {
 }
 
 #[test]
-fn a_first_reader_who_wants_a_range_has_the_whole_stored() {
+fn a_first_request_for_a_range_stores_the_whole() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     download(&id, &token).header("Range", "bytes=0-9").send(&world.edge.address);
@@ -100,7 +100,7 @@ fn clients_get_entity_tags_that_are_valid_and_their_own() {
 }
 
 #[test]
-fn a_client_that_has_the_bytes_is_told_so_on_the_origins_word() {
+fn a_matching_if_none_match_is_a_304_only_with_the_origins_grant() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let full = download(&id, &token).send(&world.edge.address);
@@ -121,7 +121,7 @@ fn a_client_that_has_the_bytes_is_told_so_on_the_origins_word() {
 }
 
 #[test]
-fn a_client_that_has_other_bytes_gets_these() {
+fn a_client_with_other_bytes_gets_the_current_ones() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     for field in ["\"other\"", "1", "\"1\"", ""] {
@@ -150,7 +150,7 @@ fn thumbnail(world: &World, id: &str, query: &str) -> Answer {
 }
 
 #[test]
-fn every_thumbnail_is_stored_for_itself() {
+fn every_thumbnail_has_its_own_entry() {
     let world = shared();
     let id = world.stored_media();
     let queries = [
@@ -171,7 +171,7 @@ fn every_thumbnail_is_stored_for_itself() {
 }
 
 #[test]
-fn order_and_spelling_of_a_query_do_not_split_the_store() {
+fn order_and_spelling_of_a_query_do_not_split_the_cache() {
     let world = shared();
     let id = world.media();
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
@@ -191,7 +191,7 @@ fn order_and_spelling_of_a_query_do_not_split_the_store() {
 }
 
 #[test]
-fn noise_in_a_query_is_asked_about_as_it_came_and_gets_nothing_that_is_stored() {
+fn an_unusual_query_is_forwarded_unchanged_and_gets_no_stored_response() {
     let world = shared();
     let id = world.media();
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");
@@ -211,7 +211,7 @@ fn noise_in_a_query_is_asked_about_as_it_came_and_gets_nothing_that_is_stored() 
 }
 
 #[test]
-fn parameters_that_the_origin_would_refuse_are_its_to_refuse() {
+fn invalid_parameters_are_forwarded() {
     let world = shared();
     let id = world.media();
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");

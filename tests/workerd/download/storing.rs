@@ -53,7 +53,7 @@ fn answers_that_may_not_be_stored_are_passed_on_and_not_stored() {
 }
 
 #[test]
-fn vary_by_what_the_edge_decides_itself_is_no_obstacle() {
+fn vary_on_fields_that_the_edge_sets_does_not_prevent_storing() {
     let world = shared();
     for (i, vary) in ["Origin", "Accept-Encoding", "origin, accept-encoding"].iter().enumerate() {
         let id = format!("varied{i}");
@@ -64,7 +64,7 @@ fn vary_by_what_the_edge_decides_itself_is_no_obstacle() {
 }
 
 #[test]
-fn a_redirect_is_passed_on_unfollowed_where_the_admin_says_so() {
+fn a_redirect_is_passed_on_unfollowed_if_configured() {
     let world = &World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     for (status, id) in [(307, "moved307"), (308, "moved308")] {
         let to = format!("{}/elsewhere/{id}?signature=a%2Fb", world.origin.url());
@@ -78,7 +78,7 @@ fn a_redirect_is_passed_on_unfollowed_where_the_admin_says_so() {
 }
 
 #[test]
-fn an_admins_look_at_quarantined_media_is_not_stored() {
+fn an_admins_view_of_quarantined_media_is_not_stored() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     let target = format!("{}?admin_unsafely_bypass_quarantine=true", download_path(&id));
@@ -88,7 +88,7 @@ fn an_admins_look_at_quarantined_media_is_not_stored() {
 }
 
 #[test]
-fn an_admins_look_at_quarantined_media_is_not_answered_from_the_store() {
+fn an_admins_view_of_quarantined_media_is_not_answered_from_the_cache() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let target = format!("{}?admin_unsafely_bypass_quarantine=true", download_path(&id));
@@ -121,7 +121,7 @@ fn another_body_under_the_same_name_replaces_the_stored_one() {
 }
 
 #[test]
-fn validators_of_any_shape_go_back_as_they_came() {
+fn validators_of_any_form_are_sent_back_unchanged() {
     let world = shared();
     for (i, tag) in ["\"strong\"", "W/\"weak\"", "1, 2", "naïve"].into_iter().enumerate() {
         let id = format!("tagged{i}");
@@ -148,7 +148,7 @@ fn validators_of_any_shape_go_back_as_they_came() {
 }
 
 #[test]
-fn a_homeserver_in_trouble_opens_nothing() {
+fn an_error_of_the_homeserver_grants_nothing() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     for (status, reply) in [
@@ -224,7 +224,7 @@ fn a_reader_who_leaves_early_does_not_lose_the_fill() {
 }
 
 #[test]
-fn a_large_body_comes_as_it_is_sent() {
+fn a_large_body_is_streamed_as_it_arrives() {
     let world = shared();
     let id = "slow";
     let (go, may_go) = mpsc::channel::<()>();

@@ -33,7 +33,7 @@ fn assert_from_store(world: &World, answer: &Answer, id: &str, stored: &str) {
 }
 
 #[test]
-fn equal_asks_share_one_picture() {
+fn equal_requests_share_one_thumbnail() {
     let world = shared();
     let id = world.media();
     let stored = "width=96&height=64&method=crop";
@@ -54,7 +54,7 @@ fn equal_asks_share_one_picture() {
 
 /// Homeservers differ in which of two they take, and in what they make of a method.
 #[test]
-fn what_two_may_read_in_two_ways_is_the_origins_to_read() {
+fn an_ambiguous_query_is_forwarded() {
     let world = shared();
     let id = world.media();
     store(world, &id, "width=96&height=96&method=scale&animated=false");
@@ -80,7 +80,7 @@ fn what_two_may_read_in_two_ways_is_the_origins_to_read() {
 
 /// Homeservers differ in what they take for the default.
 #[test]
-fn no_method_is_a_picture_of_its_own() {
+fn a_query_without_a_method_has_its_own_thumbnail() {
     let world = shared();
     let id = world.media();
     let untold = "width=96&height=96";
@@ -96,7 +96,7 @@ fn no_method_is_a_picture_of_its_own() {
 }
 
 #[test]
-fn values_that_the_origin_refuses_are_refused_in_its_words() {
+fn invalid_values_are_refused_by_the_origin() {
     let world = shared();
     let id = world.media();
     let good = "width=32&height=32&method=crop";
@@ -129,7 +129,7 @@ fn values_that_the_origin_refuses_are_refused_in_its_words() {
 }
 
 #[test]
-fn a_picture_that_the_origin_cannot_make_is_not_stored_as_one() {
+fn a_thumbnail_that_cannot_be_made_is_not_stored() {
     let world = shared();
     let id = world.media();
     let query = "width=32&height=32";
@@ -144,7 +144,7 @@ fn a_picture_that_the_origin_cannot_make_is_not_stored_as_one() {
 }
 
 #[test]
-fn the_doors_share_pictures_and_no_permission() {
+fn the_doors_share_thumbnails_and_no_permission() {
     let world = shared();
     let (open, shut) = (world.legacy_media(), world.media());
     let query = "width=32&height=32&method=crop";
@@ -165,7 +165,7 @@ fn the_doors_share_pictures_and_no_permission() {
 
 /// One media is one for all its pictures: what confirms it confirms them.
 #[test]
-fn a_leased_picture_costs_the_origin_nothing() {
+fn a_leased_thumbnail_costs_the_origin_nothing() {
     let world = leased();
     let (id, query) = (world.media(), "width=32&height=32&method=crop");
     store(world, &id, query);

@@ -73,7 +73,7 @@ fn every_representation_has_a_tag_of_its_own() {
 }
 
 #[test]
-fn a_304_needs_the_origins_yes() {
+fn a_304_needs_the_origins_grant() {
     let world = shared();
     let id = world.stored_media();
     let tag = tag(&download(&id, &world.token()).send(&world.edge.address));
@@ -199,7 +199,7 @@ fn a_clients_date_counts_where_it_is_the_origins_own() {
 }
 
 #[test]
-fn without_validators_what_is_stored_is_confirmed_by_head() {
+fn stored_media_without_validators_is_confirmed_by_head() {
     let world = World::start();
     let (id, token) = ("unvalidated", world.token());
     let path = download_path(id);
@@ -230,7 +230,7 @@ fn unguessable(id: &str) -> (World, String) {
 }
 
 #[test]
-fn without_validators_a_token_is_asked_about_by_whoami() {
+fn a_token_is_confirmed_by_whoami_without_validators() {
     let id = "whoamiMedia";
     let (world, token) = unguessable(id);
     let path = download_path(id);
@@ -252,7 +252,7 @@ fn without_validators_a_token_is_asked_about_by_whoami() {
 }
 
 #[test]
-fn a_request_that_whoami_says_nothing_of_is_asked_about_by_head() {
+fn requests_that_whoami_cannot_confirm_are_asked_about_themselves() {
     let id = "whoamiSpecial";
     let (world, token) = unguessable(id);
     let path = download_path(id);

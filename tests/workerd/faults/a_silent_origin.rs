@@ -5,6 +5,6 @@
 use crate::faults;
 
 #[test]
-fn keeps_nobody_longer_than_said() {
-    faults::play_at_once("keeps_nobody_longer_than_said");
+fn clients_wait_no_longer_than_stated() {
+    faults::play_at_once("clients_wait_no_longer_than_stated");
 }

@@ -11,7 +11,7 @@ use crate::support::origin::Reply;
 use crate::support::world::{BODY, World, download, download_path, media_domain};
 
 #[test]
-fn is_waited_for_within_its_time_and_for_uploads_for_ever() {
+fn slow_downloads_and_uploads_are_waited_for() {
     let world = World::start();
     let token = world.token();
     let slow = world.media();

@@ -71,7 +71,7 @@ fn describe(cell: Cell) -> String {
 }
 
 #[test]
-fn the_page_says_what_the_table_says() {
+fn the_page_matches_the_table() {
     let path = PathBuf::from(ROOT).join("docs/reliability.md");
     if env::var_os(WRITE).is_some() {
         fs::write(&path, page()).expect("it can be written");

@@ -74,7 +74,7 @@ fn assert_too_large(answer: &Answer, limit: usize) {
 }
 
 #[test]
-fn an_upload_in_chunks_reaches_the_homeserver_in_chunks() {
+fn a_chunked_upload_reaches_the_homeserver_chunked() {
     let world = shared();
     for (method, target) in targets("whole") {
         take(&world.origin, &target);
@@ -95,7 +95,7 @@ fn an_upload_in_chunks_reaches_the_homeserver_in_chunks() {
 
 /// As Synapse does: the stand-in takes no upload without a length.
 #[test]
-fn a_homeserver_that_wants_a_length_says_so_itself() {
+fn a_homeservers_demand_for_a_length_is_relayed() {
     let world = shared();
     for (method, target) in targets("refused") {
         for request in
@@ -111,7 +111,7 @@ fn a_homeserver_that_wants_a_length_says_so_itself() {
 }
 
 #[test]
-fn an_upload_in_chunks_is_passed_on_while_it_arrives() {
+fn a_chunked_upload_is_streamed_as_it_arrives() {
     let world = shared();
     let [(method, target), _] = targets("streamed");
     let (seen, is_seen) = mpsc::channel();
@@ -144,7 +144,7 @@ impl io::Write for Watched<'_> {
 }
 
 #[test]
-fn an_upload_in_chunks_of_the_limit_is_taken() {
+fn a_chunked_upload_of_the_limit_is_accepted() {
     let world = limited();
     for (method, target) in targets("limit") {
         take(&world.origin, &target);
@@ -156,7 +156,7 @@ fn an_upload_in_chunks_of_the_limit_is_taken() {
 }
 
 #[test]
-fn an_upload_in_chunks_over_the_limit_is_too_large_and_whole_nowhere() {
+fn a_chunked_upload_over_the_limit_is_a_413_and_broken_at_the_homeserver() {
     let world = limited();
     for (method, target) in targets("over") {
         take(&world.origin, &target);
@@ -174,7 +174,7 @@ fn an_upload_in_chunks_over_the_limit_is_too_large_and_whole_nowhere() {
 }
 
 #[test]
-fn an_upload_in_chunks_keeps_to_what_the_homeserver_told_its_user() {
+fn a_chunked_upload_is_bounded_by_its_users_advertised_limit() {
     const TOLD: usize = 1000;
     let world = limited();
     let [(method, target), _] = targets("told");
@@ -195,7 +195,7 @@ fn an_upload_in_chunks_keeps_to_what_the_homeserver_told_its_user() {
 }
 
 #[test]
-fn an_upload_in_chunks_that_its_client_leaves_is_broken_at_the_homeserver() {
+fn a_chunked_upload_that_its_client_aborts_is_broken_at_the_homeserver() {
     let world = shared();
     for (method, target) in targets("left") {
         take(&world.origin, &target);
@@ -209,7 +209,7 @@ fn an_upload_in_chunks_that_its_client_leaves_is_broken_at_the_homeserver() {
 
 /// The client still listens, and has not ended what it began.
 #[test]
-fn an_upload_in_chunks_without_an_end_is_broken_at_the_homeserver() {
+fn a_chunked_upload_without_an_end_is_broken_at_the_homeserver() {
     let world = shared();
     for (method, target) in targets("endless") {
         take(&world.origin, &target);
@@ -245,7 +245,7 @@ fn an_early_refusal_reaches_a_client_that_still_sends_chunks() {
 }
 
 #[test]
-fn an_origin_that_dies_in_mid_upload_in_chunks_is_a_502() {
+fn an_origin_that_dies_during_a_chunked_upload_is_a_502() {
     let world = shared();
     let [(method, target), _] = targets("died");
     world.origin.on(&target, |_| Ok(Then::Reset));
@@ -257,7 +257,7 @@ fn an_origin_that_dies_in_mid_upload_in_chunks_is_a_502() {
 
 /// As nginx does where `client_max_body_size` is too low.
 #[test]
-fn a_proxys_page_about_the_size_is_an_error_that_clients_understand() {
+fn a_proxys_413_becomes_a_matrix_error() {
     let world = shared();
     let page = Reply::new(413).header("Content-Type", "text/html").body("<h1>413</h1>");
     for (method, target) in targets("page") {
@@ -270,7 +270,7 @@ fn a_proxys_page_about_the_size_is_an_error_that_clients_understand() {
 }
 
 #[test]
-fn an_upload_in_chunks_is_stored_for_its_first_reader() {
+fn a_chunked_upload_is_stored_for_its_first_reader() {
     let world = shared();
     let [(method, target), _] = targets("warmed");
     let id = world.media();
@@ -282,7 +282,7 @@ fn an_upload_in_chunks_is_stored_for_its_first_reader() {
 }
 
 #[test]
-fn a_large_upload_in_chunks_arrives_whole_in_flat_memory() {
+fn a_large_chunked_upload_arrives_whole_in_flat_memory() {
     const BLOCK: &[u8] = &[9; 64 << 10];
     const BLOCKS: usize = 200 << 4;
     const ALLOWED_GROWTH_BYTES: u64 = 32 << 20;

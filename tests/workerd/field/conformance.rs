@@ -346,7 +346,7 @@ fn assert_answers(questions: &[Question], answer: impl Fn(usize, &Question) -> S
 }
 
 #[test]
-fn what_is_stored_is_as_the_page_says() {
+fn responses_are_stored_as_the_page_says() {
     let world = start();
     assert_answers(STORING, |n, question| {
         let id = format!("first{n}");
@@ -367,7 +367,7 @@ fn what_is_stored_is_as_the_page_says() {
 }
 
 #[test]
-fn a_304_is_taken_in_as_the_page_says() {
+fn a_304_is_applied_as_the_page_says() {
     let world = start();
     assert_answers(CONFIRMED, |n, question| {
         let id = format!("confirmed{n}");
@@ -397,13 +397,13 @@ fn page() -> String {
     for (title, test, head, questions) in [
         (
             "What is stored",
-            "what_is_stored_is_as_the_page_says",
+            "responses_are_stored_as_the_page_says",
             "The homeserver sends a 200 with…",
             STORING,
         ),
         (
             "What a 304 changes",
-            "a_304_is_taken_in_as_the_page_says",
+            "a_304_is_applied_as_the_page_says",
             "The homeserver confirms by a 304 with…",
             CONFIRMED,
         ),
@@ -419,7 +419,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_says_what_is_asked() {
+fn the_page_matches_the_questions() {
     let path = PathBuf::from(ROOT).join("docs/conformance.md");
     if env::var_os(WRITE).is_some() {
         fs::write(&path, page()).expect("it can be written");
@@ -427,6 +427,6 @@ fn the_page_says_what_is_asked() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page(),
-        "docs/conformance.md is not what is asked: run `{WRITE}=1 cargo test --test workerd the_page_says_what_is_asked`"
+        "docs/conformance.md is not what is asked: run `{WRITE}=1 cargo test --test workerd the_page_matches_the_questions`"
     );
 }

@@ -77,7 +77,7 @@ fn a_cookie_in_place_of_a_token_reaches_the_homeserver() {
 }
 
 #[test]
-fn what_a_cookie_brings_is_for_its_reader_alone() {
+fn an_answer_to_a_cookie_is_for_its_reader_alone() {
     let world = leased();
     let id = world.media();
     let path = download_path(&id);
@@ -98,7 +98,7 @@ fn what_a_cookie_brings_is_for_its_reader_alone() {
 
 /// Whatever is stored, a cookie is no credential that the edge could ask about.
 #[test]
-fn a_cookie_opens_nothing_that_is_stored_for_tokens() {
+fn a_cookie_grants_no_stored_response() {
     for world in [shared(), leased()] {
         let id = world.stored_media();
         let path = download_path(&id);
@@ -124,7 +124,7 @@ fn the_platforms_cookies_are_no_credential() {
 }
 
 #[test]
-fn a_token_makes_the_cookie_none_of_the_homeservers_business() {
+fn a_cookie_beside_a_token_is_not_forwarded() {
     let world = shared();
     let id = world.media();
     let path = download_path(&id);
@@ -187,7 +187,7 @@ fn a_refusal_and_a_redirect_of_a_cookie_are_relayed() {
 }
 
 #[test]
-fn a_head_and_a_range_with_a_cookie_are_the_homeservers_to_answer() {
+fn a_head_and_a_range_with_a_cookie_are_answered_by_the_homeserver() {
     let world: &World = shared();
     let id = world.media();
     let path = download_path(&id);

@@ -77,7 +77,7 @@ fn world_with_copies() -> World {
 }
 
 #[test]
-fn walls_and_pages_hide_no_good_copy() {
+fn walls_and_pages_never_hide_a_good_copy() {
     let world = world_with_copies();
     let html = |status: u16| Reply::new(status).header("Content-Type", "text/html").body("<h1>");
     let walls = [
@@ -114,7 +114,7 @@ fn walls_and_pages_hide_no_good_copy() {
 }
 
 #[test]
-fn a_404_for_a_moment_is_bridged_and_the_document_that_comes_back_counts() {
+fn a_short_404_is_answered_from_the_copy_until_the_document_returns() {
     let world = world_with_copies();
     for (path, name, text) in DOCUMENTS {
         world.origin.reply(path, missing());
@@ -147,7 +147,7 @@ fn a_404_that_lasts_ends_the_copy() {
 }
 
 #[test]
-fn another_answer_between_begins_the_five_minutes_anew() {
+fn another_answer_in_between_restarts_the_five_minutes() {
     let world = world_with_copies();
     for (path, name, text) in DOCUMENTS {
         keep_missing(&world, name, text, LONG_AGO);
@@ -173,7 +173,7 @@ fn a_document_that_names_no_server_any_more_counts_once_that_lasts() {
 }
 
 #[test]
-fn a_good_copy_comes_before_a_document_of_the_edges_own() {
+fn a_good_copy_takes_precedence_over_a_generated_document() {
     let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true")]);
     for (path, name, text) in DOCUMENTS {
         world.origin.reply(path, document(text));
@@ -202,7 +202,7 @@ fn start_with_copies_in_bucket(since: &str) -> World {
 }
 
 #[test]
-fn a_data_centre_without_a_copy_bridges_a_404_with_that_of_another() {
+fn a_404_is_answered_from_another_data_centres_copy() {
     let world = start_with_copies_in_bucket("-");
     for (path, name, text) in DOCUMENTS {
         world.origin.reply(path, missing());
@@ -218,7 +218,7 @@ fn a_data_centre_without_a_copy_bridges_a_404_with_that_of_another() {
 }
 
 #[test]
-fn a_host_without_documents_costs_a_look_into_the_bucket_a_minute() {
+fn a_host_without_documents_costs_one_bucket_look_up_a_minute() {
     let layout = Layout { bucket: BucketKind::Faulty, ..Layout::default() };
     let world = World::start_as(layout, &[]);
     let fail = |origin: &Origin, path: &str| origin.reply(path, missing());

@@ -41,7 +41,7 @@ fn assert_error_unkept(world: &World, path: &str, request: &Request, status: u16
 }
 
 #[test]
-fn errors_of_downloads_are_kept_by_nobody_at_any_door() {
+fn errors_of_downloads_are_no_store_at_every_door() {
     let world = shared();
     for status in [400, 401, 403, 404, 410, 429, 451, 500, 503] {
         for door in DOORS {
@@ -52,7 +52,7 @@ fn errors_of_downloads_are_kept_by_nobody_at_any_door() {
 }
 
 #[test]
-fn an_error_in_place_of_what_is_stored_is_kept_by_nobody() {
+fn an_error_in_place_of_stored_media_is_no_store() {
     let world = shared();
     for status in [403, 404] {
         let id = world.stored_media();
@@ -62,7 +62,7 @@ fn an_error_in_place_of_what_is_stored_is_kept_by_nobody() {
 }
 
 #[test]
-fn errors_to_heads_are_kept_by_nobody() {
+fn errors_to_head_requests_are_no_store() {
     let world = shared();
     let id = world.media();
     let request = media_domain("HEAD", download_path(&id)).bearer(&world.token());
@@ -73,7 +73,7 @@ fn errors_to_heads_are_kept_by_nobody() {
 }
 
 #[test]
-fn errors_of_what_is_never_stored_are_kept_by_nobody() {
+fn errors_of_what_is_never_stored_are_no_store() {
     let world = World::start();
     let token = world.token();
     let id = world.media();
@@ -109,7 +109,7 @@ fn errors_of_what_is_never_stored_are_kept_by_nobody() {
 }
 
 #[test]
-fn a_range_beyond_the_end_is_kept_by_nobody() {
+fn a_range_beyond_the_end_is_no_store() {
     let world = shared();
     let id = world.stored_media();
     for _ in 0..2 {
@@ -121,7 +121,7 @@ fn a_range_beyond_the_end_is_kept_by_nobody() {
 }
 
 #[test]
-fn an_error_of_what_merely_passes_through_is_as_it_was_sent() {
+fn an_error_that_passes_through_is_unchanged() {
     let world = shared();
     let path = "/_matrix/client/v3/rooms/field/state";
     world.origin.reply(path, error(404));
@@ -132,7 +132,7 @@ fn an_error_of_what_merely_passes_through_is_as_it_was_sent() {
 }
 
 #[test]
-fn a_redirect_that_is_passed_on_keeps_what_was_said_of_it() {
+fn a_redirect_that_is_passed_on_keeps_its_cache_headers() {
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let id = world.media();
     let redirect = Reply::new(307).header("Location", "https://cdn.example.com/file");

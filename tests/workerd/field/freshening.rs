@@ -46,7 +46,7 @@ fn described(answer: &Answer) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_304_changes_nothing_that_describes_the_stored_bytes_at_any_door() {
+fn a_304_changes_no_header_that_describes_the_stored_bytes_at_any_door() {
     let world = shared();
     for door in DOORS {
         let id = world.legacy_media();
@@ -65,7 +65,7 @@ fn a_304_changes_nothing_that_describes_the_stored_bytes_at_any_door() {
 }
 
 #[test]
-fn a_304_changes_nothing_of_the_bytes_of_any_tier() {
+fn a_304_changes_no_header_that_describes_the_bytes_of_any_tier() {
     let world = tiered();
     for (name, address) in tiers(world) {
         let id = world.media();
@@ -88,7 +88,7 @@ fn a_304_changes_nothing_of_the_bytes_of_any_tier() {
 }
 
 #[test]
-fn a_part_is_described_by_the_edge_whatever_a_304_says() {
+fn a_range_is_described_by_the_edge_whatever_a_304_says() {
     let world = shared();
     let id = world.stored_media();
     with_fields(
@@ -104,7 +104,7 @@ fn a_part_is_described_by_the_edge_whatever_a_304_says() {
 }
 
 #[test]
-fn the_answer_to_a_head_changes_nothing_that_describes_the_stored_bytes() {
+fn the_answer_to_a_head_changes_no_header_that_describes_the_stored_bytes() {
     // Without validators, a token's yes about one media says nothing of another.
     let vars = [("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")];
     let world = World::start_with(&vars);

@@ -62,7 +62,7 @@ fn a_head_that_is_refused_is_asked_again_by_get_and_the_next_at_once() {
 }
 
 #[test]
-fn a_head_for_media_that_is_not_there_has_the_gets_status() {
+fn a_head_for_missing_media_has_the_status_of_a_get() {
     let world = World::start();
     for token in [world.token(), world.token()] {
         let answer = head(&download_path("nowhere"), &token).send(&world.edge.address);

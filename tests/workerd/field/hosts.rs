@@ -43,7 +43,7 @@ fn requests(world: &World, id: &str) -> Vec<Request> {
 }
 
 #[test]
-fn every_question_tells_the_public_host_and_no_other() {
+fn every_question_carries_the_public_host_alone() {
     for lease_seconds in ["0", "600"] {
         let public_url = format!("https://{HOMESERVER_HOST}");
         let vars = [("PUBLIC_URL", public_url.as_str()), ("ADMIN_TOKEN", ADMIN_TOKEN)];

@@ -87,7 +87,7 @@ fn the_legacy_door_and_thumbnails_pass_the_tunnel_too() {
 
 /// Who redirects to another place than media is asked there as a stranger would be.
 #[test]
-fn no_other_path_of_the_homeservers_gets_its_secrets() {
+fn other_paths_of_the_homeserver_get_no_secrets() {
     let world = tunneled();
     for (number, path) in [
         "/_synapse/metrics",
@@ -155,7 +155,7 @@ fn a_later_hop_may_be_relative_to_the_hop_before() {
 }
 
 #[test]
-fn a_name_that_no_uri_has_is_followed_as_browsers_do() {
+fn a_location_that_is_no_uri_is_followed_as_browsers_do() {
     let (world, store) = (shared(), Origin::start());
     for (number, (location, asked)) in [
         ("/blobs/a b.png", "/blobs/a%20b.png"),

@@ -48,7 +48,7 @@ fn disposition(answer: &Answer) -> &str {
 }
 
 #[test]
-fn a_name_in_raw_utf_8_reaches_its_reader_as_it_was_sent_from_every_tier() {
+fn a_raw_utf_8_name_reaches_its_reader_unchanged_from_every_tier() {
     let world = world();
     for sent in UTF_8 {
         let id = disposed(world, sent);
@@ -63,7 +63,7 @@ fn a_name_in_raw_utf_8_reaches_its_reader_as_it_was_sent_from_every_tier() {
 }
 
 #[test]
-fn what_is_shown_stays_shown_under_a_name_in_the_path() {
+fn inline_media_stays_inline_under_a_name_in_the_path() {
     let world = world();
     for sent in UTF_8.into_iter().chain([LATIN_1]) {
         let id = disposed(world, sent);
@@ -82,7 +82,7 @@ fn what_is_shown_stays_shown_under_a_name_in_the_path() {
 }
 
 #[test]
-fn what_is_to_be_saved_stays_so_whatever_bytes_its_name_has() {
+fn an_attachment_stays_one_whatever_bytes_its_name_has() {
     let world = world();
     let id = disposed(world, SAVED);
     for _ in 0..2 {
@@ -95,7 +95,7 @@ fn what_is_to_be_saved_stays_so_whatever_bytes_its_name_has() {
 /// The runtime takes what is no UTF-8 for U+FFFD before any code sees it
 /// (<https://github.com/cloudflare/workerd/issues/6927>).
 #[test]
-fn a_name_in_latin_1_keeps_its_type_and_what_of_it_can_be_read() {
+fn a_latin_1_name_keeps_its_type_and_its_readable_characters() {
     let world = world();
     let id = disposed(world, LATIN_1);
     let expected = from_latin1("inline; filename=\"caf\u{fffd}.png\"".as_bytes());
@@ -109,7 +109,7 @@ fn a_name_in_latin_1_keeps_its_type_and_what_of_it_can_be_read() {
 }
 
 #[test]
-fn a_page_is_known_by_its_type_whatever_bytes_its_parameters_have() {
+fn a_page_is_recognized_by_its_type_whatever_bytes_its_parameters_have() {
     let world = world();
     let id = world.media();
     let page = Reply::new(200)

@@ -79,7 +79,7 @@ fn assert_forwarded(world: &World, request: &Request, target: &str) -> (Answer, 
 }
 
 #[test]
-fn a_request_with_an_unknown_parameter_meets_no_stored_response() {
+fn a_request_with_an_unknown_parameter_gets_no_stored_response() {
     for world in [shared(), leased()] {
         let id = stored(world);
         for query in QUERIES {
@@ -105,7 +105,7 @@ fn a_request_with_an_unknown_parameter_meets_no_stored_response() {
 }
 
 #[test]
-fn a_readers_own_condition_is_the_homeservers_to_answer() {
+fn a_readers_own_condition_is_answered_by_the_homeserver() {
     let world = shared();
     let id = stored(world);
     let query = "org.matrix.msc2705.animated=false";
@@ -137,7 +137,7 @@ fn a_head_with_an_unknown_parameter_is_about_the_other_bytes() {
 }
 
 #[test]
-fn a_range_with_an_unknown_parameter_is_cut_out_of_nothing_that_is_stored() {
+fn a_range_with_an_unknown_parameter_gets_no_stored_bytes() {
     let world = shared();
     let id = stored(world);
     for (path, _) in doors(world, &id) {

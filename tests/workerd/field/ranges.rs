@@ -122,7 +122,7 @@ fn abort_seek(request: &Request, address: &str) {
 const FILM_BYTES: usize = 60_000_000;
 
 #[test]
-fn seeks_in_a_cold_film_cost_an_origin_with_ranges_no_more_than_they_bring() {
+fn seeks_in_an_uncached_film_cost_an_origin_with_ranges_no_more_than_they_bring() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("film"), (FILM_BYTES, HASTY), true);
@@ -138,7 +138,7 @@ fn seeks_in_a_cold_film_cost_an_origin_with_ranges_no_more_than_they_bring() {
 }
 
 #[test]
-fn a_part_of_what_is_not_stored_has_the_heads_of_a_part_of_what_is() {
+fn a_range_of_a_miss_has_the_headers_of_a_range_of_a_hit() {
     let world = World::start();
     let token = world.token();
     Film::put(&world.origin, &download_path("film"), (3_000_000, HASTY), true);
@@ -169,7 +169,7 @@ fn a_part_of_what_is_not_stored_has_the_heads_of_a_part_of_what_is() {
 }
 
 #[test]
-fn parts_of_a_small_film_fill_the_cache_with_the_whole_once() {
+fn ranges_of_a_small_film_fill_the_cache_with_the_whole_once() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("clip"), (8_000_000, 8_000_000), true);
@@ -184,7 +184,7 @@ fn parts_of_a_small_film_fill_the_cache_with_the_whole_once() {
 }
 
 #[test]
-fn aborted_seeks_in_a_film_that_comes_only_whole_share_one_fill() {
+fn aborted_seeks_without_range_support_share_one_fill() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("film"), (FILM_BYTES, 15_000_000), false);
@@ -204,7 +204,7 @@ fn aborted_seeks_in_a_film_that_comes_only_whole_share_one_fill() {
 }
 
 #[test]
-fn a_reader_who_still_reads_keeps_nobody_from_a_part() {
+fn a_reader_who_still_reads_does_not_block_a_range() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("film"), (FILM_BYTES, 10_000_000), false);
@@ -219,7 +219,7 @@ fn a_reader_who_still_reads_keeps_nobody_from_a_part() {
 }
 
 #[test]
-fn a_film_that_can_be_had_in_parts_is_given_up_when_its_reader_leaves() {
+fn a_fill_from_an_origin_with_ranges_is_given_up_when_its_reader_leaves() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("film"), (FILM_BYTES, 2_500_000), true);
@@ -260,7 +260,7 @@ fn answer_range(world: &World, id: &str, reply: Reply) {
 const WHOLE: [u8; 1000] = [7; 1000];
 
 #[test]
-fn a_part_that_does_not_fit_the_question_is_cut_from_the_whole() {
+fn a_range_is_cut_from_the_whole_if_its_answer_does_not_fit() {
     let part_of = |range: &str, bytes: usize| {
         let reply = Reply::new(206).header("Content-Type", "video/mp4");
         reply
@@ -291,7 +291,7 @@ fn a_part_that_does_not_fit_the_question_is_cut_from_the_whole() {
 }
 
 #[test]
-fn a_part_of_another_version_than_the_client_has_is_the_whole() {
+fn a_range_with_another_if_range_is_the_whole() {
     let world = World::start();
     let token = world.token();
     let film = Film::put(&world.origin, &download_path("film"), (100_000, HASTY), true);
@@ -302,7 +302,7 @@ fn a_part_of_another_version_than_the_client_has_is_the_whole() {
 }
 
 #[test]
-fn a_client_who_has_it_gets_no_part() {
+fn a_range_with_a_matching_if_none_match_is_a_304() {
     let world = World::start();
     let token = world.token();
     Film::put(&world.origin, &download_path("film"), (40_000_000, HASTY), true);
@@ -314,7 +314,7 @@ fn a_client_who_has_it_gets_no_part() {
 }
 
 #[test]
-fn a_part_grants_no_lease() {
+fn a_range_grants_no_lease() {
     let world = World::start_with(&[("LEASE_SECONDS", "600")]);
     let token = world.token();
     Film::put(&world.origin, &download_path("film"), (40_000_000, HASTY), true);
@@ -325,14 +325,14 @@ fn a_part_grants_no_lease() {
 }
 
 #[test]
-fn whoever_is_refused_a_part_is_told_so_in_the_homeservers_words() {
+fn a_refused_range_has_the_homeservers_error() {
     let world = World::start();
     let answer = part(&world.media(), "syt_nobody", "bytes=5-9").send(&world.edge.address);
     assert_matrix_error(&answer, 401, "M_UNKNOWN_TOKEN");
 }
 
 #[test]
-fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
+fn a_range_is_asked_of_a_redirects_target() {
     let world = World::start();
     let store = Origin::start();
     let film = Film::put(&store, "/film", (FILM_BYTES, HASTY), true);
@@ -349,7 +349,7 @@ fn a_part_is_asked_of_where_the_homeserver_redirects_to() {
 }
 
 #[test]
-fn servers_get_no_parts() {
+fn servers_get_no_ranges() {
     let world = World::start();
     let id = world.media();
     let request = media_domain("GET", federation_path(&id)).header("Range", "bytes=5-9");

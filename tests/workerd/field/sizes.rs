@@ -104,7 +104,7 @@ fn one_size_is_never_served_for_another_from_any_tier() {
 }
 
 #[test]
-fn a_size_takes_the_place_of_another_in_the_bucket_and_only_by_a_grant() {
+fn a_size_replaces_another_in_the_bucket_only_by_a_grant() {
     let world = start_with_tiers();
     let (id, token) = (world.media(), world.token());
     let (first, second) = two_of_one_name(&world, &id, &token);
@@ -158,7 +158,7 @@ fn large(width: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_part_is_never_cut_out_of_another_size() {
+fn a_range_is_never_cut_from_another_size() {
     let world = start_with_tiers();
     let (id, token) = (world.media(), world.token());
     let (first, second) = two_of_one_name(&world, &id, &token);

@@ -51,7 +51,7 @@ fn media_keeps_its_length_and_tag_at_every_door_stored_or_not() {
 }
 
 #[test]
-fn every_answer_about_media_keeps_its_form() {
+fn every_answer_about_media_is_untransformed() {
     let world = shared();
     for door in [Door::Client, Door::Legacy] {
         let id = media(world);
@@ -102,7 +102,7 @@ fn media_that_is_never_stored_keeps_its_length() {
 }
 
 #[test]
-fn what_is_no_media_may_be_compressed() {
+fn answers_without_media_may_be_compressed() {
     let world = shared();
     let request = media_domain("GET", "/_matrix/media/v3/config").bearer(&world.token());
     let answer = send(world, request);

@@ -29,7 +29,7 @@ fn media_of_a_server_whose_cors_layer_varies_everything_is_stored() {
 }
 
 #[test]
-fn what_varies_by_a_field_that_is_never_sent_is_stored_and_served() {
+fn media_that_varies_by_a_field_never_sent_is_stored_and_served() {
     let world = shared();
     for vary in [
         "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
@@ -52,7 +52,7 @@ fn what_varies_by_a_field_that_is_never_sent_is_stored_and_served() {
 }
 
 #[test]
-fn what_varies_by_its_reader_is_stored_for_nobody() {
+fn media_that_varies_by_reader_is_not_stored() {
     let world = shared();
     for vary in [
         "Authorization",

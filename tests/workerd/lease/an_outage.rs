@@ -84,7 +84,7 @@ fn send_at_once(world: &World, readers: &[Request]) -> (Vec<Answer>, Duration) {
 }
 
 #[test]
-fn of_two_hundred_who_read_at_once_the_origin_hears_a_probe_or_two() {
+fn concurrent_readers_cost_the_origin_a_probe_or_two() {
     let world = start();
     let (id, readers) = readers(&world, 200);
     fall(&world, &id, answer_with_502);
@@ -114,7 +114,7 @@ fn of_two_hundred_who_read_at_once_the_origin_hears_a_probe_or_two() {
 }
 
 #[test]
-fn nobody_waits_for_an_origin_that_is_known_to_be_silent() {
+fn readers_do_not_wait_for_an_origin_that_is_known_to_be_silent() {
     let world = start();
     let (id, readers) = readers(&world, 20);
     fall(&world, &id, |call| call.wait_for_end());
@@ -132,7 +132,7 @@ fn nobody_waits_for_an_origin_that_is_known_to_be_silent() {
 }
 
 #[test]
-fn media_that_alone_can_not_be_had_is_asked_for_each_time() {
+fn media_that_fails_alone_is_asked_for_each_time() {
     let world = start();
     let (id, readers) = readers(&world, 2);
     world.origin.on(&download_path(&id), answer_with_502);
@@ -144,7 +144,7 @@ fn media_that_alone_can_not_be_had_is_asked_for_each_time() {
 }
 
 #[test]
-fn in_a_minute_without_an_origin_the_right_ones_go_on_reading() {
+fn accepted_readers_alone_read_through_a_minute_of_outage() {
     let world = start();
     let (id, mut readers) = readers(&world, 3);
     let revoked_token = world.token();

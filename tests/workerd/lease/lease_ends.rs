@@ -26,7 +26,7 @@ fn a_refusal_ends_the_tokens_lease_at_once() {
 }
 
 #[test]
-fn a_refusal_at_the_legacy_door_says_nothing_of_a_token() {
+fn a_refusal_at_the_legacy_door_does_not_revoke_a_token() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     download(&id, &token).send(&world.edge.address);
@@ -84,7 +84,7 @@ fn a_404_of_a_file_ends_the_lease_of_its_thumbnails_too() {
 
 /// One world and one wait for all that ends with a lease.
 #[test]
-fn when_a_lease_ends_the_origin_decides_again() {
+fn the_origin_decides_again_when_a_lease_ends() {
     let world = World::start_with(&[("LEASE_SECONDS", "3")]);
     let token = world.token();
     let [kept, quarantined, revoked] = [(); 3].map(|()| world.stored_media());
@@ -122,7 +122,7 @@ fn when_a_lease_ends_the_origin_decides_again() {
 }
 
 #[test]
-fn an_old_lease_is_renewed_once_behind_the_clients_who_find_it_old() {
+fn an_old_lease_is_renewed_once_in_the_background() {
     let world = World::start_with(&[("LEASE_SECONDS", "8")]);
     let (id, token) = (world.stored_media(), world.token());
     let (path, request) = (download_path(&id), download(&id, &token));

@@ -57,7 +57,7 @@ fn a_leased_hit_costs_the_origin_nothing() {
 }
 
 #[test]
-fn a_leased_hit_tells_its_age_and_how_long_the_lease_lasts() {
+fn a_leased_hit_has_its_age_and_the_ttl_of_the_lease() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     download(&id, &token).send(&world.edge.address);
@@ -105,7 +105,7 @@ fn a_media_without_a_lease_is_asked_about_and_has_one_then() {
 }
 
 #[test]
-fn nothing_but_a_200_or_304_grants_a_lease() {
+fn errors_and_unrequested_answers_grant_no_lease() {
     let world = leased();
     let stored = world.stored_media();
     let (missing, troubled) = ("neverThere", world.media());
@@ -131,7 +131,7 @@ fn nothing_but_a_200_or_304_grants_a_lease() {
 }
 
 #[test]
-fn an_answer_that_never_came_grants_no_lease() {
+fn a_lost_answer_grants_no_lease() {
     let world = leased();
     let (stored, lost, token) = (world.stored_media(), world.media(), world.token());
     world.origin.on(&download_path(&lost), |call| {
@@ -172,7 +172,7 @@ fn a_credential_at_the_legacy_door_is_asked_about_every_time() {
 }
 
 #[test]
-fn no_lease_is_for_a_token_that_the_origin_never_accepted() {
+fn a_token_that_the_origin_never_accepted_has_no_lease() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     download(&id, &token).send(&world.edge.address);
@@ -186,7 +186,7 @@ fn no_lease_is_for_a_token_that_the_origin_never_accepted() {
 }
 
 #[test]
-fn a_request_with_terms_of_its_own_is_asked_about_every_time() {
+fn a_non_canonical_query_is_asked_about_every_time() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -213,7 +213,7 @@ fn a_request_with_terms_of_its_own_is_asked_about_every_time() {
 }
 
 #[test]
-fn a_request_with_terms_of_its_own_grants_nothing() {
+fn a_non_canonical_query_grants_nothing() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -223,7 +223,7 @@ fn a_request_with_terms_of_its_own_grants_nothing() {
 }
 
 #[test]
-fn an_admins_look_at_quarantined_media_grants_nothing() {
+fn an_admins_view_of_quarantined_media_grants_nothing() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -233,7 +233,7 @@ fn an_admins_look_at_quarantined_media_grants_nothing() {
 }
 
 #[test]
-fn in_the_scope_of_token_and_media_each_pair_has_its_own_lease() {
+fn each_pair_of_token_and_media_has_its_own_lease() {
     let world = World::start_with(&[("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")]);
     let (id, other) = (world.stored_media(), world.stored_media());
     let (token, friend) = (world.token(), world.token());

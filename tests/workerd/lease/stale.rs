@@ -55,7 +55,7 @@ fn assert_stale(answer: &Answer) {
 }
 
 #[test]
-fn whoever_was_accepted_is_served_while_the_homeserver_is_down() {
+fn an_accepted_reader_is_served_while_the_homeserver_is_down() {
     for status in [500, 502, 504, 520, 530] {
         let world = start();
         let (id, token) = accepted(&world);
@@ -82,7 +82,7 @@ fn a_failure_for_one_media_alone_is_relayed() {
 }
 
 #[test]
-fn whoever_was_accepted_is_served_while_the_connection_breaks() {
+fn an_accepted_reader_is_served_while_the_connection_breaks() {
     let world = start();
     let (id, token) = accepted(&world);
     for path in [&download_path(&id), PROBED] {
@@ -95,7 +95,7 @@ fn whoever_was_accepted_is_served_while_the_connection_breaks() {
 }
 
 #[test]
-fn whoever_was_not_accepted_gets_the_trouble_itself() {
+fn a_reader_who_was_not_accepted_gets_an_error() {
     let world = start();
     let (id, token) = accepted(&world);
     fall(&world, &id);
@@ -108,7 +108,7 @@ fn whoever_was_not_accepted_gets_the_trouble_itself() {
 }
 
 #[test]
-fn what_is_not_stored_is_not_served() {
+fn media_that_is_not_stored_is_not_served() {
     let world = start();
     let (known, token) = accepted(&world);
     let id = world.media();
@@ -119,7 +119,7 @@ fn what_is_not_stored_is_not_served() {
 }
 
 #[test]
-fn a_refusal_is_a_refusal() {
+fn a_refusal_is_relayed_and_not_replaced_by_a_stale_response() {
     let world = world();
     for (status, errcode) in [
         (401, "M_UNKNOWN_TOKEN"),
@@ -175,7 +175,7 @@ fn media_that_was_gone_at_the_legacy_door_is_not_served_there_afterwards() {
 }
 
 #[test]
-fn a_request_with_terms_of_its_own_is_not_served() {
+fn a_non_canonical_query_is_not_served_stale() {
     let world = start();
     let (id, token) = accepted(&world);
     fall(&world, &id);
@@ -186,7 +186,7 @@ fn a_request_with_terms_of_its_own_is_not_served() {
 }
 
 #[test]
-fn each_door_has_its_own_yes() {
+fn each_door_has_its_own_grant() {
     let world = start();
     let (id, token) = (world.legacy_media(), world.token());
     world.store(&id);
@@ -221,7 +221,7 @@ fn servers_are_never_served_without_the_homeserver() {
 }
 
 #[test]
-fn without_the_variable_nobody_is_served() {
+fn stale_responses_are_not_served_without_the_variable() {
     let world = World::start();
     let (id, token) = accepted(&world);
     fall(&world, &id);
@@ -230,7 +230,7 @@ fn without_the_variable_nobody_is_served() {
 
 /// One world and one wait for all that needs an end: of the window, and of the homeserver.
 #[test]
-fn a_dead_homeserver_is_bridged_until_the_window_ends() {
+fn stale_responses_are_served_until_the_window_ends() {
     let world = World::start_with(&[("STALE_IF_ERROR_SECONDS", "4")]);
     let (id, token) = accepted(&world);
     let other = world.token();

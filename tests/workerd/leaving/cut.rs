@@ -42,7 +42,7 @@ fn work_that_ends_in_time_is_done() {
 
 /// The fill is of a reader who has left, and its origin never answers.
 #[test]
-fn readers_wait_no_longer_for_a_fill_that_was_cut_off_than_it_takes_to_know() {
+fn readers_stop_waiting_for_a_fill_that_was_cut_off() {
     let world = start(&[]);
     let (id, first) = (world.media(), world.token());
     let path = download_path(&id);
@@ -66,7 +66,7 @@ fn readers_wait_no_longer_for_a_fill_that_was_cut_off_than_it_takes_to_know() {
 }
 
 #[test]
-fn a_renewal_that_was_cut_off_is_begun_anew_by_the_next_reader() {
+fn a_renewal_that_was_cut_off_is_repeated_by_the_next_reader() {
     let world = start(&[("LEASE_SECONDS", "40")]);
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -154,7 +154,7 @@ fn a_client_who_seeks_and_leaves_costs_the_origin_no_more_than_they_read() {
 }
 
 #[test]
-fn parts_of_one_body_fill_the_cache_once_at_a_time() {
+fn ranges_of_one_body_fill_the_cache_once_at_a_time() {
     let world = World::start();
     let token = world.token();
     let body = vec![5; 8 << 20];

@@ -256,7 +256,7 @@ fn clients_who_leave_while_the_bucket_is_asked_for_media_of_their_own_leave_noth
 }
 
 #[test]
-fn clients_who_leave_what_passes_through_leave_nothing_behind() {
+fn clients_who_leave_a_passthrough_request_leave_nothing_behind() {
     let scene = Scene::start(BucketKind::None);
     let path = "/_matrix/client/v3/sync";
     scene.on(path, never);

@@ -74,7 +74,7 @@ fn a_page_instead_of_a_revalidation_is_an_error_and_removes_nothing() {
 }
 
 #[test]
-fn a_page_that_a_reader_provokes_ends_nobodys_lease() {
+fn a_page_that_a_reader_provokes_ends_no_lease() {
     let world = proxied_with_leases();
     for (page, status) in PAGES {
         let id = world.stored_media();
@@ -139,7 +139,7 @@ fn a_page_instead_of_the_limits_is_an_error() {
 }
 
 #[test]
-fn what_merely_passes_through_passes_as_it_is() {
+fn a_page_that_passes_through_is_unchanged() {
     let world = proxied();
     world.edge.proxy.on("/_matrix/client/v3/sync", "challenged");
     let answer = same_host("GET", "/_matrix/client/v3/sync").send(&world.edge.address);
@@ -172,7 +172,7 @@ fn a_page_instead_of_a_document_does_not_hide_the_last_good_one() {
 }
 
 #[test]
-fn an_error_page_instead_of_a_document_that_nobody_keeps_is_an_error() {
+fn an_error_page_instead_of_an_uncached_document_is_an_error() {
     for page in ["blocked", "challenged", "limited", "522", "530"] {
         let world = start_with(&[]);
         world.edge.proxy.on("/.well-known/", page);

@@ -24,7 +24,7 @@ fn file() -> Reply {
 }
 
 #[test]
-fn a_redirect_to_a_host_that_nobody_has_named_is_an_error_that_says_what_to_do() {
+fn a_redirect_to_an_unlisted_host_is_an_error_with_its_fix() {
     let world = start_with(&[OTHERS]);
     let elsewhere = Origin::start();
     let id = world.media();
@@ -81,7 +81,7 @@ fn a_client_that_can_follow_redirects_gets_those_that_the_edge_may_not_follow() 
 }
 
 #[test]
-fn a_redirect_to_a_login_is_relayed_to_nobody() {
+fn a_redirect_to_a_login_is_not_relayed() {
     let world = start_with(&[]);
     let id = world.media();
     world.edge.proxy.on(&id, "login");

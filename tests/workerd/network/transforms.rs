@@ -7,7 +7,7 @@ use crate::support::origin::{Media, Reply};
 use crate::support::world::{BODY, download, download_path, federation_path, same_host};
 
 #[test]
-fn the_platforms_cookies_keep_nothing_from_being_stored_and_reach_nobody() {
+fn the_platforms_cookies_do_not_prevent_storing_and_reach_no_client() {
     let world = proxied();
     let id = world.media();
     let answer = download(&id, &world.token()).send(&world.edge.address);
@@ -16,7 +16,7 @@ fn the_platforms_cookies_keep_nothing_from_being_stored_and_reach_nobody() {
 }
 
 #[test]
-fn a_cookie_of_the_homeservers_keeps_an_answer_from_being_stored() {
+fn a_cookie_of_the_homeservers_prevents_storing() {
     let world = proxied();
     let id = world.media();
     world.origin.on(&download_path(&id), |call| {
@@ -93,7 +93,7 @@ fn a_body_that_a_proxy_encodes_reaches_its_reader_decoded() {
 }
 
 #[test]
-fn the_readers_address_stays_the_first_that_the_homeserver_is_told() {
+fn the_readers_address_stays_first_in_x_forwarded_for() {
     let world = proxied();
     let id = world.media();
     download(&id, &world.token()).send(&world.edge.address);
@@ -103,7 +103,7 @@ fn the_readers_address_stays_the_first_that_the_homeserver_is_told() {
 }
 
 #[test]
-fn a_document_that_is_not_the_edges_is_not_kept_from_being_compressed() {
+fn a_passthrough_answer_may_be_compressed() {
     let world = proxied();
     let answer = same_host("GET", "/_matrix/client/versions").send(&world.edge.address);
     let control = answer.header("cache-control").unwrap_or_default();

@@ -63,7 +63,7 @@ fn a_tag_that_the_proxy_removes_is_guessed() {
 }
 
 #[test]
-fn a_guess_opens_nothing_to_a_token_that_the_homeserver_refuses() {
+fn a_guess_grants_nothing_to_a_token_that_the_homeserver_refuses() {
     for world in [proxied(), proxied_with_leases()] {
         let id = world.stored_media();
         let refused = download(&id, "syt_nobody").send(&world.edge.address);
@@ -116,7 +116,7 @@ fn a_homeserver_without_validators_is_asked_by_head() {
 }
 
 #[test]
-fn a_head_opens_nothing_to_a_token_that_the_homeserver_refuses() {
+fn a_head_grants_nothing_to_a_token_that_the_homeserver_refuses() {
     let world = start_with(&[]);
     let id = world.media();
     tell_no_validators(&world, &id, true);
@@ -126,7 +126,7 @@ fn a_head_opens_nothing_to_a_token_that_the_homeserver_refuses() {
 }
 
 #[test]
-fn a_homeserver_with_neither_validators_nor_head_is_served_through() {
+fn a_homeserver_with_neither_validators_nor_head_sends_every_body() {
     let world = start_with(&[]);
     let id = world.media();
     let sent = tell_no_validators(&world, &id, false);
@@ -145,7 +145,7 @@ fn a_proxy_that_drops_conditions_costs_no_body_each_time() {
 }
 
 #[test]
-fn tags_that_come_twice_or_not_at_all_change_nothing() {
+fn repeated_or_missing_tags_cost_few_bodies() {
     for does in ["doubles tags", "drops tags"] {
         let world = start_with(&[]);
         world.edge.proxy.on("/download/", does);
@@ -156,7 +156,7 @@ fn tags_that_come_twice_or_not_at_all_change_nothing() {
 }
 
 #[test]
-fn heads_that_arrive_as_gets_are_heads_to_the_edge() {
+fn a_head_that_a_proxy_turns_into_a_get_still_confirms() {
     let world = start_with(&[]);
     world.edge.proxy.on("/download/", "gets for heads");
     let id = world.media();

@@ -44,7 +44,7 @@ fn answer_to(name: &str) -> &'static Value {
 }
 
 #[test]
-fn every_status_and_error_code_is_read() {
+fn every_status_and_error_code_is_readable() {
     for (ask, answer) in told() {
         let body = answer["body"].as_str().unwrap_or_default();
         let body: Value = serde_json::from_str(body).unwrap_or_default();
@@ -55,7 +55,7 @@ fn every_status_and_error_code_is_read() {
 }
 
 #[test]
-fn what_players_and_clients_need_is_read() {
+fn headers_that_players_and_clients_need_are_readable() {
     for (name, header, value) in [
         ("a download", "content-length", "256"),
         ("a download", "content-type", "image/png"),
@@ -76,7 +76,7 @@ fn what_players_and_clients_need_is_read() {
 
 /// Or any page could ask who near its visitor has read what.
 #[test]
-fn what_the_cache_did_is_not_read() {
+fn the_cache_status_is_not_readable() {
     for (ask, answer) in told() {
         for header in ["cache-status", "server-timing"] {
             assert!(answer["headers"][header].is_null(), "{}: {header}: {answer}", ask.name);
@@ -92,7 +92,7 @@ fn a_redirect_is_followed() {
 }
 
 #[test]
-fn what_allows_nothing_is_not_read() {
+fn an_answer_without_cors_is_not_readable() {
     // Or the page could read whatever there is, and nothing here would be the edge's doing.
     let answer = answer_to("a server that allows nothing");
     assert!(answer["error"].is_string(), "{answer}");

@@ -48,7 +48,7 @@ fn assert_preflight(answer: &Answer) {
 }
 
 #[test]
-fn a_preflight_of_what_passes_through_is_the_homeservers() {
+fn a_preflight_of_what_passes_through_is_answered_by_the_homeserver() {
     let world = shared();
     let path = "/_matrix/client/v3/preflight";
     world.origin.reply(path, Reply::new(204).header("Access-Control-Max-Age", "77"));
@@ -78,7 +78,7 @@ fn an_origin_that_refuses_connections_is_a_502() {
 
 /// Cloudflare's page about it passes as any answer does.
 #[test]
-fn what_passes_through_says_that_an_origin_refuses_connections() {
+fn a_passthrough_request_reports_a_refused_connection() {
     let world = World::start();
     world.origin.stop();
     for request in [
@@ -100,7 +100,7 @@ fn what_passes_through_says_that_an_origin_refuses_connections() {
 }
 
 #[test]
-fn an_unreachable_origin_says_nothing_of_what_is_stored() {
+fn an_unreachable_origin_reveals_nothing_of_what_is_stored() {
     let world = World::start();
     let (stored, token) = (world.stored_media(), world.token());
     world.origin.stop();
@@ -125,7 +125,7 @@ fn a_forwarded_request_without_an_answer_says_so_in_cache_status() {
 }
 
 #[test]
-fn an_origin_that_says_no_http_is_a_502() {
+fn an_origin_that_speaks_no_http_is_a_502() {
     let world = shared();
     let token = world.token();
     for (i, bytes) in [

@@ -48,7 +48,7 @@ fn a_federation_request_that_would_not_arrive_as_signed_is_refused() {
 }
 
 #[test]
-fn unsigned_federation_requests_are_the_origins_to_refuse() {
+fn unsigned_federation_requests_are_refused_by_the_origin() {
     let world = shared();
     let id = world.stored_media();
     let path = format!("/_matrix/federation/v1/media/download/{id}");
@@ -81,7 +81,7 @@ fn config_and_previews_are_asked_for_every_time_by_each_user() {
 }
 
 #[test]
-fn an_unstable_prefix_is_the_origins_to_know() {
+fn an_unstable_prefix_is_forwarded() {
     let world = shared();
     for (method, path) in [
         ("GET", "/_matrix/client/unstable/org.matrix.msc3916/media/download/example.com/a"),
@@ -112,7 +112,7 @@ fn an_unstable_download_that_the_origin_knows_is_passed_on() {
 }
 
 #[test]
-fn a_method_that_media_has_not_is_the_origins_to_refuse() {
+fn an_unsupported_method_is_refused_by_the_origin() {
     let world = shared();
     let id = world.stored_media();
     let path = crate::support::world::download_path(&id);

@@ -28,7 +28,7 @@ fn the_media_domain_is_known_in_any_case() {
 
 /// `Host` may be written in many ways, and none is a way around.
 #[test]
-fn nothing_passes_on_the_media_domain_however_it_is_written() {
+fn the_media_domain_passes_nothing_through_however_it_is_written() {
     let world = shared();
     for host in [
         "media.example.com.",
@@ -88,7 +88,7 @@ fn secrets_for_the_homeserver_do_not_reach_the_website() {
 }
 
 #[test]
-fn nothing_passes_on_the_media_domain() {
+fn the_media_domain_passes_nothing_through() {
     let world = shared();
     for path in [
         "/index.html",

@@ -100,7 +100,7 @@ fn generated_documents_lead_to_the_public_host() {
 }
 
 #[test]
-fn documents_that_there_are_gain_the_media_url_and_keep_the_rest() {
+fn existing_documents_gain_the_media_url_and_keep_the_rest() {
     let world = start_with(&[("WELL_KNOWN_FIELDS", "stable")]);
     let own = json!({ "base_url": "https://own.example.com" });
     world.origin.reply(CLIENT, document(&json!({ "m.homeserver": own })));
@@ -158,7 +158,7 @@ fn the_status_is_at_the_public_host_beside_a_media_domain_as_well() {
 
 /// The homeserver is told the public host, whatever a client makes of it.
 #[test]
-fn the_origin_is_told_the_public_host_and_nothing_forged() {
+fn the_origin_gets_the_public_host_and_nothing_forged() {
     let world = world();
     let (id, token) = (world.media(), world.token());
     let upload = "/_matrix/media/v3/upload?filename=told";
@@ -188,7 +188,7 @@ fn the_origin_is_told_the_public_host_and_nothing_forged() {
 }
 
 #[test]
-fn what_the_edge_asks_by_itself_tells_the_public_host() {
+fn the_edges_own_questions_carry_the_public_host() {
     let world = start_with(&[]);
     get(&world, "/_edge/status");
     let asked = world.origin.asked(VERSIONS);
@@ -197,7 +197,7 @@ fn what_the_edge_asks_by_itself_tells_the_public_host() {
 }
 
 #[test]
-fn an_origin_at_the_public_host_is_told_no_other() {
+fn an_origin_at_the_public_host_gets_no_forwarded_host() {
     let world = shared();
     let id = world.media();
     for (host, path) in [
@@ -217,7 +217,7 @@ fn an_origin_at_the_public_host_is_told_no_other() {
 }
 
 #[test]
-fn a_host_of_the_documents_alone_is_not_told_it() {
+fn a_host_of_documents_alone_gets_no_forwarded_host() {
     let website = Origin::start();
     let url = website.url();
     let world = start_with(&[("WELL_KNOWN_URL", &url)]);
@@ -290,7 +290,7 @@ fn a_redirect_that_names_the_origin_leads_clients_to_the_public_host() {
 }
 
 #[test]
-fn no_error_tells_where_the_origin_is() {
+fn answers_hide_the_origins_address() {
     let world = start_with(&[]);
     let (id, token) = (world.media(), world.token());
     let requests = || {

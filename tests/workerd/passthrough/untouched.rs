@@ -163,7 +163,7 @@ fn partial_answers_not_modified_and_redirects_pass() {
 }
 
 #[test]
-fn nothing_that_passes_is_stored() {
+fn passthrough_answers_are_not_stored() {
     let world = shared();
     let path = "/_matrix/client/versions";
     world.origin.reply(path, Reply::new(200).header("Cache-Control", "public, max-age=600"));

@@ -45,7 +45,7 @@ fn homeserver() -> Value {
 }
 
 #[test]
-fn clients_are_told_the_media_server() {
+fn clients_get_the_media_server() {
     let world = world_with(json!({ "m.homeserver": homeserver() }).to_string());
     let answer = get(&world, CLIENT);
     let media = json!({ "base_url": format!("https://{MEDIA_HOST}") });
@@ -60,7 +60,7 @@ fn clients_are_told_the_media_server() {
 }
 
 #[test]
-fn servers_are_told_the_media_servers_host_and_port() {
+fn servers_get_the_media_servers_host_and_port() {
     let world = world_with(r#"{"m.server":"matrix.example.com:443"}"#);
     let answer = get(&world, SERVER);
     let expected = json!({
@@ -102,7 +102,7 @@ fn the_admin_chooses_the_names() {
 
 /// Nothing but our members is added; everything else stays to the byte.
 #[test]
-fn what_the_document_says_stays_as_it_was() {
+fn the_rest_of_the_document_stays_to_the_byte() {
     let text = "{\n  \"m.homeserver\": {\"base_url\": \"https://matrix.example.com\"},\n  \
                 \"zz\": 12345678901234567890123456789.0e-1, \"aa\": [ 1.10, {} ], \"é\": \"\\u00e9é\",\n  \
                 \"io.element.e2ee\" : { \"default\" : false }, \"dup\": 1, \"dup\": 2 }\n";
@@ -127,13 +127,13 @@ fn a_media_server_already_named_stays() {
 }
 
 #[test]
-fn a_media_server_named_elsewhere_in_the_document_is_not_one() {
+fn a_nested_media_server_is_not_the_documents_own() {
     let world = world_with(r#"{"a":{"m.media_server":1},"b":"m.media_server"}"#);
     assert!(get(&world, CLIENT).json()["m.media_server"]["base_url"].is_string());
 }
 
 #[test]
-fn what_is_no_json_object_passes_untouched() {
+fn a_document_that_is_no_json_object_passes_untouched() {
     let world = World::start();
     for text in [
         "<!doctype html><h1>Welcome</h1>",
@@ -162,7 +162,7 @@ fn bytes_that_are_no_text_pass_untouched() {
 }
 
 #[test]
-fn what_passes_untouched_keeps_its_type() {
+fn an_untouched_document_keeps_its_type() {
     let world = World::start();
     let page = Reply::new(200).header("Content-Type", "text/html; charset=utf-8").body("<p>");
     world.origin.reply(CLIENT, page);
@@ -170,7 +170,7 @@ fn what_passes_untouched_keeps_its_type() {
 }
 
 #[test]
-fn a_flood_passes_without_being_held() {
+fn a_huge_document_passes_without_being_buffered() {
     let world = World::start();
     world.origin.on(CLIENT, |call| {
         call.receive()?;
@@ -204,7 +204,7 @@ fn an_encoded_document_is_read() {
 }
 
 #[test]
-fn no_document_stays_no_document() {
+fn a_missing_document_stays_missing() {
     let world = World::start();
     for (path, reply) in [
         (CLIENT, Reply::error(404, "M_NOT_FOUND", "No")),
@@ -219,7 +219,7 @@ fn no_document_stays_no_document() {
 }
 
 #[test]
-fn a_document_is_built_where_there_is_none_if_the_admin_wants_one() {
+fn a_missing_document_is_generated_if_configured() {
     let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true")]);
     for path in [CLIENT, SERVER] {
         world.origin.reply(path, Reply::new(404));
@@ -233,21 +233,21 @@ fn a_document_is_built_where_there_is_none_if_the_admin_wants_one() {
 }
 
 #[test]
-fn an_existing_document_is_not_replaced_by_a_built_one() {
+fn an_existing_document_is_not_replaced_by_a_generated_one() {
     let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true")]);
     world.origin.reply(CLIENT, document(r#"{"m.homeserver":{"base_url":"https://own.example"}}"#));
     assert_eq!(get(&world, CLIENT).json()["m.homeserver"]["base_url"], "https://own.example");
 }
 
 #[test]
-fn a_document_is_never_built_because_its_host_is_down() {
+fn a_document_is_never_generated_because_its_host_is_down() {
     let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true")]);
     world.origin.reply(CLIENT, Reply::new(503));
     assert!(get(&world, CLIENT).status >= 500);
 }
 
 #[test]
-fn head_tells_what_get_would() {
+fn a_head_has_the_headers_of_a_get() {
     let world = world_with(r#"{"m.server":"x:1"}"#);
     for path in [CLIENT, SERVER] {
         let head = same_host("HEAD", path).send(&world.edge.address);
@@ -260,7 +260,7 @@ fn head_tells_what_get_would() {
 }
 
 #[test]
-fn a_document_is_only_read() {
+fn a_document_refuses_other_methods() {
     let world = world_with("{}");
     for method in ["POST", "PUT", "DELETE"] {
         let answer = same_host(method, CLIENT).body("{}").send(&world.edge.address);
@@ -276,7 +276,7 @@ fn in_bucket(world: &World, name: &str) -> Option<String> {
 }
 
 #[test]
-fn a_data_centre_without_a_copy_is_bridged_with_the_last_good_one_of_another() {
+fn a_data_centre_without_a_copy_serves_the_last_good_one_of_another() {
     let layout = Layout { pops: 1, bucket: BucketKind::R2, ..Layout::default() };
     let world = World::start_as(layout, &[]);
     for (path, name, text) in [
@@ -299,7 +299,7 @@ fn a_data_centre_without_a_copy_is_bridged_with_the_last_good_one_of_another() {
 }
 
 #[test]
-fn what_is_kept_for_other_data_centres_changes_with_the_document() {
+fn the_copy_in_the_bucket_changes_with_the_document() {
     let layout = Layout { bucket: BucketKind::Faulty, ..Layout::default() };
     let world = World::start_as(layout, &[]);
     let text = |version: u32| json!({ "m.homeserver": homeserver(), "v": version }).to_string();
@@ -334,7 +334,7 @@ fn fail_with_reset(origin: &Origin, path: &str) {
 }
 
 #[test]
-fn a_host_in_trouble_is_bridged_with_the_last_good_copy() {
+fn a_failing_hosts_document_is_served_from_the_last_good_copy() {
     let world = world_with(r#"{"m.server":"x:1"}"#);
     let good = [get_kept(&world, CLIENT).json(), get_kept(&world, SERVER).json()];
     let failures: [&dyn Fn(&str); 4] = [
@@ -361,7 +361,7 @@ fn a_host_in_trouble_is_bridged_with_the_last_good_copy() {
 }
 
 #[test]
-fn a_host_that_hangs_is_bridged_before_clients_give_up() {
+fn a_hanging_hosts_document_is_served_from_the_copy_in_time() {
     let world = world_with(r#"{"m.server":"x:1"}"#);
     let good = get_kept(&world, CLIENT).json();
     world.origin.on(CLIENT, |call| call.wait_for_end());
@@ -371,7 +371,7 @@ fn a_host_that_hangs_is_bridged_before_clients_give_up() {
 }
 
 #[test]
-fn a_host_in_trouble_without_a_copy_is_an_error() {
+fn a_failing_host_without_a_copy_is_an_error() {
     let world = World::start();
     world.origin.reply(CLIENT, Reply::new(503).header("Content-Type", "text/plain").body("down"));
     let answer = get(&world, CLIENT);
@@ -476,7 +476,7 @@ fn redirects_on_the_way_to_a_document_are_followed() {
 }
 
 #[test]
-fn a_stranger_on_the_way_to_a_document_is_told_nothing_of_the_reader() {
+fn a_redirects_target_gets_nothing_of_the_documents_reader() {
     let world = World::start_with(&[("ORIGIN_HEADERS", r#"{"X-Tunnel":"s3cret"}"#)]);
     let stranger = Origin::start();
     stranger.reply("/there", document("{}"));
@@ -495,7 +495,7 @@ fn a_stranger_on_the_way_to_a_document_is_told_nothing_of_the_reader() {
 
 /// The documents' host may be another's than the homeserver.
 #[test]
-fn the_documents_host_opens_nothing_else_of_the_homeserver() {
+fn a_redirect_of_the_documents_host_gets_secrets_for_documents_alone() {
     let website = Origin::start();
     let url = website.url();
     let vars = [("WELL_KNOWN_URL", url.as_str()), ("ORIGIN_HEADERS", r#"{"X-Tunnel":"s3cret"}"#)];
@@ -512,7 +512,7 @@ fn the_documents_host_opens_nothing_else_of_the_homeserver() {
 }
 
 #[test]
-fn redirects_that_lead_nowhere_end() {
+fn a_document_that_redirects_in_a_loop_is_a_502() {
     let world = World::start();
     world.origin.reply(CLIENT, Reply::new(302).header("Location", CLIENT));
     assert_matrix_error(&get(&world, CLIENT), 502, "M_UNKNOWN");
@@ -520,7 +520,7 @@ fn redirects_that_lead_nowhere_end() {
 }
 
 #[test]
-fn a_clients_credentials_and_conditions_are_not_the_documents_business() {
+fn a_clients_credentials_and_conditions_are_not_sent_for_a_document() {
     let world = world_with("{}");
     let request = same_host("GET", CLIENT).bearer("syt_secret").header("Cookie", "a=b");
     let request = request.header("If-None-Match", "*").header("Range", "bytes=0-0");
@@ -533,7 +533,7 @@ fn a_clients_credentials_and_conditions_are_not_the_documents_business() {
 }
 
 #[test]
-fn a_query_changes_nothing() {
+fn a_query_does_not_change_the_document() {
     let world = world_with("{}");
     let answer = get(&world, &format!("{CLIENT}?cache=bust"));
     assert!(answer.json()["m.media_server"].is_object());

@@ -20,7 +20,7 @@ fn get(path: &str) -> Request {
 }
 
 #[test]
-fn a_signature_that_is_none_opens_nothing() {
+fn a_malformed_signature_is_refused() {
     let world = leased();
     let id = Door::Federation.stored(world);
     let path = federation_path(&id);
@@ -116,7 +116,7 @@ fn open_media(world: &World) -> String {
 }
 
 #[test]
-fn a_credential_that_is_to_end_at_the_edge_opens_nothing() {
+fn a_credential_named_by_connection_grants_nothing() {
     let world = leased();
     let stored = world.stored_media();
     for (n, connection) in ["authorization", "close, Authorization", "keep-alive,AUTHORIZATION"]
@@ -151,7 +151,7 @@ fn wait_until_asked(world: &World, path: &str) {
 }
 
 #[test]
-fn a_yes_to_a_token_that_arrives_after_its_refusal_is_none() {
+fn a_grant_of_a_token_that_arrives_after_its_refusal_does_not_count() {
     let world = leased();
     let (stored, slow, token) = (world.stored_media(), world.media(), world.token());
     download(&stored, &world.token()).send(&world.edge.address);
@@ -172,7 +172,7 @@ fn a_yes_to_a_token_that_arrives_after_its_refusal_is_none() {
 }
 
 #[test]
-fn a_yes_about_media_that_arrives_after_its_end_is_none() {
+fn a_grant_of_media_that_arrives_after_its_removal_does_not_count() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -190,7 +190,7 @@ fn a_yes_about_media_that_arrives_after_its_end_is_none() {
 }
 
 #[test]
-fn a_yes_of_the_legacy_door_that_arrives_after_its_end_is_none() {
+fn a_legacy_grant_that_arrives_after_the_removal_does_not_count() {
     let world = leased();
     let id = world.legacy_media();
     let path = legacy_path(&id);
@@ -210,7 +210,7 @@ fn a_yes_of_the_legacy_door_that_arrives_after_its_end_is_none() {
 }
 
 #[test]
-fn a_reader_who_leaves_before_the_refusal_has_none_the_less_no_lease() {
+fn a_reader_who_leaves_before_the_refusal_has_no_lease() {
     let world = leased();
     let stored = world.stored_media();
     download(&stored, &world.token()).send(&world.edge.address);
@@ -228,7 +228,7 @@ fn a_reader_who_leaves_before_the_refusal_has_none_the_less_no_lease() {
 }
 
 #[test]
-fn readers_who_hang_keep_nobodys_refusal_away() {
+fn readers_who_hang_do_not_delay_a_refusal() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token);

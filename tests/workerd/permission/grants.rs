@@ -47,7 +47,7 @@ fn nobodies() -> Vec<(&'static str, Reply)> {
 }
 
 #[test]
-fn a_whoami_that_names_nobody_opens_nothing() {
+fn a_whoami_without_a_user_grants_nothing() {
     let world = start();
     unvalidated(&world, "behindWhoami");
     for (what, reply) in nobodies() {
@@ -58,7 +58,7 @@ fn a_whoami_that_names_nobody_opens_nothing() {
 }
 
 #[test]
-fn a_whoami_that_names_nobody_grants_no_lease() {
+fn a_whoami_without_a_user_grants_no_lease() {
     let world = start();
     unvalidated(&world, "afterWhoami");
     for (what, reply) in nobodies() {
@@ -72,7 +72,7 @@ fn a_whoami_that_names_nobody_grants_no_lease() {
 
 /// Who is in doubt gets the media itself, if the homeserver sends it.
 #[test]
-fn a_whoami_that_names_nobody_shuts_nobody_out() {
+fn a_whoami_without_a_user_leads_to_a_question_for_the_media() {
     let world = start();
     let path = unvalidated(&world, "inDoubt");
     world.origin.reply(WHOAMI, page("text/html"));
@@ -94,7 +94,7 @@ fn with_legacy_thumbnails(world: &World) -> String {
 }
 
 #[test]
-fn a_thumbnail_at_the_legacy_door_opens_no_file() {
+fn a_granted_legacy_thumbnail_does_not_grant_the_file() {
     let world = leased();
     let id = with_legacy_thumbnails(world);
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 404);
@@ -106,7 +106,7 @@ fn a_thumbnail_at_the_legacy_door_opens_no_file() {
 }
 
 #[test]
-fn a_file_at_the_legacy_door_opens_no_thumbnail() {
+fn a_granted_legacy_file_does_not_grant_a_thumbnail() {
     let world = leased();
     let (id, token) = (world.legacy_media(), world.token());
     let path = thumbnail_path(&id);
@@ -126,7 +126,7 @@ fn file_of_the_legacy_door(world: &World) -> String {
 }
 
 #[test]
-fn a_yes_to_a_thumbnail_is_none_to_the_file() {
+fn a_granted_thumbnail_does_not_grant_the_file() {
     let world = leased();
     let (id, token) = (file_of_the_legacy_door(world), world.token());
     assert_eq!(thumbnail(&id, 32, &token).send(&world.edge.address).status, 200);
@@ -135,7 +135,7 @@ fn a_yes_to_a_thumbnail_is_none_to_the_file() {
 }
 
 #[test]
-fn a_yes_to_the_file_is_none_to_a_thumbnail() {
+fn a_granted_file_does_not_grant_a_thumbnail() {
     let world = leased();
     let (id, token) = (world.legacy_media(), world.token());
     let legacy = legacy_thumbnail_path(&id);
@@ -146,7 +146,7 @@ fn a_yes_to_the_file_is_none_to_a_thumbnail() {
 }
 
 #[test]
-fn a_yes_to_one_thumbnail_is_one_to_all_that_are_stored() {
+fn a_granted_thumbnail_grants_all_stored_thumbnails() {
     let world = leased();
     let (id, token) = (world.legacy_media(), world.token());
     let legacy = legacy_thumbnail_path(&id);
@@ -156,7 +156,7 @@ fn a_yes_to_one_thumbnail_is_one_to_all_that_are_stored() {
 }
 
 #[test]
-fn of_a_pair_the_file_and_its_thumbnails_have_leases_of_their_own() {
+fn a_pairs_file_and_thumbnails_have_separate_leases() {
     let world = World::start_with(&[("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")]);
     let (id, token, other) = (world.stored_media(), world.token(), world.token());
     download(&id, &other).send(&world.edge.address);

@@ -30,7 +30,7 @@ fn stored(world: &World, id: &str) -> String {
 }
 
 #[test]
-fn a_head_that_tells_of_what_is_stored_grants_a_lease() {
+fn a_head_that_matches_the_stored_media_grants_a_lease() {
     let world = start();
     stored(&world, "headed");
     let token = world.token();
@@ -57,7 +57,7 @@ fn others() -> Vec<(&'static str, Reply)> {
 }
 
 #[test]
-fn a_head_that_tells_of_something_else_grants_no_lease() {
+fn a_head_of_other_media_grants_no_lease() {
     let world = start();
     stored(&world, "otherHead");
     let path = download_path("otherHead");
@@ -73,7 +73,7 @@ fn a_head_that_tells_of_something_else_grants_no_lease() {
 }
 
 #[test]
-fn a_head_that_tells_of_something_else_is_relayed() {
+fn a_head_of_other_media_is_relayed() {
     let world = start();
     stored(&world, "relayedHead");
     let other = file(PAGE.as_bytes(), &[("Content-Type", "image/gif")]);
@@ -94,7 +94,7 @@ fn the_head_of_a_page_is_an_error() {
 }
 
 #[test]
-fn no_head_replaces_or_removes_what_is_stored() {
+fn a_head_never_replaces_or_removes_stored_media() {
     let world = start();
     let token = stored(&world, "keptFromHeads");
     let path = download_path("keptFromHeads");
@@ -121,7 +121,7 @@ fn the_head_of_a_page_grants_a_garbage_token_no_lease() {
 }
 
 #[test]
-fn no_head_of_a_server_removes_what_is_stored() {
+fn a_servers_head_never_removes_stored_media() {
     let world = shared();
     for (what, status, reply) in [
         ("a page", 502, page("text/html")),

@@ -57,7 +57,7 @@ pub(super) fn is_stale(answer: &Answer) -> bool {
 }
 
 #[test]
-fn a_probe_carries_nothing_of_any_readers() {
+fn a_probe_carries_nothing_of_a_reader() {
     let world = start();
     let (path, reader) = accepted(&world);
     fall(&world, &path);
@@ -81,7 +81,7 @@ fn a_probe_carries_nothing_of_any_readers() {
 }
 
 #[test]
-fn while_the_homeserver_is_up_a_failure_is_the_readers_own() {
+fn a_failure_is_an_error_while_the_homeserver_is_up() {
     let world = start();
     for status in [500, 502, 503, 504, 520, 530] {
         let (path, reader) = accepted(&world);
@@ -101,7 +101,7 @@ fn while_the_homeserver_is_up_a_failure_is_the_readers_own() {
 }
 
 #[test]
-fn while_the_homeserver_is_up_a_connection_that_breaks_is_the_readers_own() {
+fn a_broken_connection_is_an_error_while_the_homeserver_is_up() {
     let world = start();
     let (path, reader) = accepted(&world);
     world.origin.on(&path, break_off);
@@ -109,7 +109,7 @@ fn while_the_homeserver_is_up_a_connection_that_breaks_is_the_readers_own() {
 }
 
 #[test]
-fn while_the_homeserver_is_up_a_failure_is_the_readers_own_at_the_legacy_door() {
+fn a_failure_at_the_legacy_door_is_an_error_while_the_homeserver_is_up() {
     let world = start();
     let id = Door::Legacy.stored(&world);
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
@@ -118,7 +118,7 @@ fn while_the_homeserver_is_up_a_failure_is_the_readers_own_at_the_legacy_door() 
 }
 
 #[test]
-fn in_an_outage_readers_of_the_legacy_door_are_served() {
+fn readers_of_the_legacy_door_are_served_in_an_outage() {
     let world = start();
     let id = Door::Legacy.stored(&world);
     assert_eq!(legacy_download(&id).send(&world.edge.address).status, 200);
@@ -129,7 +129,7 @@ fn in_an_outage_readers_of_the_legacy_door_are_served() {
 
 /// Synapse hangs up on headers that are too long.
 #[test]
-fn a_token_that_is_logged_out_is_not_served_on_a_request_that_breaks() {
+fn a_logged_out_token_is_not_served_when_its_request_breaks() {
     let world = start();
     for name in ["Referer", "User-Agent", "Accept-Language", "Origin"] {
         let (id, token) = (world.stored_media(), world.token());
@@ -149,7 +149,7 @@ fn a_token_that_is_logged_out_is_not_served_on_a_request_that_breaks() {
 }
 
 #[test]
-fn a_probe_that_finds_neither_up_nor_down_makes_nothing_stale() {
+fn an_unclear_probe_serves_no_stale_response() {
     let world = start();
     let limited = Reply::error(429, "M_LIMIT_EXCEEDED", "Too fast");
     for (what, reply) in [
@@ -178,7 +178,7 @@ fn a_probe_that_finds_neither_up_nor_down_makes_nothing_stale() {
 }
 
 #[test]
-fn a_probe_that_finds_it_down_makes_what_is_stored_stale() {
+fn a_failed_probe_serves_a_stale_response() {
     let world = start();
     let of_status = |status| Reply::new(status).header("Content-Type", "text/html").body(PAGE);
     let statuses = [502, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530];
@@ -193,7 +193,7 @@ fn a_probe_that_finds_it_down_makes_what_is_stored_stale() {
 }
 
 #[test]
-fn a_probe_that_gets_no_answer_makes_what_is_stored_stale() {
+fn a_probe_without_an_answer_serves_a_stale_response() {
     let world = start();
     let (path, reader) = accepted(&world);
     world.origin.on(&path, break_off);
@@ -202,7 +202,7 @@ fn a_probe_that_gets_no_answer_makes_what_is_stored_stale() {
 }
 
 #[test]
-fn a_page_of_the_platform_is_no_answer() {
+fn a_challenge_page_is_a_failure() {
     let world = start();
     for status in [200, 403, 503] {
         hear_a_word(&world);
@@ -217,7 +217,7 @@ fn a_page_of_the_platform_is_no_answer() {
 
 /// A rate limiter that readers have filled turns the probe away as well, for as long as they like.
 #[test]
-fn a_probe_that_is_turned_away_finds_no_outage_however_long_ago_the_last_word_was() {
+fn a_rate_limited_probe_never_finds_an_outage() {
     let world = start();
     let (path, reader) = accepted(&world);
     for path in [path.as_str(), WHOAMI] {
@@ -230,7 +230,7 @@ fn a_probe_that_is_turned_away_finds_no_outage_however_long_ago_the_last_word_wa
 }
 
 #[test]
-fn media_that_was_gone_in_any_way_is_not_served_afterwards() {
+fn removed_media_is_not_served_stale() {
     let world = start();
     for (status, errcode) in
         [(404, "M_NOT_FOUND"), (410, "M_UNKNOWN"), (451, "M_UNAVAILABLE_FOR_LEGAL_REASONS")]
@@ -249,7 +249,7 @@ fn media_that_was_gone_in_any_way_is_not_served_afterwards() {
 }
 
 #[test]
-fn what_a_proxy_does_not_find_is_served_afterwards() {
+fn media_is_served_stale_after_a_proxys_404() {
     let world = start();
     let (path, reader) = accepted(&world);
     world.origin.reply(&path, Reply::new(404).body("404 page not found\n"));
@@ -259,7 +259,7 @@ fn what_a_proxy_does_not_find_is_served_afterwards() {
 }
 
 #[test]
-fn a_redirect_to_elsewhere_is_no_outage() {
+fn a_failing_redirect_target_is_no_outage() {
     let (world, elsewhere) = (start(), Origin::start());
     let (path, reader) = accepted(&world);
     fall(&world, &path);
@@ -271,7 +271,7 @@ fn a_redirect_to_elsewhere_is_no_outage() {
 }
 
 #[test]
-fn a_page_makes_nobody_one_who_was_accepted() {
+fn a_page_accepts_no_token() {
     let world = start();
     let (path, reader) = accepted(&world);
     let id = path.rsplit('/').next().expect("an ID");
@@ -287,7 +287,7 @@ fn a_page_makes_nobody_one_who_was_accepted() {
 }
 
 #[test]
-fn a_page_at_the_legacy_door_opens_it_in_no_outage() {
+fn a_page_at_the_legacy_door_grants_nothing_in_an_outage() {
     let world = start();
     for (what, page) in pages() {
         let id = world.stored_media();

@@ -66,7 +66,7 @@ fn assert_impersonal(asked: &Record, what: &str) {
 }
 
 #[test]
-fn a_question_carries_nothing_else_of_its_readers() {
+fn a_question_carries_no_other_header_of_its_reader() {
     let world = shared();
     for door in DOORS {
         for id in [world.legacy_media(), door.stored(world)] {
@@ -79,7 +79,7 @@ fn a_question_carries_nothing_else_of_its_readers() {
 }
 
 #[test]
-fn a_head_carries_nothing_else_of_its_readers() {
+fn a_head_carries_no_other_header_of_its_reader() {
     let world = shared();
     for door in [Door::Client, Door::Legacy] {
         let id = world.legacy_media();
@@ -90,7 +90,7 @@ fn a_head_carries_nothing_else_of_its_readers() {
 }
 
 #[test]
-fn a_check_of_a_token_carries_nothing_else_of_its_readers() {
+fn a_whoami_carries_no_other_header_of_its_reader() {
     let world = World::start_with(&[("LEASE_SECONDS", "600")]);
     let (path, token) = (download_path("checked"), world.token());
     serve_file(&world, &path, None);
@@ -108,7 +108,7 @@ fn a_check_of_a_token_carries_nothing_else_of_its_readers() {
 
 /// An origin that chooses by what it hears, as one that makes other formats for some readers.
 #[test]
-fn no_taste_of_a_readers_decides_what_others_get() {
+fn a_readers_preferences_do_not_change_what_others_get() {
     let world = shared();
     for door in [Door::Client, Door::Legacy] {
         let id = format!("tasteful{door:?}");
@@ -127,7 +127,7 @@ fn no_taste_of_a_readers_decides_what_others_get() {
 }
 
 #[test]
-fn a_user_agent_is_told_and_bounded() {
+fn a_user_agent_is_forwarded_and_bounded() {
     let world = shared();
     let long = "x".repeat(20_000);
     for door in DOORS {
@@ -161,7 +161,7 @@ fn a_reader_without_a_user_agent_has_the_edges() {
 
 /// Without what stands before the edge, a request comes by plain http.
 #[test]
-fn every_reader_comes_by_https() {
+fn every_question_is_forwarded_as_https() {
     let world = shared();
     for door in DOORS {
         for id in [world.legacy_media(), door.stored(world)] {
@@ -177,7 +177,7 @@ fn every_reader_comes_by_https() {
 }
 
 #[test]
-fn who_asks_for_limits_and_previews_comes_by_https() {
+fn limits_and_previews_are_forwarded_as_https() {
     let world = shared();
     for path in [
         "/_matrix/client/v1/media/config/https",
@@ -243,7 +243,7 @@ fn the_query_of_a_question_is_canonical() {
 }
 
 #[test]
-fn a_readiness_for_redirects_is_not_told_where_the_edge_follows_them() {
+fn allow_redirect_is_not_forwarded_if_the_edge_follows_redirects() {
     let world = World::start();
     for name in ["allow_redirect", "com.beeper.msc3860.allow_redirect"] {
         for value in ["true", "false"] {
@@ -262,14 +262,14 @@ fn a_readiness_for_redirects_is_not_told_where_the_edge_follows_them() {
 }
 
 #[test]
-fn a_look_elsewhere_that_is_allowed_anyway_is_not_told() {
+fn allow_remote_true_is_not_forwarded() {
     let world = World::start();
     let path = legacy_path("media");
     assert_targets(&world, &[(format!("{path}?allow_remote=true"), path)]);
 }
 
 #[test]
-fn a_patience_is_told_where_an_upload_may_be_waited_for() {
+fn timeout_ms_is_forwarded_for_media_that_is_not_stored() {
     let world = World::start();
     let path = download_path("media");
     let target = format!("{path}?timeout_ms=5000");
@@ -291,7 +291,7 @@ fn a_patience_is_told_where_an_upload_may_be_waited_for() {
 }
 
 #[test]
-fn a_patience_is_not_told_about_what_is_stored() {
+fn timeout_ms_is_not_forwarded_for_stored_media() {
     let world = World::start();
     for door in [Door::Client, Door::Legacy] {
         let id = door.stored(&world);
@@ -317,7 +317,7 @@ fn a_token_in_the_query_stays_there() {
 }
 
 #[test]
-fn of_two_spellings_the_second_is_a_hit() {
+fn another_spelling_of_a_path_is_a_hit() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     download(&id, &token).send(&world.edge.address);

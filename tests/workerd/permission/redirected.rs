@@ -103,7 +103,7 @@ fn a_redirect_from_http_to_https_serves_no_stored_bytes() {
 }
 
 #[test]
-fn a_redirect_to_nowhere_serves_no_stored_bytes() {
+fn a_malformed_redirect_serves_no_stored_bytes() {
     let (world, blobs) = (shared(), Blobs::start());
     for (n, location) in ["", "https:relative", "ftp://127.0.0.1/", "//"].into_iter().enumerate() {
         let id = format!("toNowhere{n}");
@@ -144,7 +144,7 @@ fn a_redirect_to_the_same_place_with_another_query_serves_the_stored_bytes() {
 }
 
 #[test]
-fn what_a_redirect_led_to_replaces_nothing_that_came_without_one() {
+fn media_from_a_redirect_does_not_replace_the_homeservers_own() {
     let (world, blobs) = (shared(), Blobs::start());
     for door in [Door::Client, Door::Legacy] {
         let id = door.stored(world);
@@ -161,7 +161,7 @@ fn what_a_redirect_led_to_replaces_nothing_that_came_without_one() {
 }
 
 #[test]
-fn what_a_redirect_led_to_replaces_nothing_of_another_type() {
+fn media_from_a_redirect_does_not_replace_another_type() {
     let (world, blobs) = (shared(), Blobs::start());
     let id = "otherType";
     let to = store(world, &blobs, id);
@@ -177,7 +177,7 @@ fn what_a_redirect_led_to_replaces_nothing_of_another_type() {
 }
 
 #[test]
-fn a_page_that_a_redirect_led_to_is_stored_for_nobody() {
+fn a_page_from_a_redirect_is_not_stored() {
     let (world, blobs) = (shared(), Blobs::start());
     let marked = [("Content-Type", "text/html"), ("ETag", "1")];
     for (n, reply) in [
@@ -214,7 +214,7 @@ fn redirect_the_ready(world: &World, path: &str, to: &str) {
 }
 
 #[test]
-fn a_readiness_for_redirects_by_turns_costs_no_whole_file_each_time() {
+fn an_alternating_allow_redirect_does_not_cost_a_body_each_time() {
     let (world, blobs) = (shared(), Blobs::start());
     for door in [Door::Client, Door::Legacy] {
         let id = format!("byTurns{door:?}");
@@ -238,7 +238,7 @@ fn a_readiness_for_redirects_by_turns_costs_no_whole_file_each_time() {
 }
 
 #[test]
-fn where_redirects_are_passed_on_the_origin_is_told_who_is_ready() {
+fn allow_redirect_is_forwarded_if_redirects_are_passed_on() {
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let id = world.legacy_media();
     for path in [download_path(&id), legacy_path(&id)] {
@@ -255,7 +255,7 @@ fn where_redirects_are_passed_on_the_origin_is_told_who_is_ready() {
 }
 
 #[test]
-fn where_redirects_are_passed_on_an_answer_to_who_is_ready_is_stored_for_nobody() {
+fn an_answer_to_allow_redirect_is_not_stored_if_redirects_are_passed_on() {
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let ask = |path: &str, token: &str| -> Request {
         media_domain("GET", format!("{path}?allow_redirect=true")).bearer(token)

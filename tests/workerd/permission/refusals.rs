@@ -141,7 +141,7 @@ fn a_proxys_401_or_403_ends_no_tokens_lease() {
 }
 
 #[test]
-fn no_other_refusal_removes_anything() {
+fn other_refusals_remove_nothing() {
     let world = shared();
     for door in DOORS {
         for (status, errcode) in [
@@ -166,7 +166,7 @@ fn no_other_refusal_removes_anything() {
 }
 
 #[test]
-fn the_homeservers_word_that_media_is_gone_removes_it() {
+fn a_matrix_error_for_removed_media_removes_it() {
     for world in [shared(), leased()] {
         for door in [Door::Client, Door::Federation] {
             for (status, errcode) in GONE {
@@ -183,7 +183,7 @@ fn the_homeservers_word_that_media_is_gone_removes_it() {
 }
 
 #[test]
-fn the_homeservers_word_that_media_is_gone_ends_its_lease() {
+fn a_matrix_error_for_removed_media_ends_its_lease() {
     let world = leased();
     for (status, errcode) in GONE {
         let (id, token) = (world.stored_media(), world.token());
@@ -197,7 +197,7 @@ fn the_homeservers_word_that_media_is_gone_ends_its_lease() {
 }
 
 #[test]
-fn at_the_legacy_door_every_refusal_ends_the_medias_lease() {
+fn a_refusal_at_the_legacy_door_ends_the_medias_lease() {
     let world = leased();
     let refusals = [(401, "M_MISSING_TOKEN"), (403, "M_FORBIDDEN")];
     for (status, errcode) in refusals.into_iter().chain(GONE) {
@@ -214,7 +214,7 @@ fn at_the_legacy_door_every_refusal_ends_the_medias_lease() {
 }
 
 #[test]
-fn at_the_legacy_door_no_refusal_removes_anything() {
+fn a_refusal_at_the_legacy_door_removes_nothing() {
     for world in [shared(), leased()] {
         for (status, errcode) in GONE {
             let id = Door::Client.stored(world);
@@ -231,7 +231,7 @@ fn start_with_pairs() -> World {
 }
 
 #[test]
-fn of_a_pair_a_404_removes_the_file_for_nobody_else() {
+fn a_404_for_a_pair_does_not_remove_the_file() {
     let world = start_with_pairs();
     for (status, errcode) in GONE {
         let id = world.stored_media();
@@ -244,7 +244,7 @@ fn of_a_pair_a_404_removes_the_file_for_nobody_else() {
 }
 
 #[test]
-fn of_a_pair_a_404_ends_the_lease_of_nobody_else() {
+fn a_404_for_a_pair_ends_no_other_pairs_lease() {
     let world = start_with_pairs();
     for (status, errcode) in GONE {
         let (id, token) = (world.stored_media(), world.token());
@@ -259,7 +259,7 @@ fn of_a_pair_a_404_ends_the_lease_of_nobody_else() {
 }
 
 #[test]
-fn of_a_pair_a_404_of_a_thumbnail_ends_its_own_lease_of_the_file() {
+fn a_404_for_a_pairs_thumbnail_ends_its_lease_of_the_file() {
     let world = start_with_pairs();
     for (status, errcode) in GONE {
         let (id, token) = (world.stored_media(), world.token());
@@ -274,7 +274,7 @@ fn of_a_pair_a_404_of_a_thumbnail_ends_its_own_lease_of_the_file() {
 }
 
 #[test]
-fn a_404_to_a_question_with_terms_of_its_own_removes_nothing() {
+fn a_404_to_a_non_canonical_query_removes_nothing() {
     let world = shared();
     for query in ["user_id=@b:example.com", "device_id=D", "timeout_ms=x"] {
         let id = world.stored_media();
@@ -289,7 +289,7 @@ fn a_404_to_a_question_with_terms_of_its_own_removes_nothing() {
 }
 
 #[test]
-fn a_404_to_a_question_with_terms_of_its_own_ends_no_lease() {
+fn a_404_to_a_non_canonical_query_ends_no_lease() {
     let world = leased();
     for query in ["user_id=@b:example.com", "device_id=D", "timeout_ms=x"] {
         let (id, token) = (world.stored_media(), world.token());

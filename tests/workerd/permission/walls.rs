@@ -32,7 +32,7 @@ fn assert_only_relayed(world: &World, door: Door, what: &str, reply: &Reply) {
 }
 
 #[test]
-fn a_page_in_place_of_a_file_is_stored_for_nobody() {
+fn a_page_in_place_of_a_file_is_not_stored() {
     for (what, page) in pages() {
         for door in DOORS {
             assert_only_relayed(shared(), door, what, &page);
@@ -41,7 +41,7 @@ fn a_page_in_place_of_a_file_is_stored_for_nobody() {
 }
 
 #[test]
-fn a_page_in_place_of_a_file_is_stored_for_nobody_with_leases_either() {
+fn a_page_in_place_of_a_file_is_not_stored_with_leases() {
     for (what, page) in pages() {
         for door in DOORS {
             assert_only_relayed(leased(), door, what, &page);
@@ -50,7 +50,7 @@ fn a_page_in_place_of_a_file_is_stored_for_nobody_with_leases_either() {
 }
 
 #[test]
-fn bytes_with_neither_a_validator_nor_a_disposition_are_stored_for_nobody() {
+fn bytes_with_neither_a_validator_nor_a_disposition_are_not_stored() {
     let reply = Reply::new(200).header("Content-Type", "image/png").body(PAGE);
     for world in [shared(), leased()] {
         for door in DOORS {
@@ -60,7 +60,7 @@ fn bytes_with_neither_a_validator_nor_a_disposition_are_stored_for_nobody() {
 }
 
 #[test]
-fn what_is_no_envelope_is_stored_for_no_server() {
+fn a_federation_answer_without_an_envelope_is_not_stored() {
     let tagged = |type_: &str| page(type_).header("ETag", "1");
     for (what, reply) in [
         ("a file", file(BODY, &[("ETag", "1")])),
@@ -75,7 +75,7 @@ fn what_is_no_envelope_is_stored_for_no_server() {
 }
 
 #[test]
-fn a_file_of_an_older_homeserver_is_known_by_its_validator_and_type() {
+fn a_file_of_an_older_homeserver_is_recognized_by_its_validator_and_type() {
     let world = shared();
     for (name, value) in [("ETag", "\"1\""), ("Last-Modified", DATE)] {
         let path = download_path(&format!("older{name}"));
@@ -93,7 +93,7 @@ fn a_file_of_an_older_homeserver_is_known_by_its_validator_and_type() {
 }
 
 #[test]
-fn a_file_of_any_type_is_known_by_its_disposition() {
+fn a_file_of_any_type_is_recognized_by_its_disposition() {
     let world = shared();
     for (id, type_) in
         [("aPage", "text/html"), ("aText", "text/plain"), ("json", "application/json")]
@@ -109,7 +109,7 @@ fn a_file_of_any_type_is_known_by_its_disposition() {
 }
 
 #[test]
-fn a_page_takes_the_good_copy_from_nobody() {
+fn a_page_removes_no_good_copy() {
     for world in [shared(), leased()] {
         for door in DOORS {
             for (what, page) in pages() {
@@ -126,7 +126,7 @@ fn a_page_takes_the_good_copy_from_nobody() {
 }
 
 #[test]
-fn a_page_takes_the_good_copy_from_no_bucket() {
+fn a_page_removes_no_good_copy_from_the_bucket() {
     let world = World::start_as(Layout { bucket: BucketKind::R2, ..Layout::default() }, &[]);
     let keys = |id: &str| {
         let mut keys = world.edge.stores.keys();
@@ -144,7 +144,7 @@ fn a_page_takes_the_good_copy_from_no_bucket() {
 }
 
 #[test]
-fn a_page_replaces_nothing_that_the_origin_dates() {
+fn a_page_replaces_no_media_validated_by_date() {
     let world = shared();
     for (n, (what, page)) in pages().into_iter().enumerate() {
         let id = format!("datedBehindAWall{n}");
@@ -162,7 +162,7 @@ fn a_page_replaces_nothing_that_the_origin_dates() {
 }
 
 #[test]
-fn a_page_replaces_nothing_that_leased_readers_get() {
+fn a_page_replaces_no_leased_media() {
     let world = leased();
     for (what, page) in pages() {
         let (id, token) = (world.stored_media(), world.token());
@@ -224,7 +224,7 @@ fn a_page_about_stored_media_grants_a_garbage_token_no_lease() {
 }
 
 #[test]
-fn a_page_at_the_legacy_door_opens_it_to_nobody() {
+fn a_page_at_the_legacy_door_grants_nothing() {
     let world = leased();
     for (what, page) in pages() {
         let id = world.stored_media();

@@ -26,7 +26,7 @@ fn assert_odd(answer: &Answer, what: &str) {
 }
 
 #[test]
-fn a_status_that_is_none_is_a_502_at_every_door() {
+fn an_invalid_status_is_a_502_at_every_door() {
     let world = shared();
     let token = world.token();
     for status in STATUSES {
@@ -54,7 +54,7 @@ fn a_status_that_is_none_is_a_502_at_every_door() {
 }
 
 #[test]
-fn a_status_that_is_none_is_a_502_in_answer_to_what_is_forwarded() {
+fn an_invalid_status_is_a_502_in_answer_to_what_is_forwarded() {
     let world = World::start();
     let token = world.token();
     for status in STATUSES {
@@ -73,7 +73,7 @@ fn a_status_that_is_none_is_a_502_in_answer_to_what_is_forwarded() {
 }
 
 #[test]
-fn a_status_that_is_none_is_a_502_in_answer_to_uploads() {
+fn an_invalid_status_is_a_502_in_answer_to_uploads() {
     let world = World::start();
     for status in STATUSES {
         for (method, target) in [
@@ -89,7 +89,7 @@ fn a_status_that_is_none_is_a_502_in_answer_to_uploads() {
 }
 
 #[test]
-fn a_status_that_is_none_is_a_502_in_place_of_a_document() {
+fn an_invalid_status_is_a_502_in_place_of_a_document() {
     let world = World::start();
     let path = "/.well-known/matrix/client";
     for status in STATUSES {
@@ -100,7 +100,7 @@ fn a_status_that_is_none_is_a_502_in_place_of_a_document() {
 }
 
 #[test]
-fn a_status_that_is_none_removes_nothing() {
+fn an_invalid_status_removes_nothing() {
     for world in [shared(), leased()] {
         let (id, token) = (world.stored_media(), world.token());
         let path = download_path(&id);
@@ -117,7 +117,7 @@ fn a_status_that_is_none_removes_nothing() {
 }
 
 #[test]
-fn a_status_that_is_none_grants_nothing() {
+fn an_invalid_status_grants_nothing() {
     let world = leased();
     let (id, odd_one) = (world.stored_media(), world.media());
     for status in STATUSES {
@@ -187,7 +187,7 @@ fn a_homeservers_header_of_any_size_gets_a_right_answer() {
 }
 
 #[test]
-fn a_homeservers_long_header_beside_its_yes_removes_nothing() {
+fn a_long_header_on_a_304_removes_nothing() {
     let world = World::start();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -321,7 +321,7 @@ fn a_readers_header_of_any_size_removes_nothing() {
 }
 
 #[test]
-fn a_readers_header_of_any_size_tells_nothing() {
+fn a_readers_header_of_any_size_reveals_nothing() {
     for world in [shared(), leased()] {
         let id = world.stored_media();
         for (what, answer) in say_all(&download(&id, "syt_nobody"), &world.edge.address) {

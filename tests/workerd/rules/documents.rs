@@ -65,7 +65,7 @@ fn a_document_never_leads_to_another_path_of_the_homeservers() {
 
 /// As a URL is read by one, `%2f` is a slash to another.
 #[test]
-fn a_document_never_leads_to_dots_that_are_hidden() {
+fn a_document_never_leads_to_hidden_dot_segments() {
     let site = Site::start();
     let homeserver = site.world.origin.url();
     for way in [
@@ -80,7 +80,7 @@ fn a_document_never_leads_to_dots_that_are_hidden() {
 }
 
 #[test]
-fn a_document_never_leads_to_dots_of_any_other_host() {
+fn a_document_never_leads_to_dot_segments_on_another_host() {
     let (site, stranger) = (Site::start(), Origin::start());
     stranger.reply("/b", Reply::new(200).body("{}"));
     let (own, foreign) = (site.website.url(), stranger.url());
@@ -96,7 +96,7 @@ fn a_document_never_leads_to_dots_of_any_other_host() {
 }
 
 #[test]
-fn the_homeservers_secrets_go_to_nothing_but_the_two_documents() {
+fn the_homeservers_secrets_go_to_the_two_documents_alone() {
     let site = Site::start();
     let homeserver = site.world.origin.url();
     for way in [
@@ -132,7 +132,7 @@ fn the_homeservers_secrets_go_to_its_own_documents() {
 }
 
 #[test]
-fn media_never_leads_to_dots() {
+fn media_never_leads_to_dot_segments() {
     let site = Site::start();
     let (origin, store) = (&site.world.origin, Origin::start());
     let token = site.world.token();
@@ -163,7 +163,7 @@ fn media_never_leads_to_dots() {
 
 /// A signed link may name a file in any way.
 #[test]
-fn dots_in_a_querys_value_lead_nowhere() {
+fn a_redirect_with_dots_in_its_query_is_followed() {
     let site = Site::start();
     let store = Origin::start();
     let blob = super::media(200).header("ETag", "\"b\"").header("Content-Type", "image/png");
@@ -200,7 +200,7 @@ fn a_document_is_the_one_of_https_however_it_is_asked_for() {
 }
 
 #[test]
-fn the_origin_is_told_https_whatever_the_client_speaks() {
+fn the_origin_gets_https_whatever_scheme_the_client_uses() {
     let site = Site::start();
     let world = &site.world;
     let token = world.token();
@@ -231,7 +231,7 @@ fn the_origin_is_told_https_whatever_the_client_speaks() {
 }
 
 #[test]
-fn what_merely_passes_through_keeps_its_scheme() {
+fn a_passthrough_request_keeps_its_scheme() {
     let site = Site::start();
     let path = "/_matrix/client/v3/sync/scheme";
     site.world.origin.reply(path, Reply::new(200));

@@ -66,7 +66,7 @@ fn weak_media(world: &World, id: &str) {
 }
 
 #[test]
-fn a_whole_body_has_our_policy_besides_the_homeservers() {
+fn a_whole_body_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     for door in DOORS {
         let id = format!("weakWhole{door:?}");
@@ -83,7 +83,7 @@ fn a_whole_body_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn a_part_has_our_policy_besides_the_homeservers() {
+fn a_range_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     for door in DOORS {
         let id = format!("weakPart{door:?}");
@@ -97,7 +97,7 @@ fn a_part_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn a_304_has_our_policy_besides_the_homeservers() {
+fn a_304_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     for door in DOORS {
         let id = format!("weakKnown{door:?}");
@@ -112,7 +112,7 @@ fn a_304_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn an_error_of_the_homeservers_has_our_policy_besides_its_own() {
+fn an_error_of_the_homeservers_has_the_edges_policy_and_its_own() {
     let world = shared();
     for door in DOORS {
         for status in [400, 401, 403, 404, 410, 429, 451, 500, 502, 503, 504] {
@@ -126,7 +126,7 @@ fn an_error_of_the_homeservers_has_our_policy_besides_its_own() {
 }
 
 #[test]
-fn a_refusal_of_what_is_stored_has_our_policy_besides_the_homeservers() {
+fn a_refusal_of_stored_media_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     weak_media(world, "weakRefused");
     world.store("weakRefused");
@@ -136,7 +136,7 @@ fn a_refusal_of_what_is_stored_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn an_error_of_the_edge_has_our_policy() {
+fn an_error_of_the_edge_has_the_edges_policy() {
     let world = shared();
     for door in DOORS {
         let path = door.download("weakReset");
@@ -151,7 +151,7 @@ fn an_error_of_the_edge_has_our_policy() {
 }
 
 #[test]
-fn a_homeserver_without_a_policy_gets_ours_alone() {
+fn media_without_a_policy_gets_the_edges_alone() {
     let world = shared();
     let reply = super::media(200).header("ETag", "1").header("Content-Type", "video/mp4");
     world.origin.reply(&download_path("noPolicy"), reply.body(BODY));
@@ -161,7 +161,7 @@ fn a_homeserver_without_a_policy_gets_ours_alone() {
 }
 
 #[test]
-fn a_forwarded_endpoint_has_our_policy_besides_the_homeservers() {
+fn a_forwarded_endpoint_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     for path in [
         "/_matrix/client/v1/media/preview_url/weak",
@@ -181,7 +181,7 @@ fn a_forwarded_endpoint_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn an_answer_to_an_upload_has_our_policy_besides_the_homeservers() {
+fn an_answer_to_an_upload_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     let target = "/_matrix/media/v3/upload?filename=weak";
     let page = weak(200).header("Content-Type", "text/html").body("<script>1</script>");
@@ -195,7 +195,7 @@ fn an_answer_to_an_upload_has_our_policy_besides_the_homeservers() {
 }
 
 #[test]
-fn an_unusual_query_has_our_policy_besides_the_homeservers() {
+fn an_unusual_query_has_the_edges_policy_and_the_homeservers() {
     let world = shared();
     for door in DOORS {
         let target = format!("{}?x=y", door.download("weakUnusual"));
@@ -233,7 +233,7 @@ fn assert_without_theirs(answer: &Answer, what: &str) {
 }
 
 #[test]
-fn what_a_redirect_led_to_brings_no_policy_of_its_own() {
+fn media_from_a_redirect_brings_no_policy_of_its_own() {
     let world = shared();
     for door in DOORS {
         for content_type in ["text/html", "image/svg+xml"] {
@@ -246,7 +246,7 @@ fn what_a_redirect_led_to_brings_no_policy_of_its_own() {
 }
 
 #[test]
-fn what_a_redirect_led_to_is_served_from_store_without_its_own_policy() {
+fn stored_media_from_a_redirect_is_served_without_its_own_policy() {
     let world = shared();
     let _store = redirected(world, "weakStored", "image/svg+xml");
     let request = download("weakStored", &world.token());
@@ -255,7 +255,7 @@ fn what_a_redirect_led_to_is_served_from_store_without_its_own_policy() {
 }
 
 #[test]
-fn a_redirect_that_is_passed_on_has_our_policy_besides_the_homeservers() {
+fn a_redirect_that_is_passed_on_has_the_edges_policy_and_the_homeservers() {
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let redirect = weak(307).header("Location", "https://blobs.example/blob");
     world.origin.reply(&download_path("weakPassed"), redirect);

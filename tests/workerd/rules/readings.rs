@@ -68,7 +68,7 @@ fn assert_forwarded(world: &World, door: Door, target: &str) -> Answer {
 }
 
 #[test]
-fn an_unusual_query_is_forwarded_as_it_came_every_time() {
+fn an_unusual_query_is_forwarded_unchanged_every_time() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         for query in UNUSUAL {
@@ -81,7 +81,7 @@ fn an_unusual_query_is_forwarded_as_it_came_every_time() {
 }
 
 #[test]
-fn an_unusual_query_is_told_to_be_one() {
+fn an_unusual_query_is_named_in_cache_status() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         for query in UNUSUAL {
@@ -93,7 +93,7 @@ fn an_unusual_query_is_told_to_be_one() {
 }
 
 #[test]
-fn an_unusual_query_gets_nothing_that_is_stored() {
+fn an_unusual_query_gets_no_stored_response() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         for query in [CROP, SCALE] {
@@ -122,7 +122,7 @@ fn an_unusual_query_stores_nothing_under_anothers_name() {
 }
 
 #[test]
-fn an_unusual_query_for_a_file_gets_nothing_that_is_stored() {
+fn an_unusual_query_for_a_file_gets_no_stored_response() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         let path = door.download(&id);
@@ -151,7 +151,7 @@ fn an_unusual_query_for_a_file_stores_nothing() {
 
 /// What is signed is never changed, so it must not be read in two ways either.
 #[test]
-fn an_unusual_query_of_a_server_gets_nothing_that_is_stored() {
+fn an_unusual_query_of_a_server_gets_no_stored_response() {
     let world = shared();
     let id = world.media();
     let path = format!("/_matrix/federation/v1/media/thumbnail/{id}");
@@ -175,7 +175,7 @@ fn an_unusual_query_of_a_server_gets_nothing_that_is_stored() {
 
 /// Among them are the origin's own words about a method that it doesn't know.
 #[test]
-fn a_refusal_of_an_unusual_query_is_the_origins_own() {
+fn a_refusal_of_an_unusual_query_is_relayed() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         store(world, door, &id, SCALE);
@@ -214,7 +214,7 @@ fn a_200_to_an_unusual_query_grants_nothing() {
 }
 
 #[test]
-fn a_picture_without_a_method_is_another_than_one_that_is_scaled() {
+fn a_thumbnail_without_a_method_differs_from_a_scaled_one() {
     for (world, door) in everywhere() {
         for (stored, wanted) in [("width=32&height=32", SCALE), (SCALE, "width=32&height=32")] {
             let id = world.legacy_media();
@@ -226,7 +226,7 @@ fn a_picture_without_a_method_is_another_than_one_that_is_scaled() {
 }
 
 #[test]
-fn a_picture_without_a_method_is_stored_for_itself() {
+fn a_thumbnail_without_a_method_has_its_own_entry() {
     for (world, door) in everywhere() {
         let id = world.legacy_media();
         for query in ["width=32&height=32", SCALE, CROP] {
@@ -241,7 +241,7 @@ fn a_picture_without_a_method_is_stored_for_itself() {
 }
 
 #[test]
-fn a_picture_without_a_method_has_a_tag_of_its_own() {
+fn a_thumbnail_without_a_method_has_its_own_tag() {
     let world = shared();
     let id = world.origin.homeserver().add(Media::new("image/png", BODY));
     let path = Door::Client.thumbnail(&id);

@@ -39,7 +39,7 @@ fn ask_both(world: &World, request: impl Fn(&str) -> Request) -> [Answer; 2] {
 }
 
 #[test]
-fn a_stranger_learns_nothing() {
+fn an_unknown_token_learns_nothing() {
     for world in [shared(), leased()] {
         let answers = ask_both(world, |id| download(id, "syt_nobody"));
         assert_alike(401, &answers, "a strange token");
@@ -47,7 +47,7 @@ fn a_stranger_learns_nothing() {
 }
 
 #[test]
-fn who_has_no_token_learns_nothing() {
+fn a_reader_without_a_token_learns_nothing() {
     for world in [shared(), leased()] {
         let mut answers = ask_both(world, |id| media_domain("GET", download_path(id)));
         // Such a request goes by every store, and may say so.
@@ -59,7 +59,7 @@ fn who_has_no_token_learns_nothing() {
 }
 
 #[test]
-fn a_stranger_learns_nothing_by_head_part_or_validator() {
+fn an_unknown_token_learns_nothing_by_head_range_or_validator() {
     for world in [shared(), leased()] {
         let head = |id: &str| media_domain("HEAD", download_path(id)).bearer("syt_nobody");
         assert_alike(401, &ask_both(world, head), "HEAD");
@@ -76,7 +76,7 @@ fn a_stranger_learns_nothing_by_head_part_or_validator() {
 }
 
 #[test]
-fn a_stranger_learns_nothing_of_pictures() {
+fn an_unknown_token_learns_nothing_of_thumbnails() {
     let world = shared();
     let (id, other) = (world.media(), world.media());
     let target = |id: &str| format!("{}?width=32&height=32", Door::Client.thumbnail(id));
@@ -89,7 +89,7 @@ fn a_stranger_learns_nothing_of_pictures() {
 
 /// Most media of today is at the client door alone.
 #[test]
-fn who_asks_at_the_open_door_learns_nothing_of_what_is_behind_the_other() {
+fn a_reader_at_the_legacy_door_learns_nothing_of_the_client_door() {
     for world in [shared(), leased()] {
         let answers = ask_both(world, |id| media_domain("GET", Door::Legacy.download(id)));
         assert_alike(404, &answers, "the open door");
@@ -108,7 +108,7 @@ fn an_unsigned_request_learns_nothing() {
 }
 
 #[test]
-fn whoever_the_homeserver_refuses_learns_nothing() {
+fn a_reader_refused_by_the_homeserver_learns_nothing() {
     for world in [shared(), leased()] {
         for (status, errcode) in [
             (400, "M_INVALID_PARAM"),
@@ -135,7 +135,7 @@ fn whoever_the_homeserver_refuses_learns_nothing() {
 }
 
 #[test]
-fn whoever_something_before_the_homeserver_refuses_learns_nothing() {
+fn a_reader_refused_by_an_intermediary_learns_nothing() {
     for world in [shared(), leased()] {
         for status in [401, 403, 404, 429, 431, 502, 503, 504, 520] {
             let answers = ask_both(world, |id| {
@@ -150,7 +150,7 @@ fn whoever_something_before_the_homeserver_refuses_learns_nothing() {
 }
 
 #[test]
-fn whoever_gets_no_answer_learns_nothing() {
+fn a_reader_without_an_answer_learns_nothing() {
     for world in [shared(), leased()] {
         let answers = ask_both(world, |id| {
             world.origin.on(&download_path(id), |call| {
@@ -165,7 +165,7 @@ fn whoever_gets_no_answer_learns_nothing() {
 
 /// Of the pages that this one may pass on, none is a yes.
 #[test]
-fn whoever_is_redirected_learns_nothing() {
+fn a_redirected_reader_learns_nothing() {
     let world = World::start_with(&[("ORIGIN_REDIRECTS", "pass")]);
     let answers = ask_both(&world, |id| {
         let redirect = Reply::new(307).header("Location", "https://blobs.example/blob");
@@ -176,7 +176,7 @@ fn whoever_is_redirected_learns_nothing() {
 }
 
 #[test]
-fn whoever_is_redirected_to_nothing_learns_nothing() {
+fn a_reader_redirected_to_missing_media_learns_nothing() {
     let (world, store) = (shared(), Origin::start());
     let answers = ask_both(world, |id| {
         let redirect = Reply::new(307).header("Location", format!("{}/none", store.url()));
@@ -187,7 +187,7 @@ fn whoever_is_redirected_to_nothing_learns_nothing() {
 }
 
 #[test]
-fn whoever_may_have_it_is_told_what_the_cache_did() {
+fn a_granted_reader_gets_the_cache_status() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let get = || download(&id, &token);
@@ -205,7 +205,7 @@ fn whoever_may_have_it_is_told_what_the_cache_did() {
 
 /// That says nothing of any store.
 #[test]
-fn a_refusal_of_what_is_never_stored_is_told_to_be_one() {
+fn a_refusal_of_what_is_never_stored_has_a_cache_status() {
     let world = shared();
     let config = media_domain("GET", "/_matrix/client/v1/media/config").bearer("syt_nobody");
     let answer = config.send(&world.edge.address);
@@ -214,7 +214,7 @@ fn a_refusal_of_what_is_never_stored_is_told_to_be_one() {
 }
 
 #[test]
-fn what_the_cache_did_is_not_for_other_sites_scripts() {
+fn the_cache_status_is_not_exposed_to_scripts() {
     let world = shared();
     let id = world.legacy_media();
     let mut requests = DOORS.map(|door| door.get(world, &door.download(&id))).to_vec();
@@ -234,7 +234,7 @@ fn what_the_cache_did_is_not_for_other_sites_scripts() {
 }
 
 #[test]
-fn what_the_cache_did_is_not_exposed_at_the_homeservers_word() {
+fn the_cache_status_is_not_exposed_by_the_homeservers_headers() {
     let world = shared();
     let reply = super::media(200)
         .header("ETag", "1")

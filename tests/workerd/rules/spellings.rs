@@ -21,7 +21,7 @@ use crate::support::world::{
 };
 
 #[test]
-fn a_path_that_hides_where_it_leads_is_refused() {
+fn a_path_with_hidden_dot_segments_is_refused() {
     let world = shared();
     let token = world.token();
     for path in [
@@ -52,7 +52,7 @@ fn a_path_that_hides_where_it_leads_is_refused() {
 }
 
 #[test]
-fn an_upload_to_a_path_that_hides_where_it_leads_is_refused() {
+fn an_upload_to_a_path_with_hidden_dot_segments_is_refused() {
     let world = shared();
     for (method, path) in [
         ("POST", "/_matrix/media/v3/..%2f..%2f_elsewhere/uploaded"),
@@ -67,7 +67,7 @@ fn an_upload_to_a_path_that_hides_where_it_leads_is_refused() {
 }
 
 #[test]
-fn dots_that_lead_nowhere_are_the_origins_to_judge() {
+fn harmless_dots_and_escapes_are_forwarded() {
     let world = shared();
     for path in [
         "/_matrix/client/v1/media/download/example.com/a%2fb",
@@ -170,7 +170,7 @@ const SPELLINGS: [&str; 5] =
     ["example.org", "EXAMPLE.org", "Example.Org:443", "example.org:8448", "EXAMPLE.ORG:8448"];
 
 #[test]
-fn a_purge_of_a_media_is_of_all_spellings_of_its_server() {
+fn a_purge_of_a_media_covers_all_spellings_of_its_server() {
     let world = purging();
     for (number, named) in ["example.org", "EXAMPLE.ORG", "Example.org:8448"].iter().enumerate() {
         let id = format!("spelled{number}");
@@ -185,7 +185,7 @@ fn a_purge_of_a_media_is_of_all_spellings_of_its_server() {
 
 /// Servers of its own, for a purge of one is of everything that the other tests have of it.
 #[test]
-fn a_purge_of_a_server_is_of_all_spellings_of_it() {
+fn a_purge_of_a_server_covers_all_its_spellings() {
     let world = purging();
     let spellings = ["many.example", "MANY.example", "many.example:8448", "Many.Example:1"];
     for (number, named) in ["Many.EXAMPLE", "many.example:8448"].iter().enumerate() {
@@ -201,7 +201,7 @@ fn a_purge_of_a_server_is_of_all_spellings_of_it() {
 
 /// A server is asked for what is its own, and so under no name.
 #[test]
-fn a_purge_of_our_own_media_in_another_spelling_is_of_all_its_forms() {
+fn a_purge_of_own_media_in_another_spelling_covers_all_its_forms() {
     let world = purging();
     for named in ["EXAMPLE.com", "example.com:8448"] {
         let id = world.media();
@@ -219,7 +219,7 @@ fn a_purge_of_our_own_media_in_another_spelling_is_of_all_its_forms() {
 }
 
 #[test]
-fn a_purge_takes_nothing_of_servers_whose_names_begin_or_end_alike() {
+fn a_purge_covers_no_server_with_a_similar_name() {
     let world = purging();
     let others = ["alike.example.net", "xalike.example", "alike.exampl", "like.example"];
     let requests = store_spellings(&others, "alike");
@@ -233,7 +233,7 @@ fn a_purge_takes_nothing_of_servers_whose_names_begin_or_end_alike() {
 
 /// The clock that an entry was dated by may be some seconds ahead of the one that a purge was.
 #[test]
-fn what_was_stored_some_seconds_after_a_purge_may_have_been_stored_before_it() {
+fn an_entry_stored_seconds_after_a_purge_is_not_served() {
     let world = start(BucketKind::None);
     let id = world.media();
     let request = Door::Client.get(&world, &Door::Client.download(&id));

@@ -88,7 +88,7 @@ fn kinds() -> Vec<(&'static str, &'static str, [&'static str; 2])> {
 }
 
 #[test]
-fn a_part_of_one_version_is_not_completed_with_another() {
+fn a_range_of_one_version_is_not_completed_with_another() {
     for (kind, name, validators) in kinds() {
         let versions = Versions::start(&format!("parts{kind}"), name, validators);
         let tag = versions.tag();
@@ -100,7 +100,7 @@ fn a_part_of_one_version_is_not_completed_with_another() {
 }
 
 #[test]
-fn a_client_that_has_another_version_gets_this_one() {
+fn a_client_with_another_version_gets_the_current_one() {
     for (kind, name, validators) in kinds() {
         let versions = Versions::start(&format!("known{kind}"), name, validators);
         let tag = versions.tag();
@@ -112,7 +112,7 @@ fn a_client_that_has_another_version_gets_this_one() {
 }
 
 #[test]
-fn a_part_of_the_same_version_is_completed() {
+fn a_range_of_the_same_version_is_completed() {
     for (kind, name, validators) in kinds() {
         let versions = Versions::start(&format!("same{kind}"), name, validators);
         let rest = versions.get().header("Range", "bytes=128-").header("If-Range", versions.tag());
@@ -157,7 +157,7 @@ fn a_thumbnails_tag_has_a_digest_of_the_homeservers_validator() {
 
 /// Synapse's `1` says nothing of a version.
 #[test]
-fn a_tag_has_no_digest_of_what_never_changes() {
+fn a_tag_has_no_digest_of_a_constant_validator() {
     let world = shared();
     for (kind, etag) in [("Bare", "1"), ("Quoted", "\"1\"")] {
         let id = format!("constant{kind}");
@@ -175,7 +175,7 @@ fn a_tag_has_no_digest_of_what_never_changes() {
 }
 
 #[test]
-fn a_tag_is_one_wherever_a_version_is_told() {
+fn a_version_has_one_tag_in_every_answer() {
     let world = shared();
     for (kind, etag) in [("Constant", "1"), ("Changing", "\"v1\"")] {
         let id = format!("oneTag{kind}");
@@ -203,7 +203,7 @@ fn a_tag_is_one_wherever_a_version_is_told() {
 }
 
 #[test]
-fn a_part_is_of_the_version_that_its_whole_tag_names() {
+fn a_range_needs_the_whole_tag_of_its_version() {
     let world = shared();
     let reply = super::media(200).header("Content-Type", "image/png").body(BODY);
     validate(&world.origin, &download_path("ofOld"), "\"v1\"", reply);

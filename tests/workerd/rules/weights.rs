@@ -125,7 +125,7 @@ fn a_long_name_in_quotes_is_cut_too() {
 }
 
 #[test]
-fn a_long_name_is_cut_wherever_it_is_kept() {
+fn a_long_name_is_cut_in_memory_and_at_the_data_centre() {
     let world = World::start_two_isolates(&[]);
     named_media(&world.origin, "longNear", &long_disposition("inline"));
     let request = download("longNear", &world.token());
@@ -219,7 +219,7 @@ fn media_with_another_long_header_is_served_and_not_stored() {
 }
 
 #[test]
-fn media_with_headers_of_the_longest_is_stored() {
+fn media_with_headers_of_the_greatest_length_is_stored() {
     for name in KEPT {
         let value = value_of(name, MAX_HEADER_BYTES);
         let [_, again] = ask_twice(&format!("longest{name}"), &[(name, &value)]);
@@ -228,7 +228,7 @@ fn media_with_headers_of_the_longest_is_stored() {
 }
 
 #[test]
-fn media_with_a_long_header_that_nobody_keeps_is_stored() {
+fn media_with_a_long_unlisted_header_is_stored() {
     for name in ["Link", "Synapse-Trace-Id", "X-Whatever", "Content-Language"] {
         let value = "x".repeat(5_000);
         let [_, again] = ask_twice(&format!("unkept{name}"), &[(name, &value)]);

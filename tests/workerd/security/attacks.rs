@@ -53,7 +53,7 @@ fn dated(world: &World, path: &str, request: &Request) {
 
 /// As servers of files answer for a page that is older than the media, whoever asks.
 #[test]
-fn a_page_that_is_older_is_no_yes() {
+fn a_304_for_another_validator_grants_nothing() {
     for (n, world) in [shared(), leased()].into_iter().enumerate() {
         let id = format!("olderPage{n}");
         dated(world, &download_path(&id), &download(&id, &world.token()));
@@ -72,7 +72,7 @@ fn a_page_that_is_older_is_no_yes() {
 }
 
 #[test]
-fn a_page_tells_nobody_what_is_stored() {
+fn a_page_reveals_nothing_of_what_is_stored() {
     for world in [shared(), leased()] {
         for status in [200, 202, 203] {
             let page = Reply::new(status).header("Content-Type", "text/html").body(PAGE);
@@ -106,7 +106,7 @@ fn unvalidated(world: &World, path: &str, token: &str) {
 }
 
 #[test]
-fn a_whoami_that_is_elsewhere_costs_nobody_the_media() {
+fn a_redirected_whoami_does_not_prevent_a_download() {
     let world = World::start_with(&[("LEASE_SECONDS", "600")]);
     let id = world.media();
     unvalidated(&world, &download_path(&id), &world.token());
@@ -117,7 +117,7 @@ fn a_whoami_that_is_elsewhere_costs_nobody_the_media() {
 
 /// A proxy that sends all on to where media is asked for in another way asks nobody.
 #[test]
-fn a_move_of_all_media_is_no_yes() {
+fn a_redirect_of_all_media_grants_nothing() {
     let (world, elsewhere) = (World::start(), Origin::start());
     for (n, (from, to)) in [
         ("/_matrix/media/v3", "/_matrix/media/v3"),
@@ -152,7 +152,7 @@ fn a_move_of_all_media_is_no_yes() {
 
 /// A rate limiter that counts all that comes from one network, and so all of the edge's.
 #[test]
-fn a_rate_limit_that_others_have_filled_is_no_outage() {
+fn an_exhausted_rate_limit_is_no_outage() {
     let world = World::start_with(&[("STALE_IF_ERROR_SECONDS", "600")]);
     let (id, token) = (world.stored_media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 200);
@@ -171,7 +171,7 @@ fn a_rate_limit_that_others_have_filled_is_no_outage() {
 
 /// A refusal is heard while another of the token's questions is on its way.
 #[test]
-fn a_refusal_meanwhile_ends_what_an_outage_might_serve() {
+fn a_refusal_during_a_question_ends_its_stale_response() {
     let world = World::start_with(&[("STALE_IF_ERROR_SECONDS", "600")]);
     let (id, other, token) = (world.stored_media(), world.stored_media(), world.token());
     assert_eq!(download(&id, &token).send(&world.edge.address).status, 200);

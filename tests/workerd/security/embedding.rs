@@ -55,7 +55,7 @@ fn media_shows_under_every_embedder_policy() {
 }
 
 #[test]
-fn what_the_homeserver_forgets_to_allow_would_not_show() {
+fn media_of_the_homeserver_alone_does_not_show() {
     let page = &told()["pages"]["require-corp"];
     for kind in ["img", "fetch"] {
         assert_eq!(page[format!("{kind}: of the homeserver itself")], false, "{kind}: {page}");
@@ -63,7 +63,7 @@ fn what_the_homeserver_forgets_to_allow_would_not_show() {
 }
 
 #[test]
-fn audio_is_sought_in_where_the_homeserver_alone_offers_nothing() {
+fn audio_is_seekable_only_through_the_edge() {
     let heard = &told()["audio"]["edge"];
     assert_eq!((&heard["duration"], &heard["seekableUntil"]), (&json!(45), &json!(45)), "{heard}");
     assert!(heard["playedUntil"].as_f64() > Some(40.0), "{heard}");
@@ -79,7 +79,7 @@ fn audio_is_sought_in_where_the_homeserver_alone_offers_nothing() {
 }
 
 #[test]
-fn a_document_is_shown_and_runs_nothing() {
+fn a_document_is_shown_and_runs_no_script() {
     for (content_type, _) in DOCUMENTS {
         let seen = &told()["documents"][content_type];
         for time in ["first", "again"] {

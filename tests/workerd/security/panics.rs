@@ -79,7 +79,7 @@ impl World {
 }
 
 #[test]
-fn whoever_it_happens_to_gets_a_clear_error() {
+fn a_panic_is_a_clear_error_for_its_request() {
     let world = start();
     assert_matrix_error(&world.panic(), 500, "M_UNKNOWN");
     world.edge.wait_for_log("internal error: panicked at ");
@@ -88,7 +88,7 @@ fn whoever_it_happens_to_gets_a_clear_error() {
 }
 
 #[test]
-fn others_under_way_go_on() {
+fn other_requests_go_on_after_a_panic() {
     let world = &start();
     let (late, slow, token) = (world.media(), world.media(), world.token());
     for id in [&late, &slow] {
@@ -130,7 +130,7 @@ fn one_panic_after_the_other_is_one_error_each() {
 
 /// What was under way for them is not: the platform has ended it, and it never would go on.
 #[test]
-fn after_clients_who_left_an_instance_that_panicked_is_replaced() {
+fn a_panicked_instance_is_replaced_though_its_clients_have_left() {
     let world = start();
     let (id, token) = (world.media(), world.token());
     let path = download_path(&id);
@@ -166,7 +166,7 @@ fn after_clients_who_left_an_instance_that_panicked_is_replaced() {
 
 /// A second panic in an instance is a trap, which ends it with all that is under way in it.
 #[test]
-fn after_a_trap_those_under_way_get_a_clear_error_and_the_next_requests_work() {
+fn requests_under_way_at_a_trap_get_a_clear_error_and_the_next_work() {
     let world = &start();
     let (id, token) = (world.media(), world.token());
     world.origin.on(&download_path(&id), |call| call.wait_for_end());
@@ -187,7 +187,7 @@ fn after_a_trap_those_under_way_get_a_clear_error_and_the_next_requests_work() {
 
 /// The runtime moves them by itself. What wasm cuts is cut no further.
 #[test]
-fn after_a_trap_whole_bodies_on_their_way_go_on_and_parts_stop() {
+fn whole_bodies_go_on_after_a_trap_and_ranges_stop() {
     let world = &start();
     let (token, body) = (world.token(), noise(1 << 20));
     let open = |range: Option<&str>| {
@@ -230,7 +230,7 @@ fn after_a_trap_whole_bodies_on_their_way_go_on_and_parts_stop() {
 }
 
 #[test]
-fn what_goes_on_behind_the_client_may_panic_unnoticed() {
+fn a_panic_in_background_work_does_not_reach_the_client() {
     let world = start();
     let target = "/_matrix/media/v3/upload?filename=panic";
     world.origin.reply(target, Reply::new(200).body(format!("{MARK}, and syt_secret")));

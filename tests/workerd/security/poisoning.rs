@@ -48,7 +48,7 @@ fn echo(world: &World, path: &str) {
 }
 
 #[test]
-fn no_header_of_a_reader_changes_what_others_get() {
+fn a_readers_headers_do_not_change_what_others_get() {
     let world = shared();
     let (id, token) = ("poisonedByHeaders", world.token());
     echo(world, &download_path(id));
@@ -60,7 +60,7 @@ fn no_header_of_a_reader_changes_what_others_get() {
 
 /// A homeserver may know parameters that the edge doesn't, and send other bytes for them.
 #[test]
-fn what_is_asked_for_with_a_parameter_that_the_edge_does_not_know_is_not_stored() {
+fn an_answer_to_an_unknown_parameter_is_not_stored() {
     let world = shared();
     for (id, path, query) in [
         ("poisonedByQuery", download_path("poisonedByQuery"), ""),
@@ -102,7 +102,7 @@ fn what_is_asked_for_with_a_parameter_that_the_edge_does_not_know_is_not_stored(
 
 /// matrix-js-sdk sends it to the client door, which always redirects where there is need to.
 #[test]
-fn a_readiness_for_redirects_is_no_reason_to_ask_again() {
+fn allow_redirect_does_not_prevent_a_hit() {
     let world = leased();
     let (id, token) = (world.media(), world.token());
     let path = download_path(&id);
@@ -114,7 +114,7 @@ fn a_readiness_for_redirects_is_no_reason_to_ask_again() {
 
 /// Whatever the path ends in, and whatever the origin allows caches to do.
 #[test]
-fn what_only_looks_like_a_file_is_stored_for_nobody() {
+fn an_answer_at_a_path_that_looks_like_a_file_is_not_stored() {
     let world = shared();
     let id = world.media();
     for path in [
@@ -153,7 +153,7 @@ fn what_only_looks_like_a_file_is_stored_for_nobody() {
 
 /// Nor is it asked for: what the homeserver makes of it is nobody's to find out.
 #[test]
-fn what_leads_elsewhere_and_looks_like_a_file_is_refused() {
+fn a_path_with_dot_segments_that_looks_like_a_file_is_refused() {
     let world = shared();
     for path in [
         "/_matrix/client/v1/media/download/..%2f..%2fconfig/x.png",
@@ -167,7 +167,7 @@ fn what_leads_elsewhere_and_looks_like_a_file_is_refused() {
 }
 
 #[test]
-fn the_names_of_what_is_stored_are_no_addresses() {
+fn cache_keys_are_not_reachable_as_urls() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     download(&id, &token).send(&world.edge.address);
@@ -186,7 +186,7 @@ fn the_names_of_what_is_stored_are_no_addresses() {
 }
 
 #[test]
-fn no_media_can_act_as_a_page_of_its_host() {
+fn media_cannot_act_as_a_page_of_its_host() {
     let world = shared();
     for type_ in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", ""] {
         let id = format!("page{}", type_.len());

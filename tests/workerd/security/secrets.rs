@@ -64,7 +64,7 @@ fn assert_nothing_told(world: &World) {
 }
 
 #[test]
-fn no_reader_is_told_of() {
+fn a_readers_data_is_never_logged() {
     let world = start();
     let token = format!("{}mArK", world.token());
     let (id, media) = (format!("id{MARK}"), world.legacy_media());
@@ -92,7 +92,7 @@ fn no_reader_is_told_of() {
 }
 
 #[test]
-fn no_uploader_is_told_of() {
+fn an_uploaders_data_is_never_logged() {
     let world = start();
     let token = world.token();
     let upload = |target: &str| media_domain("POST", target).bearer(&token);
@@ -108,7 +108,7 @@ fn no_uploader_is_told_of() {
 }
 
 #[test]
-fn no_admin_is_told_of() {
+fn an_admins_data_is_never_logged() {
     let world = start();
     world.edge.stores.set_faults(&[("put", "fails"), ("list", "fails")]);
     for token in [ADMIN_TOKEN, "wrong-mArK"] {
@@ -122,7 +122,7 @@ fn no_admin_is_told_of() {
 }
 
 #[test]
-fn nothing_that_the_origin_says_is_told() {
+fn the_origins_texts_are_never_logged() {
     let world = start();
     let token = world.token();
     let paths: Vec<_> = (0..8).map(|n| download_path(&format!("mArK{n}"))).collect();

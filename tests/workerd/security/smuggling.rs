@@ -55,7 +55,7 @@ fn passing(name: &str) -> String {
 }
 
 #[test]
-fn a_body_that_no_read_should_have_reaches_nobody() {
+fn a_body_of_a_get_or_head_is_not_forwarded() {
     let world = world();
     let (id, token) = (world.stored_media(), world.token());
     for path in [
@@ -87,7 +87,7 @@ fn a_body_that_no_read_should_have_reaches_nobody() {
 
 /// Each is a body that ends at once for one reader, and goes on for another.
 #[test]
-fn a_body_whose_end_can_be_read_in_two_ways_hides_no_request() {
+fn a_body_with_an_ambiguous_end_smuggles_no_request() {
     let world = world();
     let body = format!("0\r\n\r\n{HIDDEN}");
     let whole = body.len().to_string();
@@ -146,7 +146,7 @@ fn a_chunked_body_arrives_without_what_else_its_chunks_say() {
 
 /// A tunnel through the edge would be one that reads no requests any more.
 #[test]
-fn an_upgrade_is_to_web_sockets_and_to_nothing_else() {
+fn upgrades_to_other_protocols_than_web_sockets_are_not_forwarded() {
     let world = world();
     let path = passing("upgrade");
     for upgrade in ["h2c", "h2c, websocket", "TLS/1.0", "HTTP/2.0", "connect-udp"] {
@@ -175,7 +175,7 @@ fn an_upgrade_is_to_web_sockets_and_to_nothing_else() {
 }
 
 #[test]
-fn no_target_makes_the_edge_ask_another_server() {
+fn a_target_never_makes_the_edge_ask_another_server() {
     let world = world();
     let stranger = Origin::start();
     let address = &stranger.address;

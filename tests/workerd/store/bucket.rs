@@ -102,7 +102,7 @@ fn a_data_centre_that_lost_its_entry_finds_it_in_the_bucket() {
 }
 
 #[test]
-fn no_byte_leaves_the_bucket_without_the_homeservers_yes() {
+fn a_body_in_the_bucket_needs_the_homeservers_grant() {
     let world = world();
     for length in SIZES {
         let id = in_bucket(world, length);
@@ -123,7 +123,7 @@ fn no_byte_leaves_the_bucket_without_the_homeservers_yes() {
 }
 
 #[test]
-fn a_hit_in_the_bucket_says_so_and_fills_the_data_centre() {
+fn a_hit_in_the_bucket_is_reported_and_fills_the_data_centre() {
     let world = world();
     for length in SIZES {
         let id = in_bucket(world, length);
@@ -141,7 +141,7 @@ fn a_hit_in_the_bucket_says_so_and_fills_the_data_centre() {
 }
 
 #[test]
-fn a_part_comes_out_of_the_bucket_and_the_whole_fills_the_data_centre() {
+fn a_range_comes_from_the_bucket_and_the_whole_fills_the_data_centre() {
     let world = world();
     for length in SIZES {
         let whole = bytes(length);
@@ -169,7 +169,7 @@ fn a_part_comes_out_of_the_bucket_and_the_whole_fills_the_data_centre() {
 }
 
 #[test]
-fn heads_and_validators_are_answered_by_what_is_in_the_bucket() {
+fn head_and_if_none_match_are_answered_from_the_bucket() {
     let world = world();
     for length in SIZES {
         let (id, token) = (in_bucket(world, length), world.token());
@@ -203,7 +203,7 @@ fn media_that_is_gone_leaves_the_bucket() {
 }
 
 #[test]
-fn of_data_centres_that_race_the_first_writes() {
+fn the_first_of_racing_data_centres_writes() {
     let world = world();
     let id = world.media();
     let path = download_path(&id);

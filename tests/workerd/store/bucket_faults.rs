@@ -73,7 +73,7 @@ fn a_small_body_that_breaks_off_or_stalls_is_a_miss() {
 }
 
 #[test]
-fn an_object_that_is_not_as_long_as_it_says_is_a_miss() {
+fn an_object_of_the_wrong_size_or_without_a_record_is_a_miss() {
     let world = start();
     for length in [BODY.len(), LARGE_BYTES] {
         for fault in ["lies about the size", "has no record"] {
@@ -108,7 +108,7 @@ fn a_large_body_that_breaks_off_is_a_broken_transfer_and_not_stored() {
 }
 
 #[test]
-fn a_put_that_fails_or_hangs_keeps_nobody_and_is_made_up_for() {
+fn a_put_that_fails_or_hangs_delays_no_reader_and_is_repeated_later() {
     let world = start();
     let stores = &world.edge.stores;
     for (fault, reason) in [

@@ -52,7 +52,7 @@ fn an_object_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
 }
 
 #[test]
-fn what_has_been_in_the_bucket_for_too_long_is_asked_for_again() {
+fn an_expired_object_in_the_bucket_is_fetched_again() {
     let world = start(&[("CACHE_SECONDS", "2")]);
     let id = in_bucket(&world, BODY.len());
     std::thread::sleep(Duration::from_secs(3));
@@ -85,7 +85,7 @@ fn empty_media_is_media() {
 }
 
 #[test]
-fn thumbnails_of_one_media_are_told_apart_in_the_bucket() {
+fn thumbnails_of_one_media_have_separate_objects() {
     let world = world();
     let (id, token) = (world.media(), world.token());
     let path = format!("/_matrix/client/v1/media/thumbnail/example.com/{id}");

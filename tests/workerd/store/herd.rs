@@ -50,7 +50,7 @@ fn fetches(origin: &Origin, path: &str) -> usize {
 }
 
 #[test]
-fn fifty_who_miss_a_thumbnail_at_once_cost_the_origin_at_most_five() {
+fn fifty_concurrent_misses_cost_the_origin_at_most_five_fetches() {
     let world = shared();
     let id = world.media();
     let path = thumbnail_path(&id);
@@ -70,7 +70,7 @@ fn fifty_who_miss_a_thumbnail_at_once_cost_the_origin_at_most_five() {
 }
 
 #[test]
-fn strangers_among_them_are_refused_and_spoil_nothing() {
+fn unknown_tokens_among_concurrent_readers_are_refused() {
     let world = shared();
     let id = world.media();
     let path = thumbnail_path(&id);
@@ -89,7 +89,7 @@ fn strangers_among_them_are_refused_and_spoil_nothing() {
 }
 
 #[test]
-fn a_stranger_who_comes_first_brings_no_herd_upon_the_origin() {
+fn an_unknown_token_that_comes_first_does_not_prevent_coalescing() {
     let world = shared();
     let id = world.media();
     let path = thumbnail_path(&id);
@@ -109,7 +109,7 @@ fn a_stranger_who_comes_first_brings_no_herd_upon_the_origin() {
 }
 
 #[test]
-fn nobody_waits_for_a_large_body() {
+fn readers_do_not_wait_for_a_large_body() {
     let world = shared();
     let large = vec![5; 3 << 20];
     let id = world.origin.homeserver().add(Media::new("video/mp4", &large));
@@ -141,7 +141,7 @@ fn nobody_waits_for_a_large_body() {
 }
 
 #[test]
-fn nobody_waits_long_for_an_origin_that_hangs() {
+fn readers_do_not_wait_long_for_an_origin_that_hangs() {
     let world = shared();
     let id = world.media();
     let path = download_path(&id);
@@ -162,7 +162,7 @@ fn nobody_waits_long_for_an_origin_that_hangs() {
 }
 
 #[test]
-fn a_reader_who_leaves_holds_nobody_up() {
+fn a_reader_who_leaves_does_not_delay_others() {
     let world = shared();
     let id = world.media();
     let path = download_path(&id);
@@ -179,7 +179,7 @@ fn a_reader_who_leaves_holds_nobody_up() {
 }
 
 #[test]
-fn a_fill_that_fails_holds_nobody_up() {
+fn a_fill_that_fails_does_not_delay_others() {
     let world = shared();
     for (i, reply) in [
         Reply::error(500, "M_UNKNOWN", "Internal server error"),
@@ -204,7 +204,7 @@ fn a_fill_that_fails_holds_nobody_up() {
 }
 
 #[test]
-fn readers_of_parts_share_a_fill_too() {
+fn readers_of_ranges_share_a_fill() {
     let world = shared();
     let id = world.media();
     let path = download_path(&id);

@@ -178,7 +178,7 @@ fn assert_flat(growth: u64) {
 }
 
 #[test]
-fn a_part_of_a_large_miss_is_read_slowly_in_flat_memory() {
+fn a_range_of_a_large_miss_is_read_slowly_in_flat_memory() {
     let (world, id) = large_world();
     let request = download(id, &world.token());
     assert_flat(growth_bytes_while_reading(&world.edge, &middle_of(&request)));
@@ -186,7 +186,7 @@ fn a_part_of_a_large_miss_is_read_slowly_in_flat_memory() {
 }
 
 #[test]
-fn a_part_of_a_large_hit_is_read_slowly_in_flat_memory() {
+fn a_range_of_a_large_hit_is_read_slowly_in_flat_memory() {
     let (world, id) = large_world();
     let request = download(id, &world.token());
     assert_eq!(request.send(&world.edge.address).body.len(), LARGE_BYTES);

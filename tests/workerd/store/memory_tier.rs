@@ -26,7 +26,7 @@ fn in_memory(world: &World, length: usize) -> String {
 }
 
 #[test]
-fn a_body_from_memory_needs_the_homeservers_yes_each_time() {
+fn a_body_from_memory_needs_the_homeservers_grant_each_time() {
     let world = shared();
     let id = world.stored_media();
     for _ in 0..3 {
@@ -38,7 +38,7 @@ fn a_body_from_memory_needs_the_homeservers_yes_each_time() {
 }
 
 #[test]
-fn a_refused_token_gets_nothing_out_of_memory() {
+fn a_refused_token_gets_nothing_from_memory() {
     for world in [shared(), leased()] {
         let id = world.stored_media();
         let answer = download(&id, "syt_nobody").send(&world.edge.address);
@@ -48,7 +48,7 @@ fn a_refused_token_gets_nothing_out_of_memory() {
 }
 
 #[test]
-fn a_leased_hit_out_of_memory_asks_nobody() {
+fn a_leased_hit_from_memory_does_not_ask_the_origin() {
     let world = leased();
     let (id, token) = (world.stored_media(), world.token());
     let request = download(&id, &token);
@@ -59,7 +59,7 @@ fn a_leased_hit_out_of_memory_asks_nobody() {
 
 /// The data centre's own entry is gone, so that nothing else can have answered.
 #[test]
-fn parts_names_validators_and_heads_are_answered_out_of_memory() {
+fn ranges_names_conditions_and_head_are_answered_from_memory() {
     let world = shared();
     let (id, token) = (world.stored_media(), world.token());
     let path = download_path(&id);
@@ -94,7 +94,7 @@ fn parts_names_validators_and_heads_are_answered_out_of_memory() {
 }
 
 #[test]
-fn servers_get_their_envelope_out_of_memory() {
+fn servers_get_their_envelope_from_memory() {
     let world = shared();
     let id = world.media();
     let request = signed("GET", &federation_path(&id));
@@ -105,7 +105,7 @@ fn servers_get_their_envelope_out_of_memory() {
 }
 
 #[test]
-fn nothing_is_kept_in_memory_where_the_admin_says_so() {
+fn the_memory_tier_can_be_turned_off() {
     let world = World::start_with(&[("MEMORY_CACHE_MIB", "0")]);
     let (id, token) = (world.stored_media(), world.token());
     for _ in 0..5 {
@@ -115,7 +115,7 @@ fn nothing_is_kept_in_memory_where_the_admin_says_so() {
 }
 
 #[test]
-fn what_was_used_least_recently_leaves_for_what_comes() {
+fn the_least_recently_used_body_is_evicted() {
     let world = World::start_with(&[("MEMORY_CACHE_MIB", "1")]);
     let token = world.token();
     let from = |id: &str| {
@@ -135,7 +135,7 @@ fn what_was_used_least_recently_leaves_for_what_comes() {
 }
 
 #[test]
-fn only_small_bodies_are_kept_in_memory() {
+fn large_bodies_are_not_stored_in_memory() {
     let world = shared();
     let token = world.token();
     for (length, expected) in [(0, "memory"), (MAX_BYTES, "memory"), (MAX_BYTES + 1, "pop")] {
@@ -186,7 +186,7 @@ fn another_body_under_the_same_name_reaches_every_memory() {
 }
 
 #[test]
-fn of_many_who_come_to_a_cold_isolate_one_reads_the_data_centres_entry() {
+fn one_of_many_concurrent_readers_reads_the_data_centres_entry() {
     let world = World::start_two_isolates(&[]);
     let id = in_memory(&world, MAX_BYTES);
     let tokens: Vec<String> = (0..20).map(|_| world.token()).collect();

@@ -25,7 +25,7 @@ const HEARD: Duration = Duration::from_secs(60);
 
 /// Both have some of it in their memory and know a list that is new.
 #[test]
-fn other_isolates_and_data_centres_hear_of_a_purge_within_a_minute() {
+fn a_purge_reaches_other_isolates_and_data_centres_within_a_minute() {
     let world = start(BucketKind::R2);
     let others = [&world.edge.neighbor_address, &world.edge.pop_addresses[0]].map(|address| {
         let request = get(&world.media(), &world.token());
@@ -52,7 +52,7 @@ fn other_isolates_and_data_centres_hear_of_a_purge_within_a_minute() {
 
 /// One that is started, or whose data centre has no copy of the list, reads the bucket's.
 #[test]
-fn a_new_data_centre_serves_nothing_that_was_purged() {
+fn a_new_data_centre_serves_no_purged_media() {
     let world = start(BucketKind::R2);
     let (id, key) = (world.media(), entry_name(&format!("pop0.{MEDIA_HOST}"), &content_key("x")));
     world.store(&id);
@@ -106,7 +106,7 @@ fn purge_at_once(ids: &[String], isolates: &[(&str, &String)]) -> Vec<String> {
 }
 
 #[test]
-fn of_purges_at_once_none_is_lost() {
+fn concurrent_purges_are_not_lost() {
     let world = start(BucketKind::R2);
     let ids: Vec<String> = (0..9).map(|number| format!("purged{number}")).collect();
     let elsewhere = format!("pop0.{MEDIA_HOST}");
@@ -124,7 +124,7 @@ fn of_purges_at_once_none_is_lost() {
 }
 
 #[test]
-fn of_purges_at_once_in_one_isolate_none_is_lost_without_a_bucket() {
+fn concurrent_purges_in_one_isolate_are_not_lost_without_a_bucket() {
     let world = start(BucketKind::None);
     let ids: Vec<String> = (0..9).map(|number| format!("purged{number}")).collect();
     let listed = purge_at_once(&ids, &[(MEDIA_HOST, &world.edge.direct_address)]);
@@ -137,7 +137,7 @@ fn of_purges_at_once_in_one_isolate_none_is_lost_without_a_bucket() {
 
 /// R2 takes one write of a key in a second: in as many writes as purges, the last would take nine.
 #[test]
-fn purges_that_come_together_are_written_together() {
+fn concurrent_purges_are_written_together() {
     let world = start_on_cloudflare(BucketKind::R2);
     let ids: Vec<String> = (0..9).map(|number| format!("purged{number}")).collect();
     world.edge.bucket.set(&json!({}));
@@ -185,7 +185,7 @@ fn a_hit_does_not_wait_for_a_list_that_is_not_yet_old() {
 }
 
 #[test]
-fn an_old_list_is_read_beside_the_look_ups_for_so_long_and_then_used() {
+fn an_old_list_is_read_beside_the_look_ups_up_to_a_timeout_and_then_used() {
     let world = start_on_cloudflare(BucketKind::Faulty);
     let id = world.stored_media();
     let request = get(&id, &world.token());
@@ -227,7 +227,7 @@ fn routes_that_use_no_store_do_not_look_at_the_list() {
 }
 
 #[test]
-fn what_covers_nothing_any_more_leaves_the_list() {
+fn expired_purges_leave_the_list() {
     let world = start(BucketKind::R2);
     let old: String =
         (0..600).map(|n| format!("\n1000 v2/example.com/media/example.com/old{n}/")).collect();
@@ -253,7 +253,7 @@ fn a_list_that_can_not_be_read_purges_no_less() {
 }
 
 #[test]
-fn a_purge_that_can_not_be_listed_says_so() {
+fn a_purge_that_can_not_be_listed_is_reported() {
     let world = start(BucketKind::Faulty);
     let id = world.stored_media();
     world.edge.stores.set_faults(&[("put", "fails")]);
@@ -273,7 +273,7 @@ fn an_admin_does_not_wait_long_for_a_bucket_that_hangs() {
 }
 
 #[test]
-fn what_can_not_be_deleted_is_not_served() {
+fn media_that_can_not_be_deleted_is_not_served() {
     let world = start(BucketKind::Faulty);
     for operation in ["list", "delete"] {
         world.edge.stores.set_faults(&[]);

@@ -57,7 +57,7 @@ fn count(world: &World, call: &str) -> u64 {
 }
 
 #[test]
-fn the_bucket_fills_though_the_cache_shows_nothing_at_once_or_ever() {
+fn the_bucket_fills_though_the_cache_shows_entries_late_or_never() {
     for visible_after_ms in [json!(0), json!(50), json!(500), Value::Null] {
         let world = start(&json!({ "visibleAfterMs": visible_after_ms }));
         for length in SIZES {
@@ -74,7 +74,7 @@ fn the_bucket_fills_though_the_cache_shows_nothing_at_once_or_ever() {
 }
 
 #[test]
-fn memory_fills_though_the_cache_shows_nothing() {
+fn memory_fills_though_the_cache_shows_entries_late_or_never() {
     for settings in [json!({ "visibleAfterMs": 500 }), json!({ "visibleAfterMs": null })] {
         let world = start(&settings);
         let id = world.media();
@@ -87,7 +87,7 @@ fn memory_fills_though_the_cache_shows_nothing() {
 }
 
 #[test]
-fn what_replaces_a_stored_response_is_in_memory_though_the_cache_shows_nothing() {
+fn a_replacement_is_in_memory_though_the_cache_never_shows_it() {
     let layout = Layout { profile: Some(Profile::Cloudflare), ..Layout::default() };
     let world = World::start_as(layout, &[]);
     world.edge.cache.set(&json!({ "visibleAfterMs": null }));
@@ -110,7 +110,7 @@ fn what_replaces_a_stored_response_is_in_memory_though_the_cache_shows_nothing()
 }
 
 #[test]
-fn an_entry_that_shows_up_late_is_served_then() {
+fn an_entry_that_shows_late_is_served_from_then_on() {
     let world = start(&json!({ "visibleAfterMs": 500 }));
     for length in SIZES {
         let id = add(&world, length);
@@ -133,7 +133,7 @@ fn a_large_body_reaches_the_bucket_once_the_cache_shows_it() {
 }
 
 #[test]
-fn a_cache_that_is_off_leaves_memory_and_bucket() {
+fn memory_and_bucket_serve_though_the_cache_is_off() {
     for off_by in ["access", "development"] {
         let world = start(&json!({ "offBy": off_by }));
         for length in SIZES {
@@ -151,7 +151,7 @@ fn a_cache_that_is_off_leaves_memory_and_bucket() {
 }
 
 #[test]
-fn a_cache_rule_gives_way() {
+fn a_cache_rule_does_not_prevent_hits() {
     let world = start(&json!({ "offBy": "rule" }));
     for length in SIZES {
         let id = add(&world, length);
@@ -166,7 +166,7 @@ fn a_cache_rule_gives_way() {
 
 /// Of those who miss at once the first fills, in vain; the others then ask for themselves.
 #[test]
-fn nobody_waits_for_a_fill_after_one_that_came_to_nothing() {
+fn readers_do_not_wait_for_a_fill_after_a_failed_one() {
     const READERS: usize = 5;
     // Longer than a request takes to get there, shorter than anyone waits for a fill.
     const TOGETHER: Duration = Duration::from_millis(2_500);
@@ -228,7 +228,7 @@ fn an_entry_that_broke_off_is_removed_on_sight() {
 }
 
 #[test]
-fn deletes_that_are_refused_or_late_leave_nobody_what_is_gone() {
+fn removed_media_is_not_served_though_deletes_are_refused_or_late() {
     for settings in [json!({ "refusesDeleteOf": 1 }), json!({ "deletesAfterMs": 500 })] {
         let world = start(&settings);
         for length in SIZES {
@@ -246,7 +246,7 @@ fn deletes_that_are_refused_or_late_leave_nobody_what_is_gone() {
 }
 
 #[test]
-fn what_is_evicted_comes_from_the_bucket() {
+fn an_evicted_entry_comes_from_the_bucket() {
     let world = start(&json!({ "unreadMs": 3_600_000 }));
     for length in [SIZES[1], SIZES[2]] {
         let id = add(&world, length);
@@ -262,7 +262,7 @@ fn what_is_evicted_comes_from_the_bucket() {
 }
 
 #[test]
-fn a_cache_that_forgets_at_random_serves_what_is_right() {
+fn a_cache_that_evicts_at_random_serves_the_right_bytes() {
     let world = start(&json!({ "evictsOf": 2 }));
     for length in SIZES {
         let id = add(&world, length);

@@ -15,7 +15,7 @@ use crate::support::world::{
 const LARGE_BYTES: usize = 1 << 20;
 
 #[test]
-fn a_cache_that_keeps_nothing_is_a_miss_each_time() {
+fn a_cache_that_stores_nothing_is_a_miss_each_time() {
     let layout = Layout { is_without_cache: true, ..Layout::default() };
     let vars = [("LEASE_SECONDS", "600"), ("MEMORY_CACHE_MIB", "0")];
     let world = World::start_as(layout, &vars);
@@ -41,7 +41,7 @@ fn a_cache_that_keeps_nothing_is_a_miss_each_time() {
 
 /// What another data centre put into the bucket is read there each time.
 #[test]
-fn a_cache_that_keeps_nothing_leaves_the_bucket() {
+fn the_bucket_serves_though_the_cache_stores_nothing() {
     let layout = Layout { is_without_cache: true, bucket: BucketKind::R2, ..Layout::default() };
     let world = World::start_as(layout, &[]);
     let with_cache = World::start_as(Layout { bucket: BucketKind::R2, ..Layout::default() }, &[]);
@@ -99,7 +99,7 @@ fn an_entry_that_is_not_what_its_record_says_is_a_miss_and_replaced() {
 
 /// A name in another spelling is other media: what is stored under one is never another's.
 #[test]
-fn keys_that_look_alike_share_nothing() {
+fn similar_keys_share_no_entry() {
     let world = shared();
     let id = world.stored_media();
     let token = world.token();

@@ -37,7 +37,7 @@ fn assert_well(world: &World) {
 
 /// (Most of these the runtime refuses by itself, with a 500.)
 #[test]
-fn lengths_that_are_none_are_refused_at_the_edge() {
+fn malformed_lengths_are_refused_at_the_edge() {
     let world = World::start();
     for lengths in [
         &["4", "5"][..],
@@ -199,7 +199,7 @@ fn types_reach_the_origin_as_they_were_written() {
 }
 
 #[test]
-fn an_upload_without_a_type_gets_none_on_the_way() {
+fn an_upload_without_a_type_gets_none_from_the_edge() {
     let world = shared();
     let target = target("untyped");
     upload(world, &target).body(BODY).send(&world.edge.address);
@@ -208,7 +208,7 @@ fn an_upload_without_a_type_gets_none_on_the_way() {
 
 /// What is no header the runtime refuses or drops.
 #[test]
-fn bytes_that_no_header_may_have_smuggle_nothing() {
+fn control_characters_in_headers_smuggle_nothing() {
     let world = World::start();
     let target = target("control");
     for type_ in ["a\0", "a\rX-Injected: a", "a\nX-Injected: a", "a\r\n X-Injected: a"] {
@@ -227,7 +227,7 @@ fn bytes_that_no_header_may_have_smuggle_nothing() {
 }
 
 #[test]
-fn an_upload_to_another_servers_id_is_the_origins_to_refuse() {
+fn an_upload_to_another_servers_id_is_refused_by_the_origin() {
     let world = shared();
     let target = "/_matrix/media/v3/upload/other.example/abc";
     let refusal = Reply::error(404, "M_NOT_FOUND", "Cannot upload to a remote ID");
@@ -238,7 +238,7 @@ fn an_upload_to_another_servers_id_is_the_origins_to_refuse() {
 }
 
 #[test]
-fn an_id_that_is_none_is_the_origins_to_judge_and_never_fetched() {
+fn a_malformed_id_is_forwarded_and_never_fetched() {
     let world = World::start();
     for id in [
         "example.com/a%2Fb",

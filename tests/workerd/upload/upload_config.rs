@@ -50,7 +50,7 @@ fn a_higher_limit_is_lowered_on_every_path() {
 }
 
 #[test]
-fn everything_else_in_the_answer_stays_to_the_byte() {
+fn all_other_bytes_of_the_answer_stay() {
     for (number, (told, expected)) in [
         (
             "{ \"b\" : 1e400,\n\t\"m.upload.size\" : 50000000 , \"é\\u0041\":[{}, -0.0 ] }\n",
@@ -77,7 +77,7 @@ fn everything_else_in_the_answer_stays_to_the_byte() {
 }
 
 #[test]
-fn an_answer_that_needs_no_lowering_or_allows_none_is_the_origins() {
+fn an_answer_without_a_limit_to_lower_is_unchanged() {
     let long = format!(r#"{{"m.upload.size":2000,"a":"{}"}}"#, "x".repeat(70_000));
     let refusal = r#"{"errcode":"M_GUEST_ACCESS_FORBIDDEN","error":"No","m.upload.size":2000}"#;
     for (number, (status, type_, body)) in [
@@ -106,7 +106,7 @@ fn an_answer_that_needs_no_lowering_or_allows_none_is_the_origins() {
 }
 
 #[test]
-fn what_is_no_word_of_the_homeservers_is_an_error() {
+fn an_intermediarys_answer_is_an_error() {
     for (number, (status, type_, body)) in [
         (200, "text/html", "<p>2000</p>"),
         (404, "text/html", "<h1>Not found</h1>"),
@@ -155,7 +155,7 @@ fn an_answer_that_breaks_off_is_not_made_whole() {
 }
 
 #[test]
-fn every_user_is_told_by_the_origin_each_time() {
+fn every_user_is_answered_by_the_origin_each_time() {
     let world = limited();
     let target = "/_matrix/client/v1/media/config?each";
     let token = world.token();

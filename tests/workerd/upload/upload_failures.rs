@@ -33,7 +33,7 @@ fn half_sent(world: &World, request: &Request, target: &str) -> Connection {
 
 /// (Of an answer without a length, workerd holds the end back until the upload has ended.)
 #[test]
-fn an_early_answer_reaches_a_client_that_is_still_sending_as_it_is() {
+fn an_early_answer_reaches_a_client_that_is_still_sending_unchanged() {
     let world = shared();
     for (status, errcode, more) in [
         (401, "M_UNKNOWN_TOKEN", json!({ "soft_logout": true })),
@@ -195,7 +195,7 @@ fn an_origin_that_is_gone_is_a_502() {
 }
 
 #[test]
-fn uploads_to_one_id_at_once_are_the_origins_to_judge() {
+fn concurrent_uploads_to_one_id_are_forwarded() {
     let world = shared();
     let target = "/_matrix/media/v3/upload/example.com/raced";
     let (go, may_go) = mpsc::channel::<()>();

@@ -83,7 +83,7 @@ fn an_upload_of_the_limit_is_taken_and_one_of_a_byte_more_is_not() {
 }
 
 #[test]
-fn a_limit_that_the_origin_told_counts_for_its_user() {
+fn an_advertised_limit_counts_for_its_user() {
     let world = limited();
     let (token, other, third) = (world.token(), world.token(), world.token());
     tell(world, &token, &limit(&json!(1000)));
@@ -109,7 +109,7 @@ fn a_token_in_the_query_is_the_same_user() {
 }
 
 #[test]
-fn a_told_limit_above_the_edges_own_changes_nothing() {
+fn an_advertised_limit_above_the_edges_own_changes_nothing() {
     let world = limited();
     let token = world.token();
     tell(world, &token, &limit(&json!(MAX_BYTES * 2)));
@@ -120,7 +120,7 @@ fn a_told_limit_above_the_edges_own_changes_nothing() {
 }
 
 #[test]
-fn the_origins_last_word_on_a_limit_counts() {
+fn the_last_advertised_limit_counts() {
     let world = limited();
     let token = world.token();
     for told in [1000, 3000, 2000] {
@@ -139,7 +139,7 @@ fn the_origins_last_word_on_a_limit_counts() {
 }
 
 #[test]
-fn what_is_no_word_on_limits_is_none() {
+fn an_answer_without_a_valid_limit_sets_none() {
     let world = limited();
     let encoded = limit(&json!(1000)).header("Content-Encoding", "gzip");
     // The proxy breaks off what it can't decode, and so the edge reads no limit there either.
@@ -160,7 +160,7 @@ fn what_is_no_word_on_limits_is_none() {
 }
 
 #[test]
-fn what_is_told_without_a_token_is_told_to_nobody() {
+fn a_limit_advertised_without_a_token_counts_for_nobody() {
     let world = limited();
     let target = format!("{CONFIG}?anyone");
     world.origin.reply(&target, limit(&json!(1000)));

@@ -63,7 +63,7 @@ fn an_encoded_upload_is_not_decoded() {
 }
 
 #[test]
-fn expect_stays_at_the_edge() {
+fn an_expect_header_is_not_forwarded() {
     let world = shared();
     let target = target("expect");
     let request = upload(world, &target).header("Expect", "100-continue").body(BODY);
@@ -99,7 +99,7 @@ fn a_create_without_a_body_has_none_at_the_origin() {
 }
 
 #[test]
-fn an_upload_without_a_token_is_the_origins_to_refuse() {
+fn an_upload_without_a_token_is_refused_by_the_origin() {
     let world = shared();
     let answer = media_domain("POST", "/_matrix/media/v1/upload").body(BODY);
     assert_matrix_error(&answer.send(&world.edge.address), 401, "M_MISSING_TOKEN");
@@ -126,7 +126,7 @@ fn an_answer_without_a_body_gets_its_cors() {
 
 /// As Synapse refuses forms.
 #[test]
-fn a_refusal_without_a_body_keeps_its_status_and_gets_one() {
+fn a_refusal_without_a_body_keeps_its_status_and_gets_a_body() {
     let world = shared();
     let target = target("refusedBodiless");
     world.origin.reply(&target, Reply::new(415));

@@ -98,7 +98,7 @@ fn the_first_reader_of_an_asynchronous_upload_hits() {
 }
 
 #[test]
-fn a_reader_who_comes_while_media_is_fetched_waits_and_hits() {
+fn a_reader_who_comes_during_the_prefetch_waits_and_hits() {
     let world = shared();
     let id = "warmLate";
     world.origin.on(&download_path(id), |call| {
@@ -112,7 +112,7 @@ fn a_reader_who_comes_while_media_is_fetched_waits_and_hits() {
 }
 
 #[test]
-fn the_fetch_has_the_uploaders_word_and_agent_and_nothing_else_of_the_upload() {
+fn the_prefetch_carries_the_uploaders_credential_and_agent_alone() {
     let world = shared();
     let token = world.token();
     let target = format!("/_matrix/media/v3/upload?access_token={token}&filename=a.png");
@@ -161,7 +161,7 @@ fn the_fetch_has_the_uploaders_word_and_agent_and_nothing_else_of_the_upload() {
 }
 
 #[test]
-fn an_upload_that_the_origin_did_not_take_is_not_fetched() {
+fn an_upload_that_the_origin_refused_is_not_prefetched() {
     let world = shared();
     for status in [201, 202, 400, 401, 403, 409, 413, 429, 500] {
         let name = format!("refused{status}");
@@ -182,7 +182,7 @@ fn an_upload_that_the_origin_did_not_take_is_not_fetched() {
 }
 
 #[test]
-fn what_is_empty_or_too_large_is_not_fetched() {
+fn empty_and_too_large_uploads_are_not_prefetched() {
     let world = shared();
     for (id, length, is_fetched) in [
         ("warmEmpty", 0, false),
@@ -202,7 +202,7 @@ fn what_is_empty_or_too_large_is_not_fetched() {
 }
 
 #[test]
-fn an_admin_who_wants_no_fetch_has_none() {
+fn the_prefetch_can_be_turned_off() {
     let world = World::start_with(&[("WARM_UPLOADS", "false")]);
     let token = world.token();
     let id = new_id(&send(&world, &post(&token, "unwanted", BODY)));
@@ -216,7 +216,7 @@ fn an_admin_who_wants_no_fetch_has_none() {
 }
 
 #[test]
-fn the_uploaders_yes_is_a_lease_of_the_uploader_and_of_the_media() {
+fn the_prefetch_grants_leases_of_the_uploader_and_the_media() {
     let world = leased();
     let (uploader, reader, stranger) = (world.token(), world.token(), world.token());
     download(&world.stored_media(), &reader).send(&world.edge.address);
@@ -233,7 +233,7 @@ fn the_uploaders_yes_is_a_lease_of_the_uploader_and_of_the_media() {
 }
 
 #[test]
-fn where_a_yes_covers_one_media_the_uploaders_is_no_other_readers() {
+fn the_prefetch_grants_nothing_to_other_readers_with_scope_token_and_media() {
     let world = World::start_with(&[("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")]);
     let (uploader, reader) = (world.token(), world.token());
     download(&world.stored_media(), &reader).send(&world.edge.address);

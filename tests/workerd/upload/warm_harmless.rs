@@ -17,7 +17,7 @@ use crate::upload::warm::{is_unconditional, post, put, send, take_as};
 type Answering = fn(&mut Call<'_>) -> io::Result<Then>;
 
 #[test]
-fn an_answer_that_names_no_media_is_passed_on_and_nothing_is_fetched() {
+fn an_answer_that_names_no_media_is_relayed_and_nothing_is_prefetched() {
     let world = shared();
     let long =
         format!(r#"{{"content_uri":"mxc://example.com/long","a":"{}"}}"#, "x".repeat(70_000));
@@ -71,7 +71,7 @@ fn the_origins_answer_reaches_the_uploader_to_the_byte() {
 }
 
 #[test]
-fn a_fetch_that_fails_is_forgotten() {
+fn a_prefetch_that_fails_is_forgotten() {
     let world = shared();
     let failures: [(&str, Answering); 6] = [
         ("warm404", |call| call.reply(&Reply::error(404, "M_NOT_FOUND", "Not found"))),
@@ -107,7 +107,7 @@ fn a_fetch_that_fails_is_forgotten() {
 }
 
 #[test]
-fn a_fetch_that_hangs_holds_up_neither_the_uploader_nor_readers_for_long() {
+fn a_prefetch_that_hangs_delays_neither_uploader_nor_readers_for_long() {
     let world = shared();
     let (id, token) = (world.media(), world.token());
     let path = download_path(&id);

@@ -48,7 +48,7 @@ fn a_homeserver_that_answers_is_good_and_any_other_is_bad() {
 }
 
 #[test]
-fn a_wall_against_bots_is_found() {
+fn a_bot_wall_is_found() {
     let wall = heard(403, "<html>", &[("cf-mitigated", "challenge")]);
     assert_eq!(versions(&wall, Check::BotWall), Level::Error);
     assert_eq!(level(Probe::Keys, &wall, Check::Federation), Level::Error);
@@ -56,7 +56,7 @@ fn a_wall_against_bots_is_found() {
 }
 
 #[test]
-fn authenticated_media_is_told_by_version_or_by_name() {
+fn authenticated_media_is_recognized_by_version_or_by_feature() {
     for (body, expected) in [
         (VERSIONS, Level::Ok),
         (r#"{"versions":["v1.10"]}"#, Level::Error),
@@ -86,7 +86,7 @@ fn clocks_may_differ_by_half_a_minute() {
 }
 
 #[test]
-fn strangers_are_to_be_refused() {
+fn anonymous_reads_must_be_refused() {
     for (status, expected) in
         [(401, Level::Ok), (404, Level::Warning), (200, Level::Error), (500, Level::Error)]
     {
@@ -96,7 +96,7 @@ fn strangers_are_to_be_refused() {
 }
 
 #[test]
-fn what_is_found_says_what_stands_in_between() {
+fn findings_name_a_challenge_and_anonymous_reads() {
     let found = |probe, answer: &Answer, check| {
         let findings = evaluate_probe(probe, answer, &config(&[]).unwrap(), NOW);
         findings.into_iter().find(|finding| finding.check == check).unwrap().found
@@ -109,7 +109,7 @@ fn what_is_found_says_what_stands_in_between() {
 }
 
 #[test]
-fn keys_are_to_be_read() {
+fn server_keys_must_be_readable() {
     for (status, body, expected) in
         [(200, "{}", Level::Ok), (404, "{}", Level::Warning), (200, "x", Level::Error)]
     {
@@ -119,7 +119,7 @@ fn keys_are_to_be_read() {
 }
 
 #[test]
-fn well_known_is_to_name_this_media_domain_to_everyone() {
+fn well_known_must_name_this_media_domain_with_cors() {
     const OURS: &str = r#"{"m.media_server":{"base_url":"https://media.example.com"},
         "com.beeper.msc3859.m.media_server":{"base_url":"https://media.example.com"}}"#;
     let cors = [("access-control-allow-origin", "*")];
@@ -147,7 +147,7 @@ fn well_known_is_to_name_this_media_domain_to_everyone() {
 }
 
 #[test]
-fn what_came_instead_is_told() {
+fn an_unexpected_answer_is_described() {
     let found = |answer: &Answer| {
         let findings = evaluate_probe(Probe::Keys, answer, &config(&[]).unwrap(), NOW);
         findings[0].found.clone()
@@ -169,7 +169,7 @@ fn what_came_instead_is_told() {
 }
 
 #[test]
-fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
+fn an_intermediary_is_named_with_its_own_cure() {
     let evaluated = |answer: &Answer| {
         let findings = evaluate_probe(Probe::Versions, answer, &config(&[]).unwrap(), NOW);
         let [homeserver, wall, ..] = &findings[..] else { panic!("{findings:?}") };
@@ -189,7 +189,7 @@ fn whoever_answers_in_the_homeservers_place_is_named_with_a_cure_of_its_own() {
 }
 
 #[test]
-fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
+fn a_loop_is_distinguished_from_a_failing_homeserver() {
     let findings = |status| {
         let answer = heard(status, "{}", &[]);
         evaluate_probe(Probe::Versions, &answer, &config(&[]).unwrap(), NOW)
@@ -199,7 +199,7 @@ fn a_homeserver_that_is_the_edge_itself_is_told_from_one_that_fails() {
 }
 
 #[test]
-fn memory_is_told_in_mebibytes() {
+fn memory_is_reported_in_mebibytes() {
     let found = |mib| {
         let config = config(&[("MEMORY_CACHE_MIB", mib)]).unwrap();
         let findings = evaluate_tiers(&config, Some(30), None);
@@ -222,7 +222,7 @@ fn tiers_are_good_when_they_store() {
 }
 
 #[test]
-fn a_cache_that_keeps_nothing_is_told_with_all_that_switches_it_off() {
+fn a_disabled_cache_is_reported_with_its_causes() {
     let findings = evaluate_tiers(&config(&[]).unwrap(), None, None);
     let cure = findings.iter().find_map(|finding| finding.cure).unwrap();
     for cause in ["Access", "Development Mode", "Cache Rule", "workers.dev"] {
@@ -231,7 +231,7 @@ fn a_cache_that_keeps_nothing_is_told_with_all_that_switches_it_off() {
 }
 
 #[test]
-fn a_cache_that_is_slow_is_told_with_its_time() {
+fn a_slow_cache_is_reported_with_its_delay() {
     let findings = evaluate_tiers(&config(&[]).unwrap(), Some(1_500), None);
     let pop = findings.iter().find(|finding| finding.check == Check::Pop).unwrap();
     assert_eq!(pop.level, Level::Ok);
@@ -239,7 +239,7 @@ fn a_cache_that_is_slow_is_told_with_its_time() {
 }
 
 #[test]
-fn a_route_of_the_edges_on_the_homeservers_media_alone_is_found() {
+fn a_loop_of_media_requests_alone_is_found() {
     let loops = heard(508, r#"{"errcode":"M_UNKNOWN","error":"Loop"}"#, &[]);
     let findings = evaluate_probe(Probe::Media, &loops, &config(&[]).unwrap(), NOW);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };

@@ -80,7 +80,7 @@ fn every_text_is_on_the_page_in_escaped_form() {
 }
 
 #[test]
-fn no_text_adds_an_element_to_the_page() {
+fn texts_add_no_elements_to_the_page() {
     let found = elements(&page_of(HOSTILE));
     assert_eq!(found, elements(&page_of("plain")));
     for name in ["script", "iframe", "img", "link", "a"] {
@@ -89,7 +89,7 @@ fn no_text_adds_an_element_to_the_page() {
 }
 
 #[test]
-fn kept_results_that_someone_else_wrote_are_escaped() {
+fn stored_results_are_escaped() {
     let finding = serde_json::json!([
         { "check": HOSTILE, "level": "bad", "found": HOSTILE, "cure": HOSTILE }
     ]);
@@ -121,7 +121,7 @@ fn the_form_is_for_those_who_have_not_shown_the_token() {
 }
 
 #[test]
-fn where_no_token_is_set_there_is_no_form() {
+fn the_page_has_no_form_without_an_admin_token() {
     let (config, counts) = (config(&[]).unwrap(), Counts::default());
     let view = Status::new(&[], NOW);
     let view = view.view(Viewer::Public, &config, &[], &counts, NOW);
@@ -129,7 +129,7 @@ fn where_no_token_is_set_there_is_no_form() {
 }
 
 #[test]
-fn a_refused_token_is_told_where_it_is_asked_for() {
+fn a_refused_token_is_reported_beside_its_field() {
     let refused = page(&[], &[], Viewer::WrongToken);
     assert!(
         refused
@@ -156,7 +156,7 @@ fn the_verdict_is_a_problem_where_one_was_found() {
 }
 
 #[test]
-fn the_worst_findings_are_first_and_else_keep_their_order() {
+fn findings_are_sorted_by_severity_and_otherwise_keep_their_order() {
     let findings = [
         Finding::ok(Check::Memory, "First."),
         Finding::warning(Check::Clock, "Second.", "Look."),
@@ -172,7 +172,7 @@ fn the_worst_findings_are_first_and_else_keep_their_order() {
 }
 
 #[test]
-fn what_was_saved_is_told_in_sum_and_by_day() {
+fn savings_are_shown_in_total_and_by_day() {
     let page = page(&[], &[day(0), day(1)], Viewer::Admin);
     assert!(page.contains("from cache</dt><dd>25.0 %</dd>"), "{page}");
     assert!(page.contains("to readers</dt><dd>4.0 MB</dd>"), "{page}");

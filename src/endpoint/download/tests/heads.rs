@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_head_that_is_refused_as_one_nobody_knows_is_asked_for_by_get() {
+fn a_head_that_may_be_unsupported_is_asked_for_by_get() {
     for status in [404, 405, 500, 501] {
         for (target, vars) in [(CLIENT, STRICT), (CLIENT, LEASED), (LEGACY, STRICT)] {
             for fields in [&[][..], &[PAGE], &[(CONTENT_TYPE, "application/json")]] {
@@ -24,7 +24,7 @@ fn a_head_that_is_refused_as_one_nobody_knows_is_asked_for_by_get() {
 }
 
 #[test]
-fn what_a_head_comes_to_is_learned() {
+fn the_result_of_a_head_is_learned() {
     let knows = |question: &OriginExchange, status, fields: &[_]| {
         question.pending.knows_head(&Ok(OriginAnswer::unread(origin(status, fields))))
     };
@@ -83,7 +83,7 @@ fn a_get_that_fails_after_a_head_that_failed_may_be_an_outage() {
 }
 
 #[test]
-fn an_error_to_a_head_about_what_is_stored_is_asked_for_by_get() {
+fn an_error_to_a_head_for_stored_media_is_asked_for_by_get() {
     for status in [404, 405, 500, 501] {
         for fields in [&[][..], &[(CONTENT_TYPE, "application/json")]] {
             let exchange = get(CLIENT, STRICT).knowing(knowing(Door::Client, &[GUESS_FAILS]));

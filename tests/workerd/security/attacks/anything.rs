@@ -224,20 +224,20 @@ fn with_bucket(vars: &[(&str, &str)]) -> World {
 }
 
 #[test]
-fn whatever_a_wall_says_opens_nothing() {
+fn a_walls_answers_grant_nothing() {
     assert_sound(&World::start(), &ALL, 1);
     assert_sound(&with_bucket(&[("ORIGIN_REDIRECTS", "pass")]), &ALL, 2);
 }
 
 #[test]
-fn whatever_a_wall_says_opens_nothing_with_leases() {
+fn a_walls_answers_grant_nothing_with_leases() {
     assert_sound(&World::start_with(&[("LEASE_SECONDS", "600")]), &ALL, 3);
     let pair = [("LEASE_SECONDS", "600"), ("LEASE_SCOPE", "token+media")];
     assert_sound(&with_bucket(&pair), &ALL, 4);
 }
 
 #[test]
-fn whatever_a_wall_says_opens_nothing_where_stale_copies_may_be_served() {
+fn a_walls_answers_grant_nothing_with_a_stale_window() {
     let stale = ("STALE_IF_ERROR_SECONDS", "600");
     assert_sound(&World::start_with(&[stale]), &ALL, 5);
     assert_sound(&World::start_with(&[stale, ("LEASE_SECONDS", "600")]), &ALL, 6);
