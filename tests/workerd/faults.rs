@@ -2,12 +2,12 @@
 //! request works, and that nothing is left behind. The table says what is to come of each, and
 //! `docs/reliability.md` is written from it.
 
-mod a_silent_origin;
-mod a_slow_origin;
 mod document;
 pub(crate) mod gzip;
 mod origin;
+mod silent_origin;
 mod situation;
+mod slow_origin;
 mod store_table;
 mod stores;
 mod table;

@@ -2,7 +2,7 @@
 
 mod attacks;
 mod embedding;
-mod hostile;
+mod malformed_input;
 pub(crate) mod panics;
 mod poisoning;
 mod secrets;

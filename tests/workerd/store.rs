@@ -3,7 +3,7 @@
 pub(crate) mod bucket;
 mod bucket_faults;
 mod bucket_objects;
-mod herd;
+mod coalescing;
 pub(crate) mod memory;
 mod memory_bound;
 mod memory_tier;

@@ -180,7 +180,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        test: "a_silent_origin::clients_wait_no_longer_than_stated",
+        test: "silent_origin::clients_wait_no_longer_than_stated",
         title: "Silence",
         rows: &[
             row(

@@ -25,7 +25,7 @@ fn stored_everywhere(world: &World) -> (String, String) {
 }
 
 /// A world with leases for these tests alone: its log must hold no failure.
-fn hostile() -> &'static World {
+fn world() -> &'static World {
     static HOSTILE: LazyLock<World> =
         LazyLock::new(|| World::start_with(&[("LEASE_SECONDS", "600")]));
     &HOSTILE
@@ -66,7 +66,7 @@ fn get(target: &str) -> Request {
 
 #[test]
 fn a_malformed_credential_grants_nothing() {
-    let world = hostile();
+    let world = world();
     let (id, token) = stored_everywhere(world);
     let path = download_path(&id);
     let bearer = format!("Bearer {token}");
@@ -112,7 +112,7 @@ fn a_malformed_credential_grants_nothing() {
 
 #[test]
 fn huge_and_malformed_headers_change_nothing() {
-    let world = hostile();
+    let world = world();
     let (id, token) = stored_everywhere(world);
     let long = "x".repeat(100_000);
     let fairly_long = &long[..12_000];
@@ -160,7 +160,7 @@ fn huge_and_malformed_headers_change_nothing() {
 /// What is signed is the homeserver's to judge; the edge reads nothing in it.
 #[test]
 fn a_malformed_signature_is_forwarded() {
-    let world = hostile();
+    let world = world();
     let (id, token) = stored_everywhere(world);
     let path = federation_path(&id);
     let long = format!("X-Matrix {}", "a=b,".repeat(15_000));
@@ -209,7 +209,7 @@ fn a_malformed_signature_is_forwarded() {
 
 #[test]
 fn malformed_targets_grant_nothing() {
-    let world = hostile();
+    let world = world();
     let (id, token) = stored_everywhere(world);
     let long = "a".repeat(20_000);
     let parameters = "x=y&".repeat(5_000);

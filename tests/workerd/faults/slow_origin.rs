@@ -1,8 +1,8 @@
 //! How long the edge waits for an origin that does answer: longer than Synapse may hold a request
 //! (60 s, by `timeout_ms`), and without an end for uploads.
 //!
-//! All in one test, which takes 93 s. Tests start in the order of their names, and this one had
-//! better be first.
+//! All in one test, which takes 93 s. Tests start in the order of their names, and this one must
+//! not be among the last.
 
 use std::thread;
 use std::time::Duration;
