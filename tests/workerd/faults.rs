@@ -1,6 +1,6 @@
-//! Every fault of an origin in every situation: what the client gets, what is stored, that the next
-//! request works, and that nothing is left behind. The table says what is to come of each, and
-//! `docs/reliability.md` is written from it.
+//! Every fault of an origin and of a store, in every situation: what the client gets, what is
+//! stored, that the next request works, and that no connection or memory is left behind. The tables
+//! state what is expected, and `docs/reliability.md` is written from them.
 
 mod document;
 pub(crate) mod gzip;

@@ -1,5 +1,5 @@
-//! What people's homeservers, proxies and clients do, as reported in public: each file is about one kind of
-//! report, not its sample alone.
+//! Behaviour that was reported in public of homeservers, proxies and clients, one kind of report a
+//! file: each file covers its kind, not the reported sample alone.
 
 mod chunked;
 mod conformance;

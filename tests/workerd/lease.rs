@@ -1,4 +1,4 @@
-//! How long the homeserver's yes stands: under leases, and while it is down.
+//! How long a grant of the homeserver counts: under leases, and while the homeserver is down.
 
 mod lease_ends;
 mod leases;

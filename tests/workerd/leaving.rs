@@ -1,4 +1,5 @@
-//! Clients that leave: what was done for them is dropped, and what others may want goes on.
+//! Clients that leave: their work is dropped without memory left behind, and work for others goes
+//! on.
 
 mod cut;
 mod memory;

@@ -1,5 +1,5 @@
-//! What Cloudflare's network does to questions and answers on their way, and what must hold all the
-//! same.
+//! What Cloudflare's network changes in questions and answers on their way, and what must hold in
+//! spite of it.
 
 mod pages;
 mod redirects;

@@ -1,4 +1,5 @@
-//! What the homeserver answers itself, on which host, and what pages of other sites may read.
+//! What is forwarded to the homeserver or passes through untouched, on which host, and what other
+//! sites may read of it.
 
 mod cross_origin;
 mod errors;

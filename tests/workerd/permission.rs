@@ -1,5 +1,5 @@
-//! What a yes is, and what a no: only the homeserver's own words move permissions and what is
-//! stored for all. Whatever stands in front of it may answer anything to anyone.
+//! Which answers of the origin count as the homeserver's grant or refusal, and that no other answer
+//! changes what is granted or stored for others.
 
 mod credentials;
 mod grants;

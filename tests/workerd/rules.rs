@@ -1,6 +1,6 @@
-//! What counts as the homeserver's yes, and what else nobody can make of it: a query has one reading,
-//! what is served brings our policy, the refused learn nothing, and everything that is kept is
-//! weighed.
+//! Rules that hold at every endpoint: a query has one reading, media carries the edge's policy, a
+//! refused reader learns nothing of what is stored, malformed input has a defined answer, and what
+//! is stored is bounded in size.
 
 mod bad_input;
 mod documents;

@@ -1,4 +1,5 @@
-//! What attackers try, and what must reach nobody: others' bytes, secrets, pages that act.
+//! What attackers try: malformed input, smuggling, poisoning, secrets in logs, media that acts as a
+//! page, panics.
 
 mod attacks;
 mod embedding;

@@ -1,4 +1,5 @@
-//! Where bodies are kept, in memory, data centres and the bucket, and how they leave.
+//! Where bodies are stored (memory, data centres, the bucket), and how they are filled, evicted and
+//! purged.
 
 pub(crate) mod bucket;
 mod bucket_faults;

@@ -1,4 +1,4 @@
-//! Uploads on their way to the homeserver, and new media that is fetched before anyone asks.
+//! Uploads on their way to the homeserver, and the prefetch of new media.
 
 mod upload_bad_input;
 mod upload_config;
