@@ -25,7 +25,7 @@ fn page() -> String {
         ("The data centre's cache", "a_cache_that_fails", CACHE_ROWS),
         ("The bucket", "a_bucket_that_fails", BUCKET_ROWS),
         (
-            "Cache and bucket, as Cloudflare's can be",
+            "Cache and bucket as Cloudflare's can behave",
             "a_cache_and_a_bucket_as_cloudflares_can_be",
             CLOUDFLARE_CACHE_ROWS,
         ),
@@ -57,11 +57,11 @@ fn describe_all(cells: Cells) -> String {
 
 fn describe(cell: Cell) -> String {
     let gets = match cell.gets {
-        Gets::Right => "all is right".to_owned(),
+        Gets::Right => "complete".to_owned(),
         Gets::Error(status) => status.to_string(),
-        Gets::Broken => "broken off".to_owned(),
-        Gets::Shortened => "looks whole".to_owned(),
-        Gets::Beginning => "its beginning".to_owned(),
+        Gets::Broken => "aborted".to_owned(),
+        Gets::Shortened => "truncated".to_owned(),
+        Gets::Beginning => "partial".to_owned(),
     };
     match cell.kept {
         Kept::Nothing => gets,

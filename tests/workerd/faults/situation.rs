@@ -74,13 +74,13 @@ impl Situation {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Miss => "miss",
-            Self::Part => "part of a miss",
-            Self::Awaited => "thumbnail that another waits for",
-            Self::Legacy => "miss, legacy door",
-            Self::Federation => "miss, federation door",
-            Self::Strict => "stored, strict",
-            Self::Stale => "stored, accepted lately",
-            Self::Leased => "stored, leased",
+            Self::Part => "range of a miss",
+            Self::Awaited => "coalesced thumbnail miss",
+            Self::Legacy => "miss, legacy endpoint",
+            Self::Federation => "miss, federation endpoint",
+            Self::Strict => "cached, strict",
+            Self::Stale => "cached, stale window",
+            Self::Leased => "cached, leased",
             Self::Upload => "upload",
             Self::WellKnown => "well-known",
         }

@@ -104,7 +104,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         test: "faults::an_odd_answer",
-        title: "An odd answer",
+        title: "An unusual answer",
         rows: &[
             row(
                 Fault::Error,
@@ -181,7 +181,7 @@ pub(crate) const GROUPS: &[Group] = &[
     },
     Group {
         test: "silent_origin::clients_wait_no_longer_than_stated",
-        title: "Silence",
+        title: "An origin that stalls",
         rows: &[
             row(
                 Fault::SilentHead,
@@ -221,7 +221,7 @@ const fn page(name: &'static str) -> Row {
 /// What Cloudflare answers by itself, behind its proxy.
 pub(crate) const PAGES: Group = Group {
     test: "faults::cloudflares_own_answers",
-    title: "What Cloudflare answers by itself",
+    title: "Cloudflare's own answers",
     rows: &[
         page("blocked"),
         page("challenged"),
