@@ -133,7 +133,7 @@ pub struct OriginHeader {
     pub value: HeaderValue,
 }
 
-/// A variable that is missing or can't be used. It is written for the admin who has to mend it.
+/// A variable that is missing or can't be used. It is written for the admin who has to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub struct ConfigError {

@@ -156,7 +156,7 @@ impl Rejection {
             }
             Self::WellKnownMethod => "Use GET or HEAD for this document".to_owned(),
             Self::Misconfigured(error) => {
-                format!("The media edge is not configured: its admin must mend {error}")
+                format!("The media edge is not configured: its admin must fix {error}")
             }
             Self::TooLarge { limit_bytes } => {
                 format!("Uploads are limited to {limit_bytes} bytes: send a smaller file")
@@ -317,7 +317,7 @@ mod tests {
     fn a_misconfiguration_names_the_variable() {
         let (_, body) = all()[3].reply();
         assert!(body.contains("MEDIA_URL"));
-        let error = r#"The media edge is not configured: its admin must mend MEDIA_URL is \"bad\""#;
+        let error = r#"The media edge is not configured: its admin must fix MEDIA_URL is \"bad\""#;
         assert_eq!(body, format!(r#"{{"errcode":"M_UNKNOWN","error":"{error}"}}"#));
     }
 }

@@ -69,14 +69,14 @@ function checkDocument(name, { documents }, { announces, mediaUrl }) {
     return [note(`${what}, and so nothing to announce the media domain in`, cure)];
   }
   if (state === 'broken') {
-    const unreadable = "Mend it on its host: the edge passes on untouched what it can't read";
+    const unreadable = "Fix it on its host: the edge passes on untouched what it can't read";
     const level = announces ? bad : note;
     const what = `${where} answers with ${problem}${redirected}`;
     return [level(what, isWalled(answer) ? BOT_WALL : unreadable)];
   }
   const checks = [ok(`${where} names ${base.url}${redirected}`)];
   if (name === 'client' && !answer.headers.has('access-control-allow-origin')) {
-    const cure = 'A route for well-known mends it';
+    const cure = 'A route for well-known fixes it';
     checks.push(note(`${where} has no CORS header: browsers can't read it`, cure));
   }
   const field = MEDIA_FIELDS.find((member) => Object.hasOwn(object, member));

@@ -227,10 +227,10 @@ const FAULTS = {
   'a self-test that found something': [
     {
       '/_edge/selftest': withJson(200, {
-        checks: [{ check: 'Bucket', level: 'bad', found: 'It failed.', cure: 'Mend it.' }],
+        checks: [{ check: 'Bucket', level: 'bad', found: 'It failed.', cure: 'Fix it.' }],
       }),
     },
-    /bad {3}self-test, Bucket: It failed\n +Mend it\.$/m,
+    /bad {3}self-test, Bucket: It failed\n +Fix it\.$/m,
   ],
   'a Worker without an ADMIN_TOKEN': [
     { '/_edge/selftest': withJson(404, { errcode: 'M_UNRECOGNIZED' }) },
