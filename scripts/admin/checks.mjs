@@ -31,8 +31,8 @@ export function check(found, wanted) {
     ...checkKey(found, wanted),
     ...checkLoop(found, wanted),
     ...checkAddresses(found, wanted),
-    ...(hasOwnOrigin(found, wanted) || wanted.shape === 'media' ? checkOrigin(found) : []),
-    ...(wanted.shape === 'media' ? [] : checkRoutes(found, wanted)),
+    ...(hasOwnOrigin(found, wanted) || wanted.layout === 'media' ? checkOrigin(found) : []),
+    ...(wanted.layout === 'media' ? [] : checkRoutes(found, wanted)),
     ...checkZones(found, wanted),
   ];
 }

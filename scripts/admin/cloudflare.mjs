@@ -15,10 +15,10 @@ export function isProxiedPort(port) {
 }
 
 /** Whether what is asked of the homeserver would come back to the edge. */
-export function checkLoop({ base, loop }, { shape, publicHost }) {
+export function checkLoop({ base, loop }, { layout, publicHost }) {
   if (loop.status !== 508) return [];
   // A Worker's own requests pass by the routes of the zone that it was called in.
-  if (shape !== 'media' && base.host === publicHost) {
+  if (layout !== 'media' && base.host === publicHost) {
     return [ok(`${base.url} leads through the edge already`)];
   }
   const cure = 'Give the address of the homeserver behind it: --homeserver-url https://…';

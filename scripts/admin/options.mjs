@@ -7,11 +7,11 @@ import { EXIT, Refusal } from './refusal.mjs';
 export const HELP = `Finds your homeserver and writes wrangler.toml's variables and routes.
 
   make configure                             asks for what it needs
-  scripts/configure --server-name example.com --media-host media.example.com --shape both --yes
+  scripts/configure --server-name example.com --media-host media.example.com --layout both --yes
 
 What you decide (asked for, or taken from wrangler.toml, where a flag is missing)
   --server-name NAME      what stands behind the colon of your users' IDs
-  --shape SHAPE           media: a domain for media alone, announced by well-known
+  --layout LAYOUT         media: a domain for media alone, announced by well-known
                           same-host: the media paths of the homeserver's own host
                           both
   --media-host HOST       the domain for media alone
@@ -46,7 +46,7 @@ Exit codes
 
 const FLAGS = {
   'server-name': { type: 'string' },
-  shape: { type: 'string' },
+  layout: { type: 'string' },
   'media-host': { type: 'string' },
   'homeserver-url': { type: 'string' },
   'public-host': { type: 'string' },
@@ -72,7 +72,7 @@ export function parseOptions(argv, env) {
     throw new Refusal(EXIT.usage, 'either --overwrite or --keep, not both');
   return {
     serverName: parsed('server-name', parseServerName),
-    shape: parsed('shape', parseShape),
+    layout: parsed('layout', parseLayout),
     mediaHost: parsed('media-host', parseDomain),
     homeserverUrl: parsed('homeserver-url', parseBaseUrl),
     publicHost: parsed('public-host', parseDomain),
@@ -96,11 +96,11 @@ export function accept(source, { value, problem }) {
   return value;
 }
 
-export function parseShape(text) {
-  const shapes = ['media', 'same-host', 'both'];
-  return shapes.includes(text)
+export function parseLayout(text) {
+  const layouts = ['media', 'same-host', 'both'];
+  return layouts.includes(text)
     ? { value: text }
-    : { problem: `must be one of ${shapes.join(', ')}` };
+    : { problem: `must be one of ${layouts.join(', ')}` };
 }
 
 function parseWellKnown(text) {

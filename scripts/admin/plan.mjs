@@ -25,34 +25,34 @@ export function namesIn({ vars, routes }) {
       mediaUrl === undefined || [vars.HOMESERVER_URL, vars.PUBLIC_URL].includes(mediaUrl)
         ? undefined
         : mediaUrl.replace(/^https:\/\//, ''),
-    shape: shapeOf(hasDomain, has('/_matrix/')),
+    layout: layoutOf(hasDomain, has('/_matrix/')),
     announces: has('/.well-known/'),
   };
 }
 
-function shapeOf(hasDomain, hasRoutes) {
+function layoutOf(hasDomain, hasRoutes) {
   if (hasDomain) return hasRoutes ? 'both' : 'media';
   return hasRoutes ? 'same-host' : undefined;
 }
 
-/** Whether a shape has a domain for media alone. */
-export function hasMediaDomain(shape) {
-  return shape !== 'same-host';
+/** Whether a layout has a domain for media alone. */
+export function hasMediaDomain(layout) {
+  return layout !== 'same-host';
 }
 
-/** Whether a shape has routes on the homeserver's own host. */
-export function hasHostRoutes(shape) {
-  return shape !== 'media';
+/** Whether a layout has routes on the homeserver's own host. */
+export function hasHostRoutes(layout) {
+  return layout !== 'media';
 }
 
-/** The routes of a shape. `federation` is where other servers come to. */
+/** The routes of a layout. `federation` is where other servers come to. */
 export function routesOf(wanted, zoneOf) {
-  const { shape, announces, serverName, mediaHost, publicHost, federation } = wanted;
+  const { layout, announces, serverName, mediaHost, publicHost, federation } = wanted;
   const routes = [];
   const route = (host, path) => routes.push({ pattern: `${host}${path}`, zone_name: zoneOf(host) });
-  if (hasMediaDomain(shape)) routes.push({ pattern: mediaHost, custom_domain: true });
+  if (hasMediaDomain(layout)) routes.push({ pattern: mediaHost, custom_domain: true });
   if (announces) route(serverName.host.toLowerCase(), '/.well-known/matrix/*');
-  if (hasHostRoutes(shape)) {
+  if (hasHostRoutes(layout)) {
     route(publicHost, '/_matrix/media/*');
     route(publicHost, '/_matrix/client/v1/media/*');
     if (isProxiedPort(federation.port) && isDomain(federation.host)) {
@@ -61,7 +61,7 @@ export function routesOf(wanted, zoneOf) {
       route(federation.host, '/_matrix/federation/v1/media/*');
     }
     // Status and purge are at the media domain, where there is one.
-    if (!hasMediaDomain(shape)) route(publicHost, '/_edge/*');
+    if (!hasMediaDomain(layout)) route(publicHost, '/_edge/*');
   }
   return routes;
 }

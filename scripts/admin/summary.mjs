@@ -31,7 +31,7 @@ export function diff({ name, before, after }) {
 /** What comes of a deployment with these variables and routes, and what doesn't. */
 export function describeDeployment(
   { name, vars, routes },
-  { shape, announces, publicHost, wellKnownUrl },
+  { layout, announces, publicHost, wellKnownUrl },
 ) {
   const leads = routes.map((route) =>
     route.custom_domain
@@ -41,10 +41,10 @@ export function describeDeployment(
   const kept = [`the homeserver at ${vars.HOMESERVER_URL}: nothing is installed or changed there`];
   if (vars.PUBLIC_URL !== undefined)
     kept.push(`the address that clients know: ${vars.PUBLIC_URL}`);
-  if (hasHostRoutes(shape))
+  if (hasHostRoutes(layout))
     kept.push(`everything on ${publicHost} but media: it does not pass through the Worker`);
   else kept.push("the homeserver's own host: media can still be had there as before");
-  if (hasMediaDomain(shape) || announces) {
+  if (hasMediaDomain(layout) || announces) {
     kept.push(
       announces
         ? `the well-known documents on ${wellKnownUrl.host}: the Worker adds its member on the way`

@@ -1,6 +1,6 @@
 // What the admin wants: from flags, from wrangler.toml, from answers, and from what was found.
 import { guessZone, isDomain, parseBaseUrl, parseDomain, parseServerName } from './names.mjs';
-import { accept, parseShape } from './options.mjs';
+import { accept, parseLayout } from './options.mjs';
 import { hasHostRoutes, hasMediaDomain, routesOf } from './plan.mjs';
 import { EXIT, Refusal } from './refusal.mjs';
 import { zonesOf } from './zones.mjs';
@@ -11,11 +11,11 @@ const QUESTIONS = {
     parse: parseServerName,
     question: "The server name (what stands behind the colon of your users' IDs)",
   },
-  shape: {
-    flag: '--shape',
-    parse: parseShape,
+  layout: {
+    flag: '--layout',
+    parse: parseLayout,
     question:
-      'The shape (media: a domain for media alone; same-host: the media paths of the ' +
+      'The layout (media: a domain for media alone; same-host: the media paths of the ' +
       "homeserver's own host; both)",
   },
   mediaHost: {
@@ -46,8 +46,8 @@ export async function settleNames(options, written, terminal) {
     throw new Refusal(EXIT.usage, `${flag} is missing: see --help`);
   };
   const serverName = await settle('serverName');
-  const shape = await settle('shape');
-  const mediaHost = hasMediaDomain(shape) ? await settle('mediaHost') : undefined;
+  const layout = await settle('layout');
+  const mediaHost = hasMediaDomain(layout) ? await settle('mediaHost') : undefined;
   const url = (name, otherwise) => {
     const text = written[name] ?? otherwise;
     return options[name] ?? (text === undefined ? undefined : accept(text, parseBaseUrl(text)));
@@ -55,20 +55,20 @@ export async function settleNames(options, written, terminal) {
   return {
     ...options,
     serverName,
-    shape,
+    layout,
     mediaHost,
     wellKnownUrl: url('wellKnownUrl', ownWellKnownUrl(serverName)),
     homeserverUrl: url('homeserverUrl'),
     publicUrl:
       options.publicHost === undefined ? url('publicUrl') : ownPublicUrl(options.publicHost),
-    announces: options.announces ?? writtenAnnounces(written, shape) ?? hasMediaDomain(shape),
+    announces: options.announces ?? writtenAnnounces(written, layout) ?? hasMediaDomain(layout),
   };
 }
 
-/** Whether the file routes well-known, if it is for a shape of this kind; `undefined` for another. */
-function writtenAnnounces(written, shape) {
+/** Whether the file routes well-known, if it is for a layout of this kind; `undefined` for another. */
+function writtenAnnounces(written, layout) {
   const isOfKind =
-    written.shape !== undefined && hasMediaDomain(written.shape) === hasMediaDomain(shape);
+    written.layout !== undefined && hasMediaDomain(written.layout) === hasMediaDomain(layout);
   return isOfKind ? written.announces : undefined;
 }
 
@@ -77,11 +77,11 @@ function writtenAnnounces(written, shape) {
  * `publicUrl` is the homeserver's address as clients know it, `base` the one that the edge asks.
  */
 export async function settleWanted(names, found, present, { findZone, terminal }) {
-  const { serverName, shape, mediaHost, wellKnownUrl } = names;
+  const { serverName, layout, mediaHost, wellKnownUrl } = names;
   const { base, federation } = found;
   const publicUrl = (await settlePublicUrl(names, found, terminal)) ?? base;
   const publicHost = publicUrl?.host;
-  const mediaUrl = hasMediaDomain(shape) ? `https://${mediaHost}` : publicUrl?.url;
+  const mediaUrl = hasMediaDomain(layout) ? `https://${mediaHost}` : publicUrl?.url;
   const wanted = { ...names, publicUrl, publicHost, mediaUrl };
   if (base === undefined) return wanted;
 
@@ -113,10 +113,10 @@ export async function settleWanted(names, found, present, { findZone, terminal }
  * The address that clients know: what was given, or what their document names. Where there is
  * neither, and the admin gave the edge's own way to the homeserver, nobody but the admin knows.
  */
-async function settlePublicUrl({ publicUrl, homeserverUrl, shape }, { base, documents }, terminal) {
+async function settlePublicUrl({ publicUrl, homeserverUrl, layout }, { base, documents }, terminal) {
   const known = publicUrl ?? documents.client.base;
   if (known !== undefined || base === undefined || homeserverUrl === undefined) return known;
-  if (!terminal || !hasHostRoutes(shape)) return undefined;
+  if (!terminal || !hasHostRoutes(layout)) return undefined;
   const { parse, question } = QUESTIONS.publicHost;
   const proposal = isDomain(base.host) ? base.host : undefined;
   const host = await terminal.ask(question, { parse, proposal });
@@ -127,19 +127,19 @@ function ownPublicUrl(host) {
   return parseBaseUrl(`https://${host}`).value;
 }
 
-/** Refuses shapes that can't be, whatever the homeserver answers. */
+/** Refuses layouts that can't be, whatever the homeserver answers. */
 function refuseClashes(
-  { shape, mediaHost, publicHost, serverName, announces, wellKnownUrl },
+  { layout, mediaHost, publicHost, serverName, announces, wellKnownUrl },
   base,
 ) {
   const refuse = (message) => {
     throw new Refusal(EXIT.usage, message);
   };
   const others = [publicHost, base.host, serverName.host.toLowerCase(), wellKnownUrl.host];
-  if (hasMediaDomain(shape) && others.includes(mediaHost)) {
+  if (hasMediaDomain(layout) && others.includes(mediaHost)) {
     refuse(`${mediaHost} serves more than media: the media host must be a name of its own`);
   }
-  if (hasHostRoutes(shape) && !isDomain(publicHost)) {
+  if (hasHostRoutes(layout) && !isDomain(publicHost)) {
     refuse(`${publicHost} can't have routes: give the host that clients use by --public-host`);
   }
   if (announces && !isDomain(serverName.host)) {

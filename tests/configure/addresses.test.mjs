@@ -27,8 +27,8 @@ function startUnannounced(t) {
   }));
 }
 
-function flags(server, shape = 'same-host') {
-  return [...mediaFlags(server), '--shape', shape, '--homeserver-url', server.url];
+function flags(server, layout = 'same-host') {
+  return [...mediaFlags(server), '--layout', layout, '--homeserver-url', server.url];
 }
 
 /** The routes of the homeserver's public host, and what else is given. */
@@ -96,15 +96,15 @@ test('a second run keeps the public host though no document names it any more', 
 test('a media domain is beside the public host, whose documents may be generated', async (t) => {
   const server = await startOrigin(t);
   const file = await writeFileFor(t);
-  for (const shape of ['media', 'both']) {
-    const { code, said } = await run(file, [...flags(server, shape), '--overwrite']);
+  for (const layout of ['media', 'both']) {
+    const { code, said } = await run(file, [...flags(server, layout), '--overwrite']);
     assert.equal(code, 0, said);
     const { vars } = await readWranglerToml(file);
     assert.deepEqual([vars.PUBLIC_URL, vars.MEDIA_URL], [PUBLIC_URL, 'https://media.example.org']);
   }
 });
 
-test('the shape same-host routes well-known documents if the admin asks for it', async (t) => {
+test('the layout same-host routes well-known documents if the admin asks for it', async (t) => {
   const server = await startOrigin(t);
   const file = await writeFileFor(t);
   await run(file, [...flags(server), '--well-known', 'route']);

@@ -97,7 +97,7 @@ test('a flag that makes no sense is named', async (t) => {
   const file = await writeFileFor(t);
   for (const [flag, value] of [
     ['--server-name', 'https://example.org'],
-    ['--shape', 'round'],
+    ['--layout', 'round'],
     ['--media-host', 'media.example.org/path'],
     ['--homeserver-url', 'http://matrix.example.org'],
     ['--public-host', '127.0.0.1'],
@@ -147,7 +147,7 @@ test("a host without a name can't have routes", async (t) => {
   const server = await startStandIn(t);
   const { code, said } = await run(await writeFileFor(t), [
     ...mediaFlags(server),
-    '--shape',
+    '--layout',
     'same-host',
   ]);
   assert.equal(code, 2);
@@ -173,7 +173,7 @@ test('a zone that DNS knows needs no flag', async (t) => {
   const flags = [
     '--server-name',
     'example.org',
-    '--shape',
+    '--layout',
     'media',
     '--media-host',
     'media.example.org',
@@ -196,6 +196,6 @@ test('the program ends with the same codes', async (t) => {
     return (await once(program, 'exit'))[0];
   };
   assert.equal(await exit('--help'), 0);
-  assert.equal(await exit('--shape', 'round'), 2);
+  assert.equal(await exit('--layout', 'round'), 2);
   assert.equal(await exit(...mediaFlags(server).filter((flag) => flag !== '--yes')), 3);
 });

@@ -24,7 +24,7 @@ function startPublic(t) {
 }
 
 function bothFlags(server) {
-  return [...mediaFlags(server), '--shape', 'both', '--homeserver-url', server.url];
+  return [...mediaFlags(server), '--layout', 'both', '--homeserver-url', server.url];
 }
 
 function lines(text) {
@@ -74,7 +74,7 @@ test('a comment behind a value stays', async (t) => {
   assert.ok(lines(text).includes('  MEDIA_URL="https://media.example.org" # ours'), text);
 });
 
-test('the shape both has the routes of the media domain and of the homeserver', async (t) => {
+test('the layout both has the routes of the media domain and of the homeserver', async (t) => {
   const server = await startPublic(t);
   const file = await writeFileFor(t);
   await run(file, bothFlags(server));
@@ -88,10 +88,10 @@ test('the shape both has the routes of the media domain and of the homeserver', 
   ]);
 });
 
-test('the shape same-host announces nothing and has no domain of its own', async (t) => {
+test('the layout same-host announces nothing and has no domain of its own', async (t) => {
   const server = await startPublic(t);
   const file = await writeFileFor(t);
-  const { code, said } = await run(file, [...bothFlags(server), '--shape', 'same-host']);
+  const { code, said } = await run(file, [...bothFlags(server), '--layout', 'same-host']);
   assert.equal(code, 0, said);
   const { vars, routes } = await readWranglerToml(file);
   assert.equal(vars.MEDIA_URL, 'https://matrix.example.org');
@@ -112,7 +112,7 @@ test('a media domain in another zone than the routed homeserver would loop', asy
   const server = await startPublic(t);
   const flags = [
     ...mediaFlags(server),
-    '--shape',
+    '--layout',
     'both',
     '--media-host',
     'media.example.net',
@@ -173,11 +173,11 @@ test("a route of the admin's own is not removed unasked", async (t) => {
   assert.ok(lines(text).includes('# the old name'), 'its comment is gone');
 });
 
-test('another shape takes the routes of the one before with it', async (t) => {
+test('another layout takes the routes of the one before with it', async (t) => {
   const server = await startPublic(t);
   const file = await writeFileFor(t);
   await run(file, bothFlags(server));
-  const { code } = await run(file, [...bothFlags(server), '--shape', 'same-host', '--overwrite']);
+  const { code } = await run(file, [...bothFlags(server), '--layout', 'same-host', '--overwrite']);
   assert.equal(code, 0);
   assert.equal((await readWranglerToml(file)).routes.length, 4);
 });
@@ -244,25 +244,25 @@ test('wrangler would deploy what was written', async (t) => {
   assert.doesNotMatch(`${stdout}${stderr}`, /unexpected|deprecated/i);
 });
 
-test('the environments that are proposed are of the shapes that configure writes', async (t) => {
+test('the environments that are proposed are of the layouts that configure writes', async (t) => {
   const shipped = await readFile(SHIPPED, 'utf8');
   const start = shipped.indexOf('# [env.');
   const proposed = shipped.slice(start).replace(/^# ?/gm, '');
   const file = await writeFileFor(t, shipped.slice(0, start) + proposed);
   const federation = { host: 'matrix.example.com', port: 443 };
-  for (const shape of ['media', 'same-host', 'both']) {
-    const { name, vars, routes } = await readWranglerToml(file, shape);
-    assert.equal(name, `matrix-media-edge-${shape}`);
+  for (const layout of ['media', 'same-host', 'both']) {
+    const { name, vars, routes } = await readWranglerToml(file, layout);
+    assert.equal(name, `matrix-media-edge-${layout}`);
     assert.deepEqual(Object.keys(vars), ['HOMESERVER_URL', 'SERVER_NAME', 'MEDIA_URL']);
     const names = {
-      announces: shape !== 'same-host',
+      announces: layout !== 'same-host',
       serverName: { host: 'example.com' },
       mediaHost: 'matrix-media.example.com',
       publicHost: 'matrix.example.com',
     };
     assert.deepEqual(
       routes,
-      routesOf({ shape, ...names, federation }, () => 'example.com'),
+      routesOf({ layout, ...names, federation }, () => 'example.com'),
     );
   }
 });

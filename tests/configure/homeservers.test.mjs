@@ -68,7 +68,7 @@ test('delegation to another port is followed for federation', async (t) => {
   const server = await startStandIn(t, () => ({
     '/.well-known/matrix/server': { json: { 'm.server': `127.0.0.1:${port}` } },
   }));
-  const flags = ['--shape', 'same-host', '--public-host', 'matrix.example.org'];
+  const flags = ['--layout', 'same-host', '--public-host', 'matrix.example.org'];
   const file = await writeFileFor(t);
   const { code, said } = await run(file, [...mediaFlags(server), ...flags]);
   assert.equal(code, 0, said);

@@ -49,7 +49,7 @@ export async function run(
 /** The flags for the media domain of example.org, with well-known at this stand-in. */
 export function mediaFlags({ url }) {
   return [
-    ...['--server-name', 'example.org', '--shape', 'media', '--media-host', 'media.example.org'],
+    ...['--server-name', 'example.org', '--layout', 'media', '--media-host', 'media.example.org'],
     ...['--well-known-url', url, '--zone', 'example.org', '--yes'],
   ];
 }

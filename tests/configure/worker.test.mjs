@@ -39,7 +39,7 @@ test('the worker has status, media and documents at the public host of an origin
     '/.well-known/matrix/server': { status: 404, json: {} },
   }));
   const file = await writeFileFor(t);
-  const flags = ['--shape', 'same-host', '--homeserver-url', server.url];
+  const flags = ['--layout', 'same-host', '--homeserver-url', server.url];
   const publicHost = ['--public-host', 'matrix.example.org'];
   const { code, said } = await run(file, [...mediaFlags(server), ...flags, ...publicHost]);
   assert.equal(code, 0, said);
