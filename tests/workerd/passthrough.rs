@@ -7,3 +7,4 @@ mod hosts;
 mod own_origin;
 mod untouched;
 mod well_known;
+mod well_known_copies;
