@@ -156,7 +156,7 @@ fn one_refresh_serves_all_readers_of_an_aging_copy() {
     let world = start_with_copies(200, &[]);
     for (path, _) in DOCUMENTS {
         world.origin.on(path, |call| {
-            sleep(Duration::from_secs(1));
+            sleep(Duration::from_secs(2));
             call.reply(&document("new"))
         });
         scope(|scope| {
