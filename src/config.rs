@@ -22,6 +22,12 @@ use crate::matrix::ids::ServerName;
 
 const SECS_PER_DAY: u64 = 86_400;
 
+/// Default of `WELL_KNOWN_SECONDS`.
+const DEFAULT_WELL_KNOWN_SECS: u64 = 300;
+
+/// The longest `WELL_KNOWN_SECONDS`: whoever changes a document waits for that long.
+const MAX_WELL_KNOWN_SECS: u64 = 3_600;
+
 /// Default of `CACHE_SECONDS`.
 const DEFAULT_CACHE_SECS: u64 = 30 * SECS_PER_DAY;
 
@@ -66,6 +72,8 @@ pub struct Config {
     pub well_known_fields: WellKnownFields,
     /// `WELL_KNOWN_GENERATE`: build the documents when there are none.
     pub well_known_generate: bool,
+    /// `WELL_KNOWN_SECONDS`: for how long a document is sent again without asking its host.
+    pub well_known_secs: u64,
     /// `LEASE_SECONDS` and `LEASE_SCOPE`: how long the homeserver's yes is taken as still given.
     pub lease: LeasePolicy,
     /// `CACHE_SECONDS`: how long a stored response may stay at all.
@@ -185,6 +193,11 @@ impl Config {
             )?,
             well_known_generate: vars
                 .choice("WELL_KNOWN_GENERATE", &[("false", false), ("true", true)])?,
+            well_known_secs: vars.number(
+                "WELL_KNOWN_SECONDS",
+                DEFAULT_WELL_KNOWN_SECS,
+                0..=MAX_WELL_KNOWN_SECS,
+            )?,
             lease: LeasePolicy {
                 lease_secs: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECS)?,
                 scope: vars.choice(

@@ -62,7 +62,7 @@ fn can_be_used(config: &Config) {
         assert_eq!(BaseUrl::parse(&url.to_string()).as_ref(), Ok(url));
     }
     assert!((1..=365 * 86_400).contains(&config.cache_secs));
-    assert!(config.lease.lease_secs <= 3600);
+    assert!(config.lease.lease_secs <= 3600 && config.well_known_secs <= 3600);
     assert!(config.lease.stale_if_error_secs <= 7 * 86_400);
     assert!((1..=5_000_000_000).contains(&config.max_upload_bytes));
     assert!(config.memory_cache_bytes <= 64 << 20);

@@ -2,8 +2,10 @@
 
 use http::StatusCode;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use matrix_media_edge::cache::entry::FetchTimes;
+use matrix_media_edge::cache::purge_list::Purges;
 use matrix_media_edge::endpoint::well_known::{
-    CopyChange, Fetched, KeptDocument, WellKnownReply, decide, fresh_reply,
+    CopyChange, Fetched, KeptDocument, ReadyReply, Reuse, WellKnownReply, decide, fresh_reply,
 };
 use matrix_media_edge::matrix::well_known::Document;
 use matrix_media_edge::message::ReplyHead;
@@ -13,7 +15,12 @@ use crate::input::{CONFIG, headers, lines};
 use crate::json::{Members, read_shallow};
 
 const FIELDS: [&str; 2] = ["m.media_server", "com.beeper.msc3859.m.media_server"];
+
+/// A document of either kind that names its server.
+const NAMED: &str = r#"{"m.homeserver":{"base_url":"https://a"},"m.server":"a:1"}"#;
+
 const NOW: u64 = 1_700_000_000;
+const TIMES: FetchTimes = FetchTimes { asked_unix_secs: NOW, answered_unix_secs: NOW };
 
 /// The input's lines: the status, the host's `Cache-Control`, what is kept beside the last good
 /// copy, and the body.
@@ -28,7 +35,16 @@ pub(crate) fn target(input: &[u8]) {
         failed(document, kept.as_ref());
         if let Some(kept) = &kept {
             let is_fresh = fresh_reply(document, kept, &CONFIG, NOW).is_some();
-            assert_eq!(is_fresh, NOW < kept.fresh_until_unix_secs);
+            let is_young = NOW.checked_sub(kept.asked_unix_secs).is_some_and(|age| age < 300);
+            assert_eq!(
+                is_fresh,
+                is_young && NOW < kept.fresh_until_unix_secs,
+                "it names no server"
+            );
+            is_sent_again(document, kept);
+            let named = KeptDocument { text: NAMED.to_owned(), ..kept.clone() };
+            assert!(fresh_reply(document, &named, &CONFIG, NOW).is_none());
+            is_sent_again(document, &named);
         }
     }
 }
@@ -36,7 +52,7 @@ pub(crate) fn target(input: &[u8]) {
 fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&KeptDocument>) {
     let text = std::str::from_utf8(body).ok();
     let fetched = Fetched::Whole(origin.clone(), body.to_vec());
-    let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
+    let (reply, change) = decide(document, &fetched, kept, &CONFIG, TIMES);
     let is_object = text.and_then(read_shallow).is_some_and(|value| value.is_object());
     let is_document = origin.status == StatusCode::OK && is_object;
     let is_gone = origin.status == StatusCode::NOT_FOUND;
@@ -47,6 +63,7 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
             only_ours_is_added(text, &added);
             assert_eq!(kept.text, text);
             is_read_back(&kept);
+            is_sent_again(document, &kept);
         }
         // Only a document takes the place of the last good one, and only a 404 that lasts ends it.
         (
@@ -77,9 +94,25 @@ fn answered(document: Document, origin: &OriginHead, body: &[u8], kept: Option<&
     }
 }
 
+/// A copy is sent without asking its host for five minutes, and with its age.
+fn is_sent_again(document: Document, kept: &KeptDocument) {
+    let Some(ready) = ReadyReply::of_copy(document, kept, &CONFIG) else {
+        return assert!(document.homeserver(&kept.text).is_none_or(|name| name.is_empty()));
+    };
+    let age = NOW.checked_sub(kept.asked_unix_secs).filter(|age| *age < 300);
+    match (ready.reuse(&Purges::default(), &CONFIG, NOW), age) {
+        (Reuse::Send(head), Some(age @ ..150))
+        | (Reuse::SendAndRefresh(head), Some(age @ 150..)) => {
+            assert_eq!(head.headers["age"], age.to_string());
+        }
+        (Reuse::AskHost, None) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
 fn failed(document: Document, kept: Option<&KeptDocument>) {
     let fetched = Fetched::Failed(OriginError::Unreachable);
-    let (reply, change) = decide(document, &fetched, kept, &CONFIG, NOW);
+    let (reply, change) = decide(document, &fetched, kept, &CONFIG, TIMES);
     assert_eq!(kept.is_some(), matches!(reply, WellKnownReply::Document(..)));
     match kept {
         Some(kept) => is_marked(kept, &change, false),

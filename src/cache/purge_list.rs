@@ -5,11 +5,13 @@
 //! a purge, and it was stored no later than the purge. Entries that can be reached are deleted
 //! besides.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::cache::key::{CacheKey, KeyPrefix};
 use crate::config::Config;
+use crate::matrix::ids::ServerName;
 
 /// Until what age the list is used without a look for a newer one, in seconds.
 pub const PURGES_FRESH_SECS: u64 = 30;
@@ -49,10 +51,21 @@ impl Purges {
         if self.0.is_empty() {
             return false;
         }
-        key.prefixes().any(|prefix| {
-            let at_unix_secs = self.0.get(prefix);
-            at_unix_secs.is_some_and(|at| stored_unix_secs <= at.saturating_add(CLOCK_MARGIN_SECS))
-        })
+        key.prefixes().any(|prefix| self.is_listed_since(prefix, stored_unix_secs))
+    }
+
+    fn is_listed_since(&self, prefix: &str, stored_unix_secs: u64) -> bool {
+        let at_unix_secs = self.0.get(prefix);
+        at_unix_secs.is_some_and(|at| stored_unix_secs <= at.saturating_add(CLOCK_MARGIN_SECS))
+    }
+
+    /// Returns whether well-known documents are purged whose host was asked at that time. They have
+    /// no prefix of their own, which earlier builds could not read: a purge of everything covers
+    /// them, and one of all media of the edge's own server.
+    pub fn covers_documents(&self, edge: &ServerName, asked_unix_secs: u64) -> bool {
+        // Most lists are empty, and a prefix is a text to be made.
+        !self.0.is_empty()
+            && self.is_listed_since(KeyPrefix::federation(edge).borrow(), asked_unix_secs)
     }
 
     /// Adds a purge.
@@ -302,6 +315,24 @@ mod tests {
         let purges = purged(everything());
         assert!(purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS));
         assert!(!purges.covers(&content("mxc://example.org/abc"), NOW + CLOCK_MARGIN_SECS + 1));
+    }
+
+    #[test]
+    fn a_purge_of_everything_or_of_the_own_server_covers_documents_and_no_other_purge_does() {
+        for (prefixes, is_covered) in [
+            (everything(), true),
+            (vec![server("example.com"), KeyPrefix::federation(&edge())], true),
+            (vec![server("example.org")], false),
+            (vec![media("mxc://example.com/abc")], false),
+        ] {
+            let purges = purged(prefixes);
+            let covers = |asked| purges.covers_documents(&edge(), asked);
+            assert_eq!(covers(NOW + CLOCK_MARGIN_SECS), is_covered, "{purges:?}");
+            assert!(!covers(NOW + CLOCK_MARGIN_SECS + 1), "{purges:?}");
+            let other = ServerName::parse("example.net").unwrap();
+            assert!(!purges.covers_documents(&other, NOW), "{purges:?}");
+        }
+        assert!(!Purges::default().covers_documents(&edge(), NOW));
     }
 
     #[test]

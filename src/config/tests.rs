@@ -27,6 +27,7 @@ fn three_variables_are_enough() {
     assert_eq!(config.public, config.homeserver);
     assert_eq!(config.well_known_fields, WellKnownFields::Both);
     assert!(!config.well_known_generate);
+    assert_eq!(config.well_known_secs, 300);
     assert_eq!(config.cache_secs, 2_592_000);
     assert_eq!((config.lease.lease_secs, config.lease.stale_if_error_secs), (0, 0));
     assert_eq!((config.max_upload_bytes, config.warm_uploads), (100_000_000, true));
@@ -41,11 +42,12 @@ fn the_largest_values_can_be_used() {
         ("CACHE_SECONDS", "31536000"),
         ("LEASE_SECONDS", "3600"),
         ("STALE_IF_ERROR_SECONDS", "604800"),
+        ("WELL_KNOWN_SECONDS", "3600"),
         ("MAX_UPLOAD_BYTES", "5000000000"),
         ("MEMORY_CACHE_MIB", "40"),
     ])
     .unwrap();
-    assert_eq!(config.cache_secs, 31_536_000);
+    assert_eq!((config.cache_secs, config.well_known_secs), (31_536_000, 3600));
     assert_eq!((config.lease.lease_secs, config.lease.stale_if_error_secs), (3600, 604_800));
     assert_eq!((config.max_upload_bytes, config.memory_cache_bytes), (5_000_000_000, 41_943_040));
     assert_eq!(config.warning(), None);
@@ -124,6 +126,9 @@ fn a_bad_variable_is_named() {
         ("WELL_KNOWN_URL", "example.com"),
         ("WELL_KNOWN_FIELDS", "all"),
         ("WELL_KNOWN_GENERATE", "yes"),
+        ("WELL_KNOWN_SECONDS", "3601"),
+        ("WELL_KNOWN_SECONDS", "-1"),
+        ("WELL_KNOWN_SECONDS", "5 min"),
         ("LEASE_SECONDS", "-1"),
         ("LEASE_SECONDS", "3601"),
         ("LEASE_SCOPE", "media"),

@@ -2,7 +2,9 @@
 //! named in them (MSC3859). <https://spec.matrix.org/v1.15/client-server-api/#well-known-uri> and
 //! <https://spec.matrix.org/v1.15/server-server-api/#resolving-server-names>
 //!
-//! 1. A kept copy that its host allows to be reused is sent: 200 ([`fresh_reply`]).
+//! 1. A reply of this isolate, or one of a kept copy, is sent again for `WELL_KNOWN_SECONDS`: 200
+//!    ([`ReadyReply::reuse`]). Other copies are sent while their host allows that: 200
+//!    ([`fresh_reply`]).
 //! 2. The document's host is asked, and redirects are followed, within [`TIMEOUT_MS`]
 //!    ([`request`]). What follows is [`decide`]'s.
 //! 3. A document is sent and kept: 200. One that no longer names a server counts as a 404 until
@@ -19,9 +21,13 @@
 //! The members are spliced into the text as it came, so that everything else in it stays byte for
 //! byte: order, white space, numbers that no float can hold, members that the edge doesn't know.
 
+mod reuse;
+
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 
+pub use self::reuse::{ReadyChange, ReadyReply, Reuse};
+use crate::cache::entry::FetchTimes;
 use crate::config::{Config, WellKnownFields};
 use crate::error::Rejection;
 use crate::headers::cache_control::{has_directive, max_age_secs};
@@ -66,9 +72,11 @@ const MISSING_SECS: u64 = 300;
 /// has no document, every reader would wait for the bucket.
 const NOT_IN_BUCKET_SECS: u64 = 60;
 
-/// The version of the record kept beside a document, and the one before it, without `missing_since`.
-const KEPT_VERSION: &str = "2";
-const EARLIER_VERSION: &str = "1";
+/// The version of the record kept beside a document, and those before it: without `asked`, and without
+/// `missing_since` either.
+const KEPT_VERSION: &str = "3";
+const UNDATED_VERSION: &str = "2";
+const EARLIEST_VERSION: &str = "1";
 
 /// A document as its host sent it, kept for when the host is down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,34 +90,39 @@ pub struct KeptDocument {
     /// Since when its host has answered only that there is no such document, in seconds since the
     /// Unix epoch.
     pub missing_since_unix_secs: Option<u64>,
+    /// When its host was asked for this text, in seconds since the Unix epoch; 0 if that is not known.
+    pub asked_unix_secs: u64,
 }
 
 impl KeptDocument {
-    /// Returns the record to keep beside the text, as a header value: version, both seconds (`-`
-    /// for none) and `Cache-Control`, a space apart.
+    /// Returns the record to keep beside the text, as a header value: version, `fresh_until`,
+    /// `missing_since` (`-` for none), `asked` and `Cache-Control`, a space apart.
     pub fn meta(&self) -> HeaderValue {
         let cache_control = self.cache_control.as_deref().unwrap_or_default();
         let missing = self.missing_since_unix_secs.map(|secs| secs.to_string());
         let missing = missing.as_deref().unwrap_or("-");
-        let fresh = self.fresh_until_unix_secs;
-        own_value(&format!("{KEPT_VERSION} {fresh} {missing} {cache_control}"))
+        let (fresh, asked) = (self.fresh_until_unix_secs, self.asked_unix_secs);
+        own_value(&format!("{KEPT_VERSION} {fresh} {missing} {asked} {cache_control}"))
     }
 
     /// Parses a record and the text beside it; `None` if it is of another version.
     pub fn parse(meta: &str, text: Vec<u8>) -> Option<Self> {
         let (version, rest) = split_field(meta);
         let (fresh, rest) = split_field(rest);
-        let (missing, cache_control) = match version {
-            KEPT_VERSION => split_field(rest),
-            EARLIER_VERSION => ("-", rest),
+        let (missing, rest) = match version {
+            KEPT_VERSION | UNDATED_VERSION => split_field(rest),
+            EARLIEST_VERSION => ("-", rest),
             _ => return None,
         };
+        let (asked, cache_control) =
+            if version == KEPT_VERSION { split_field(rest) } else { ("0", rest) };
         Some(Self {
             fresh_until_unix_secs: fresh.parse().ok()?,
             missing_since_unix_secs: match missing {
                 "-" => None,
                 secs => Some(secs.parse().ok()?),
             },
+            asked_unix_secs: asked.parse().ok()?,
             cache_control: Some(cache_control).filter(|field| !field.is_empty()).map(str::to_owned),
             text: String::from_utf8(text).ok()?,
         })
@@ -181,6 +194,8 @@ pub enum Fetched {
 pub enum WellKnownReply {
     /// This document.
     Document(ReplyHead, String),
+    /// A document of the edge's own, since the host has none.
+    Generated(ReplyHead, String),
     /// The host's answer with its own body.
     Untouched(ReplyHead),
     /// An error of the edge's own.
@@ -228,26 +243,33 @@ pub fn request(url: String, head: &RequestHead, config: &Config) -> OriginReques
     }
 }
 
-/// Returns the reply of a kept copy that may be sent without asking its host; `None` if it may not.
+/// Returns the reply of a kept copy that its host allows to be sent without asking; `None` if it does
+/// not, or if `WELL_KNOWN_SECONDS` decides: about a copy that names a server, or an older one. With 0
+/// it decides about none.
 pub fn fresh_reply(
     document: Document,
     kept: &KeptDocument,
     config: &Config,
     now_unix_secs: u64,
 ) -> Option<WellKnownReply> {
-    (now_unix_secs < kept.fresh_until_unix_secs)
+    let is_hosts_choice = config.well_known_secs == 0
+        || !names_server(document, &kept.text)
+            && reuse::age_secs(kept.asked_unix_secs, config, now_unix_secs).is_some();
+    (is_hosts_choice && now_unix_secs < kept.fresh_until_unix_secs)
         .then(|| document_reply(document, &kept.text, kept.cache_control.as_deref(), config))
         .flatten()
 }
 
-/// Decides on what the host answered. Returns the reply, and what becomes of the kept copy.
+/// Decides on what the host answered when it was asked at that time. Returns the reply, and what
+/// becomes of the kept copy.
 pub fn decide(
     document: Document,
     fetched: &Fetched,
     kept: Option<&KeptDocument>,
     config: &Config,
-    now_unix_secs: u64,
+    times: FetchTimes,
 ) -> (WellKnownReply, CopyChange) {
+    let FetchTimes { asked_unix_secs, answered_unix_secs: now_unix_secs } = times;
     let unheard = || kept.map_or(CopyChange::Unchanged, KeptDocument::unheard);
     let (head, body) = match fetched {
         Fetched::Failed(_) => {
@@ -278,8 +300,9 @@ pub fn decide(
         return while_missing().unwrap_or_else(|| {
             let generated = config
                 .well_known_generate
-                .then(|| document_reply(document, &generate(document, config), None, config))
-                .flatten();
+                .then(|| document_parts(document, &generate(document, config), None, config))
+                .flatten()
+                .map(|(head, text)| WellKnownReply::Generated(head, text));
             let change = kept.map_or(CopyChange::Unchanged, |_| CopyChange::Remove);
             (generated.unwrap_or_else(untouched), change)
         });
@@ -306,6 +329,7 @@ pub fn decide(
         cache_control: cache_control.map(str::to_owned),
         fresh_until_unix_secs: now_unix_secs.saturating_add(reuse_secs(cache_control)),
         missing_since_unix_secs: None,
+        asked_unix_secs,
     };
     (reply, CopyChange::Store(kept))
 }
@@ -331,12 +355,23 @@ fn document_reply(
     cache_control: Option<&str>,
     config: &Config,
 ) -> Option<WellKnownReply> {
+    let (head, text) = document_parts(document, text, cache_control, config)?;
+    Some(WellKnownReply::Document(head, text))
+}
+
+/// Returns head and text of [`document_reply`].
+fn document_parts(
+    document: Document,
+    text: &str,
+    cache_control: Option<&str>,
+    config: &Config,
+) -> Option<(ReplyHead, String)> {
     let text = inject(text, &members(document, config))?;
     let mut headers = HeaderMap::new();
     add_cors(&mut headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, own_value(&client_cache_control(document, cache_control)));
-    Some(WellKnownReply::Document(ReplyHead::new(StatusCode::OK, headers), text))
+    Some((ReplyHead::new(StatusCode::OK, headers), text))
 }
 
 fn untouched_head(document: Document, upstream: &OriginHead, config: &Config) -> ReplyHead {

@@ -79,7 +79,8 @@ impl Place {
             _ => call.reply_by_default(),
         });
         let window = ("STALE_IF_ERROR_SECONDS", "600");
-        let strict = start(&[window]);
+        // A young document would meet no fault.
+        let strict = start(&[window, ("WELL_KNOWN_SECONDS", "0")]);
         let by_name = ("ORIGIN_HEADERS", r#"{"X-Edge":"stale"}"#);
         let stale = start(&[window, by_name]);
         let leased = start(&[("LEASE_SECONDS", "600")]);

@@ -8,3 +8,4 @@ mod hosts;
 mod own_origin;
 mod untouched;
 mod well_known;
+mod well_known_copies;

@@ -18,7 +18,20 @@ fn kept() -> KeptDocument {
         cache_control: None,
         fresh_until_unix_secs: NOW,
         missing_since_unix_secs: None,
+        asked_unix_secs: NOW,
     }
+}
+
+/// Decides on an answer that came in the second in which its host was asked.
+fn decide(
+    document: Document,
+    fetched: &Fetched,
+    kept: Option<&KeptDocument>,
+    config: &Config,
+    now: u64,
+) -> (WellKnownReply, CopyChange) {
+    let times = FetchTimes { asked_unix_secs: now, answered_unix_secs: now };
+    super::decide(document, fetched, kept, config, times)
 }
 
 /// The last good copy, of a document that has been missing since then.
@@ -236,7 +249,7 @@ fn assert_generated(extra: &[(&'static str, &str)], client: &str, server: &str) 
     let config = config(&vars.concat()).unwrap();
     for (document, expected) in [(Document::Client, client), (Document::Server, server)] {
         let (reply, _) = decide(document, &answer(404, &[], ""), None, &config, NOW);
-        let WellKnownReply::Document(_, text) = reply else { panic!("{reply:?}") };
+        let WellKnownReply::Generated(_, text) = reply else { panic!("{reply:?}") };
         assert_eq!(text, expected);
     }
 }
@@ -307,8 +320,8 @@ fn clients_get_the_lifetime_that_the_host_chose() {
 }
 
 #[test]
-fn a_document_is_reused_only_with_explicit_freshness() {
-    let config = config(&[]).unwrap();
+fn explicit_freshness_alone_spares_the_host_where_copies_are_not_reused() {
+    let config = config(&[("WELL_KNOWN_SECONDS", "0")]).unwrap();
     for (of_host, seconds) in
         [("max-age=60", 60), ("max-age=99999", 3_600), ("no-cache, max-age=60", 0), ("public", 0)]
     {
@@ -321,6 +334,21 @@ fn a_document_is_reused_only_with_explicit_freshness() {
             assert!(fresh_reply(Document::Client, &kept, &config, NOW + seconds - 1).is_some());
         }
     }
+}
+
+#[test]
+fn what_its_host_allows_counts_within_the_admins_bound_where_no_server_is_named() {
+    let is_fresh = |text: &str, secs: &str, now| {
+        let config = config(&[("WELL_KNOWN_SECONDS", secs)]).unwrap();
+        let fresh_until_unix_secs = NOW + 3_600;
+        let kept = KeptDocument { text: text.to_owned(), fresh_until_unix_secs, ..kept() };
+        fresh_reply(Document::Server, &kept, &config, now).is_some()
+    };
+    assert!(is_fresh("{}", "60", NOW + 59) && !is_fresh("{}", "60", NOW + 60));
+    for text in ["{}", &kept().text] {
+        assert!(is_fresh(text, "0", NOW + 3_599) && !is_fresh(text, "0", NOW + 3_600));
+    }
+    assert!(!is_fresh(&kept().text, "60", NOW), "whether it is purged counts");
 }
 
 #[test]
@@ -384,7 +412,7 @@ fn a_stored_document_survives_the_round_trip() {
     let meta = kept.meta();
     let meta = meta.to_str().unwrap();
     assert_eq!(KeptDocument::parse(meta, kept.text.clone().into_bytes()), Some(kept));
-    assert_eq!(KeptDocument::parse(&meta.replacen('2', "3", 1), vec![]), None);
+    assert_eq!(KeptDocument::parse(&meta.replacen('3', "4", 1), vec![]), None);
     for silent in [self::kept(), missing_since(NOW)] {
         let meta = silent.meta();
         // Headers lose the space at their end.
@@ -395,9 +423,30 @@ fn a_stored_document_survives_the_round_trip() {
 }
 
 #[test]
-fn a_record_of_the_version_before_is_read() {
+fn a_record_of_a_version_before_is_read_and_has_no_date() {
     let parse = |meta: &str| KeptDocument::parse(meta, kept().text.into_bytes());
-    let expected = KeptDocument { cache_control: Some("max-age=5, a".to_owned()), ..kept() };
-    assert_eq!(parse(&format!("1 {NOW} max-age=5, a")), Some(expected));
-    assert_eq!(parse(&format!("1 {NOW}")), Some(kept()));
+    let undated = KeptDocument { asked_unix_secs: 0, ..kept() };
+    let cache_control = Some("max-age=5, a".to_owned());
+    let told = KeptDocument { cache_control, ..undated.clone() };
+    for record in [format!("1 {NOW}"), format!("2 {NOW} -")] {
+        assert_eq!(parse(&record), Some(undated.clone()), "{record}");
+        assert_eq!(parse(&format!("{record} max-age=5, a")), Some(told.clone()), "{record}");
+    }
+    let missing = KeptDocument { missing_since_unix_secs: Some(5), ..undated };
+    assert_eq!(parse(&format!("2 {NOW} 5 ")), Some(missing));
+}
+
+#[test]
+fn a_copy_has_the_second_in_which_its_host_was_asked() {
+    let (config, text) = (config(&[]).unwrap(), r#"{"m.server":"a:1"}"#);
+    let times = FetchTimes { asked_unix_secs: NOW - 4, answered_unix_secs: NOW };
+    let fetched = answer(200, &[("cache-control", "max-age=60")], text);
+    let (_, change) = super::decide(Document::Server, &fetched, Some(&kept()), &config, times);
+    let CopyChange::Store(new) = change else { panic!("{change:?}") };
+    assert_eq!((new.asked_unix_secs, new.fresh_until_unix_secs), (NOW - 4, NOW + 60));
+    // An answer without a document leaves the text, and so its second.
+    let times = FetchTimes { asked_unix_secs: NOW + 9, answered_unix_secs: NOW + 9 };
+    let (_, change) =
+        super::decide(Document::Server, &answer(404, &[], ""), Some(&new), &config, times);
+    assert!(matches!(change, CopyChange::Store(marked) if marked.asked_unix_secs == NOW - 4));
 }

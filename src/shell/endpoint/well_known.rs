@@ -3,13 +3,15 @@
 //!
 //! Before this, the entry has answered 405 to another method.
 //!
-//! 1. Looks the copy up at the data centre. If it is fresh, 200.
+//! 1. Sends the reply in this isolate's memory, or one of the data centre's copy, if that is young
+//!    enough: 200. Refreshes an aging one in the background, by the steps below.
 //! 2. Asks the document's host, and follows its redirects.
 //! 3. Decides on the answer: a document or the last good copy, 200; a 404 that has lasted, 404; no
 //!    good answer and no copy, 502; any other answer, its own status.
 //! 4. If the answer is not good and there is no copy here, looks in the bucket, where another data
 //!    centre may have stored one, and decides again.
-//! 5. Stores or removes the copies, at the data centre and in the bucket, in the background.
+//! 5. Stores or removes the copies: in memory, and in the background at the data centre and in the
+//!    bucket.
 
 use std::cell::Cell;
 
@@ -18,11 +20,12 @@ use ::http::{Method, StatusCode};
 use wasm_bindgen::JsValue;
 use web_sys::{ReadableStream, Response};
 
-use crate::cache::entry::STORED_META;
+use crate::cache::entry::{FetchTimes, STORED_META};
 use crate::cache::key::{CacheKey, Subject};
+use crate::cache::tier::Tier;
 use crate::endpoint::well_known::{
-    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, TIMEOUT_MS,
-    WellKnownReply,
+    self, CopyChange, Fetched, KeptDocument, MAX_DOCUMENT_BYTES, MAX_KEPT_BYTES, ReadyChange,
+    ReadyReply, Reuse, TIMEOUT_MS, WellKnownReply,
 };
 use crate::headers::cache_control::public_for;
 use crate::matrix::well_known::Document;
@@ -33,9 +36,10 @@ use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::tasks::{detach, timeout};
-use crate::shell::runtime::{clock, heads};
+use crate::shell::runtime::{clock, heads, log};
 use crate::shell::store::bucket::{self, Condition};
-use crate::shell::store::pop;
+use crate::shell::store::coalescing::{self, FillTarget};
+use crate::shell::store::{memory, pop, purge_list};
 
 thread_local! {
     /// When this isolate found no copy of a document in the bucket.
@@ -48,43 +52,149 @@ pub(crate) async fn answer(
     context: &RequestContext,
     document: Document,
 ) -> Result<Response, JsValue> {
-    let key = CacheKey::new(&context.config.server_name, Subject::WellKnown(document));
-    let mut kept = look_up(context, &key).await;
+    if let Some(ready) = memory::document(document)
+        && let Some(head) = reuse(context, document, &ready, Tier::Memory).await
+    {
+        return context.reply_text(head, ready.text());
+    }
+    let key = key(context, document);
+    let kept = look_up(context, &key).await;
+    let ready = kept.as_ref().and_then(|kept| ReadyReply::of_copy(document, kept, &context.config));
+    if let Some(ready) = ready
+        && let Some(head) = reuse(context, document, &ready, Tier::Pop).await
+    {
+        let response = context.reply_text(head, ready.text());
+        keep_ready(document, ready);
+        return response;
+    }
     let now = clock::now_unix_secs();
     if let Some(kept) = &kept
         && let Some(reply) = well_known::fresh_reply(document, kept, &context.config, now)
+        && !is_purged(context, kept).await
     {
         return respond(context, reply, None);
     }
+    let (reply, body) = ask_host(context, document, &key, kept).await?;
+    respond(context, reply, body)
+}
+
+/// Returns the head with which a reply that is ready may be sent, and has it refreshed where it is
+/// aging; `None` if the document's host is to be asked first.
+async fn reuse(
+    context: &RequestContext,
+    document: Document,
+    ready: &ReadyReply,
+    tier: Tier,
+) -> Option<ReplyHead> {
+    if !ready.is_young(&context.config, clock::now_unix_secs()) {
+        // Then nobody waits for the list of purges.
+        return None;
+    }
+    let purges = purge_list::current(context).await;
+    let head = match ready.reuse(&purges, &context.config, clock::now_unix_secs()) {
+        Reuse::Send(head) => head,
+        Reuse::SendAndRefresh(head) => {
+            refresh_in_background(context, document);
+            head
+        }
+        Reuse::AskHost => return None,
+    };
+    context.recorder.served_from(tier);
+    Some(head)
+}
+
+/// Refreshes a document in the background, unless that is under way in this isolate.
+fn refresh_in_background(context: &RequestContext, document: Document) {
+    let key = key(context, document);
+    if coalescing::is_under_way(FillTarget::Pop, &key) {
+        return;
+    }
+    let permit = coalescing::begin(&context.runtime, FillTarget::Pop, &key);
+    let context = context.in_background();
+    detach(&context.runtime.clone(), async move {
+        if let Err(error) = refresh(&context, document, &key).await {
+            log::warn_with("well-known: refresh failed", &error);
+        }
+        drop(permit);
+    });
+}
+
+/// Takes the data centre's copy, if another isolate has refreshed that, or asks the document's host.
+async fn refresh(
+    context: &RequestContext,
+    document: Document,
+    key: &CacheKey,
+) -> Result<(), JsValue> {
+    let kept = look_up(context, key).await;
+    let ready = kept.as_ref().and_then(|kept| ReadyReply::of_copy(document, kept, &context.config));
+    if let Some(ready) = ready {
+        let purges = purge_list::current(context).await;
+        let reuse = ready.reuse(&purges, &context.config, clock::now_unix_secs());
+        if matches!(reuse, Reuse::Send(_)) {
+            keep_ready(document, ready);
+            return Ok(());
+        }
+    }
+    let (_, body) = ask_host(context, document, key, kept).await?;
+    streams::release(&context.runtime, body.as_ref());
+    Ok(())
+}
+
+async fn is_purged(context: &RequestContext, kept: &KeptDocument) -> bool {
+    let purges = purge_list::current(context).await;
+    purges.covers_documents(&context.config.server_name, kept.asked_unix_secs)
+}
+
+fn keep_ready(document: Document, ready: ReadyReply) {
+    memory::change_document(document, ReadyChange::Keep(ready), clock::now_unix_secs());
+}
+
+fn key(context: &RequestContext, document: Document) -> CacheKey {
+    CacheKey::new(&context.config.server_name, Subject::WellKnown(document))
+}
+
+/// Asks the document's host, and stores or removes the copies as its answer demands. Returns the reply,
+/// and the body of the host's answer for a reply that passes it untouched.
+async fn ask_host(
+    context: &RequestContext,
+    document: Document,
+    key: &CacheKey,
+    mut kept: Option<KeptDocument>,
+) -> Result<(WellKnownReply, Option<ReadableStream>), JsValue> {
+    let asked_unix_secs = clock::now_unix_secs();
     let (fetched, body) = match timeout(TIMEOUT_MS, fetch(context, document)).await {
         Some(fetched) => fetched?,
         None => (Fetched::Failed(OriginError::TimedOut), None),
     };
     let decide = |kept: Option<&KeptDocument>| {
-        well_known::decide(document, &fetched, kept, &context.config, clock::now_unix_secs())
+        let answered_unix_secs = clock::now_unix_secs();
+        let times = FetchTimes { asked_unix_secs, answered_unix_secs };
+        well_known::decide(document, &fetched, kept, &context.config, times)
     };
     let (mut reply, mut change) = decide(kept.as_ref());
     if change == CopyChange::Unchanged && kept.is_none() {
         // Its host has answered no document: another data centre may have stored one.
-        kept = look_up_in_bucket_again(context, document, &key).await;
+        kept = look_up_in_bucket_again(context, document, key).await;
         if kept.is_some() {
             (reply, change) = decide(kept.as_ref());
         }
     }
+    let ready = ReadyChange::after(document, &reply, &change, &context.config, asked_unix_secs);
+    memory::change_document(document, ready, clock::now_unix_secs());
     match change {
         CopyChange::Unchanged => {}
         CopyChange::Remove => {
-            pop::remove(&context.runtime, &context.config, &key);
-            remove_from_bucket(context, &key);
+            pop::remove(&context.runtime, &context.config, key);
+            remove_from_bucket(context, key);
         }
         CopyChange::Store(new) => {
-            store(context, &key, &new)?;
+            store(context, key, &new)?;
             if kept.is_none_or(|kept| new.differs_from(&kept)) {
-                store_in_bucket(context, &key, new);
+                store_in_bucket(context, key, new);
             }
         }
     }
-    respond(context, reply, body)
+    Ok((reply, body))
 }
 
 /// Asks the document's host. Returns what the core reads of the answer, and the body, unread, for a reply
@@ -141,7 +251,7 @@ fn respond(
             streams::release(&context.runtime, body.as_ref());
             context.reply(head, None)
         }
-        WellKnownReply::Document(head, text) => {
+        WellKnownReply::Document(head, text) | WellKnownReply::Generated(head, text) => {
             streams::release(&context.runtime, body.as_ref());
             context.reply_text(head, &text)
         }

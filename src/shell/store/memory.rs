@@ -1,4 +1,5 @@
-//! The memory tier: small bodies in the isolate, outside wasm's own memory.
+//! The memory tier: small bodies in the isolate, outside wasm's own memory, and the replies of the
+//! well-known documents within it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,6 +11,8 @@ use crate::cache::key::CacheKey;
 use crate::cache::lru::Lru;
 use crate::cache::tier::{is_small, memory_weight};
 use crate::config::Config;
+use crate::endpoint::well_known::{ReadyChange, ReadyReply};
+use crate::matrix::well_known::Document;
 
 /// A stored response, whole.
 #[derive(Clone)]
@@ -21,6 +24,10 @@ pub(crate) struct Entry {
 thread_local! {
     /// Created by the first [`store`], since its bound is the config's.
     static ENTRIES: RefCell<Option<Lru<Entry>>> = const { RefCell::new(None) };
+
+    /// The documents' replies: two, each with a text of bounded length.
+    static CLIENT_DOCUMENT: RefCell<Option<Rc<ReadyReply>>> = const { RefCell::new(None) };
+    static SERVER_DOCUMENT: RefCell<Option<Rc<ReadyReply>>> = const { RefCell::new(None) };
 }
 
 /// Returns the stored response; `None` if there is none.
@@ -51,4 +58,30 @@ pub(crate) fn remove_where(should_remove: impl Fn(&CacheKey) -> bool) -> usize {
     ENTRIES.with_borrow_mut(|entries| {
         entries.as_mut().map_or(0, |entries| entries.remove_where(should_remove))
     })
+}
+
+/// Returns the reply of a document; `None` if there is none.
+pub(crate) fn document(document: Document) -> Option<Rc<ReadyReply>> {
+    with_document(document, |kept| kept.clone())
+}
+
+/// Changes the reply of a document.
+pub(crate) fn change_document(document: Document, change: ReadyChange, now_unix_secs: u64) {
+    with_document(document, |kept| match change {
+        ReadyChange::Unchanged => {}
+        ReadyChange::Forget => *kept = None,
+        ReadyChange::Keep(new) => {
+            if kept.as_ref().is_none_or(|old| new.replaces(old, now_unix_secs)) {
+                *kept = Some(Rc::new(new));
+            }
+        }
+    });
+}
+
+fn with_document<T>(document: Document, does: impl FnOnce(&mut Option<Rc<ReadyReply>>) -> T) -> T {
+    let kept = match document {
+        Document::Client => &CLIENT_DOCUMENT,
+        Document::Server => &SERVER_DOCUMENT,
+    };
+    kept.with_borrow_mut(does)
 }

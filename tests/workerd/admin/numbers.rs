@@ -292,6 +292,21 @@ fn a_document_is_reported_as_bypass_until_it_is_cached() {
 }
 
 #[test]
+fn a_document_that_is_sent_again_is_a_hit() {
+    let told = leased();
+    let path = "/.well-known/matrix/server";
+    told.0.origin.reply(path, Reply::json(200, &json!({ "m.server": "matrix.example.com:443" })));
+    let request = same_host("GET", path);
+    request.send(&told.0.edge.address);
+    let expected = json!({
+        "route": "well-known", "door": null, "outcome": "hit", "status": 200, "tier": "memory",
+        "reason": null, "stored": false, "origin_requests": 0, "origin_status": null,
+    });
+    let answer = told.assert_told(&request, &expected);
+    assert_eq!(answer.header("server-timing"), Some("tier;desc=memory"));
+}
+
+#[test]
 fn background_work_is_not_reported() {
     let told = strict();
     let (path, token) = ("/_matrix/media/v3/upload", told.0.token());

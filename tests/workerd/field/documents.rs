@@ -65,9 +65,12 @@ fn assert_good(answer: &Answer, what: &str) {
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{what}");
 }
 
+/// Has each request ask the host: what that answers is what the tests are about.
+const ASKS: (&str, &str) = ("WELL_KNOWN_SECONDS", "0");
+
 /// A world that has a good copy of each document.
 fn world_with_copies() -> World {
-    let world = World::start();
+    let world = World::start_with(&[ASKS]);
     for (path, name, text) in DOCUMENTS {
         world.origin.reply(path, document(text));
         assert_good(&get(&world, path), path);
@@ -174,7 +177,7 @@ fn a_document_that_names_no_server_any_more_counts_once_that_lasts() {
 
 #[test]
 fn a_good_copy_takes_precedence_over_a_generated_document() {
-    let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true")]);
+    let world = World::start_with(&[("WELL_KNOWN_GENERATE", "true"), ASKS]);
     for (path, name, text) in DOCUMENTS {
         world.origin.reply(path, document(text));
         assert_good(&get(&world, path), path);

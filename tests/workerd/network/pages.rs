@@ -153,7 +153,7 @@ fn well_known(document: &str) -> Request {
 #[test]
 fn a_page_instead_of_a_document_does_not_hide_the_last_good_one() {
     for document in ["client", "server"] {
-        let world = start_with(&[]);
+        let world = start_with(&[("WELL_KNOWN_SECONDS", "0")]);
         let text = r#"{"m.homeserver":{"base_url":"https://matrix.example.com"}}"#;
         let path = format!("/.well-known/matrix/{document}");
         let reply = crate::support::origin::Reply::json(200, &serde_json::from_str(text).unwrap());

@@ -27,9 +27,13 @@ fn get_kept(world: &World, path: &str) -> Answer {
     answer
 }
 
-/// A world whose origin has this text under both names.
+/// Has each request ask the host: what that answers is what most tests are about. Those of
+/// `well_known_copies` are about the others.
+const ASKS: (&str, &str) = ("WELL_KNOWN_SECONDS", "0");
+
+/// A world whose origin has this text under both names, and is asked for it each time.
 fn world_with(text: impl AsRef<[u8]>) -> World {
-    let world = World::start();
+    let world = World::start_with(&[ASKS]);
     for path in [CLIENT, SERVER] {
         world.origin.reply(path, document(text.as_ref()));
     }
@@ -301,7 +305,7 @@ fn a_data_centre_without_a_copy_serves_the_last_good_one_of_another() {
 #[test]
 fn the_copy_in_the_bucket_changes_with_the_document() {
     let layout = Layout { bucket: BucketKind::Faulty, ..Layout::default() };
-    let world = World::start_as(layout, &[]);
+    let world = World::start_as(layout, &[ASKS]);
     let text = |version: u32| json!({ "m.homeserver": homeserver(), "v": version }).to_string();
     let tell = |version| {
         let reply = document(text(version)).header("Cache-Control", "max-age=0");
@@ -435,7 +439,7 @@ fn clients_and_servers_get_documents_of_their_own() {
 /// Synapse asks for a document that may not be stored again for every request.
 #[test]
 fn servers_get_a_lifetime_that_they_can_use() {
-    let world = World::start();
+    let world = World::start_with(&[ASKS]);
     for (of_host, expected) in [
         (None, 300..=172_800),
         (Some("no-store"), 300..=172_800),

@@ -112,6 +112,11 @@ pub(crate) fn goals(samples: Samples<'_>, deployed_gzip_bytes: usize) -> Vec<Goa
             AtLeast(20.0),
             ratio("timeline", 150, TotalMs, Synapse, Leased),
         ),
+        goal(
+            "Well-known document, requests/s: × (d)",
+            AtLeast(0.5),
+            here("well-known", RequestsPerSecond, Leased, BareWorker),
+        ),
         goal("Deployed, kB gzipped", AtMost(400.0), deployed_kb),
         goal("Start-up: × (d)", AtMost(2.0), here(START_UP, TotalMs, Strict, BareWorker)),
         goal("Strict hit over Synapse's own 304, p50 ms", AtMost(1.0), overhead_ms),
