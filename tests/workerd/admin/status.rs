@@ -267,6 +267,7 @@ fn isolates_of_a_data_centre_share_the_results() {
     let world = World::start_two_isolates(&[]);
     for address in [&world.edge.direct_address, &world.edge.neighbor_address] {
         assert_eq!(media_domain("GET", "/").send(address).status, 200);
+        world.edge.cache.wait_until_settled();
     }
     assert_eq!(rounds(&world), [1; 5]);
 }
