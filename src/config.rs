@@ -37,6 +37,10 @@ const MAX_CACHE_SECS: u64 = 365 * SECS_PER_DAY;
 /// The longest `LEASE_SECONDS`: a revoked token or a quarantined picture lives on for that long.
 const MAX_LEASE_SECS: u64 = 3_600;
 
+/// The longest `MEDIA_LEASE_SECONDS`: media that was deleted without having been quarantined may be
+/// read within an hour of its last grant, and once more until then.
+const MAX_MEDIA_LEASE_SECS: u64 = 7 * SECS_PER_DAY;
+
 /// The longest `STALE_IF_ERROR_SECONDS`.
 const MAX_STALE_SECS: u64 = 7 * SECS_PER_DAY;
 
@@ -74,7 +78,8 @@ pub struct Config {
     pub well_known_generate: bool,
     /// `WELL_KNOWN_SECONDS`: for how long a document is sent again without asking its host.
     pub well_known_secs: u64,
-    /// `LEASE_SECONDS` and `LEASE_SCOPE`: how long the homeserver's yes is taken as still given.
+    /// `LEASE_SECONDS`, `MEDIA_LEASE_SECONDS`, `LEASE_SCOPE` and `STALE_IF_ERROR_SECONDS`: how long a
+    /// grant of the homeserver counts.
     pub lease: LeasePolicy,
     /// `CACHE_SECONDS`: how long a stored response may stay at all.
     pub cache_secs: u64,
@@ -171,6 +176,7 @@ impl Config {
                 .map_err(|problem| error("SERVER_NAME", problem))?,
         };
         let origin_headers = vars.headers("ORIGIN_HEADERS")?;
+        let synapse_admin_token = vars.token("SYNAPSE_ADMIN_TOKEN")?;
         let memory_cache_mib = vars.number(
             "MEMORY_CACHE_MIB",
             DEFAULT_MEMORY_CACHE_MIB,
@@ -198,18 +204,7 @@ impl Config {
                 DEFAULT_WELL_KNOWN_SECS,
                 0..=MAX_WELL_KNOWN_SECS,
             )?,
-            lease: LeasePolicy {
-                lease_secs: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECS)?,
-                scope: vars.choice(
-                    "LEASE_SCOPE",
-                    &[("token", LeaseScope::Token), ("token+media", LeaseScope::TokenAndMedia)],
-                )?,
-                stale_if_error_secs: vars.number(
-                    "STALE_IF_ERROR_SECONDS",
-                    0,
-                    0..=MAX_STALE_SECS,
-                )?,
-            },
+            lease: lease_policy(&vars, synapse_admin_token.is_some())?,
             max_upload_bytes: vars.number(
                 "MAX_UPLOAD_BYTES",
                 DEFAULT_MAX_UPLOAD_BYTES,
@@ -232,7 +227,7 @@ impl Config {
             excess_memory_cache_mib: Some(memory_cache_mib)
                 .filter(|mib| *mib > MAX_MEMORY_CACHE_MIB),
             admin_token: vars.token("ADMIN_TOKEN")?,
-            synapse_admin_token: vars.token("SYNAPSE_ADMIN_TOKEN")?,
+            synapse_admin_token,
             origin_headers,
             log_requests: vars.choice(
                 "LOG_REQUESTS",
@@ -263,6 +258,36 @@ impl Config {
     /// Returns whether there may be purges to read.
     pub fn can_purge(&self) -> bool {
         self.admin_token.is_some() || self.synapse_admin_token.is_some()
+    }
+}
+
+/// Parses how long grants count. `is_list_read`: whether Synapse is asked for what it quarantined.
+fn lease_policy(
+    vars: &Vars<impl Fn(&'static str) -> Option<String>>,
+    is_list_read: bool,
+) -> Result<LeasePolicy, ConfigError> {
+    let policy = LeasePolicy {
+        lease_secs: vars.number("LEASE_SECONDS", 0, 0..=MAX_LEASE_SECS)?,
+        media_lease_secs: vars.number("MEDIA_LEASE_SECONDS", 0, 0..=MAX_MEDIA_LEASE_SECS)?,
+        scope: vars.choice(
+            "LEASE_SCOPE",
+            &[("token", LeaseScope::Token), ("token+media", LeaseScope::TokenAndMedia)],
+        )?,
+        stale_if_error_secs: vars.number("STALE_IF_ERROR_SECONDS", 0, 0..=MAX_STALE_SECS)?,
+    };
+    let needs = |what: &str| Err(error("MEDIA_LEASE_SECONDS", what));
+    match policy {
+        LeasePolicy { media_lease_secs: 0, .. } => Ok(policy),
+        LeasePolicy { lease_secs: 0, .. } => {
+            needs("needs LEASE_SECONDS, for how long a token counts: set it to 60, or this to 0")
+        }
+        LeasePolicy { scope: LeaseScope::TokenAndMedia, .. } => {
+            needs("does not go with LEASE_SCOPE = \"token+media\": set one of the two back")
+        }
+        _ if !is_list_read => needs(
+            "needs the secret SYNAPSE_ADMIN_TOKEN, to read what is quarantined: set it, or this to 0",
+        ),
+        _ => Ok(policy),
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Rejection {
     PurgeWhat,
     /// The status is only ever read, or asked for with a token in a form.
     StatusMethod,
+    /// The list of purges has no room for so many more.
+    PurgesFull,
     /// A purge is only ever sent.
     PurgeMethod,
     /// A self-test is only ever started.
@@ -70,6 +72,7 @@ impl Rejection {
             Self::SelfTestRuns => StatusCode::TOO_MANY_REQUESTS,
             Self::Misconfigured(_) | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::PurgesFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Origin(OriginError::TimedOut) => StatusCode::GATEWAY_TIMEOUT,
             Self::Origin(OriginError::Intercepted(intermediary)) => intermediary.client_status(),
@@ -87,6 +90,7 @@ impl Rejection {
             Self::Unrecognized => "unrecognized",
             Self::NotAdmin => "not-admin",
             Self::PurgeWhat => "purge-what",
+            Self::PurgesFull => "purges-full",
             Self::PurgeMethod => "purge-method",
             Self::StatusMethod => "status-method",
             Self::SelfTestMethod => "self-test-method",
@@ -117,7 +121,7 @@ impl Rejection {
             | Self::PurgeMethod
             | Self::StatusMethod
             | Self::SelfTestMethod => "M_UNRECOGNIZED",
-            Self::SelfTestRuns => "M_LIMIT_EXCEEDED",
+            Self::SelfTestRuns | Self::PurgesFull => "M_LIMIT_EXCEEDED",
             Self::TooLarge { .. }
             | Self::Origin(OriginError::Intercepted(Intermediary::Refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -146,6 +150,9 @@ impl Rejection {
             Self::NotAdmin => "Show the ADMIN_TOKEN of this edge as a bearer token".to_owned(),
             Self::PurgeWhat => "Send a JSON object with one of: \"mxc\" (an mxc URI, or an array \
                  of up to 1000), \"server_name\", or \"everything\": true"
+                .to_owned(),
+            Self::PurgesFull => "Nothing was purged, since the list of purges is full: purge a \
+                 \"server_name\" or \"everything\" instead, which take the place of single media"
                 .to_owned(),
             Self::PurgeMethod => "Use POST to purge".to_owned(),
             Self::StatusMethod => "Use GET or HEAD for the status".to_owned(),
@@ -242,6 +249,7 @@ mod tests {
             }),
             Rejection::NotAdmin,
             Rejection::PurgeWhat,
+            Rejection::PurgesFull,
             Rejection::PurgeMethod,
             Rejection::StatusMethod,
             Rejection::SelfTestMethod,

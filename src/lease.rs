@@ -10,9 +10,11 @@
 //! own. A refusal revokes both.
 
 pub mod memory;
+pub mod standing;
 
 use crate::cache::key::{CacheKey, Subject};
-use crate::config::lease_policy::{LeasePolicy, LeaseScope};
+use crate::config::lease_policy::{LeasePolicy, LeaseScope, RecordOf};
+use crate::lease::standing::MediaWatch;
 use crate::matrix::access_token::TokenDigest;
 use crate::matrix::ids::{Mxc, ServerName};
 use crate::matrix::media::{Door, MediaKind};
@@ -24,6 +26,9 @@ pub struct LeaseKeys {
     pub credential: Option<CacheKey>,
     /// The media's.
     pub media: CacheKey,
+    /// Whether the media's grant may stand by the homeserver's list of quarantined media: its list
+    /// is about what clients may read with a token.
+    pub is_watched: bool,
 }
 
 impl LeaseKeys {
@@ -44,24 +49,35 @@ impl LeaseKeys {
         Self {
             credential: token.map(|token| key(Subject::TokenLease(door, token, media_if_in_scope))),
             media: key(Subject::MediaLease(door, mxc, kind)),
+            is_watched: door == Door::Client && policy.media_lease_secs > 0,
+        }
+    }
+
+    /// Returns the name of one of the records; `None` for the credential's at a door that asks for
+    /// no credential.
+    pub const fn of(&self, record: RecordOf) -> Option<&CacheKey> {
+        match record {
+            RecordOf::Credential => self.credential.as_ref(),
+            RecordOf::Media => Some(&self.media),
         }
     }
 
     /// Returns the records that a change writes, the media's first, and when their grant was asked
     /// for; `None` if it writes none.
-    pub fn granted_by(&self, change: LeaseChange) -> Option<(Vec<&CacheKey>, u64)> {
-        match change {
+    pub fn granted_by(&self, change: LeaseChange) -> Option<(Vec<(RecordOf, &CacheKey)>, u64)> {
+        let (records, asked_unix_secs): (&[RecordOf], u64) = match change {
             LeaseChange::Grant { asked_unix_secs } => {
-                Some(([Some(&self.media), self.credential.as_ref()], asked_unix_secs))
+                (&[RecordOf::Media, RecordOf::Credential], asked_unix_secs)
             }
             LeaseChange::GrantCredential { asked_unix_secs } => {
-                Some(([None, self.credential.as_ref()], asked_unix_secs))
+                (&[RecordOf::Credential], asked_unix_secs)
             }
             LeaseChange::Unchanged | LeaseChange::RevokeCredential | LeaseChange::RevokeMedia => {
-                None
+                return None;
             }
-        }
-        .map(|(keys, asked_unix_secs)| (keys.into_iter().flatten().collect(), asked_unix_secs))
+        };
+        let named = records.iter().filter_map(|record| Some((*record, self.of(*record)?)));
+        Some((named.collect(), asked_unix_secs))
     }
 
     /// Returns the records that a change removes: those about the other kind of the media as well.
@@ -81,13 +97,19 @@ impl LeaseKeys {
     }
 }
 
-/// When the grants that count were asked for, in seconds since the Unix epoch; `None` for no grant.
+/// When the grants were asked for, in seconds since the Unix epoch; `None` for no grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// To this credential.
     pub credential: Option<u64>,
     /// About this media.
     pub media: Option<u64>,
+    /// About this media, as an isolate remembers it for longer than a lease, or by the answer that
+    /// brought the stored body. It counts where the list of purges would tell of a refusal since, and
+    /// not otherwise.
+    pub by_list: Option<u64>,
+    /// What the list of purges tells about this media.
+    pub watch: MediaWatch,
 }
 
 /// What an answer changes of the two records.
@@ -145,8 +167,12 @@ mod tests {
     use crate::matrix::access_token::AccessToken;
     use crate::matrix::ids::{MediaId, ServerName};
 
-    const POLICY: LeasePolicy =
-        LeasePolicy { lease_secs: 60, scope: LeaseScope::Token, stale_if_error_secs: 600 };
+    const POLICY: LeasePolicy = LeasePolicy {
+        lease_secs: 60,
+        media_lease_secs: 0,
+        scope: LeaseScope::Token,
+        stale_if_error_secs: 600,
+    };
 
     fn mxc(media_id: &str) -> Mxc {
         Mxc {
@@ -233,11 +259,11 @@ mod tests {
         let granted = |change| keys.granted_by(change);
         assert_eq!(
             granted(LeaseChange::Grant { asked_unix_secs: 5 }),
-            Some((vec![&keys.media, credential], 5))
+            Some((vec![(RecordOf::Media, &keys.media), (RecordOf::Credential, credential)], 5))
         );
         assert_eq!(
             granted(LeaseChange::GrantCredential { asked_unix_secs: 5 }),
-            Some((vec![credential], 5))
+            Some((vec![(RecordOf::Credential, credential)], 5))
         );
         for change in
             [LeaseChange::Unchanged, LeaseChange::RevokeCredential, LeaseChange::RevokeMedia]

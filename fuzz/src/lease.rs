@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use matrix_media_edge::config::lease_policy::{LeasePolicy, LeaseScope};
+use matrix_media_edge::config::lease_policy::{LeasePolicy, LeaseScope, RecordOf};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, parse_record, write_record};
 use matrix_media_edge::matrix::access_token::{AccessToken, TokenDigest};
 use matrix_media_edge::matrix::ids::Mxc;
@@ -16,8 +16,12 @@ pub(crate) fn target(input: &[u8]) {
     let Some([now, seconds, stale, token, other, record]) = texts(input) else { return };
     let number = |text: &str| text.parse().unwrap_or(60);
     let scope = if token.len() % 2 == 0 { LeaseScope::Token } else { LeaseScope::TokenAndMedia };
-    let policy =
-        LeasePolicy { lease_secs: number(seconds), scope, stale_if_error_secs: number(stale) };
+    let policy = LeasePolicy {
+        lease_secs: number(seconds),
+        media_lease_secs: 0,
+        scope,
+        stale_if_error_secs: number(stale),
+    };
     let media = Mxc::parse("mxc://example.com/abc").expect("an mxc URI");
     let digest =
         |text: &str| AccessToken::parse(text).map(|token| TokenDigest::new(b"key", &token));
@@ -58,6 +62,9 @@ fn lasts_as_long_as_it_may(policy: LeasePolicy, confirmed: u64, now: u64) {
     let is_in_window = policy.is_within_stale_window(confirmed, now);
     assert_eq!(is_in_window, is_within(policy.stale_if_error_secs));
     let counts = policy.is_alive(confirmed, now) || is_in_window;
-    assert!(!counts || is_within(policy.retention_secs()), "it is kept as long as it counts");
+    assert!(
+        !counts || is_within(policy.retention_secs(RecordOf::Credential)),
+        "it is kept as long as it counts"
+    );
     assert!(!counts || policy.is_remembering());
 }

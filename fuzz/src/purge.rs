@@ -11,7 +11,7 @@ use crate::input::{CONFIG, key, texts};
 use crate::json::{Members, read_shallow};
 
 const NOW: u64 = 1_700_000_000;
-const MAX_PURGES: usize = 4_000;
+const MAX_PURGES: usize = 11_000;
 const MAX_MEDIA: usize = 1_000;
 
 /// The input's lines: a request, how many other purges there are, and a list that was found.
@@ -114,7 +114,5 @@ fn is_never_lost(scope: &Scope, found: Purges, others: u64) {
 }
 
 fn purged(scope: &Scope) -> Purges {
-    let mut purges = Purges::default();
-    purges.add(scope.prefixes(&CONFIG), NOW, &CONFIG);
-    purges
+    Purges::default().with(&scope.prefixes(&CONFIG), NOW, &CONFIG).expect("it has room")
 }

@@ -1,24 +1,42 @@
 //! The feed of quarantined media: what is named there is purged, and nothing that was released.
 
+use http::StatusCode;
 use matrix_media_edge::admin::purge::Scope;
-use matrix_media_edge::admin::quarantine::parse;
+use matrix_media_edge::admin::quarantine::{MAX_POSITION_BYTES, Position, Step};
 use matrix_media_edge::matrix::ids::Mxc;
 use serde_json::Value;
 
+use crate::input::CONFIG;
 use crate::json::read_shallow;
 
-/// The input is a page.
+/// The input is a page, and the position from which it was asked for.
 pub(crate) fn target(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let page = parse(text);
-    let Some(value) = read_shallow(text) else { return };
-    let changes = value.get("changes").and_then(Value::as_array);
-    let next = value.get("next_batch").and_then(Value::as_u64);
-    let Some((changes, next)) = changes.zip(next) else { return };
-    let page = page.expect("a page");
-    assert_eq!((page.next, page.has_changes), (next, !changes.is_empty()));
-    let quarantined: Vec<_> = changes.iter().filter_map(quarantined).map(Scope::Media).collect();
-    assert_eq!(page.quarantined, quarantined);
+    of_a_kept_position(text);
+    let step = Position::parse(Some("0"), None, &CONFIG).on_answer(StatusCode::OK, Some(text));
+    let changes = read_shallow(text).and_then(|value| value.get("changes")?.as_array().cloned());
+    match step {
+        Step::Failed => {}
+        Step::Complete { is_begun_anew, .. } => {
+            assert!(!is_begun_anew && changes.is_some_and(|changes| changes.is_empty()));
+        }
+        Step::Next(scopes, next) => {
+            let changes = changes.expect("it was read");
+            let named: Vec<_> = changes.iter().filter_map(quarantined).map(Scope::Media).collect();
+            assert_eq!(scopes, named);
+            let again = next.on_answer(StatusCode::OK, Some(text));
+            let is_last = changes.len() == 1;
+            assert!(!is_last || matches!(again, Step::Complete { .. }), "{again:?}");
+        }
+    }
+}
+
+fn of_a_kept_position(text: &str) {
+    let (number, stamp) = text.split_once('\n').unwrap_or((text, ""));
+    let position = Position::parse(Some(number), Some(stamp), &CONFIG);
+    let (kept, stamp) = (position.to_text(), position.stamp(&CONFIG));
+    assert_eq!(Position::parse(Some(&kept), Some(&stamp), &CONFIG), position);
+    assert!(kept.len() <= MAX_POSITION_BYTES);
 }
 
 fn quarantined(change: &Value) -> Option<Mxc> {

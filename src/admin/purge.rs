@@ -163,7 +163,7 @@ mod tests {
         let config = config(&[]).unwrap();
         let mut purges = Purges::default();
         for scope in Scope::parse_all(request).unwrap() {
-            purges.add(scope.prefixes(&config), NOW, &config);
+            purges = purges.with(&scope.prefixes(&config), NOW, &config).unwrap();
         }
         purges
     }

@@ -13,7 +13,9 @@ mod probes;
 mod view;
 
 pub use causes::{Cause, REACH, cause, unanswered};
-pub use checks::{LOOPS, NO_CACHE, evaluate_probe, evaluate_redirects, evaluate_tiers};
+pub use checks::{
+    LOOPS, NO_CACHE, evaluate_probe, evaluate_quarantine_list, evaluate_redirects, evaluate_tiers,
+};
 pub use counts::{LET_CONDITIONS_THROUGH, evaluate_counts};
 pub use probes::{Answer, MAX_ANSWER_BYTES, PROBE_TIMEOUT_MS, Probe, ProbeResponse, probes};
 pub(super) use view::FindingView;
@@ -81,6 +83,8 @@ pub enum Check {
     PurgeList,
     /// When the scheduled run was seen last.
     Schedule,
+    /// How old the list is that the homeserver has of what it quarantined.
+    QuarantineList,
     /// Whether the edge gets the readers' addresses.
     ReaderAddress,
     /// Whether uploads come with a length.
@@ -114,6 +118,7 @@ impl Check {
             Self::PopDeletes => "Deletes in the data centre's cache",
             Self::PurgeList => "List of purges",
             Self::Schedule => "Schedule",
+            Self::QuarantineList => "List of quarantined media",
             Self::ReaderAddress => "Readers' addresses",
             Self::UploadLength => "Length of uploads",
         }

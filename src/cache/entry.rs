@@ -14,11 +14,16 @@ use crate::config::Config;
 use crate::headers::cache_control::public_for;
 use crate::headers::content_disposition::with_short_name;
 use crate::headers::{media_type, own_value};
+use crate::matrix::media::Door;
 use crate::message::ReplyHead;
 use crate::origin::OriginHead;
 
 /// The header of a cache entry that holds its [`StoredMeta`].
 pub const STORED_META: HeaderName = HeaderName::from_static("x-edge-meta");
+
+/// The header of a cache entry that names the door at which its body was granted. It stands beside the
+/// record, since an earlier version does not use a record with a field that it does not know.
+pub const GRANTED_AT: HeaderName = HeaderName::from_static("x-edge-granted-at");
 
 /// Names an entry for the platform's purge by tag.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
@@ -76,6 +81,9 @@ pub struct StoredMeta {
     /// How the origin is asked about the response.
     validator: Validator,
     headers: HeaderMap,
+    /// The door at which the homeserver granted this body by the answer that brought it; `None` where
+    /// it did not, or no grant outlasts its record.
+    granted_at: Option<Door>,
 }
 
 /// What lies under the name of a key, by the record beside it.
@@ -238,8 +246,15 @@ impl StoredMeta {
         }
         let key = key.to_string();
         let FetchTimes { asked_unix_secs: stored_unix_secs, answered_unix_secs } = times;
-        let meta =
-            Self { key, stored_unix_secs, answered_unix_secs, length_bytes, validator, headers };
+        let meta = Self {
+            key,
+            stored_unix_secs,
+            answered_unix_secs,
+            length_bytes,
+            validator,
+            headers,
+            granted_at: None,
+        };
         let is_long = |length: usize| length > MAX_HEADER_BYTES;
         if is_long(meta.validator.length_bytes())
             || meta.headers.values().any(|value| is_long(value.len()))
@@ -263,6 +278,7 @@ impl StoredMeta {
             length_bytes: 0,
             validator: Validator::None,
             headers: HeaderMap::new(),
+            granted_at: None,
         };
         let mut is_of_key = false;
         for field in fields {
@@ -317,6 +333,27 @@ impl StoredMeta {
         text
     }
 
+    /// Returns the record of a body that was granted at this door, if at any.
+    pub fn granted_at(self, door: Option<Door>) -> Self {
+        Self { granted_at: door, ..self }
+    }
+
+    /// Returns the record with the door that is named beside it.
+    pub fn with_grant(self, door: Option<&str>) -> Self {
+        self.granted_at(door.filter(|door| *door == Door::Client.as_str()).map(|_| Door::Client))
+    }
+
+    /// Returns the name of the door at which the body was granted, to be kept beside the record.
+    pub fn grant(&self) -> Option<&'static str> {
+        self.granted_at.map(Door::as_str)
+    }
+
+    /// Returns when the homeserver was asked for the answer that granted the body at this door, in
+    /// seconds since the Unix epoch; `None` if none did.
+    pub fn granted_unix_secs(&self, door: Door) -> Option<u64> {
+        (self.granted_at == Some(door)).then_some(self.stored_unix_secs)
+    }
+
     /// Returns what the record weighs in memory beside the body, in bytes.
     pub fn weight_bytes(&self) -> u64 {
         let headers = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
@@ -362,7 +399,11 @@ impl StoredMeta {
             (CACHE_TAG, own_value(&tags(&self.key))),
             (STORED_META, own_value(&self.to_text())),
         ];
-        ReplyHead::new(StatusCode::OK, headers.into_iter().collect())
+        let mut headers: HeaderMap = headers.into_iter().collect();
+        if let Some(door) = self.grant() {
+            headers.insert(GRANTED_AT, HeaderValue::from_static(door));
+        }
+        ReplyHead::new(StatusCode::OK, headers)
     }
 
     /// Returns how the origin is asked about the stored response.

@@ -190,6 +190,14 @@ impl KeyPrefix {
         Self(format!("{VERSION}/{edge}/{MEDIA}/{host}/{media_id}/"))
     }
 
+    /// Returns the prefix of the media that `key` is a response of; `None` for a key of something
+    /// else.
+    pub fn of_media(key: &CacheKey) -> Option<Self> {
+        let mut prefixes = key.prefixes();
+        let is_media = prefixes.nth(2)?.rsplit('/').nth(1) == Some(MEDIA);
+        is_media.then(|| prefixes.nth(1)).flatten().map(|prefix| Self(prefix.to_owned()))
+    }
+
     /// Returns the prefix of all media that servers got from `edge`.
     pub fn federation(edge: &ServerName) -> Self {
         Self(format!("{VERSION}/{edge}/{FEDERATION}/"))
@@ -198,6 +206,17 @@ impl KeyPrefix {
     /// Returns the prefix of one media that servers got from `edge`, in all its sizes.
     pub fn federation_media(edge: &ServerName, media_id: &MediaId) -> Self {
         Self(format!("{VERSION}/{edge}/{FEDERATION}/{}/", media_id.as_str()))
+    }
+
+    /// Returns a prefix that no media of `edge` has, by two numbers.
+    pub fn of_no_media(edge: &ServerName, a: u64, b: u64) -> Self {
+        Self(format!("{VERSION}/{edge}/{MEDIA}/-/{a}-{b}/"))
+    }
+
+    /// Returns all broader prefixes that include this one, the shortest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        let ends = self.0.match_indices('/').map(|(slash, _)| slash + 1);
+        ends.filter(|end| *end < self.0.len()).filter_map(|end| self.0.get(..end))
     }
 
     /// Parses a prefix of stored responses of this version; `None` for any other text.
@@ -214,6 +233,11 @@ impl KeyPrefix {
     /// Returns the length of the prefix in bytes.
     pub fn length_bytes(&self) -> usize {
         self.0.len()
+    }
+
+    /// Returns whether all that begins with this prefix begins with the other.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
     }
 
     /// Returns whether `key` begins with the prefix.
@@ -310,6 +334,20 @@ mod tests {
             Subject::WellKnown(Document::Client),
         ] {
             assert_ne!(CacheKey::new(&edge(), subject), CacheKey::new(&other, subject));
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_a_media_is_found_by_the_key_of_each_of_its_responses() {
+        let named = mxc("Example.org:8448", "abc");
+        let spec = ThumbnailSpec::parse(Target::new("/?width=32&height=32").query()).unwrap();
+        for representation in [Representation::Content, Representation::Thumbnail(spec)] {
+            let key = CacheKey::new(&edge(), Subject::Media(&named, representation));
+            assert_eq!(KeyPrefix::of_media(&key), Some(KeyPrefix::media(&edge(), &named)));
+        }
+        let federated = Subject::Federation(&named.media_id, Representation::Content);
+        for subject in [federated, Subject::Purges] {
+            assert_eq!(KeyPrefix::of_media(&CacheKey::new(&edge(), subject)), None);
         }
     }
 

@@ -5,7 +5,10 @@
 //! a purge, and it was stored no later than the purge. Entries that can be reached are deleted
 //! besides.
 
-use std::borrow::Borrow;
+mod stamp;
+
+pub use stamp::{Stamp, deployment};
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -28,15 +31,26 @@ const RETRY_SECS: u64 = 10;
 /// data centre that stored the entry may be ahead of the one that purged.
 pub const CLOCK_MARGIN_SECS: u64 = 5;
 
-/// The most purges in a list: two requests of the largest about media of the edge's own server. With
-/// more, the oldest become one of everything before them.
-const MAX_PURGES: usize = 4_000;
+/// The most purges in a list: of 5,000 media of the edge's own server, which take two each, and some.
+const MAX_PURGES: usize = 11_000;
 
 /// The most that is read of a list, in bytes.
-pub const MAX_LIST_BYTES: usize = 400 * 1024;
+pub const MAX_LIST_BYTES: usize = 1024 * 1024;
+
+/// With how many purges, and bytes, a list is full. Isolates add to it at once, and what they add
+/// together must still have room.
+const FULL_PURGES: usize = 10_000;
+const FULL_LIST_BYTES: usize = MAX_LIST_BYTES / 10 * 9;
+
+/// With how many purges a list has no room for media that was found to be gone: it is renewed anyway,
+/// and an admin's purges come first.
+const FULL_OF_GONE_PURGES: usize = FULL_PURGES / 2;
+
+/// How many prefixes a purge of a server or of everything has at most.
+const MAX_BROAD: usize = 2;
 
 /// What a copy of the list has beside it, in bytes.
-const COPY_HEAD_BYTES: usize = 32;
+const COPY_HEAD_BYTES: usize = 512;
 
 /// The first line of a list.
 const VERSION: &str = "1";
@@ -48,15 +62,17 @@ pub struct Purges(BTreeMap<KeyPrefix, u64>);
 impl Purges {
     /// Returns whether a response that was stored under `key` at that time is purged.
     pub fn covers(&self, key: &CacheKey, stored_unix_secs: u64) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        key.prefixes().any(|prefix| self.is_listed_since(prefix, stored_unix_secs))
+        let last = self.last_of(key);
+        last.is_some_and(|at| covers_at(at, stored_unix_secs))
     }
 
-    fn is_listed_since(&self, prefix: &str, stored_unix_secs: u64) -> bool {
-        let at_unix_secs = self.0.get(prefix);
-        at_unix_secs.is_some_and(|at| stored_unix_secs <= at.saturating_add(CLOCK_MARGIN_SECS))
+    /// Returns when what is stored under `key` was purged last, in seconds since the Unix epoch;
+    /// `None` if it never was.
+    pub fn last_of(&self, key: &CacheKey) -> Option<u64> {
+        if self.0.is_empty() {
+            return None;
+        }
+        key.prefixes().filter_map(|prefix| self.0.get(prefix).copied()).max()
     }
 
     /// Returns whether well-known documents are purged whose host was asked at that time. They have
@@ -65,23 +81,41 @@ impl Purges {
     pub fn covers_documents(&self, edge: &ServerName, asked_unix_secs: u64) -> bool {
         // Most lists are empty, and a prefix is a text to be made.
         !self.0.is_empty()
-            && self.is_listed_since(KeyPrefix::federation(edge).borrow(), asked_unix_secs)
+            && self
+                .0
+                .get(&KeyPrefix::federation(edge))
+                .is_some_and(|at| covers_at(*at, asked_unix_secs))
     }
 
-    /// Adds a purge.
-    pub fn add(&mut self, prefixes: Vec<KeyPrefix>, now_unix_secs: u64, config: &Config) {
-        self.extend(prefixes.into_iter().map(|prefix| (prefix, now_unix_secs)));
-        self.forget(now_unix_secs, config);
+    /// Returns the list with a purge, in place of earlier ones that it includes; `None` where that has
+    /// no room.
+    pub fn with(
+        &self,
+        prefixes: &[KeyPrefix],
+        now_unix_secs: u64,
+        config: &Config,
+    ) -> Option<Self> {
+        let mut purges = self.clone();
+        purges.remove_old(now_unix_secs, config);
+        // A purge of many names single media, which include no others.
+        if prefixes.len() <= MAX_BROAD {
+            let is_included = |known: &KeyPrefix| prefixes.iter().any(|new| known.is_within(new));
+            purges.0.retain(|known, at| *at > now_unix_secs || !is_included(known));
+        }
+        purges.extend(prefixes.iter().map(|prefix| (prefix.clone(), now_unix_secs)));
+        (purges.0.len() <= FULL_PURGES && purges.length_bytes() <= FULL_LIST_BYTES)
+            .then_some(purges)
     }
 
-    /// Removes purges that no entry can be covered by any more, since none is kept for longer than
-    /// `CACHE_SECONDS`. Where there are too many, the older half becomes one purge of everything.
+    /// Removes purges that neither an entry nor a grant can be covered by any more, since none
+    /// counts for longer than `CACHE_SECONDS` or `MEDIA_LEASE_SECONDS`. Where lists that were merged
+    /// have too many, the older half becomes one purge of everything.
     pub fn forget(&mut self, now_unix_secs: u64, config: &Config) {
-        self.0.retain(|_, at_unix_secs| {
-            let end = at_unix_secs.saturating_add(config.cache_secs);
-            now_unix_secs <= end.saturating_add(CLOCK_MARGIN_SECS)
-        });
-        while self.0.len() > MAX_PURGES || self.length_bytes() > MAX_LIST_BYTES - COPY_HEAD_BYTES {
+        self.remove_old(now_unix_secs, config);
+        if !self.has_room() {
+            self.remove_included();
+        }
+        while !self.has_room() {
             let mut seconds: Vec<u64> = self.0.values().copied().collect();
             seconds.sort_unstable();
             let Some(oldest) = seconds.get(seconds.len() / 2).copied() else { return };
@@ -89,6 +123,28 @@ impl Purges {
             let everything = KeyPrefix::everything(&config.server_name).into_iter();
             self.extend(everything.map(|prefix| (prefix, oldest)));
         }
+    }
+
+    fn remove_old(&mut self, now_unix_secs: u64, config: &Config) {
+        let kept_secs = config.cache_secs.max(config.lease.media_lease_secs);
+        self.0.retain(|_, at_unix_secs| {
+            let end = at_unix_secs.saturating_add(kept_secs);
+            now_unix_secs <= end.saturating_add(CLOCK_MARGIN_SECS)
+        });
+    }
+
+    /// Removes purges that a broader one includes which is not older.
+    fn remove_included(&mut self) {
+        let included = |prefix: &KeyPrefix, at: u64| {
+            prefix.ancestors().any(|broader| self.0.get(broader).is_some_and(|other| *other >= at))
+        };
+        let kept = self.0.iter().filter(|(prefix, at)| !included(prefix, **at));
+        self.0 = kept.map(|(prefix, at)| (prefix.clone(), *at)).collect();
+    }
+
+    /// Returns whether the list is no longer than can be read.
+    fn has_room(&self) -> bool {
+        self.0.len() <= MAX_PURGES && self.length_bytes() <= MAX_LIST_BYTES - COPY_HEAD_BYTES
     }
 
     /// Adds the purges of another list.
@@ -105,8 +161,7 @@ impl Purges {
 
     /// Returns the length of the list as text, with the longest seconds.
     fn length_bytes(&self) -> usize {
-        let line = |prefix: &KeyPrefix| "\n 18446744073709551615".len() + prefix.length_bytes();
-        VERSION.len() + self.0.keys().map(line).sum::<usize>()
+        VERSION.len() + self.0.keys().map(line_length).sum::<usize>()
     }
 
     /// Returns the list as text: a version, then on each line a second and a prefix.
@@ -133,25 +188,74 @@ impl Purges {
     }
 }
 
+/// Returns whether a purge covers what was stored at this time: not later, but for a margin between
+/// clocks.
+const fn covers_at(purged_unix_secs: u64, stored_unix_secs: u64) -> bool {
+    stored_unix_secs <= purged_unix_secs.saturating_add(CLOCK_MARGIN_SECS)
+}
+
+/// Returns the length of a purge's line, with the longest second.
+fn line_length(prefix: &KeyPrefix) -> usize {
+    "\n 18446744073709551615".len() + prefix.length_bytes()
+}
+
+/// The list and its stamp, as they are in the bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PurgeList {
+    /// The list.
+    pub purges: Purges,
+    /// How far it holds what the homeserver has quarantined; `None` where that is not known.
+    pub stamp: Option<Stamp>,
+}
+
+impl PurgeList {
+    /// Parses a list and the stamp beside it; `None` if the list is of another version or broken. A
+    /// stamp that can't be read, or is another homeserver's, is none.
+    pub fn parse(text: &str, stamp: Option<&str>, config: &Config) -> Option<Self> {
+        let purges = Purges::parse(text)?;
+        Some(Self { purges, stamp: stamp.and_then(|text| Stamp::parse(text, config)) })
+    }
+
+    /// Returns the list as text. Its last line is of no media, and differs with the stamp: R2 tells
+    /// versions of an object apart by its text, and a write that changes the stamp alone must be noticed.
+    pub fn to_text(&self, config: &Config) -> String {
+        let text = self.purges.to_text();
+        let Some(stamp) = self.stamp else { return text };
+        let mark = KeyPrefix::of_no_media(
+            &config.server_name,
+            stamp.since_unix_secs,
+            stamp.ask_again_until_unix_secs,
+        );
+        format!("{text}\n{} {mark}", stamp.complete_unix_secs)
+    }
+}
+
 /// The copy of the list at a data centre, for its isolates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgesCopy {
-    purges: Purges,
+    list: PurgeList,
     /// When the list was read from the bucket last, in seconds since the Unix epoch. A copy that is
     /// written after the bucket could not be read is as old as the one before it.
     read_unix_secs: u64,
 }
 
 impl PurgesCopy {
-    /// Returns the copy as text: a second, then the list on the lines below it.
-    pub fn to_text(&self) -> String {
-        format!("{}\n{}", self.read_unix_secs, self.purges.to_text())
+    /// Returns the copy as text: a second and the stamp, then the list on the lines below it.
+    pub fn to_text(&self, config: &Config) -> String {
+        let Self { list: PurgeList { purges, stamp }, read_unix_secs } = self;
+        let stamp = stamp.map_or_else(String::new, |stamp| format!(" {}", stamp.to_text(config)));
+        format!("{read_unix_secs}{stamp}\n{}", purges.to_text())
     }
 
     /// Parses a copy; `None` if the list is of another version or broken.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (read_at, list) = text.split_once('\n')?;
-        Some(Self { purges: Purges::parse(list)?, read_unix_secs: read_at.parse().ok()? })
+    pub fn parse(text: &str, config: &Config) -> Option<Self> {
+        let (head, list) = text.split_once('\n')?;
+        let (read_at, stamp) = match head.split_once(' ') {
+            Some((read_at, stamp)) => (read_at, Some(stamp)),
+            None => (head, None),
+        };
+        let list = PurgeList::parse(list, stamp, config)?;
+        Some(Self { list, read_unix_secs: read_at.parse().ok()? })
     }
 }
 
@@ -160,6 +264,7 @@ impl PurgesCopy {
 #[derive(Clone, Debug, Default)]
 pub struct KnownPurges {
     purges: Rc<Purges>,
+    stamp: Option<Stamp>,
     /// When the list was read last where it lives, by whichever isolate of the data centre: in the
     /// bucket, or at the data centre if there is none.
     read_unix_secs: u64,
@@ -182,6 +287,12 @@ impl KnownPurges {
     /// Returns the list.
     pub fn purges(&self) -> Rc<Purges> {
         Rc::clone(&self.purges)
+    }
+
+    /// Returns how far the list holds what the homeserver has quarantined; `None` where that is not
+    /// known.
+    pub const fn stamp(&self) -> Option<Stamp> {
+        self.stamp
     }
 
     /// Returns what may be done with the list as it is.
@@ -214,7 +325,7 @@ impl KnownPurges {
     ) -> bool {
         let read_unix_secs = copy.as_ref().map_or(0, |copy| copy.read_unix_secs);
         if let Some(copy) = copy {
-            self.merge(copy.purges, now_unix_secs, config);
+            self.merge(copy.list, now_unix_secs, config);
         }
         if !has_bucket {
             self.read_unix_secs = now_unix_secs;
@@ -228,7 +339,7 @@ impl KnownPurges {
     /// there is none.
     pub fn on_bucket(
         &mut self,
-        read: Result<Option<Purges>, Unread>,
+        read: Result<Option<PurgeList>, Unread>,
         now_unix_secs: u64,
         config: &Config,
     ) {
@@ -241,20 +352,65 @@ impl KnownPurges {
         }
     }
 
-    /// Adds a purge.
-    pub fn add(&mut self, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) {
-        Rc::make_mut(&mut self.purges).add(prefixes.to_vec(), now_unix_secs, config);
+    /// Adds a purge. Returns `false`, and adds none, where the list has no room.
+    pub fn add(&mut self, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) -> bool {
+        let purges = self.purges.with(prefixes, now_unix_secs, config);
+        let has_room = purges.is_some();
+        if let Some(purges) = purges {
+            self.purges = Rc::new(purges);
+        }
+        has_room
+    }
+
+    /// Adds media that was found to be gone, where the list has room for that. It is renewed by each
+    /// isolate otherwise.
+    pub fn add_gone(&mut self, prefix: KeyPrefix, now_unix_secs: u64, config: &Config) {
+        if self.purges.0.len() < FULL_OF_GONE_PURGES {
+            self.add(&[prefix], now_unix_secs, config);
+        }
+    }
+
+    /// Adds media that the homeserver refuses now. Where the list has no room, no grant of until now
+    /// counts any more instead: what is stored stays, and the homeserver is asked about it. Without a
+    /// stamp that needs no record, since the next stamp counts from later.
+    pub fn add_refused(&mut self, prefixes: &[KeyPrefix], now_unix_secs: u64, config: &Config) {
+        if !self.add(prefixes, now_unix_secs, config)
+            && let Some(stamp) = &mut self.stamp
+        {
+            let until_unix_secs = now_unix_secs.saturating_add(CLOCK_MARGIN_SECS);
+            stamp.ask_again_until_unix_secs = until_unix_secs.max(stamp.ask_again_until_unix_secs);
+        }
+    }
+
+    /// Records that the list holds all that was quarantined when the homeserver was asked, at
+    /// `asked_unix_secs`. It has been followed since what `before` tells, the stamp that the list had
+    /// in the bucket when the run began; without one, earlier changes may be missing.
+    pub fn complete(&mut self, before: Option<Stamp>, asked_unix_secs: u64) {
+        let stamp = Stamp::complete(before, asked_unix_secs);
+        self.stamp = Some(match self.stamp {
+            Some(known) => stamp.merge(known),
+            None => stamp,
+        });
+    }
+
+    /// Returns the list as it is written to the bucket.
+    pub fn list(&self) -> PurgeList {
+        PurgeList { purges: (*self.purges).clone(), stamp: self.stamp }
     }
 
     /// Returns the copy for the data centre.
     pub fn copy(&self) -> PurgesCopy {
-        PurgesCopy { purges: (*self.purges).clone(), read_unix_secs: self.read_unix_secs }
+        PurgesCopy { list: self.list(), read_unix_secs: self.read_unix_secs }
     }
 
-    fn merge(&mut self, other: Purges, now_unix_secs: u64, config: &Config) {
+    fn merge(&mut self, other: PurgeList, now_unix_secs: u64, config: &Config) {
         let purges = Rc::make_mut(&mut self.purges);
-        purges.merge(other);
+        purges.merge(other.purges);
         purges.forget(now_unix_secs, config);
+        self.stamp = match (self.stamp, other.stamp) {
+            (Some(known), Some(read)) => Some(known.merge(read)),
+            (known, read) => known.or(read),
+        };
     }
 }
 
@@ -305,9 +461,7 @@ mod tests {
     }
 
     fn purged(prefixes: Vec<KeyPrefix>) -> Purges {
-        let mut purges = Purges::default();
-        purges.add(prefixes, NOW, &config(&[]).unwrap());
-        purges
+        Purges::default().with(&prefixes, NOW, &config(&[]).unwrap()).unwrap()
     }
 
     #[test]
@@ -350,7 +504,8 @@ mod tests {
         let mut purges = Purges::default();
         for number in 0..MAX_PURGES as u64 + 100 {
             let prefixes = vec![media(&format!("mxc://example.org/{number}"))];
-            purges.add(prefixes, NOW + number, &config);
+            purges.extend(prefixes.into_iter().map(|prefix| (prefix, NOW + number)));
+            purges.forget(NOW + number, &config);
         }
         assert!(purges.0.len() <= MAX_PURGES);
         for number in 0..MAX_PURGES as u64 + 100 {
@@ -372,18 +527,102 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_of_the_longest_names_can_be_read() {
+    fn a_list_that_is_full_of_the_longest_names_can_be_read() {
         let label = "a".repeat(63);
         let host = format!("{label}.{label}.{label}.{}", "a".repeat(63));
         let edge = ServerName::parse(&format!("{host}:65535")).unwrap();
-        let prefixes = (0..500).map(|number| KeyPrefix::media(&edge, &mxc_of(&host, number)));
+        let own = config(&[]).unwrap();
         let mut known = known();
-        known.add(&prefixes.collect::<Vec<_>>(), NOW, &config(&[]).unwrap());
-        let copy = known.copy().to_text();
+        known.complete(None, NOW);
+        let mut add = |number: usize| {
+            known.add(&[KeyPrefix::media(&edge, &mxc_of(&host, number))], NOW, &own)
+        };
+        let first_without_room = (0..MAX_PURGES).find(|number| !add(*number)).unwrap();
+        let copy = known.copy().to_text(&own);
         assert!(copy.len() <= MAX_LIST_BYTES, "{} bytes", copy.len());
-        let all =
-            CacheKey::new(&edge, Subject::Media(&mxc_of(&host, 499), Representation::Content));
-        assert!(known.purges().covers(&all, NOW));
+        for number in [0, first_without_room - 1, first_without_room] {
+            let media = mxc_of(&host, number);
+            let key = CacheKey::new(&edge, Subject::Media(&media, Representation::Content));
+            assert_eq!(known.purges().covers(&key, NOW), number < first_without_room, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_broad_purge_makes_room_whatever_list_it_meets() {
+        let own = config(&[]).unwrap();
+        let media = |number: usize| media(&format!("mxc://example.org/{number}"));
+        let all: Vec<_> = (0..FULL_PURGES).map(media).collect();
+        let mut known = known();
+        assert!(known.add(&all, NOW - 60, &own));
+        let full = known.list();
+        assert!(!known.add(&[server("example.net")], NOW, &own), "it is full");
+        assert!(known.add(&[server("example.org")], NOW, &own));
+        let more: Vec<_> = (0..MAX_PURGES)
+            .map(|number| self::media(&format!("mxc://example.net/{number}")))
+            .collect();
+        assert!(known.add(&more[..FULL_PURGES - 1], NOW, &own));
+        known.on_bucket(Ok(Some(full)), NOW, &own);
+        assert!(known.purges().covers(&content("mxc://example.org/7"), NOW));
+        assert!(!known.purges().covers(&content("mxc://example.com/abc"), NOW), "not everything");
+    }
+
+    #[test]
+    fn media_that_is_gone_leaves_room_for_purges() {
+        let own = config(&[]).unwrap();
+        let mut known = known();
+        for number in 0..=FULL_OF_GONE_PURGES {
+            known.add_gone(media(&format!("mxc://example.org/{number}")), NOW, &own);
+        }
+        assert_eq!(known.purges().0.len(), FULL_OF_GONE_PURGES);
+    }
+
+    #[test]
+    fn a_stamp_changes_the_text_of_the_list_and_no_purge() {
+        let own = config(&[]).unwrap();
+        let mut known = known();
+        known.add(&[media("mxc://example.org/a")], NOW, &own);
+        let texts = [NOW, NOW + 1].map(|complete| {
+            known.complete(None, complete);
+            known.list().to_text(&own)
+        });
+        assert_ne!(texts[0], texts[1]);
+        for text in texts {
+            let read = PurgeList::parse(&text, None, &own).unwrap();
+            assert!(read.purges.covers(&content("mxc://example.org/a"), NOW));
+            assert!(!read.purges.covers(&content("mxc://example.org/b"), NOW));
+        }
+    }
+
+    #[test]
+    fn media_that_has_no_room_on_the_list_ends_all_grants_and_purges_nothing() {
+        let own = config(&[]).unwrap();
+        let mut known = known();
+        known.complete(None, NOW - 60);
+        let media: Vec<_> =
+            (0..FULL_PURGES).map(|number| media(&format!("mxc://example.org/{number}"))).collect();
+        known.add_refused(&media, NOW - 30, &own);
+        assert_eq!(known.stamp().unwrap().ask_again_until_unix_secs, 0);
+        known.add_refused(&[server("example.com")], NOW, &own);
+        let until_unix_secs = known.stamp().unwrap().ask_again_until_unix_secs;
+        assert_eq!(until_unix_secs, NOW + CLOCK_MARGIN_SECS);
+        assert!(!known.purges().covers(&content("mxc://example.com/abc"), NOW));
+        assert!(known.purges().covers(&content("mxc://example.org/7"), NOW - 30));
+    }
+
+    #[test]
+    fn a_stamp_is_the_later_of_those_that_were_read_and_stays_where_none_was() {
+        let own = config(&[]).unwrap();
+        let mut known = known();
+        let list = |complete_unix_secs| {
+            let stamp = Stamp::complete(None, complete_unix_secs);
+            PurgeList { stamp: Some(stamp), ..PurgeList::default() }
+        };
+        for (read, complete) in [(Some(list(NOW)), NOW), (Some(list(NOW - 9)), NOW), (None, NOW)] {
+            known.on_bucket(Ok(read), NOW, &own);
+            assert_eq!(known.stamp().unwrap().complete_unix_secs, complete);
+        }
+        known.on_bucket(Ok(Some(PurgeList::default())), NOW, &own);
+        assert_eq!(known.stamp().unwrap().complete_unix_secs, NOW);
     }
 
     #[test]
@@ -407,17 +646,18 @@ mod tests {
     #[test]
     fn expired_purges_are_forgotten() {
         let config = config(&[("CACHE_SECONDS", "60")]).unwrap();
-        let mut purges = purged(vec![media("mxc://example.org/a")]);
+        let purges = purged(vec![media("mxc://example.org/a")]);
         let later = NOW + 61 + CLOCK_MARGIN_SECS;
-        purges.add(vec![KeyPrefix::federation(&config.server_name)], later, &config);
+        let purges =
+            purges.with(&[KeyPrefix::federation(&config.server_name)], later, &config).unwrap();
         assert_eq!(purges.0.len(), 1);
     }
 
     #[test]
     fn two_lists_become_one_with_the_later_times() {
-        let (mut a, mut b) = (purged(everything()), Purges::default());
+        let (mut a, b) = (purged(everything()), Purges::default());
         let config = config(&[]).unwrap();
-        b.add(vec![KeyPrefix::federation(&config.server_name)], NOW + 9, &config);
+        let b = b.with(&[KeyPrefix::federation(&config.server_name)], NOW + 9, &config).unwrap();
         a.merge(b);
         assert_eq!(a.0.len(), 2);
         assert!(a.covers(&federated("abc"), NOW + 9));
@@ -431,7 +671,7 @@ mod tests {
     /// A copy that was read from the bucket then.
     fn copy_of(purges: Purges, read_unix_secs: u64) -> Option<PurgesCopy> {
         let text = format!("{read_unix_secs}\n{}", purges.to_text());
-        Some(PurgesCopy::parse(&text).unwrap())
+        Some(PurgesCopy::parse(&text, &config(&[]).unwrap()).unwrap())
     }
 
     #[test]
@@ -501,7 +741,7 @@ mod tests {
     #[test]
     fn known_purges_outlast_an_empty_or_broken_bucket() {
         let config = config(&[]).unwrap();
-        for read in [Ok(None), Ok(Some(Purges::default())), Err(Unread)] {
+        for read in [Ok(None), Ok(Some(PurgeList::default())), Err(Unread)] {
             let mut known = known();
             known.add(&everything(), NOW, &config);
             known.on_bucket(read.clone(), NOW + 40, &config);
@@ -511,10 +751,23 @@ mod tests {
 
     #[test]
     fn a_copy_survives_the_round_trip_and_another_text_does_not() {
+        let own = config(&[]).unwrap();
         let copy = copy_of(purged(everything()), NOW).unwrap();
-        assert_eq!(PurgesCopy::parse(&copy.to_text()), Some(copy));
+        assert_eq!(PurgesCopy::parse(&copy.to_text(&own), &own), Some(copy));
         for text in ["", "1", "x\n1", "5\n2"] {
-            assert_eq!(PurgesCopy::parse(text), None, "{text}");
+            assert_eq!(PurgesCopy::parse(text, &own), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_copy_has_the_stamp_of_the_list_unless_it_is_another_homeservers() {
+        let own = config(&[]).unwrap();
+        let mut known = known();
+        known.complete(None, NOW);
+        let text = known.copy().to_text(&own);
+        assert_eq!(PurgesCopy::parse(&text, &own), Some(known.copy()));
+        let moved = config(&[("HOMESERVER_URL", "https://other.example.com")]).unwrap();
+        let read = PurgesCopy::parse(&text, &moved).unwrap();
+        assert_eq!((read.list.stamp, read.list.purges), (None, Purges::default()));
     }
 }

@@ -36,6 +36,30 @@ fn three_variables_are_enough() {
     assert_eq!(config.warning(), None);
 }
 
+/// What `MEDIA_LEASE_SECONDS` needs.
+const WATCHED: [(&str, &str); 3] = [
+    ("LEASE_SECONDS", "60"),
+    ("SYNAPSE_ADMIN_TOKEN", "syt_admin_0123456789"),
+    ("MEDIA_LEASE_SECONDS", "604800"),
+];
+
+#[test]
+fn a_lease_of_media_needs_a_lease_of_tokens_and_a_token_that_reads_the_list() {
+    assert_eq!(config(&WATCHED).unwrap().lease.media_lease_secs, 604_800);
+    assert_eq!(config(&[]).unwrap().lease.media_lease_secs, 0);
+    for (name, text) in [
+        ("LEASE_SECONDS", "0"),
+        ("SYNAPSE_ADMIN_TOKEN", ""),
+        ("LEASE_SCOPE", "token+media"),
+        ("MEDIA_LEASE_SECONDS", "604801"),
+    ] {
+        let vars = [&WATCHED[..], &[(name, text)]].concat();
+        assert_eq!(offender(&vars), "MEDIA_LEASE_SECONDS", "{name} = {text:?}");
+        let off = [&vars[..], &[("MEDIA_LEASE_SECONDS", "0")]].concat();
+        assert!(config(&off).is_ok(), "{name} = {text:?}");
+    }
+}
+
 #[test]
 fn the_largest_values_can_be_used() {
     let config = config(&[

@@ -48,7 +48,9 @@
 //!
 //! **Leases** (`LEASE_SECONDS`). The [`Leases`] of the credential and of the media count from when
 //! the question was sent. While both are alive, a hit is served without a question; one in its last
-//! quarter is renewed in the background ([`Refresh`]). Only a Matrix error revokes: a 401 or 403
+//! quarter is renewed in the background ([`Refresh`]). With `MEDIA_LEASE_SECONDS`, the media's grant
+//! stands for longer while the homeserver's own list of quarantined media, followed without a gap,
+//! is up to date and does not name the media ([`standing`]). Only a Matrix error revokes: a 401 or 403
 //! the credential's lease; a 404, 410 or 451 the media's, and in answer to a revalidation by GET it
 //! also removes the stored response. At the legacy door all of these revoke the media's lease, with
 //! [`LeaseScope::TokenAndMedia`] the credential's, and remove nothing. A [`QueryClass::PerRequest`]
@@ -104,6 +106,7 @@ use crate::config::Config;
 use crate::config::lease_policy::LeaseScope;
 use crate::endpoint::upload::prefetch_request;
 use crate::headers::range::ByteRange;
+use crate::lease::standing::{MediaWatch, Standing, standing, standing_by_list};
 use crate::lease::{LeaseChange, LeaseKeys, Leases};
 use crate::matrix::access_token::{AccessToken, TokenDigest};
 use crate::matrix::credential::Credential;
@@ -350,7 +353,10 @@ impl Exchange {
         if let Some(confirmed_unix_secs) = self.leased_since(leases, now_unix_secs) {
             let outcome = response::leased(&self, &stored, confirmed_unix_secs, now_unix_secs);
             let refresh = self.old_record(leases, now_unix_secs).map(|key| {
-                let query = self.query_about(&stored, leases, now_unix_secs);
+                // `whoami` tells nothing of a media whose own grant is old.
+                let is_medias = self.lease_keys.as_ref().is_some_and(|keys| keys.media == key);
+                let known = if is_medias { Leases::default() } else { leases };
+                let query = self.query_about(&stored, known, now_unix_secs);
                 let question =
                     OriginExchange::new(self, Some(stored), query, leases, now_unix_secs);
                 Refresh { key, question }
@@ -379,33 +385,50 @@ impl Exchange {
         OriginExchange::new(self, None, query, leases, now_unix_secs)
     }
 
-    /// Returns when the older of the two leases was granted; `None` unless both are alive.
+    /// Returns since when both the credential and the media are confirmed; `None` unless both grants
+    /// stand. A refusal revokes only the grant that it concerns, so both are required.
     fn leased_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
         let policy = self.config.lease;
-        self.confirmed_since(leases, |at| policy.is_alive(at, now_unix_secs))
+        let media = self.media_standing(leases, now_unix_secs)?.confirmed_unix_secs;
+        self.with_credential(media, leases, |at| policy.is_alive(at, now_unix_secs))
     }
 
-    /// Returns when the older of the two grants was asked for; `None` unless both still count. A
-    /// refusal revokes only the grant that it concerns, so both are required.
-    fn confirmed_since(&self, leases: Leases, counts: impl Fn(u64) -> bool) -> Option<u64> {
-        let keys = self.lease_keys.as_ref()?;
-        let media = leases.media.filter(|at| counts(*at))?;
-        match keys.credential {
-            Some(_) => leases.credential.filter(|at| counts(*at)).map(|at| at.min(media)),
-            None => Some(media),
+    /// Returns when the older of the two grants was asked for, given the media's; `None` unless the
+    /// credential's counts, at a door that asks for one.
+    fn with_credential(
+        &self,
+        media_unix_secs: u64,
+        leases: Leases,
+        counts: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
+        match self.lease_keys.as_ref()?.credential {
+            Some(_) => leases.credential.filter(|at| counts(*at)).map(|at| at.min(media_unix_secs)),
+            None => Some(media_unix_secs),
         }
+    }
+
+    /// Returns on what the media's grant stands; `None` if the homeserver has to be asked about it.
+    fn media_standing(&self, leases: Leases, now_unix_secs: u64) -> Option<Standing> {
+        let (policy, watch) = (self.config.lease, self.media_watch(leases)?);
+        standing(policy, leases.media, watch, now_unix_secs)
+            .or_else(|| standing_by_list(policy, leases.by_list, watch, now_unix_secs))
+    }
+
+    /// Returns what the list of purges tells about this media at this door; `None` where no grant is
+    /// remembered.
+    fn media_watch(&self, leases: Leases) -> Option<MediaWatch> {
+        let is_watched = self.lease_keys.as_ref()?.is_watched;
+        Some(MediaWatch { stamp: leases.watch.stamp.filter(|_| is_watched), ..leases.watch })
     }
 
     /// Returns the record to renew; `None` if neither is old. The credential's comes before the
     /// media's, since it serves more requests.
     fn old_record(&self, leases: Leases, now_unix_secs: u64) -> Option<CacheKey> {
         let keys = self.lease_keys.as_ref()?;
-        let is_old = |confirmed: Option<u64>| {
-            confirmed.is_some_and(|at| self.config.lease.is_old(at, now_unix_secs))
-        };
+        let is_old = |granted: u64| self.config.lease.is_old(granted, now_unix_secs);
         match &keys.credential {
-            Some(key) if is_old(leases.credential) => Some(key.clone()),
-            _ if is_old(leases.media) => Some(keys.media.clone()),
+            Some(key) if leases.credential.is_some_and(is_old) => Some(key.clone()),
+            _ if self.media_standing(leases, now_unix_secs)?.is_old => Some(keys.media.clone()),
             _ => None,
         }
     }
@@ -419,7 +442,7 @@ impl Exchange {
         let is_told = stored.validator().is_told();
         let way = self.revalidation.way(door, is_told, now_unix_secs);
         // `whoami` tells of a token, not of what it may read.
-        let is_media_granted = leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs));
+        let is_media_granted = self.media_standing(leases, now_unix_secs).is_some();
         let can_check_token = !is_told
             && self.lease_keys.is_some()
             && self.token.is_some()
@@ -455,7 +478,9 @@ impl Exchange {
     /// Returns when the older of the two grants was asked for; `None` unless both are within the
     /// stale window.
     fn stale_since(&self, leases: Leases, now_unix_secs: u64) -> Option<u64> {
-        let policy = self.config.lease;
-        self.confirmed_since(leases, |at| policy.is_within_stale_window(at, now_unix_secs))
+        let counts = |at| self.config.lease.is_within_stale_window(at, now_unix_secs);
+        let watch = self.media_watch(leases)?;
+        let media = leases.media.filter(|at| counts(*at) && !watch.ends(*at))?;
+        self.with_credential(media, leases, counts)
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::cache::key::CacheKey;
 use crate::cache::lru::Lru;
-use crate::config::lease_policy::LeasePolicy;
+use crate::config::lease_policy::is_within;
 use crate::lease::{MAX_RECORDS_BYTES, record_weight};
 
 /// What the homeserver's last answer about a record was.
@@ -28,17 +28,12 @@ impl LeaseMemory {
         Self(Lru::new(MAX_RECORDS_BYTES))
     }
 
-    /// Returns when the grant of a living lease was asked for, in seconds since the Unix epoch;
-    /// `None` where the data centre's cache has to be looked at. Memory answers for living leases
-    /// alone: within the stale window, another isolate may have had a refusal since.
-    pub fn living(
-        &mut self,
-        key: &CacheKey,
-        policy: LeasePolicy,
-        now_unix_secs: u64,
-    ) -> Option<u64> {
+    /// Returns when a grant was asked for that is less than `limit_secs` old, in seconds since the
+    /// Unix epoch; `None` where the data centre's cache has to be looked at. Memory answers for
+    /// living leases alone: within the stale window, another isolate may have had a refusal since.
+    pub fn living(&mut self, key: &CacheKey, limit_secs: u64, now_unix_secs: u64) -> Option<u64> {
         match self.0.get(key) {
-            Some(LeaseState::Granted(asked)) if policy.is_alive(*asked, now_unix_secs) => {
+            Some(LeaseState::Granted(asked)) if is_within(*asked, limit_secs, now_unix_secs) => {
                 Some(*asked)
             }
             Some(LeaseState::Granted(_) | LeaseState::Revoked(_)) | None => None,
@@ -49,14 +44,20 @@ impl LeaseMemory {
     /// cache. Returns whether it counts: `false` if a refusal has arrived since the grant was asked
     /// for.
     pub fn record_grant(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
-        let counts = match self.0.get(key) {
-            Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,
-            Some(LeaseState::Granted(_)) | None => true,
-        };
+        let counts = self.admits(key, asked_unix_secs);
         if counts {
             self.record(key, LeaseState::Granted(asked_unix_secs));
         }
         counts
+    }
+
+    /// Returns whether a grant that was asked for at this time still counts: no refusal has arrived
+    /// since.
+    pub fn admits(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
+        match self.0.get(key) {
+            Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,
+            Some(LeaseState::Granted(_)) | None => true,
+        }
     }
 
     /// Records a refusal that arrives now.
@@ -79,27 +80,23 @@ impl Default for LeaseMemory {
 mod tests {
     use super::*;
     use crate::cache::key::Subject;
-    use crate::config::tests::config;
     use crate::matrix::ids::Mxc;
     use crate::matrix::media::{Door, MediaKind};
 
     const NOW: u64 = 1_700_000_000;
+    const LEASE_SECS: u64 = 60;
 
     fn key() -> CacheKey {
         let mxc = Mxc::parse("mxc://example.com/abc").unwrap();
         CacheKey::new(&mxc.server_name, Subject::MediaLease(Door::Client, &mxc, MediaKind::Content))
     }
 
-    fn policy() -> LeasePolicy {
-        config(&[("LEASE_SECONDS", "60"), ("STALE_IF_ERROR_SECONDS", "600")]).unwrap().lease
-    }
-
     #[test]
     fn a_grant_answers_while_its_lease_is_alive_and_not_in_the_stale_window() {
         let mut memory = LeaseMemory::new();
         assert!(memory.record_grant(&key(), NOW));
-        assert_eq!(memory.living(&key(), policy(), NOW + 59), Some(NOW));
-        assert_eq!(memory.living(&key(), policy(), NOW + 60), None);
+        assert_eq!(memory.living(&key(), LEASE_SECS, NOW + 59), Some(NOW));
+        assert_eq!(memory.living(&key(), LEASE_SECS, NOW + 60), None);
     }
 
     #[test]
@@ -108,7 +105,7 @@ mod tests {
             let mut memory = LeaseMemory::new();
             memory.record_refusal(&key(), NOW);
             assert!(!memory.record_grant(&key(), asked), "{asked}");
-            assert_eq!(memory.living(&key(), policy(), NOW), None, "{asked}");
+            assert_eq!(memory.living(&key(), LEASE_SECS, NOW), None, "{asked}");
         }
     }
 
@@ -117,7 +114,7 @@ mod tests {
         let mut memory = LeaseMemory::new();
         memory.record_refusal(&key(), NOW);
         assert!(memory.record_grant(&key(), NOW + 1));
-        assert_eq!(memory.living(&key(), policy(), NOW + 1), Some(NOW + 1));
+        assert_eq!(memory.living(&key(), LEASE_SECS, NOW + 1), Some(NOW + 1));
     }
 
     #[test]
@@ -125,7 +122,7 @@ mod tests {
         let mut memory = LeaseMemory::new();
         memory.record_grant(&key(), NOW);
         memory.record_refusal(&key(), NOW + 1);
-        assert_eq!(memory.living(&key(), policy(), NOW + 1), None);
+        assert_eq!(memory.living(&key(), LEASE_SECS, NOW + 1), None);
     }
 
     #[test]
@@ -133,7 +130,7 @@ mod tests {
         let mut memory = LeaseMemory::new();
         memory.record_grant(&key(), NOW);
         assert!(memory.record_grant(&key(), NOW - 1));
-        assert_eq!(memory.living(&key(), policy(), NOW), Some(NOW - 1));
+        assert_eq!(memory.living(&key(), LEASE_SECS, NOW), Some(NOW - 1));
     }
 
     #[test]
@@ -144,6 +141,6 @@ mod tests {
         let mut memory = LeaseMemory::default();
         memory.record_refusal(&other, NOW);
         assert!(memory.record_grant(&key(), NOW));
-        assert_eq!(memory.living(&other, policy(), NOW), None);
+        assert_eq!(memory.living(&other, LEASE_SECS, NOW), None);
     }
 }

@@ -11,3 +11,4 @@ mod purges;
 mod representations;
 mod tiers;
 mod walls;
+mod watched;

@@ -62,6 +62,21 @@
 //! | a purge is forgotten after a second | 104 |
 //! | a list is read up to its first purge | 3750 |
 //! | a purge again keeps the old time | 406 |
+//!
+//! And while the homeserver's list of quarantined media is followed, of 30 000:
+//!
+//! | Fault | Sequence |
+//! |---|---|
+//! | a list counts as up to date for ever | 1708 |
+//! | a grant of before the list was followed counts | 1285 |
+//! | a body's date counts at another door; that of a body behind a redirect | 1194, 20 496 |
+//! | a grant at the legacy door stands by the list | 92 |
+//! | a grant about a media counts for ever | 4386 |
+//! | what an isolate remembers beyond a lease counts in an outage | 6036 |
+//! | a refusal does not end the grant that brought the body | 617 |
+//!
+//! What needs a rare order is found by example (`watched`): a name that ends no grant, a restored
+//! database that is not noticed, a history that is no gap, a row that is skipped.
 
 use std::env;
 use std::num::NonZero;
@@ -76,16 +91,29 @@ use model::scenario::Scenario;
 /// How many random sequences a run plays, unless `POLICY_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 100_000;
 
+/// How many of those in which the homeserver's list of quarantined media is followed.
+const WATCHED_SEQUENCES: u64 = 30_000;
+
 /// The seed of the first, unless `POLICY_SEED` says otherwise.
 const SEED: u64 = 3_000_000;
 
 #[test]
 fn no_sequence_of_events_breaks_a_promise() {
+    play_all(SEQUENCES, |seed| Scenario::new(&mut Random::new(seed)));
+}
+
+#[test]
+fn no_sequence_of_events_breaks_a_promise_while_the_list_is_followed() {
+    play_all(WATCHED_SEQUENCES, |seed| Scenario::watched(&mut Random::new(seed)));
+}
+
+/// Plays `count` sequences as `drawn`, or as many as `POLICY_SEQUENCES` says.
+fn play_all(count: u64, drawn: impl Fn(u64) -> Scenario + Sync) {
     let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let first = number("POLICY_SEED").unwrap_or(SEED);
-    let count = number("POLICY_SEQUENCES").unwrap_or(SEQUENCES);
+    let count = number("POLICY_SEQUENCES").unwrap_or(count);
     println!("{count} sequences from seed {first}");
-    match play(first, first + count) {
+    match play(first, first + count, &drawn) {
         Ok(record) => println!("{record}"),
         Err(seed) => {
             let scenario = drawn(seed).shortened();
@@ -100,12 +128,8 @@ fn no_sequence_of_events_breaks_a_promise() {
     }
 }
 
-fn drawn(seed: u64) -> Scenario {
-    Scenario::new(&mut Random::new(seed))
-}
-
 /// Plays all seeds up to `end`: a record of the answers, or the first seed that fails.
-fn play(first: u64, end: u64) -> Result<Record, u64> {
+fn play(first: u64, end: u64, drawn: &(impl Fn(u64) -> Scenario + Sync)) -> Result<Record, u64> {
     let (next, failed) = (AtomicU64::new(first), AtomicU64::new(end));
     let work = || {
         let mut record = Record::default();

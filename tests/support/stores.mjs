@@ -85,12 +85,14 @@ function streamOf(bytes, end) {
 
 /** The headers of ours by which stored things are put, and told. */
 const RECORD = 'record';
+const STAMP = 'stamp';
 const CACHE_RECORD = 'x-edge-meta';
 
 async function object(method, key, request, { BUCKET }) {
   switch (method) {
     case 'PUT': {
-      const customMetadata = { record: request.headers.get(RECORD) };
+      const metadata = [RECORD, STAMP].map((name) => [name, request.headers.get(name)]);
+      const customMetadata = Object.fromEntries(metadata.filter(([, value]) => value !== null));
       await BUCKET.put(key, request.body ?? '', { customMetadata });
       return new Response();
     }
@@ -100,7 +102,8 @@ async function object(method, key, request, { BUCKET }) {
   }
   const found = await BUCKET.get(key);
   if (found === null) return new Response(null, { status: 404 });
-  return new Response(found.body, { headers: { [RECORD]: found.customMetadata.record ?? '' } });
+  const { record = '', stamp = '' } = found.customMetadata;
+  return new Response(found.body, { headers: { [RECORD]: record, [STAMP]: stamp } });
 }
 
 async function entry(method, key, request) {

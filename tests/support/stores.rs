@@ -46,6 +46,17 @@ impl Stores {
         self.put(&object_path(key), object);
     }
 
+    /// Puts a text with a stamp into the bucket, as the edge's own list of purges is.
+    pub fn put_stamped(&self, key: &str, stamp: &str, text: &str) {
+        self.ask(Request::new("PUT", object_path(key)).header("Stamp", stamp).body(text));
+    }
+
+    /// The stamp of the text under `key` in the bucket.
+    pub fn stamp(&self, key: &str) -> Option<String> {
+        let answer = self.ask(Request::new("GET", object_path(key)));
+        answer.header("stamp").filter(|stamp| !stamp.is_empty()).map(str::to_owned)
+    }
+
     /// Removes an object from the bucket.
     pub fn remove_object(&self, key: &str) {
         self.ask(Request::new("DELETE", object_path(key)));

@@ -4,3 +4,4 @@ mod lease_ends;
 mod leases;
 mod outage;
 mod stale;
+mod watched;

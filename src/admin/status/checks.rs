@@ -6,8 +6,10 @@ use serde_json::value::RawValue;
 use super::causes::{Cause, REACH, WALL, cause, unanswered};
 use super::probes::{Answer, Probe, ProbeResponse};
 use super::{Check, Finding, addresses};
+use crate::cache::purge_list::Stamp;
 use crate::config::{Config, WellKnownFields};
 use crate::headers::CF_MITIGATED;
+use crate::lease::standing::LIST_COUNTS_SECS;
 use crate::matrix::json;
 use crate::matrix::well_known::{Document, STABLE_FIELD, ServerInformation, UNSTABLE_FIELD};
 use crate::origin::OriginAnswer;
@@ -28,6 +30,9 @@ const OLD: &str = "Upgrade the homeserver: media is open to anyone without authe
      and the edge's client endpoints stay unused.";
 const FIELD: &str = "Route the host's /.well-known/matrix/* to this Worker if clients are to learn \
      of the media domain. Inside its own zone a Worker is skipped: look from outside with curl.";
+const UNREAD_LIST: &str = "Until it is read, MEDIA_LEASE_SECONDS has no effect and the homeserver is \
+     asked about each media after LEASE_SECONDS. See that wrangler.toml has crons = [\"* * * * *\"] \
+     under [triggers], that MEDIA_BUCKET is bound, and in the Worker's log what the last run reported.";
 const CORS: &str = "Send Access-Control-Allow-Origin: * with the document and with every redirect \
      to it, or web clients can't read it.";
 
@@ -51,6 +56,29 @@ pub fn evaluate_probe(
         Probe::Media => vec![anonymous_reads(answer)],
         Probe::WellKnown(document) => vec![well_known(document, answer, config)],
     }
+}
+
+/// Evaluates how far the homeserver's list of quarantined media has been followed, as this isolate
+/// knows it; `None` where no grant stands by that list.
+pub fn evaluate_quarantine_list(
+    config: &Config,
+    stamp: Option<Stamp>,
+    now_unix_secs: u64,
+) -> Option<Finding> {
+    let check = Check::QuarantineList;
+    if config.lease.media_lease_secs == 0 {
+        return None;
+    }
+    let Some(stamp) = stamp else {
+        return Some(Finding::error(check, "It has not been read to its end yet.", UNREAD_LIST));
+    };
+    let secs = now_unix_secs.saturating_sub(stamp.complete_unix_secs);
+    let found = format!("It was read {secs} s ago.");
+    Some(if secs < LIST_COUNTS_SECS {
+        Finding::ok(check, found)
+    } else {
+        Finding::error(check, found, UNREAD_LIST)
+    })
 }
 
 /// Evaluates what this isolate has seen of redirects: `refused` is the host that media was redirected

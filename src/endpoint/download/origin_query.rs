@@ -14,6 +14,7 @@ use super::part::Whole;
 use super::response::{self, Fetched};
 use super::{Exchange, Outcome};
 use crate::cache::entry::{FetchTimes, StoredMeta, Validator};
+use crate::cache::key::CacheKey;
 use crate::config::OriginRedirects;
 use crate::error::Rejection;
 use crate::headers::cache_status::ForwardReason;
@@ -272,7 +273,6 @@ impl PendingAnswer {
         }
         let Self { exchange, stored, query, leases, asked_unix_secs, .. } = self;
         let status = origin.head.status;
-        let policy = exchange.config.lease;
         let nonsense = |exchange: &Exchange, forward| {
             response::rejected(exchange, &Rejection::OriginNonsense, forward, Some(status))
         };
@@ -292,7 +292,7 @@ impl PendingAnswer {
             // The media's lease may have ended while the answer was on its way.
             (OriginQuery::CheckToken, StatusCode::OK, Some(stored))
                 if permission::knows_token(&origin)
-                    && leases.media.is_some_and(|at| policy.is_alive(at, now_unix_secs)) =>
+                    && exchange.media_standing(leases, now_unix_secs).is_some() =>
             {
                 response::identified(&exchange, stored, asked_unix_secs)
             }
@@ -454,6 +454,11 @@ impl PendingAnswer {
 }
 
 impl Suspicion {
+    /// Returns the key of the stored response.
+    pub fn key(&self) -> &CacheKey {
+        self.exchange.key()
+    }
+
     /// Returns the lease records to look up again before [`Self::on_probe`].
     pub fn lease_keys(&self) -> Option<&LeaseKeys> {
         self.exchange.lease_keys()

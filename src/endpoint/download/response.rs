@@ -148,9 +148,16 @@ pub(super) fn fetched(
         Ok(()) if !is_redirected => exchange.granted(times.asked_unix_secs),
         Ok(()) | Err(_) => LeaseChange::Unchanged,
     };
+    // The body's date is a grant too, where one may stand for long enough to outlast its record.
+    let is_watched = exchange.lease_keys.as_ref().is_some_and(|keys| keys.is_watched);
+    let granted_at = match leases {
+        LeaseChange::Grant { .. } if is_watched => Some(exchange.request.door),
+        _ => None,
+    };
     let meta = accepted.and_then(|()| {
         let length = storable(exchange, &origin, &validator, &method, times)?;
-        StoredMeta::new(&exchange.key, &origin, validator.clone(), length, times)
+        let meta = StoredMeta::new(&exchange.key, &origin, validator.clone(), length, times)?;
+        Ok(meta.granted_at(granted_at))
     });
     let not_stored = meta.as_ref().err().copied();
     let meta = meta.ok();

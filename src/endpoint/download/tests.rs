@@ -12,6 +12,7 @@ mod heads;
 
 use super::*;
 use crate::cache::entry::FetchTimes;
+use crate::cache::purge_list::Stamp;
 use crate::cache::storability::NoStoreReason;
 use crate::config::tests::config;
 use crate::message::REQUEST_HEADERS;
@@ -182,7 +183,7 @@ fn is_kept(outcome: &Outcome) -> bool {
 }
 
 fn confirmed(credential: u64, media: u64) -> Leases {
-    Leases { credential: Some(credential), media: Some(media) }
+    Leases { credential: Some(credential), media: Some(media), ..Leases::default() }
 }
 
 #[test]
@@ -733,7 +734,7 @@ fn a_page_in_place_of_whoami_leads_to_a_question_for_the_media() {
     let asking = || {
         let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[PNG, INLINE]);
-        let leases = Leases { credential: None, media: Some(NOW - 10) };
+        let leases = Leases { media: Some(NOW - 10), ..Leases::default() };
         asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW))
     };
     for (status, text) in
@@ -757,7 +758,7 @@ fn a_refusal_of_whoami_is_final() {
     for status in [401, 403] {
         let exchange = get(CLIENT, LEASED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
         let unvalidated = stored(&exchange, &[]);
-        let leases = Leases { credential: None, media: Some(NOW - 10) };
+        let leases = Leases { media: Some(NOW - 10), ..Leases::default() };
         let question = asked(exchange.on_lookup(Some(unvalidated), leases, false, NOW));
         assert!(question.request.url.ends_with("/whoami"));
         let told = refused(question, status, "M_UNKNOWN_TOKEN");
@@ -805,6 +806,27 @@ fn a_lease_record_that_is_old_is_renewed() {
     assert_eq!(renewed(confirmed(young, old)), (false, true));
     assert_eq!(renewed(confirmed(old, young)), (true, false));
     assert_eq!(renewed(confirmed(old, old)), (true, false));
+}
+
+/// What `whoami` grants is the credential's, and a media may have been deleted since.
+#[test]
+fn an_old_grant_about_a_media_is_renewed_by_a_question_about_the_media() {
+    const WATCHED: &[(&str, &str)] = &[
+        ("LEASE_SECONDS", "60"),
+        ("MEDIA_LEASE_SECONDS", "259200"),
+        ("SYNAPSE_ADMIN_TOKEN", "syt_admin_0123456789"),
+    ];
+    let exchange = get(CLIENT, WATCHED).knowing(knowing(Door::Client, &[GUESS_FAILS]));
+    let stamp = Stamp::complete(Some(Stamp::complete(None, NOW - 86_400)), NOW - 10);
+    let watch = MediaWatch { stamp: Some(stamp), gone_unix_secs: None };
+    let leases = Leases { watch, ..confirmed(NOW - 5, NOW - 7_200) };
+    let stored = stored(&exchange, &[PNG, INLINE]);
+    let AfterLookup::Serve(_, refresh) = exchange.on_lookup(Some(stored), leases, false, NOW)
+    else {
+        panic!("the list is up to date")
+    };
+    let question = refresh.expect("the grant is two hours old").question;
+    assert!(question.request.url.ends_with(CLIENT), "{}", question.request.url);
 }
 
 #[test]

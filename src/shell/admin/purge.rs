@@ -4,7 +4,8 @@
 //! that token, and 405 to another method.
 //!
 //! 1. Parses the body as scopes. If it is too long, or isn't a JSON object that names some, 400.
-//! 2. Puts what they cover on the list of purges, after which this isolate serves none of them.
+//! 2. Puts what they cover on the list of purges, after which this isolate serves none of them. If the
+//!    list has no room for them, 507.
 //! 3. Deletes what can be reached: in this isolate's memory, and in the bucket for at most 10 s.
 //! 4. Answers with a report: 200, or 502 where the list could not be written for others.
 
@@ -24,6 +25,7 @@ use crate::message::ReplyHead;
 use crate::shell::body::streams;
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
+use crate::shell::store::purge_list::Listed;
 use crate::shell::store::{bucket, memory, purge_list};
 
 /// For how long objects are deleted, in milliseconds: an admin waits for the answer.
@@ -43,7 +45,13 @@ pub(crate) async fn answer(context: &RequestContext) -> Result<Response, JsValue
     let Some(scopes) = scopes else { return context.reject(&Rejection::PurgeWhat) };
     let (config, bucket) = (&context.config, context.bucket.as_ref());
     let to_purge = prefixes(config, &scopes);
-    let is_listed = purge_list::list(config, bucket, &to_purge).await;
+    // Whether there is room is known by the list that was read.
+    purge_list::current(context).await;
+    let listed = purge_list::list(config, bucket, &to_purge).await;
+    if listed == Listed::Full {
+        return context.reject(&Rejection::PurgesFull);
+    }
+    let is_listed = listed == Listed::Yes;
     let (memory, bucket) = delete(bucket, &to_purge).await;
     let report = Report { memory, bucket, is_listed };
     let status = if is_listed { StatusCode::OK } else { StatusCode::BAD_GATEWAY };

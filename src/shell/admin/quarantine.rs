@@ -3,7 +3,9 @@
 use ::http::StatusCode;
 use worker::worker_sys::R2Bucket;
 
-use crate::admin::quarantine::{self, LastRun, MAX_PAGE_BYTES, MAX_PAGES, Page};
+use crate::admin::quarantine::{
+    LastRun, MAX_PAGE_BYTES, MAX_PAGES, MAX_POSITION_BYTES, MAX_RUN_MS, Position, Step,
+};
 use crate::cache::key::{CacheKey, Subject};
 use crate::config::Config;
 use crate::matrix::access_token::AccessToken;
@@ -14,10 +16,7 @@ use crate::shell::runtime::clock;
 use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::sleep;
 use crate::shell::store::bucket::{self, Condition, Written};
-use crate::shell::store::purge_list;
-
-/// The most that a position takes, in bytes.
-const MAX_POSITION_BYTES: usize = 20;
+use crate::shell::store::purge_list::{self, Run};
 
 /// The most that the record of the last run takes, in bytes.
 const MAX_RUN_BYTES: usize = 40;
@@ -37,52 +36,87 @@ pub(crate) async fn poll(config: &Config, bucket: Option<&R2Bucket>) {
 
 /// Returns the last run, if it was recorded and can be read.
 pub(crate) async fn last_run(config: &Config, bucket: &R2Bucket) -> Option<LastRun> {
-    let (text, _) = bucket::read_text(bucket, &run_key(config), MAX_RUN_BYTES).await.ok()??;
-    LastRun::parse(&text)
+    let kept = bucket::read_text(bucket, &run_key(config), MAX_RUN_BYTES).await.ok()??;
+    LastRun::parse(&kept.text)
 }
 
 fn run_key(config: &Config) -> CacheKey {
     CacheKey::new(&config.server_name, Subject::LastRun)
 }
 
-/// Reads page by page. Returns whether all went well.
+/// Reads page by page, and then purges what was quarantined. Returns whether all went well.
 async fn catch_up(config: &Config, bucket: &R2Bucket, token: &AccessToken) -> bool {
     let key = CacheKey::new(&config.server_name, Subject::QuarantinePosition);
     let Ok(kept) = bucket::read_text(bucket, &key, MAX_POSITION_BYTES).await else { return false };
-    let mut position = kept.and_then(|(text, _)| text.parse().ok()).unwrap_or(0);
+    // What is written to the list is what this isolate knows of it.
+    let Ok(before) = purge_list::read(config, bucket).await else { return false };
+    let (text, stamp) = kept.map_or((None, None), |kept| (Some(kept.text), kept.stamp));
+    let began = Position::parse(text.as_deref(), stamp.as_deref(), config);
+    let end_unix_ms = clock::now_unix_ms() + MAX_RUN_MS;
+    let (mut position, mut quarantined) = (began.clone(), Vec::new());
+    let (mut complete, mut is_read) = (None, true);
     for _ in 0..MAX_PAGES {
-        let Some(page) = read(config, token, position).await else {
-            log::error(
-                "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's",
-            );
-            return false;
+        let asked_unix_secs = clock::now_unix_secs();
+        let step = match ask(config, token, &position).await {
+            Some((status, text)) => position.clone().on_answer(status, text.as_deref()),
+            None => Step::Failed,
         };
-        let to_purge = purge::prefixes(config, &page.quarantined);
-        if !to_purge.is_empty() && !purge_list::list(config, Some(bucket), &to_purge).await {
-            return false;
+        match step {
+            Step::Next(scopes, next) => {
+                quarantined.extend(scopes);
+                position = next;
+            }
+            Step::Complete { position: next, is_begun_anew } => {
+                complete = Some((before.filter(|_| !is_begun_anew), asked_unix_secs));
+                position = next;
+            }
+            Step::Failed => {
+                log::error(
+                    "quarantine: Synapse did not tell, see that SYNAPSE_ADMIN_TOKEN is an admin's",
+                );
+                is_read = false;
+            }
         }
-        // Only now: what fails before is read again the next time. And no later, since deleting a
-        // full page takes more operations than some plans grant, and the list holds without it.
-        if page.next != position && !write_position(bucket, &key, page.next).await {
-            return false;
-        }
-        if !to_purge.is_empty() {
-            purge::delete(Some(bucket), &to_purge).await;
-            log::info(&format!("quarantine: {} media purged", page.quarantined.len()));
-        }
-        position = page.next;
-        if !page.has_changes {
+        if complete.is_some() || !is_read || clock::now_unix_ms() > end_unix_ms {
             break;
         }
     }
-    true
+    let to_purge = purge::prefixes(config, &quarantined);
+    // Nobody goes by a stamp where no grant stands by the list.
+    let complete = complete.filter(|_| config.lease.media_lease_secs > 0);
+    let run = Run { quarantined: &to_purge, complete };
+    if (!to_purge.is_empty() || complete.is_some())
+        && !purge_list::record_run(config, bucket, run).await
+    {
+        return false;
+    }
+    // Only now: a position without a gap before it must not be kept beside a list that lacks names,
+    // or a stamp of before the gap. And no later, since deleting what was quarantined may take more
+    // operations than some plans grant, and the list holds without it.
+    if position != began && !write_position(config, bucket, &key, &position).await {
+        return false;
+    }
+    if !to_purge.is_empty() {
+        purge::delete(Some(bucket), &to_purge).await;
+        log::info(&format!("quarantine: {} media purged", quarantined.len()));
+    }
+    is_read
 }
 
+/// How often a position is tried to be written.
+const ATTEMPTS: usize = 5;
+
 /// Writes how far the list has been read. Returns whether that has happened.
-async fn write_position(bucket: &R2Bucket, key: &CacheKey, position: u64) -> bool {
-    let text = position.to_string();
-    loop {
-        match bucket::write_text(bucket, key, &text, &Condition::None).await {
+async fn write_position(
+    config: &Config,
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    position: &Position,
+) -> bool {
+    let (text, stamp) = (position.to_text(), position.stamp(config));
+    for _ in 0..ATTEMPTS {
+        let condition = Condition::None;
+        match bucket::write_stamped_text(bucket, key, &text, Some(&stamp), &condition).await {
             Written::Yes => return true,
             Written::Unmet | Written::Failed => return false,
             // A page before has been written within this second.
@@ -91,17 +125,21 @@ async fn write_position(bucket: &R2Bucket, key: &CacheKey, position: u64) -> boo
             }
         }
     }
+    false
 }
 
-async fn read(config: &Config, token: &AccessToken, position: u64) -> Option<Page> {
-    let request = quarantine::request(config, token, position);
+/// Asks for the page after a position. Returns its status and, where that is 200, its text; `None` if
+/// there was no answer.
+async fn ask(
+    config: &Config,
+    token: &AccessToken,
+    position: &Position,
+) -> Option<(StatusCode, Option<String>)> {
+    let request = position.request(config, token);
     let Answer { head, response } = fetch::ask_alone(config, &request).await.ok()?;
-    if head.status == StatusCode::BAD_REQUEST {
-        return Some(quarantine::refused());
+    if head.status != StatusCode::OK {
+        return Some((head.status, None));
     }
-    if !head.status.is_success() {
-        return None;
-    }
-    let text = streams::read_bounded(&response.body()?, MAX_PAGE_BYTES).await.ok()??;
-    quarantine::parse(std::str::from_utf8(&text).ok()?)
+    let bytes = streams::read_bounded(&response.body()?, MAX_PAGE_BYTES).await.ok()??;
+    Some((head.status, String::from_utf8(bytes).ok()))
 }

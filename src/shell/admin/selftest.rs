@@ -33,7 +33,7 @@ use crate::headers::range::ByteRange;
 use crate::message::ReplyHead;
 use crate::origin::outage::probe_request;
 use crate::origin::{OriginError, OriginHead};
-use crate::shell::admin::quarantine;
+use crate::shell::admin::{quarantine, status};
 use crate::shell::body::streams;
 use crate::shell::origin::fetch::{self, Answer};
 use crate::shell::origin::known;
@@ -105,6 +105,7 @@ async fn run(context: &RequestContext) -> Vec<Finding> {
     findings.extend(selftest::evaluate_pop(pop));
     findings.push(bucket);
     findings.push(selftest::evaluate_purge_list(purge_list_age));
+    findings.extend(status::quarantine_list(context).await);
     findings.push(selftest::evaluate_schedule(config.synapse_admin_token.is_some(), last_run, now));
     findings.push(selftest::evaluate_reader_address(&context.head));
     findings.push(selftest::evaluate_uploads(&counts));

@@ -45,7 +45,7 @@ use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{detach, sleep, timeout};
 use crate::shell::store::bucket::{self, Condition, Written};
 use crate::shell::store::coalescing::{self, FillTarget};
-use crate::shell::store::pop;
+use crate::shell::store::{pop, purge_list};
 
 /// The most that is read of a form, in bytes.
 const MAX_FORM_BYTES: usize = 4 * 1024;
@@ -175,6 +175,7 @@ async fn look_up(context: &RequestContext, key: &CacheKey) -> Option<Rc<Status>>
 async fn check(context: &RequestContext) -> Vec<Finding> {
     let mut findings = check_tiers(context).await;
     findings.push(status::evaluate_redirects(known::refused_redirect().as_deref()));
+    findings.extend(quarantine_list(context).await);
     let [a, b, c, d, e] = status::probes(&context.config);
     let (a, b, c, d, e) =
         join5(ask(context, a), ask(context, b), ask(context, c), ask(context, d), ask(context, e))
@@ -183,6 +184,13 @@ async fn check(context: &RequestContext) -> Vec<Finding> {
         findings.extend(found);
     }
     findings
+}
+
+/// Evaluates the homeserver's list of quarantined media, as far as this isolate knows it.
+pub(crate) async fn quarantine_list(context: &RequestContext) -> Option<Finding> {
+    purge_list::current(context).await;
+    let (stamp, now) = (purge_list::stamp(), clock::now_unix_secs());
+    status::evaluate_quarantine_list(&context.config, stamp, now)
 }
 
 async fn ask(context: &RequestContext, (probe, request): (Probe, OriginRequest)) -> Vec<Finding> {

@@ -25,7 +25,8 @@ use crate::endpoint::download::{
     ResponsePlan, Warming, Whole,
 };
 use crate::error::Rejection;
-use crate::lease::LeaseKeys;
+use crate::lease::standing::MediaWatch;
+use crate::lease::{LeaseKeys, Leases};
 use crate::matrix::ids::Mxc;
 use crate::matrix::media::MediaRequest;
 use crate::message::ReplyHead;
@@ -43,8 +44,8 @@ use crate::shell::runtime::tasks::{detach, serve};
 use crate::shell::runtime::{clock, heads};
 use crate::shell::store::cache_fill::record_fruitless;
 use crate::shell::store::coalescing::{self, FillPermit, FillTarget};
-use crate::shell::store::leases;
 use crate::shell::store::tiers::{self, Found, InBucket, StoredBody};
+use crate::shell::store::{leases, purge_list};
 
 /// The keys under which an exchange's outcome is written.
 #[derive(Clone)]
@@ -92,8 +93,15 @@ async fn attempt(
         }
     };
     let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
-    let look_up = || {
-        join(tiers::look_up(context, &keys.entry), leases::look_up(context, keys.leases.as_ref()))
+    let is_down_already = outage::is_known(context);
+    let look_up = || async {
+        // The list is not told of refusals in an outage, and what counts then is at the data centre.
+        let watch =
+            if is_down_already { MediaWatch::default() } else { purge_list::watch(&keys.entry) };
+        let leases = leases::look_up(context, keys.leases.as_ref(), watch);
+        let (found, held) = join(tiers::look_up(context, &keys.entry), leases).await;
+        // The list of purges may have been read meanwhile.
+        (found, Leases { watch: purge_list::watch(&keys.entry), ..held })
     };
     let (mut found, mut held) = look_up().await;
     // A fill that stored nothing, such as that of a refused request, leaves its place to one of the
@@ -123,6 +131,8 @@ async fn attempt(
         }
     }
     let meta = found.as_ref().map(|found| Rc::clone(&found.meta));
+    let body = meta.as_ref().and_then(|meta| meta.granted_unix_secs(door));
+    let held = leases::with_body(held, keys.leases.as_ref(), body);
     let is_down = outage::is_known(context);
     let asked = match exchange.on_lookup(meta, held, is_down, clock::now_unix_secs()) {
         AfterLookup::Serve(outcome, refresh) => {
@@ -196,7 +206,9 @@ async fn ask(context: &RequestContext, mut question: OriginExchange) -> Result<A
             AfterOrigin::RespondPart(outcome, whole) => return Ok(Asked { outcome, body, whole }),
             AfterOrigin::CheckOutage(suspicion) => {
                 let is_down = outage::is_confirmed(context).await;
-                let held = leases::look_up(context, suspicion.lease_keys()).await;
+                let watch = MediaWatch::default();
+                let held = leases::look_up(context, suspicion.lease_keys(), watch).await;
+                let held = Leases { watch: purge_list::watch(suspicion.key()), ..held };
                 let outcome = suspicion.on_probe(is_down, held, clock::now_unix_secs());
                 return Ok(Asked { outcome, body, whole: None });
             }
@@ -313,6 +325,9 @@ async fn respond(
             }
             if removes_stored {
                 tiers::remove(context, &keys.entry);
+                if keys.leases.as_ref().is_some_and(|leases| leases.is_watched) {
+                    purge_list::report_gone(context, &keys.entry);
+                }
             }
             if let Some(slice) = slice {
                 return respond_slice(context, &head, origin, slice).await;

@@ -290,7 +290,7 @@ async fn look_up_in_bucket_again(
 
 async fn look_up_in_bucket(context: &RequestContext, key: &CacheKey) -> Option<KeptDocument> {
     let found = bucket::read_text(context.bucket.as_ref()?, key, MAX_KEPT_BYTES).await.ok()?;
-    KeptDocument::from_text(&found?.0)
+    KeptDocument::from_text(&found?.text)
 }
 
 /// Stores a document in the bucket, in the background, unless it is there already.

@@ -18,8 +18,12 @@ use crate::shell::runtime::clock::random_below;
 use crate::shell::runtime::log;
 use crate::shell::runtime::tasks::{Failed, timeout_or_log, timeout_promise};
 
-/// The name of the edge's record among an object's custom metadata.
+/// The names of the edge's record, and of the stamp of a text, among an object's custom metadata.
 const RECORD: &str = "record";
+const STAMP: &str = "stamp";
+
+/// The name of the door at which a body was granted (see [`StoredMeta::grant`]).
+const GRANTED_AT: &str = "granted-at";
 
 /// How long the bucket may take for a head or a small text, in milliseconds: then the origin is the
 /// nearer one.
@@ -47,7 +51,12 @@ pub(crate) async fn look_up(
     key: &CacheKey,
 ) -> Option<(Occupant, ReadableStream)> {
     let object = get(bucket, key, &JsValue::UNDEFINED).await.ok()??;
-    let mut occupant = Occupant::of(&record_of(&object).unwrap_or_default(), key);
+    let mut occupant = match Occupant::of(&record_of(&object).unwrap_or_default(), key) {
+        Occupant::Wanted(meta) => {
+            Occupant::Wanted(meta.with_grant(metadata_of(&object, GRANTED_AT).as_deref()))
+        }
+        other => other,
+    };
     if let Occupant::Wanted(meta) = &occupant
         && length_of(&object) != Some(meta.length_bytes())
     {
@@ -81,7 +90,9 @@ pub(crate) async fn store(
     body: &JsValue,
     replaces: bool,
 ) -> Written {
-    let metadata = object(&[(RECORD, meta.to_text().into())]);
+    let mut metadata = vec![(RECORD, meta.to_text().into())];
+    metadata.extend(meta.grant().map(|door| (GRANTED_AT, door.into())));
+    let metadata = object(&metadata);
     let condition = if replaces { Condition::None } else { Condition::IsAbsent };
     let options = vec![("customMetadata", metadata)];
     put(bucket, key, body.clone(), LONG_TIMEOUT_MS, &condition, options).await
@@ -146,8 +157,16 @@ pub(crate) async fn remove_all(bucket: &R2Bucket, prefix: &KeyPrefix) -> (usize,
     (removed, false)
 }
 
-/// Reads a small text that the edge has written. Returns the text and its version; `None` if there
-/// is none.
+/// A small text that the edge has written.
+pub(crate) struct Text {
+    pub(crate) text: String,
+    /// The version of the object.
+    pub(crate) version: String,
+    /// What was written beside the text; `None` where that was nothing.
+    pub(crate) stamp: Option<String>,
+}
+
+/// Reads a small text that the edge has written; `None` if there is none.
 ///
 /// # Errors
 /// The text can't be read, or is longer than `limit` bytes.
@@ -155,12 +174,12 @@ pub(crate) async fn read_text(
     bucket: &R2Bucket,
     key: &CacheKey,
     limit: usize,
-) -> Result<Option<(String, String)>, Failed> {
+) -> Result<Option<Text>, Failed> {
     let Some(found) = get(bucket, key, &JsValue::UNDEFINED).await? else { return Ok(None) };
     let read = async {
-        let version = found.etag().ok()?;
+        let (version, stamp) = (found.etag().ok()?, metadata_of(&found, STAMP));
         let bytes = streams::read_bounded(&found.body().ok()?, limit).await.ok()??;
-        Some((String::from_utf8(bytes).ok()?, version))
+        Some(Text { text: String::from_utf8(bytes).ok()?, version, stamp })
     };
     let text = read.await;
     if text.is_none() {
@@ -176,7 +195,19 @@ pub(crate) async fn write_text(
     text: &str,
     condition: &Condition,
 ) -> Written {
-    put(bucket, key, text.into(), TIMEOUT_MS, condition, Vec::new()).await
+    write_stamped_text(bucket, key, text, None, condition).await
+}
+
+/// Writes a small text of the edge's own, and a stamp beside it. Returns whether it was written.
+pub(crate) async fn write_stamped_text(
+    bucket: &R2Bucket,
+    key: &CacheKey,
+    text: &str,
+    stamp: Option<&str>,
+    condition: &Condition,
+) -> Written {
+    let metadata = stamp.map(|stamp| ("customMetadata", object(&[(STAMP, stamp.into())])));
+    put(bucket, key, text.into(), TIMEOUT_MS, condition, metadata.into_iter().collect()).await
 }
 
 /// The outcome of a write.
@@ -260,8 +291,12 @@ async fn get(
 }
 
 fn record_of(object: &R2Object) -> Option<String> {
+    metadata_of(object, RECORD)
+}
+
+fn metadata_of(object: &R2Object, name: &str) -> Option<String> {
     let metadata: JsValue = object.custom_metadata().ok()?.into();
-    Reflect::get(&metadata, &RECORD.into()).ok()?.as_string()
+    Reflect::get(&metadata, &name.into()).ok()?.as_string()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size is positive")]

@@ -6,7 +6,9 @@ use futures_util::future::join;
 
 use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
+use crate::config::lease_policy::RecordOf;
 use crate::lease::memory::LeaseMemory;
+use crate::lease::standing::{MediaWatch, memory_secs};
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
@@ -44,24 +46,45 @@ impl Drop for Renewal {
     }
 }
 
-/// Looks both lease records up. Returns when their grants were asked for, alive or not; `None` for
-/// a record that is missing or was refused since.
-pub(crate) async fn look_up(context: &RequestContext, keys: Option<&LeaseKeys>) -> Leases {
+/// Looks both lease records up. Returns when their grants were asked for, alive or not; `None` for a
+/// record that is missing or was refused since. `watch` is what the list of purges tells of the media.
+pub(crate) async fn look_up(
+    context: &RequestContext,
+    keys: Option<&LeaseKeys>,
+    watch: MediaWatch,
+) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
     let now = clock::now_unix_secs();
-    let credential = async {
+    let secs = memory_secs(RecordOf::Media, keys, context.config.lease, watch, now);
+    let by_list = MEMORY.with_borrow_mut(|memory| memory.living(&keys.media, secs, now));
+    // Where the credential's record has to be looked up anyway, so is the media's, which may count in
+    // an outage too.
+    let lease_secs = context.config.lease.lease_secs;
+    let is_enough = by_list.is_some()
+        && keys.credential.as_ref().is_some_and(|key| {
+            MEMORY.with_borrow_mut(|memory| memory.living(key, lease_secs, now)).is_some()
+        });
+    let look_up_media = async {
+        let living = MEMORY.with_borrow_mut(|memory| memory.living(&keys.media, lease_secs, now));
+        match living {
+            None if is_enough => None,
+            None => look_up_one(context, &keys.media, now).await,
+            living => living,
+        }
+    };
+    let look_up_credential = async {
         match &keys.credential {
             Some(key) => look_up_one(context, key, now).await,
             None => None,
         }
     };
-    let (credential, media) = join(credential, look_up_one(context, &keys.media, now)).await;
-    Leases { credential, media }
+    let (credential, media) = join(look_up_credential, look_up_media).await;
+    Leases { credential, media, by_list, watch }
 }
 
 async fn look_up_one(context: &RequestContext, key: &CacheKey, now: u64) -> Option<u64> {
-    let policy = context.config.lease;
-    let living = MEMORY.with_borrow_mut(|memory| memory.living(key, policy, now));
+    let lease_secs = context.config.lease.lease_secs;
+    let living = MEMORY.with_borrow_mut(|memory| memory.living(key, lease_secs, now));
     if living.is_some() {
         return living;
     }
@@ -70,12 +93,21 @@ async fn look_up_one(context: &RequestContext, key: &CacheKey, now: u64) -> Opti
     record_grant(key, confirmed).then_some(confirmed)
 }
 
+/// Returns the leases with the grant that brought the stored body, unless a refusal has arrived since.
+pub(crate) fn with_body(leases: Leases, keys: Option<&LeaseKeys>, body: Option<u64>) -> Leases {
+    let body = keys.zip(body).and_then(|(keys, granted_unix_secs)| {
+        let admits = |memory: &mut LeaseMemory| memory.admits(&keys.media, granted_unix_secs);
+        MEMORY.with_borrow_mut(admits).then_some(granted_unix_secs)
+    });
+    Leases { by_list: leases.by_list.max(body), ..leases }
+}
+
 /// Writes the records that a change grants, and removes those that it revokes.
 pub(crate) fn apply(context: &RequestContext, keys: Option<&LeaseKeys>, change: LeaseChange) {
     let Some(keys) = keys else { return };
     if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
-        for key in granted {
-            write(context, key, asked_unix_secs);
+        for (record, key) in granted {
+            write(context, record, key, asked_unix_secs);
         }
     }
     for key in keys.revoked_by(change) {
@@ -83,12 +115,12 @@ pub(crate) fn apply(context: &RequestContext, keys: Option<&LeaseKeys>, change: 
     }
 }
 
-fn write(context: &RequestContext, key: &CacheKey, confirmed_unix_secs: u64) {
+fn write(context: &RequestContext, of: RecordOf, key: &CacheKey, confirmed_unix_secs: u64) {
     if !record_grant(key, confirmed_unix_secs) {
         return;
     }
     let record = write_record(key, confirmed_unix_secs);
-    let retention_secs = context.config.lease.retention_secs();
+    let retention_secs = context.config.lease.retention_secs(of);
     pop::store_text(&context.runtime, &context.config, key, &record, retention_secs);
 }
 

@@ -13,7 +13,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Cache, ReadableStream, Response};
 
 use crate::cache::cache_fill::Look;
-use crate::cache::entry::{STORED_META, is_still_of};
+use crate::cache::entry::{GRANTED_AT, STORED_META, is_still_of};
 use crate::cache::key::CacheKey;
 use crate::config::Config;
 use crate::headers::cache_control::public_for;
@@ -124,6 +124,11 @@ async fn has_bytes(found: &Response) -> bool {
 /// Returns the record of a stored response, as text; `None` if it has none.
 pub(crate) fn record_of(response: &Response) -> Option<String> {
     response.headers().get(STORED_META.as_str()).ok().flatten()
+}
+
+/// Returns the name of the door at which a stored response was granted, if it has one.
+pub(crate) fn grant_of(response: &Response) -> Option<String> {
+    response.headers().get(GRANTED_AT.as_str()).ok().flatten()
 }
 
 /// Returns whether this isolate has seen the entry with this record whole.

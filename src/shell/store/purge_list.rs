@@ -7,13 +7,14 @@ use worker::worker_sys::R2Bucket;
 
 use crate::cache::key::{CacheKey, KeyPrefix, Subject};
 use crate::cache::purge_list::{
-    Freshness, KnownPurges, MAX_LIST_BYTES, Purges, PurgesCopy, Unread,
+    Freshness, KnownPurges, MAX_LIST_BYTES, PurgeList, Purges, PurgesCopy, Stamp, Unread,
 };
 use crate::config::Config;
+use crate::lease::standing::MediaWatch;
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
 use crate::shell::runtime::tasks::{Failed, detach, sleep, timeout};
-use crate::shell::store::bucket::{self, Condition, Written};
+use crate::shell::store::bucket::{self, Condition, Text, Written};
 use crate::shell::store::coalescing::{self, FillTarget};
 use crate::shell::store::pop;
 
@@ -28,9 +29,15 @@ const WRITING_MS: u64 = 6_000;
 const GATHERING_MS: u32 = 20;
 const LOOK_MS: u32 = 50;
 
+/// For how long media that the homeserver no longer has is gathered before it is written to the list,
+/// in milliseconds: an isolate writes for that once in this time.
+const GONE_GATHERING_MS: u32 = 5_000;
+
 thread_local! {
     static KNOWN: RefCell<KnownPurges> = RefCell::default();
     static WRITING: Cell<Writing> = const { Cell::new(Writing::NONE) };
+    /// Until when a request waits to write media that is gone, in milliseconds since the Unix epoch.
+    static GATHERING_UNTIL_UNIX_MS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The purges of this isolate by number, and how they are written: the request that writes the list
@@ -105,30 +112,105 @@ async fn refresh(config: &Config, bucket: Option<&R2Bucket>) {
     let copy = look_up(config).await;
     if update(|known| known.on_copy(copy, bucket.is_some(), now, config))
         && let Some(bucket) = bucket
+        && read(config, bucket).await.is_ok()
     {
-        let read = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await;
-        let read = read.map(|found| parse(found.as_ref())).map_err(|Failed| Unread);
-        let is_read = read.is_ok();
-        update(|known| known.on_bucket(read, now, config));
-        if is_read {
-            write_here(config).await;
-        }
+        write_here(config).await;
     }
+}
+
+/// Reads the list where it lives. Returns its stamp, if it has one.
+///
+/// # Errors
+/// The list can't be read.
+pub(crate) async fn read(config: &Config, bucket: &R2Bucket) -> Result<Option<Stamp>, Failed> {
+    let now = clock::now_unix_secs();
+    let found = bucket::read_text(bucket, &key(config), MAX_LIST_BYTES).await;
+    let read = found.map(|found| parse(found.as_ref(), config)).map_err(|Failed| Unread);
+    let stamp = read.as_ref().map(|list| list.as_ref()?.stamp).map_err(|Unread| Failed);
+    update(|known| known.on_bucket(read, now, config));
+    stamp
 }
 
 fn fail(config: &Config) {
     update(|known| known.on_bucket(Err(Unread), clock::now_unix_secs(), config));
 }
 
-/// Adds prefixes to the list: from then on this isolate serves nothing that they cover. Returns
-/// whether the list was written where others read it.
+/// Returns what this isolate's list tells about the media that `key` is a response of.
+pub(crate) fn watch(key: &CacheKey) -> MediaWatch {
+    KNOWN.with_borrow(|known| MediaWatch::of(known, key))
+}
+
+/// Returns how far this isolate's list holds what the homeserver has quarantined.
+pub(crate) fn stamp() -> Option<Stamp> {
+    KNOWN.with_borrow(KnownPurges::stamp)
+}
+
+/// What came of a purge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// The list was written where others read it.
+    Yes,
+    /// It was not.
+    Failed,
+    /// The list has no room for so many more.
+    Full,
+}
+
+/// Adds an admin's purge to the list: from then on this isolate serves nothing that it covers.
 pub(crate) async fn list(
     config: &Config,
     bucket: Option<&R2Bucket>,
     prefixes: &[KeyPrefix],
-) -> bool {
+) -> Listed {
     let now = clock::now_unix_secs();
-    update(|known| known.add(prefixes, now, config));
+    if !update(|known| known.add(prefixes, now, config)) {
+        return Listed::Full;
+    }
+    if publish(config, bucket).await { Listed::Yes } else { Listed::Failed }
+}
+
+/// What a run of the schedule has found.
+pub(crate) struct Run<'a> {
+    /// The prefixes of what was quarantined.
+    pub(crate) quarantined: &'a [KeyPrefix],
+    /// The stamp that the list had when the run began, if the list is followed since then, and when
+    /// the homeserver was asked for the last page; `None` where the list was not read to its end.
+    pub(crate) complete: Option<(Option<Stamp>, u64)>,
+}
+
+/// Adds what a run has found to the list. Returns whether the list was written where others read it.
+pub(crate) async fn record_run(config: &Config, bucket: &R2Bucket, run: Run<'_>) -> bool {
+    let now = clock::now_unix_secs();
+    update(|known| {
+        if !run.quarantined.is_empty() {
+            known.add_refused(run.quarantined, now, config);
+        }
+        if let Some((before, asked_unix_secs)) = run.complete {
+            known.complete(before, asked_unix_secs);
+        }
+    });
+    publish(config, Some(bucket)).await
+}
+
+/// Adds media that the homeserver no longer has to the list, of which `key` is a response: no grant
+/// about it counts any more, in any isolate. The list is written in the background.
+pub(crate) fn report_gone(context: &RequestContext, key: &CacheKey) {
+    let Some(prefix) = KeyPrefix::of_media(key) else { return };
+    let now_unix_ms = clock::now_unix_ms();
+    update(|known| known.add_gone(prefix, now_unix_ms / 1000, &context.config));
+    if now_unix_ms < GATHERING_UNTIL_UNIX_MS.get() {
+        return;
+    }
+    GATHERING_UNTIL_UNIX_MS.set(now_unix_ms + u64::from(GONE_GATHERING_MS));
+    let context = context.clone();
+    detach(&context.runtime.clone(), async move {
+        let _ = sleep(GONE_GATHERING_MS).await;
+        publish(&context.config, context.bucket.as_ref()).await;
+    });
+}
+
+/// Writes what this isolate has added to the list. Returns whether it was written where others read it.
+async fn publish(config: &Config, bucket: Option<&R2Bucket>) -> bool {
     let number = change(|writing| {
         writing.added += 1;
         writing.added
@@ -189,28 +271,32 @@ async fn write_to_bucket(config: &Config, bucket: &R2Bucket) -> (Written, u64) {
         return (Written::Failed, 0);
     };
     let (list, last) = update(|known| {
-        known.on_bucket(Ok(parse(found.as_ref())), clock::now_unix_secs(), config);
-        (known.purges(), WRITING.get().added)
+        known.on_bucket(Ok(parse(found.as_ref(), config)), clock::now_unix_secs(), config);
+        (known.list(), WRITING.get().added)
     });
-    let condition = found.map_or(Condition::IsAbsent, |(_, version)| Condition::IsVersion(version));
-    (bucket::write_text(bucket, &key(config), &list.to_text(), &condition).await, last)
+    let (text, stamp) = (list.to_text(config), list.stamp.map(|stamp| stamp.to_text(config)));
+    let condition = found.map_or(Condition::IsAbsent, |found| Condition::IsVersion(found.version));
+    (
+        bucket::write_stamped_text(bucket, &key(config), &text, stamp.as_deref(), &condition).await,
+        last,
+    )
 }
 
 /// Stores a copy of the list for the other isolates here, and for when the bucket can't be read.
 /// Returns `false` if the platform reports a failure.
 async fn write_here(config: &Config) -> bool {
-    let copy = KNOWN.with_borrow(KnownPurges::copy).to_text();
+    let copy = KNOWN.with_borrow(KnownPurges::copy).to_text(config);
     pop::put_text(config, &key(config), &copy, config.cache_secs).await
 }
 
 /// Returns the copy at this data centre; `None` if there is none that can be read.
 async fn look_up(config: &Config) -> Option<PurgesCopy> {
-    PurgesCopy::parse(&pop::look_up_text(config, &key(config), MAX_LIST_BYTES).await?)
+    PurgesCopy::parse(&pop::look_up_text(config, &key(config), MAX_LIST_BYTES).await?, config)
 }
 
 /// Returns the list in a text of the bucket's; `None` for one of another version.
-fn parse(found: Option<&(String, String)>) -> Option<Purges> {
-    found.and_then(|(text, _)| Purges::parse(text))
+fn parse(found: Option<&Text>, config: &Config) -> Option<PurgeList> {
+    found.and_then(|found| PurgeList::parse(&found.text, found.stamp.as_deref(), config))
 }
 
 /// Changes the list of this isolate, on one turn: another purge may be under way.

@@ -66,7 +66,9 @@ pub(crate) async fn look_up(context: &RequestContext, key: &CacheKey) -> Option<
     let body = response.body();
     let record = pop::record_of(&response).unwrap_or_default();
     let meta = match Occupant::of(&record, key) {
-        Occupant::Wanted(meta) if is_usable(context, key, &meta, &purges) => Rc::new(meta),
+        Occupant::Wanted(meta) if is_usable(context, key, &meta, &purges) => {
+            Rc::new(meta.with_grant(pop::grant_of(&response).as_deref()))
+        }
         occupant => {
             streams::release(&context.runtime, body.as_ref());
             if occupant != Occupant::Neighbor {
@@ -209,6 +211,7 @@ pub(crate) async fn copy_to_bucket(context: &RequestContext, key: &CacheKey, rep
         // The entry may be another by now: its bytes go with their own record.
         let meta = pop::record_of(&entry).and_then(|record| StoredMeta::parse(&record, key));
         let (Some(meta), Some(body)) = (meta, entry.body()) else { return };
+        let meta = meta.with_grant(pop::grant_of(&entry).as_deref());
         let length = meta.length_bytes();
         let Ok(whole) = streams::enforce_copy_length(&context.runtime, &body, length) else {
             return;

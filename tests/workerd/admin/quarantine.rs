@@ -1,7 +1,7 @@
 //! The quarantine feed: what Synapse says it has quarantined is purged without anyone asking, each
 //! page once, and whatever fails is made up for the next time.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -25,6 +25,8 @@ struct Feed {
     log: Log,
     /// The status of its answers.
     status: Arc<AtomicU16>,
+    /// Whether a row of each page has another form.
+    is_odd: Arc<AtomicBool>,
 }
 
 impl Feed {
@@ -33,14 +35,21 @@ impl Feed {
         let layout = Layout { bucket, ..Layout::default() };
         let world = World::start_as(layout, &[("SYNAPSE_ADMIN_TOKEN", TOKEN)]);
         let (log, status) = (Log::default(), Arc::new(AtomicU16::new(200)));
+        let is_odd = Arc::new(AtomicBool::new(false));
         world.origin.on(CHANGES, {
             let (log, status) = (Arc::clone(&log), Arc::clone(&status));
+            let is_odd = Arc::clone(&is_odd);
             move |call| {
+                if is_odd.load(Ordering::Relaxed) {
+                    let odd = json!([{ "origin": "example.com", "quarantined": true }]);
+                    return call
+                        .reply(&Reply::json(200, &json!({ "next_batch": 1, "changes": odd })));
+                }
                 let status = status.load(Ordering::Relaxed);
                 call.reply(&answer(&log.lock().expect("unbroken"), page, status, &call.head.target))
             }
         });
-        Self { world, log, status }
+        Self { world, log, status, is_odd }
     }
 
     fn tell(&self, id: &str, is_quarantined: bool) {
@@ -60,9 +69,16 @@ impl Feed {
         asked.iter().map(|a| position(&a.head.target).expect("a position")).collect()
     }
 
-    fn position(&self) -> Option<String> {
+    /// The number of the last row that was read.
+    fn position(&self) -> Option<u64> {
         let object = self.world.edge.stores.object(POSITION)?;
-        Some(String::from_utf8(object.body).expect("it is text"))
+        let text = String::from_utf8(object.body).expect("it is text");
+        Some(text.split(' ').next()?.parse().expect("a number"))
+    }
+
+    /// Has the edge read the list to its end for the first time: what comes later is purged.
+    fn follow(&self) {
+        assert!(!self.run().is_empty());
     }
 
     /// Media that is in every tier.
@@ -113,10 +129,11 @@ fn answer(log: &[(String, bool)], page: usize, status: u16, target: &str) -> Rep
 fn quarantined_media_is_purged_and_released_media_is_not() {
     let feed = Feed::start(BucketKind::R2, 100);
     let (quarantined, released, other) = (feed.stored(), feed.stored(), feed.stored());
+    feed.follow();
     feed.tell(&quarantined, true);
     feed.tell(&released, false);
     feed.tell("not an ID", true);
-    assert_eq!(feed.run(), [0, 3]);
+    assert_eq!(feed.run(), [0, 2]);
     feed.assert_purged(&quarantined);
     feed.assert_stored(&released);
     feed.assert_stored(&other);
@@ -124,46 +141,74 @@ fn quarantined_media_is_purged_and_released_media_is_not() {
 
 #[test]
 fn each_page_is_read_once_and_the_next_run_continues_there() {
-    let feed = Feed::start(BucketKind::R2, 2);
+    let feed = Feed::start(BucketKind::R2, 3);
     assert_eq!(feed.run(), [0]);
     for number in 0..5 {
         feed.tell(&format!("gone{number}"), true);
     }
-    assert_eq!(feed.run(), [0, 2, 4, 5]);
-    assert_eq!(feed.position().as_deref(), Some("5"));
-    assert_eq!(feed.run(), [5]);
+    // Each page shows the last row of the one before again.
+    assert_eq!(feed.run(), [0, 2, 4]);
+    assert_eq!(feed.position(), Some(5));
+    assert_eq!(feed.run(), [4]);
     let id = feed.stored();
     feed.tell(&id, true);
-    assert_eq!(feed.run(), [5, 6]);
+    assert_eq!(feed.run(), [4, 5]);
     feed.assert_purged(&id);
 }
 
 #[test]
 fn a_long_list_is_read_in_several_runs() {
-    let feed = Feed::start(BucketKind::R2, 1);
-    for number in 0..12 {
+    let feed = Feed::start(BucketKind::R2, 2);
+    for number in 0..33 {
         feed.tell(&format!("gone{number}"), true);
     }
-    assert_eq!(feed.run(), (0..10).collect::<Vec<_>>());
-    assert_eq!(feed.run(), [10, 11, 12]);
+    assert_eq!(feed.run(), (0..30).collect::<Vec<_>>());
+    assert_eq!(feed.run(), [30, 31, 32]);
+}
+
+/// It may be of years, and grants of that time have long ended.
+#[test]
+fn media_that_was_quarantined_before_the_list_was_followed_is_not_purged() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    let id = feed.stored();
+    feed.tell(&id, true);
+    assert_eq!(feed.run(), [0, 0]);
+    feed.assert_stored(&id);
+    assert_eq!(feed.run(), [0]);
+    feed.assert_stored(&id);
+}
+
+#[test]
+fn a_row_that_can_not_be_read_fails_the_page_and_no_row_is_skipped() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    let id = feed.stored();
+    feed.follow();
+    feed.tell(&id, true);
+    feed.is_odd.store(true, Ordering::Relaxed);
+    assert_eq!(feed.run(), [0]);
+    feed.world.edge.wait_for_log("quarantine: Synapse did not tell");
+    feed.assert_stored(&id);
+    feed.is_odd.store(false, Ordering::Relaxed);
+    assert_eq!(feed.run(), [0, 0]);
+    feed.assert_purged(&id);
 }
 
 #[test]
 fn changes_are_not_skipped_while_synapse_fails() {
     let feed = Feed::start(BucketKind::R2, 100);
     feed.tell("before", true);
-    feed.run();
+    feed.follow();
     let id = feed.stored();
     feed.tell(&id, true);
     for status in [500, 403, 404] {
         feed.status.store(status, Ordering::Relaxed);
-        assert_eq!(feed.run(), [1]);
-        assert_eq!(feed.position().as_deref(), Some("1"), "{status}");
+        assert_eq!(feed.run(), [0]);
+        assert_eq!(feed.position(), Some(1), "{status}");
     }
     feed.world.edge.wait_for_log("quarantine: Synapse did not tell");
     feed.assert_stored(&id);
     feed.status.store(200, Ordering::Relaxed);
-    assert_eq!(feed.run(), [1, 2]);
+    assert_eq!(feed.run(), [0, 1]);
     feed.assert_purged(&id);
 }
 
@@ -174,13 +219,14 @@ fn changes_that_could_not_be_listed_or_recorded_are_read_again() {
         let feed = Feed::start(BucketKind::Faulty, 100);
         let id = feed.world.media();
         get(&id, &feed.world.token()).send(&feed.world.edge.address);
+        feed.follow();
         feed.tell(&id, true);
         feed.world.edge.stores.set_faults(&[("put", fault)]);
-        assert_eq!(feed.run(), [0], "{fault}");
-        assert_eq!(feed.position(), None, "{fault}");
+        assert_eq!(feed.run(), [0, 0], "{fault}");
+        assert_eq!(feed.position(), Some(0), "{fault}");
         feed.world.edge.stores.set_faults(&[]);
-        assert_eq!(feed.run(), [0, 1], "{fault}");
-        assert_eq!(feed.position().as_deref(), Some("1"));
+        assert_eq!(feed.run(), [0, 0], "{fault}");
+        assert_eq!(feed.position(), Some(1));
         feed.assert_purged(&id);
     }
 }
@@ -189,6 +235,7 @@ fn changes_that_could_not_be_listed_or_recorded_are_read_again() {
 #[test]
 fn a_page_that_can_not_all_be_deleted_is_purged_and_read_once() {
     let feed = Feed::start(BucketKind::Faulty, 100);
+    feed.follow();
     for number in 0..60 {
         feed.tell(&format!("gone{number}"), true);
     }
@@ -200,7 +247,7 @@ fn a_page_that_can_not_all_be_deleted_is_purged_and_read_once() {
     feed.world.edge.stores.set_faults(&[("all", "50")]);
     feed.run();
     feed.world.edge.stores.set_faults(&[]);
-    assert_eq!(feed.position().as_deref(), Some("61"));
+    assert_eq!(feed.position(), Some(61));
     assert_eq!(tier(&read()), "");
 }
 
@@ -209,7 +256,8 @@ fn a_page_that_can_not_all_be_deleted_is_purged_and_read_once() {
 fn a_position_that_can_not_be_read_is_not_the_beginning() {
     let feed = Feed::start(BucketKind::Faulty, 100);
     feed.tell("before", true);
-    feed.run();
+    feed.tell("also before", true);
+    feed.follow();
     feed.world.edge.stores.set_faults(&[("get", "fails")]);
     assert_eq!(feed.run(), [0_u64; 0]);
     feed.world.edge.stores.set_faults(&[]);
@@ -223,14 +271,31 @@ fn a_position_that_synapse_never_reached_restarts_from_the_beginning() {
     for number in 0..5 {
         feed.tell(&format!("gone{number}"), true);
     }
-    feed.run();
+    feed.follow();
     feed.log.lock().expect("unbroken").clear();
+    feed.tell("again", true);
+    assert_eq!(feed.run(), [4, 0, 0]);
+    assert_eq!(feed.position(), Some(1));
     let id = feed.stored();
     feed.tell(&id, true);
     feed.run();
-    feed.run();
-    assert_eq!(feed.position().as_deref(), Some("1"));
     feed.assert_purged(&id);
+}
+
+/// Its database was restored from an older copy, and has come farther since than before.
+#[test]
+fn another_row_in_place_of_the_last_is_begun_anew() {
+    let feed = Feed::start(BucketKind::R2, 100);
+    for number in 0..5 {
+        feed.tell(&format!("gone{number}"), true);
+    }
+    feed.follow();
+    feed.log.lock().expect("unbroken").truncate(3);
+    for number in 0..4 {
+        feed.tell(&format!("other{number}"), true);
+    }
+    assert_eq!(feed.run(), [4, 0, 6]);
+    assert_eq!(feed.position(), Some(7));
 }
 
 #[test]

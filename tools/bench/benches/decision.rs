@@ -115,7 +115,8 @@ fn decisions(criterion: &mut Criterion) {
         bencher.iter(|| route(black_box(&head), black_box(&strict)));
     });
     let meta = stored(&head, &leased);
-    let held = Leases { credential: Some(NOW_UNIX_SECS), media: Some(NOW_UNIX_SECS) };
+    let held =
+        Leases { credential: Some(NOW_UNIX_SECS), media: Some(NOW_UNIX_SECS), ..Leases::default() };
     criterion.bench_function("hit, leased", |bencher| {
         bencher.iter(|| {
             let exchange = begin(black_box(&head), &leased);
@@ -146,9 +147,8 @@ fn records(criterion: &mut Criterion) {
         let text = format!(r#"{{"mxc":"mxc://example.com/{number}"}}"#);
         Scope::parse_all(&text).expect("a media ID").remove(0)
     };
-    let prefixes = (0..500).flat_map(|number| scope(number).prefixes(&config)).collect();
-    let mut purges = Purges::default();
-    purges.add(prefixes, NOW_UNIX_SECS, &config);
+    let prefixes: Vec<_> = (0..500).flat_map(|number| scope(number).prefixes(&config)).collect();
+    let purges = Purges::default().with(&prefixes, NOW_UNIX_SECS, &config).expect("it has room");
     criterion.bench_function("a look-up in a list of 1000 purges", |bencher| {
         bencher.iter(|| purges.covers(black_box(&key), NOW_UNIX_SECS));
     });

@@ -3,15 +3,19 @@
 
 use std::rc::Rc;
 
+use matrix_media_edge::admin::quarantine::Position;
 use matrix_media_edge::cache::cache_fill::{Commit, Fills, Look, Way};
 use matrix_media_edge::cache::entry::{Occupant, STORED_META, StoredMeta};
 use matrix_media_edge::cache::in_flight::InFlight;
 use matrix_media_edge::cache::key::{CacheKey, KeyPrefix, Subject};
 use matrix_media_edge::cache::lru::Lru;
-use matrix_media_edge::cache::purge_list::{Freshness, KnownPurges, Purges, PurgesCopy, Unread};
+use matrix_media_edge::cache::purge_list::{
+    Freshness, KnownPurges, PurgeList, PurgesCopy, Stamp, Unread,
+};
 use matrix_media_edge::cache::tier::{Tier, is_small, is_usable, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::lease::standing::MediaWatch;
 use matrix_media_edge::origin::ranges::RangeHosts;
 use matrix_media_edge::origin::revalidation::Revalidation;
 
@@ -131,8 +135,11 @@ impl Edge {
         home.is_unreadable()
     }
 
-    pub fn leases(&mut self, isolate: usize, now: Now<'_>) -> LeaseStore<'_> {
+    /// The lease records as an isolate sees them, and what it knows of the media that `key` is of.
+    pub fn leases(&mut self, isolate: usize, key: &CacheKey, now: Now<'_>) -> LeaseStore<'_> {
+        let purges = &self.isolates[isolate].purges;
         LeaseStore {
+            watch: MediaWatch::of(purges, key),
             memory: &mut self.isolates[isolate].leases,
             pop: &mut self.pops[pop_of(isolate)],
             policy: now.config.lease,
@@ -250,7 +257,8 @@ impl Edge {
             .is_some_and(|entry| Occupant::of(&entry.record, key) == Occupant::Neighbor);
         let replaces = replaces || is_taken;
         let condition = if replaces { Condition::None } else { Condition::IsAbsent };
-        bucket.store(key, Entry { record: meta.to_text(), body, ends_ms: u64::MAX }, condition);
+        let (record, grant) = (meta.to_text(), meta.grant());
+        bucket.store(key, Entry { record, body, ends_ms: u64::MAX, grant }, condition);
     }
 
     /// Stores a body at the data centre, and looks whether it is seen there.
@@ -299,7 +307,7 @@ impl Edge {
         let max_age = control.split_once("max-age=").expect("an age").1.parse::<u64>();
         let ends_ms = now.ms + max_age.expect("seconds") * 1000;
         let record = head.headers[STORED_META].to_str().expect("a record in ASCII").to_owned();
-        let entry = Entry { record, body: body.clone(), ends_ms };
+        let entry = Entry { record, body: body.clone(), ends_ms, grant: meta.grant() };
         self.pops[pop_of(isolate)].store(key, entry, Condition::None);
     }
 
@@ -344,33 +352,98 @@ impl Edge {
     /// Carries a purge out. Says whether it is on the list.
     pub fn purge(&mut self, isolate: usize, prefixes: &[KeyPrefix], now: Now<'_>) -> bool {
         let Now { config, unix_secs, .. } = now;
-        let is_doomed = |key: &CacheKey| prefixes.iter().any(|prefix| prefix.is_of(key));
-        let copy = self.copy_at(pop_of(isolate), now);
-        let known = &mut self.isolates[isolate].purges;
-        known.on_copy(copy, self.bucket.is_some(), unix_secs, config);
-        known.add(prefixes, unix_secs, config);
-        let is_in_bucket = self.bucket.as_mut().map(|bucket| {
-            let Ok(found) = read_list(bucket, now) else { return false };
-            let condition = if found.is_some() { Condition::None } else { Condition::IsAbsent };
-            known.on_bucket(Ok(found), unix_secs, config);
-            known.add(prefixes, unix_secs, config);
-            let list = Entry::text(known.purges().to_text(), u64::MAX);
-            bucket.store(&list_key(config), list, condition)
+        let is_listed = self.publish(isolate, now, |known| {
+            assert!(known.add(prefixes, unix_secs, config), "it has room");
         });
-        let is_here = self.write_copy(isolate, now);
+        self.delete(isolate, prefixes);
+        is_listed
+    }
+
+    /// Lists media that is gone. Says whether it is on the list.
+    pub fn report_gone(&mut self, isolate: usize, prefix: &KeyPrefix, now: Now<'_>) -> bool {
+        let Now { config, unix_secs, .. } = now;
+        self.publish(isolate, now, |known| known.add_gone(prefix.clone(), unix_secs, config))
+    }
+
+    /// Lists what a run has found, and stamps the list if that is complete. Says whether it is written.
+    pub fn record_run(
+        &mut self,
+        isolate: usize,
+        quarantined: &[KeyPrefix],
+        complete: Option<Option<Stamp>>,
+        now: Now<'_>,
+    ) -> bool {
+        let Now { config, unix_secs, .. } = now;
+        self.publish(isolate, now, |known| {
+            if !quarantined.is_empty() {
+                known.add_refused(quarantined, unix_secs, config);
+            }
+            if let Some(before) = complete {
+                known.complete(before, unix_secs);
+            }
+        })
+    }
+
+    /// Deletes what can be reached from an isolate.
+    pub fn delete(&mut self, isolate: usize, prefixes: &[KeyPrefix]) {
+        let is_doomed = |key: &CacheKey| prefixes.iter().any(|prefix| prefix.is_of(key));
         self.isolates[isolate].bodies.remove_where(is_doomed);
         if let Some(bucket) = &mut self.bucket {
             bucket.remove_where(is_doomed);
         }
+    }
+
+    /// Changes the list as an isolate knows it, and writes it where others read it.
+    fn publish(&mut self, isolate: usize, now: Now<'_>, change: impl Fn(&mut KnownPurges)) -> bool {
+        let Now { config, unix_secs, .. } = now;
+        let copy = self.copy_at(pop_of(isolate), now);
+        let known = &mut self.isolates[isolate].purges;
+        change(known);
+        known.on_copy(copy, self.bucket.is_some(), unix_secs, config);
+        let is_in_bucket = self.bucket.as_mut().map(|bucket| {
+            let Ok(found) = read_list(bucket, now) else { return false };
+            let condition = if found.is_some() { Condition::None } else { Condition::IsAbsent };
+            known.on_bucket(Ok(found), unix_secs, config);
+            bucket.store(&list_key(config), list_entry(&known.list(), config), condition)
+        });
+        let is_here = self.write_copy(isolate, now);
         is_in_bucket.unwrap_or(is_here)
     }
 
+    /// Reads what a poll begins with: the position, and the list's stamp. `None` if either can't be
+    /// read.
+    pub fn begin_poll(
+        &mut self,
+        isolate: usize,
+        now: Now<'_>,
+    ) -> Option<(Position, Option<Stamp>)> {
+        let bucket = self.bucket.as_ref()?;
+        let kept = bucket.read_text(&position_key(now.config), now.ms).ok()?;
+        let list = read_list(bucket, now);
+        let stamp = list.as_ref().ok().map(|list| list.as_ref()?.stamp);
+        self.isolates[isolate].purges.on_bucket(list, now.unix_secs, now.config);
+        let (text, of_text) = match kept.as_deref().and_then(|kept| kept.split_once('\n')) {
+            Some((text, stamp)) => (Some(text), Some(stamp)),
+            None => (None, None),
+        };
+        Some((Position::parse(text, of_text, now.config), stamp?))
+    }
+
+    /// Keeps a position. Says whether it is kept.
+    pub fn keep_position(&mut self, position: &Position, now: Now<'_>) -> bool {
+        let Some(bucket) = &mut self.bucket else { return false };
+        let text = format!("{}\n{}", position.to_text(), position.stamp(now.config));
+        let entry = Entry::text(text, u64::MAX);
+        bucket.store(&position_key(now.config), entry, Condition::None)
+    }
+
     fn copy_at(&self, pop: usize, now: Now<'_>) -> Option<PurgesCopy> {
-        PurgesCopy::parse(&self.pops[pop].find_text(&list_key(now.config), now.ms)?)
+        let text = self.pops[pop].find_text(&list_key(now.config), now.ms)?;
+        PurgesCopy::parse(&text, now.config)
     }
 
     fn write_copy(&mut self, isolate: usize, now: Now<'_>) -> bool {
-        let copy = self.isolates[isolate].purges.copy().to_text();
+        let copy = self.isolates[isolate].purges.copy().to_text(now.config);
         let entry = Entry::text(copy, now.ms + now.config.cache_secs * 1000);
         self.pops[pop_of(isolate)].store(&list_key(now.config), entry, Condition::None)
     }
@@ -379,7 +452,7 @@ impl Edge {
 impl Isolate {
     /// What a store has found, if it may be used.
     fn read(&self, entry: Entry, tier: Tier, key: &CacheKey, now: Now<'_>) -> Option<Stored> {
-        let meta = StoredMeta::parse(&entry.record, key)?;
+        let meta = StoredMeta::parse(&entry.record, key)?.with_grant(entry.grant);
         is_usable(&meta, key, &self.purges.purges(), now.config, now.unix_secs).then(|| Stored {
             meta: Rc::new(meta),
             body: entry.body,
@@ -388,11 +461,22 @@ impl Isolate {
     }
 }
 
+fn position_key(config: &Config) -> CacheKey {
+    CacheKey::new(&config.server_name, Subject::QuarantinePosition)
+}
+
 fn list_key(config: &Config) -> CacheKey {
     CacheKey::new(&config.server_name, Subject::Purges)
 }
 
-fn read_list(bucket: &Store, now: Now<'_>) -> Result<Option<Purges>, Unread> {
-    let text = bucket.read_text(&list_key(now.config), now.ms)?;
-    Ok(text.and_then(|text| Purges::parse(&text)))
+/// The object of the list: its stamp on the first line, as the metadata of the real one.
+fn list_entry(list: &PurgeList, config: &Config) -> Entry {
+    let stamp = list.stamp.map_or_else(String::new, |stamp| stamp.to_text(config));
+    Entry::text(format!("{stamp}\n{}", list.to_text(config)), u64::MAX)
+}
+
+fn read_list(bucket: &Store, now: Now<'_>) -> Result<Option<PurgeList>, Unread> {
+    let Some(text) = bucket.read_text(&list_key(now.config), now.ms)? else { return Ok(None) };
+    let parts = text.split_once('\n');
+    Ok(parts.and_then(|(stamp, list)| PurgeList::parse(list, Some(stamp), now.config)))
 }

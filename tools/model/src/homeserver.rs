@@ -24,8 +24,21 @@ pub struct Homeserver {
     pub health: Health,
     pub quirk: Quirk,
     pub cdn: Cdn,
+    /// Its list of what was quarantined and released, in order.
+    pub changes: Vec<QuarantineChange>,
     boundaries: u32,
 }
+
+/// One row of its list of quarantined media.
+#[derive(Clone, Copy, Debug)]
+pub struct QuarantineChange {
+    pub media: usize,
+    pub is_quarantined: bool,
+    pub at_ms: u64,
+}
+
+/// How many rows a page of that list has.
+const PAGE_ROWS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub struct Token {
@@ -247,8 +260,44 @@ impl Homeserver {
             health: Health::Up,
             quirk: Quirk::None,
             cdn: Cdn::Serves,
+            changes: Vec::new(),
             boundaries: 0,
         }
+    }
+
+    /// Quarantines a media or releases it, and lists that.
+    pub fn quarantine(&mut self, media: usize, is_quarantined: bool, at_ms: u64) {
+        self.media[media].is_quarantined = is_quarantined;
+        self.changes.push(QuarantineChange { media, is_quarantined, at_ms });
+    }
+
+    /// Goes back to an older copy of its database, which has so many rows of its list.
+    pub fn restore(&mut self, rows: usize) {
+        self.changes.truncate(rows);
+        for (index, media) in self.media.iter_mut().enumerate() {
+            let last = self.changes.iter().rfind(|change| change.media == index);
+            media.is_quarantined = last.is_some_and(|change| change.is_quarantined);
+        }
+    }
+
+    /// A page of its list, for the URL that it is asked at, as Synapse answers.
+    pub fn page(&self, url: &str) -> (StatusCode, String) {
+        let from = url.rsplit_once("from=").and_then(|(_, from)| from.parse().ok());
+        let from: usize = from.expect("a number");
+        if self.health != Health::Up {
+            return (StatusCode::BAD_GATEWAY, String::new());
+        }
+        if from > self.changes.len() {
+            return (StatusCode::BAD_REQUEST, String::new());
+        }
+        let end = self.changes.len().min(from + PAGE_ROWS);
+        let row = |change: &QuarantineChange| {
+            let Media { server_name, id, .. } = &self.media[change.media];
+            let quarantined = u8::from(change.is_quarantined);
+            format!(r#"{{"origin":"{server_name}","media_id":"{id}","quarantined":{quarantined}}}"#)
+        };
+        let rows: Vec<_> = self.changes[from..end].iter().map(row).collect();
+        (StatusCode::OK, format!(r#"{{"next_batch":{end},"changes":[{}]}}"#, rows.join(",")))
     }
 
     pub fn answer(&mut self, wire: &Wire) -> Answer {

@@ -1,8 +1,9 @@
 //! Lease records, in an isolate's memory before the data centre's cache, as the shell keeps them.
 
 use matrix_media_edge::cache::key::CacheKey;
-use matrix_media_edge::config::lease_policy::LeasePolicy;
+use matrix_media_edge::config::lease_policy::{LeasePolicy, RecordOf};
 use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::lease::standing::{MediaWatch, memory_secs};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 
 use crate::store::{Condition, Entry, Store};
@@ -11,23 +12,50 @@ pub struct LeaseStore<'a> {
     pub memory: &'a mut LeaseMemory,
     pub pop: &'a mut Store,
     pub policy: LeasePolicy,
+    /// What the list of purges tells about the media.
+    pub watch: MediaWatch,
     pub now_ms: u64,
     /// The edge's own clock, which may be wrong.
     pub now_unix_secs: u64,
 }
 
 impl LeaseStore<'_> {
-    pub fn look_up(&mut self, keys: Option<&LeaseKeys>) -> Leases {
+    /// In an outage the list is not told of refusals, so that memory answers for less.
+    pub fn look_up(&mut self, keys: Option<&LeaseKeys>, is_outage: bool) -> Leases {
         let Some(keys) = keys else { return Leases::default() };
+        let (policy, now) = (self.policy, self.now_unix_secs);
+        let watch = if is_outage { MediaWatch::default() } else { self.watch };
+        let secs = memory_secs(RecordOf::Media, keys, policy, watch, now);
+        let by_list = self.memory.living(&keys.media, secs, now);
+        let mut living = |key: &CacheKey| self.memory.living(key, policy.lease_secs, now);
+        let is_enough =
+            by_list.is_some() && keys.credential.as_ref().is_some_and(|key| living(key).is_some());
+        let media = match living(&keys.media) {
+            None if is_enough => None,
+            None => self.find(&keys.media),
+            living => living,
+        };
         let credential = keys.credential.as_ref().and_then(|key| self.find(key));
-        Leases { credential, media: self.find(&keys.media) }
+        Leases { credential, media, by_list, watch: self.watch }
+    }
+
+    /// The leases with the grant that brought the stored body.
+    pub fn with_body(
+        &mut self,
+        leases: Leases,
+        keys: Option<&LeaseKeys>,
+        body: Option<u64>,
+    ) -> Leases {
+        let admitted =
+            keys.zip(body).filter(|(keys, granted)| self.memory.admits(&keys.media, *granted));
+        Leases { by_list: leases.by_list.max(admitted.map(|(_, granted)| granted)), ..leases }
     }
 
     pub fn apply(&mut self, keys: Option<&LeaseKeys>, change: LeaseChange) {
         let Some(keys) = keys else { return };
         if let Some((granted, asked_unix_secs)) = keys.granted_by(change) {
-            for key in granted {
-                self.write(key, asked_unix_secs);
+            for (record, key) in granted {
+                self.write(record, key, asked_unix_secs);
             }
         }
         for key in keys.revoked_by(change) {
@@ -36,7 +64,7 @@ impl LeaseStore<'_> {
     }
 
     fn find(&mut self, key: &CacheKey) -> Option<u64> {
-        let living = self.memory.living(key, self.policy, self.now_unix_secs);
+        let living = self.memory.living(key, self.policy.lease_secs, self.now_unix_secs);
         if living.is_some() {
             return living;
         }
@@ -44,11 +72,11 @@ impl LeaseStore<'_> {
         self.memory.record_grant(key, confirmed).then_some(confirmed)
     }
 
-    fn write(&mut self, key: &CacheKey, confirmed_unix_secs: u64) {
+    fn write(&mut self, record: RecordOf, key: &CacheKey, confirmed_unix_secs: u64) {
         if !self.memory.record_grant(key, confirmed_unix_secs) {
             return;
         }
-        let ends_ms = self.now_ms + self.policy.retention_secs() * 1000;
+        let ends_ms = self.now_ms + self.policy.retention_secs(record) * 1000;
         let record = Entry::text(write_record(key, confirmed_unix_secs), ends_ms);
         self.pop.store(key, record, Condition::None);
     }

@@ -18,9 +18,11 @@ use http::header::{
     HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
     USER_AGENT,
 };
+use matrix_media_edge::cache::purge_list::CLOCK_MARGIN_SECS;
 use matrix_media_edge::config::OriginRedirects;
 use matrix_media_edge::config::lease_policy::LeaseScope;
 use matrix_media_edge::lease::LeaseChange;
+use matrix_media_edge::lease::standing::LIST_COUNTS_SECS;
 use matrix_media_edge::matrix::media::Door;
 use percent_encoding::percent_decode_str;
 
@@ -260,14 +262,15 @@ fn effort(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {
         let seconds = world.config.lease.lease_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
-    let is_leased = lasts(found.leases.media)
-        && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
+    let media = found.leases.media.filter(|at| !found.leases.watch.ends(*at));
+    let is_leased =
+        lasts(media) && (flight.ask.door == Door::Legacy || lasts(found.leases.credential));
     expect(!is_leased || talk.is_empty(), || "a living lease, and yet a question".into())?;
     let is_in_window = |since: Option<u64>| {
         let seconds = world.config.lease.stale_if_error_secs;
         since.is_some_and(|at| at <= found.now_unix_secs && found.now_unix_secs - at < seconds)
     };
-    let may_be_stale = is_in_window(found.leases.media)
+    let may_be_stale = is_in_window(media)
         && (flight.ask.door == Door::Legacy || is_in_window(found.leases.credential));
     expect(!(may_be_stale && found.is_down_known) || talk.is_empty(), || {
         "a question to a homeserver that is known to be down".into()
@@ -362,10 +365,59 @@ fn permission(world: &World, Answered { flight, .. }: &Answered, ground: Ground)
     });
     let media_is_good =
         is_good(&is_about_media, &refuses_media, &|word| word.is_yes() && is_of_kind(word));
+    // Leases and `whoami` go by the list too.
+    let media_is_good = media_is_good
+        || ground != Ground::Stale && is_watched(world, flight, &is_about_media, &is_of_kind);
     // `whoami` has just told.
     let token_is_good = token_is_good || ground == Ground::Identity;
     expect(is_open || token_is_good, || format!("{} for the token", complaint()))?;
     expect(media_is_good, || format!("{} for the media", complaint()))
+}
+
+/// For how long after a quarantine it may not be heard of: the list counts for that long, and clocks
+/// may differ.
+const UNHEARD_MS: u64 = (LIST_COUNTS_SECS + 2 * CLOCK_MARGIN_SECS) * 1000;
+
+/// Whether the homeserver has granted the media within `MEDIA_LEASE_SECONDS`, to anybody at the client
+/// door, and its list has not named the media since, but for the time until that must be known.
+fn is_watched(
+    world: &World,
+    flight: &Flight,
+    is_about_media: &dyn Fn(&&Word) -> bool,
+    is_of_kind: &dyn Fn(&Word) -> bool,
+) -> bool {
+    let policy = world.config.lease;
+    if policy.media_lease_secs == 0 || flight.ask.door != Door::Client {
+        return false;
+    }
+    let (now_ms, window_ms) = (world.edge_ms(flight.isolate), policy.media_lease_secs * 1000);
+    let is_refused_here = |word: &Word| {
+        let mut own = world.words.iter().filter(|no| no.isolate == flight.isolate);
+        own.any(|no| {
+            let is_no = no.is_remembered && no.door == Door::Client && is_about_media(&no);
+            is_no
+                && matches!(no.status, 404 | 410 | 451)
+                && word.came_ms / 1000 <= no.heard_ms / 1000
+        })
+    };
+    let is_quarantined_since = |word: &Word| {
+        world.homeserver.changes.iter().any(|change| {
+            change.is_quarantined
+                && change.media == flight.ask.media
+                && world.edge_ms_at(change.at_ms, word.isolate) >= word.said_ms
+                && world.now_ms >= change.at_ms + UNHEARD_MS
+        })
+    };
+    world.words.iter().any(|word| {
+        word.door == Door::Client
+            && is_about_media(&word)
+            && word.is_yes()
+            && is_of_kind(word)
+            && word.came_ms / 1000 <= now_ms / 1000 + CLOCK_MARGIN_SECS
+            && now_ms < word.said_ms.max(word.came_ms) + window_ms + CLOCK_MARGIN_SECS * 1000
+            && !is_refused_here(word)
+            && !is_quarantined_since(word)
+    })
 }
 
 fn retention(world: &World, Answered { flight, reply, .. }: &Answered) -> Verdict {

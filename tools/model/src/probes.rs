@@ -66,7 +66,8 @@ impl Probes {
     pub fn note_probe(&mut self, under_way: UnderWay, answer: &Answer, now: Moment) {
         self.ticks += 1;
         let seen = &mut self.seen[under_way.isolate];
-        if is_down(answer) {
+        // One that began before another has found nothing newer.
+        if is_down(answer) && seen.down.is_none_or(|(tick, _)| tick < under_way.tick) {
             seen.down = Some((under_way.tick, now));
             seen.is_down_plain =
                 self.under_way.iter().all(|other| other.isolate != under_way.isolate);

@@ -74,6 +74,10 @@ pub enum Operation {
     Restart(usize),
     /// An admin's request to purge comes to an isolate.
     Purge(usize, Doomed),
+    /// The schedule runs in an isolate, and a row of the list may not be readable.
+    Poll(usize, bool),
+    /// The homeserver's database goes back to a copy, which has so many rows of its list.
+    Restore(usize),
 }
 
 /// What is wrong, and with which operation.
@@ -128,6 +132,42 @@ impl Scenario {
         let draw = |_| plot.operation(random);
         let operations = (0..length).map(draw).collect();
         Self { vars, has_bucket, habits, media, ahead_secs, has_slow_probes, operations }
+    }
+
+    /// One in which the homeserver's list of quarantined media is followed, and grants about media stand
+    /// by it.
+    pub fn watched(random: &mut Random) -> Self {
+        let media_lease_secs = random.pick(&[300, 3_600, 7_200]);
+        let stale_secs = random.pick(&[0, 0, 600]);
+        let mut media: Vec<_> = (0..MEDIA).map(|index| media(random, index, false)).collect();
+        media.iter_mut().for_each(|media| media.is_deleted = false);
+        let vars = vec![
+            ("LEASE_SECONDS", random.pick(&["1", "60", "600", "3600"]).to_owned()),
+            ("MEDIA_LEASE_SECONDS", media_lease_secs.to_string()),
+            ("STALE_IF_ERROR_SECONDS", stale_secs.to_string()),
+            ("SYNAPSE_ADMIN_TOKEN", "a-token-of-an-admin".to_owned()),
+            ("ORIGIN_REDIRECT_HOSTS", "cdn.example.com 127.0.0.1".to_owned()),
+            ("CACHE_SECONDS", random.pick(&["300", "2592000"]).to_owned()),
+            ("MEMORY_CACHE_MIB", random.pick(&["0", "1", "1"]).to_owned()),
+        ];
+        let plot = Plot {
+            tokens: random.pick(&[1, 2]),
+            media: random.pick(&[1, 1, 2]),
+            isolates: random.pick(&[&[0], &[0, 1], &[0, 2], &[0, 1, 2, 3]]),
+            has_bucket: true,
+            has_purges: false,
+            has_steps: false,
+            has_restrictions: false,
+            is_plain: true,
+            walls: Vec::new(),
+            pauses_ms: vec![1_000, 20_000, 60_000, 100_000, 175_000, 179_000, 181_000, 3_600_000],
+        };
+        let ahead_secs = random.pick(&[[0, 0], [0, 2], [2, 0]]);
+        let length = 12 + random.below(30);
+        let operations = (0..length).map(|_| plot.watched_operation(random)).collect();
+        let habits = Habits { validators: Validators::One, ..habits(random) };
+        let has_slow_probes = random.once_in(2);
+        Self { vars, has_bucket: true, habits, media, ahead_secs, has_slow_probes, operations }
     }
 
     /// Plays it: a record of the answers, or the first thing that is wrong. A panic is wrong, too.
@@ -310,6 +350,20 @@ impl Plot {
         }
     }
 
+    /// An operation where the list is followed: mostly it is up to date.
+    fn watched_operation(&self, random: &mut Random) -> Operation {
+        let media = random.below(self.media);
+        match random.below(20) {
+            0..6 => Operation::Poll(random.pick(self.isolates), random.once_in(12)),
+            6..8 => Operation::Pass(random.pick(&[20_000, 60_000, 100_000])),
+            8 => Operation::Quarantine(media),
+            9 if random.once_in(2) => Operation::Unquarantine(media),
+            9 if random.once_in(3) => Operation::Restore(random.below(4)),
+            9 => Operation::Delete(media),
+            _ => self.operation(random),
+        }
+    }
+
     fn purge(&self, random: &mut Random, media: usize) -> Operation {
         let doomed = [
             Doomed::Media(media),
@@ -420,8 +474,10 @@ impl Stage {
             }
             Operation::Halve(media) => homeserver.media[*media].is_halved = true,
             Operation::Delete(media) => homeserver.media[*media].is_deleted = true,
-            Operation::Quarantine(media) => homeserver.media[*media].is_quarantined = true,
-            Operation::Unquarantine(media) => homeserver.media[*media].is_quarantined = false,
+            Operation::Quarantine(media) => homeserver.quarantine(*media, true, world.now_ms),
+            Operation::Unquarantine(media) => homeserver.quarantine(*media, false, world.now_ms),
+            Operation::Poll(isolate, is_odd) => world.poll(*isolate, *is_odd),
+            Operation::Restore(rows) => homeserver.restore(*rows % (homeserver.changes.len() + 1)),
             Operation::Restrict(media, reader) => homeserver.media[*media].reader = *reader,
             Operation::Fall(health) => homeserver.health = *health,
             Operation::TurnOdd(quirk) => homeserver.quirk = *quirk,

@@ -62,6 +62,8 @@ pub struct Entry {
     pub record: String,
     pub body: Body,
     pub ends_ms: u64,
+    /// The door at which the body was granted, beside the record.
+    pub grant: Option<&'static str>,
 }
 
 /// The bytes of a stored response.
@@ -76,7 +78,7 @@ impl Entry {
     /// A text of our own.
     pub fn text(text: String, ends_ms: u64) -> Self {
         let body = Body { bytes: Rc::from([]), asked: Moment::default() };
-        Self { record: text, body, ends_ms }
+        Self { record: text, body, ends_ms, grant: None }
     }
 
     fn is_response(&self) -> bool {

@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use http::{Method, StatusCode};
+use matrix_media_edge::admin::quarantine::{MAX_PAGES, Step};
+use matrix_media_edge::cache::key::{CacheKey, KeyPrefix};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
     AfterLookup, AfterOrigin, Begin, BodySlice, Exchange, OriginExchange, Outcome, Refresh,
@@ -86,8 +88,12 @@ impl World {
 
     /// An isolate's clock, in milliseconds since the Unix epoch.
     pub fn edge_ms(&self, isolate: usize) -> u64 {
-        let right_ms =
-            START_UNIX_SECS * 1000 + self.now_ms + 1000 * self.ahead_secs[pop_of(isolate)];
+        self.edge_ms_at(self.now_ms, isolate)
+    }
+
+    /// What an isolate's clock told at that time, in milliseconds since the Unix epoch.
+    pub fn edge_ms_at(&self, at_ms: u64, isolate: usize) -> u64 {
+        let right_ms = START_UNIX_SECS * 1000 + at_ms + 1000 * self.ahead_secs[pop_of(isolate)];
         right_ms.saturating_add_signed(self.step_secs * 1000)
     }
 
@@ -175,16 +181,19 @@ impl World {
         let has_forgotten = standing.unwrap_or_default().iter().any(is_forgotten);
         let stored = self.edge.look_up(isolate, &keys.0, now);
         self.edge.refresh_purges_behind(isolate, now);
-        let leases = self.edge.leases(isolate, now).look_up(keys.1.as_ref());
-        let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
-        flight.keys = Some(keys);
         let moment = self.moment(isolate);
+        let is_origin_down = self.probes.outages[isolate].is_known(moment.edge_ms);
+        let mut lease_store = self.edge.leases(isolate, &keys.0, now);
+        let leases = lease_store.look_up(keys.1.as_ref(), is_origin_down);
+        let meta = stored.as_ref().map(|stored| Rc::clone(&stored.meta));
+        let body = meta.as_ref().and_then(|meta| meta.granted_unix_secs(door));
+        let leases = lease_store.with_body(leases, keys.1.as_ref(), body);
+        flight.keys = Some(keys);
         let is_down_known = self.probes.is_surely_known(isolate, moment);
         let down_ms = self.probes.down_for_ms(isolate, moment);
         let now_unix_secs = now.unix_secs;
         flight.found =
             Found { stored, leases, now_unix_secs, heard, has_forgotten, is_down_known, down_ms };
-        let is_origin_down = self.probes.outages[isolate].is_known(moment.edge_ms);
         if is_origin_down {
             self.probe(isolate);
         }
@@ -395,7 +404,11 @@ impl World {
                 flight.found.down_ms = self.probes.down_for_ms(isolate, now);
                 let config = Rc::clone(&self.config);
                 let store_now = self.now(&config, isolate);
-                let held = self.edge.leases(isolate, store_now).look_up(suspicion.lease_keys());
+                let Some((key, lease_keys)) = &flight.keys else {
+                    unreachable!("it has looked up")
+                };
+                let held =
+                    self.edge.leases(isolate, key, store_now).look_up(lease_keys.as_ref(), true);
                 let outcome = suspicion.on_probe(is_down, held, now.edge_ms / 1000);
                 Some(self.respond(flight, outcome, Some((answer, asked))))
             }
@@ -469,12 +482,17 @@ impl World {
         let Some((key, lease_keys)) = flight.keys.clone() else { unreachable!("it has looked up") };
         let (config, isolate) = (Rc::clone(&self.config), flight.isolate);
         let now = self.now(&config, isolate);
-        self.edge.leases(isolate, now).apply(lease_keys.as_ref(), outcome.leases);
+        self.edge.leases(isolate, &key, now).apply(lease_keys.as_ref(), outcome.leases);
         if let Some(ticket) = flight.renews {
             self.edge.isolate(isolate).renewals.end(ticket);
         }
         match &outcome.plan {
-            ResponsePlan::Relay { removes_stored: true, .. } => self.edge.remove(isolate, &key),
+            ResponsePlan::Relay { removes_stored: true, .. } => {
+                self.edge.remove(isolate, &key);
+                if lease_keys.as_ref().is_some_and(|keys| keys.is_watched) {
+                    self.report_gone(isolate, &key, flight.ask.media);
+                }
+            }
             ResponsePlan::FillCache { meta, .. } => {
                 let (answer, asked) = origin.as_ref().expect("an answer to store");
                 let bytes = Rc::from(&answer.body[..]);
@@ -574,6 +592,55 @@ impl World {
         let reach: [bool; POPS] = std::array::from_fn(is_in_reach);
         self.purged.add(what, isolate, reach, now);
         is_listed
+    }
+
+    /// The schedule runs in an isolate, as the shell has it. With `is_odd`, a row of each page can't be
+    /// read.
+    pub fn poll(&mut self, isolate: usize, is_odd: bool) {
+        let config = Rc::clone(&self.config);
+        let now = self.now(&config, isolate);
+        let token = config.synapse_admin_token.as_ref().expect("a token that reads the list");
+        let Some((began, before)) = self.edge.begin_poll(isolate, now) else { return };
+        let (mut position, mut quarantined, mut complete) = (began.clone(), Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let (status, text) = self.homeserver.page(&position.request(&config, token).url);
+            let text = if is_odd { text.replacen("origin", "else", 1) } else { text };
+            match position.clone().on_answer(status, Some(&text)) {
+                Step::Next(scopes, next) => {
+                    quarantined.extend(scopes);
+                    position = next;
+                }
+                Step::Complete { position: next, is_begun_anew } => {
+                    complete = Some(before.filter(|_| !is_begun_anew));
+                    position = next;
+                    break;
+                }
+                Step::Failed => break,
+            }
+        }
+        let prefixes: Vec<_> =
+            quarantined.iter().flat_map(|scope| scope.prefixes(&config)).collect();
+        let is_listed = self.edge.record_run(isolate, &prefixes, complete, now);
+        for index in 0..self.homeserver.media.len() {
+            let what = What::Media(index);
+            if quarantined.contains(&what.scope(&self.homeserver.media)) {
+                self.purged.add(what, isolate, [is_listed; POPS], now);
+            }
+        }
+        if is_listed && (position == began || self.edge.keep_position(&position, now)) {
+            self.edge.delete(isolate, &prefixes);
+        }
+    }
+
+    /// An isolate tells the others that the homeserver no longer has a media.
+    fn report_gone(&mut self, isolate: usize, key: &CacheKey, media: usize) {
+        let Some(prefix) = KeyPrefix::of_media(key) else { return };
+        let config = Rc::clone(&self.config);
+        let now = self.now(&config, isolate);
+        let is_listed = self.edge.report_gone(isolate, &prefix, now);
+        let is_in_reach = |other| is_listed && (self.edge.has_bucket() || other == pop_of(isolate));
+        let reach: [bool; POPS] = std::array::from_fn(is_in_reach);
+        self.purged.add(What::Media(media), isolate, reach, now);
     }
 
     pub fn fail(&mut self, place: Place, fault: Fault) {

@@ -7,6 +7,27 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const NOW: u64 = 1_700_000_000;
 const VERSIONS: &str = r#"{"versions":["r0.6.1","v1.1","v1.12"]}"#;
 
+#[test]
+fn the_list_of_quarantined_media_is_a_problem_from_180_seconds_on() {
+    let vars = [
+        ("LEASE_SECONDS", "60"),
+        ("MEDIA_LEASE_SECONDS", "60"),
+        ("SYNAPSE_ADMIN_TOKEN", "syt_admin_0123456789"),
+    ];
+    let watched = config(&vars).unwrap();
+    let read = |secs: u64| Some(Stamp::complete(None, NOW - secs));
+    for (stamp, level, found) in [
+        (read(0), Level::Ok, "It was read 0 s ago."),
+        (read(179), Level::Ok, "It was read 179 s ago."),
+        (read(180), Level::Error, "It was read 180 s ago."),
+        (None, Level::Error, "It has not been read to its end yet."),
+    ] {
+        let finding = evaluate_quarantine_list(&watched, stamp, NOW).unwrap();
+        assert_eq!((finding.level, &*finding.found), (level, found));
+    }
+    assert_eq!(evaluate_quarantine_list(&config(&[]).unwrap(), None, NOW), None);
+}
+
 fn heard(status: u16, body: &str, headers: &[(&'static str, &'static str)]) -> Answer {
     let headers: HeaderMap = headers
         .iter()

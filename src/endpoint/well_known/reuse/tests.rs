@@ -99,8 +99,8 @@ fn a_reply_tells_its_age_and_keeps_its_hosts_lifetime() {
 #[test]
 fn a_purged_reply_is_not_sent() {
     let config = config_of(300);
-    let mut purges = Purges::default();
-    purges.add(KeyPrefix::everything(&config.server_name).into(), NOW + 10, &config);
+    let everything = KeyPrefix::everything(&config.server_name);
+    let purges = Purges::default().with(&everything, NOW + 10, &config).unwrap();
     assert!(matches!(ready(&config).reuse(&purges, &config, NOW + 11), Reuse::AskHost));
     let later = KeptDocument { asked_unix_secs: NOW + 20, ..copy(r#"{"m.server":"a:1"}"#) };
     let later = ReadyReply::of_copy(Document::Server, &later, &config).unwrap();
