@@ -95,13 +95,55 @@ impl Synapse {
         self.end_by(Signal::TERM);
     }
 
+    /// Restarts it, and keeps a copy of its database in place of an earlier one.
+    ///
+    /// # Panics
+    /// As [`Synapse::crash`], or when it is there again before the copy is.
+    pub fn back_up(&self) {
+        self.restart_around(copy_database);
+    }
+
+    /// Restarts it with the database that was copied last.
+    ///
+    /// # Panics
+    /// As [`Synapse::back_up`].
+    pub fn restore(&self) {
+        self.restart_around(|database, copy| copy_database(copy, database));
+    }
+
+    /// Ends it, has `action` put its database or a copy in place of the other, and waits until it is
+    /// there again.
+    fn restart_around(&self, action: impl FnOnce(&Path, &Path)) {
+        let ended = self.send(Signal::TERM);
+        wait_for("Synapse has ended", END_PATIENCE, || {
+            (self.process() != Some(ended)).then_some(())
+        });
+        let folder = self.log.parent().expect("it is in a folder");
+        action(&folder.join("homeserver.db"), &folder.join("copy.db"));
+        assert_eq!(self.process(), None, "Synapse is there too early: `--revive` is too short");
+        self.wait_until_revived(ended);
+    }
+
     fn end_by(&self, signal: Signal) {
-        let process = || descendants(self.server.id()).first().copied();
-        let ended = process();
-        let id = ended.and_then(|id| id.try_into().ok()).and_then(Pid::from_raw);
-        kill_process(id.expect("Synapse runs"), signal).expect("Synapse is ours to end");
+        let ended = self.send(signal);
+        self.wait_until_revived(ended);
+    }
+
+    /// Sends a signal to the process of Synapse itself. Returns its ID.
+    fn send(&self, signal: Signal) -> u32 {
+        let ended = self.process().expect("Synapse runs");
+        let id = ended.try_into().ok().and_then(Pid::from_raw).expect("it is an ID");
+        kill_process(id, signal).expect("Synapse is ours to end");
+        ended
+    }
+
+    fn process(&self) -> Option<u32> {
+        descendants(self.server.id()).first().copied()
+    }
+
+    fn wait_until_revived(&self, ended: u32) {
         wait_for("Synapse is there again", END_PATIENCE + START_PATIENCE, || {
-            let is_new = process().is_some_and(|id| Some(id) != ended);
+            let is_new = self.process().is_some_and(|id| id != ended);
             let versions = || Request::new("GET", "/_matrix/client/versions").header("Host", "x");
             let is_there = is_new && versions().try_send(&self.address).is_ok();
             is_there.then_some(())
@@ -137,6 +179,19 @@ impl Synapse {
         let (first, rest) = id.split_at(2);
         let (second, rest) = rest.split_at(2);
         self.media_store.join("local_content").join(first).join(second).join(rest)
+    }
+}
+
+/// Copies an SQLite database in place of another. Changes that are not in its file yet are in a file
+/// beside it.
+fn copy_database(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let [from, to] =
+            [from, to].map(|path| PathBuf::from(format!("{}{suffix}", path.display())));
+        let _ = fs::remove_file(&to);
+        if from.exists() {
+            fs::copy(&from, &to).expect("the database can't be copied");
+        }
     }
 }
 

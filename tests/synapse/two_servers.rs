@@ -9,6 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::scope;
 use std::time::Duration;
 
+use serde_json::Value;
 use test_support::edge::Edge;
 use test_support::noise::noise;
 use test_support::synapse::Synapse;
@@ -85,6 +86,25 @@ fn media_that_is_gone_is_gone_for_other_homeservers() {
         assert_eq!(owner.as_admin(Ask::get(&path).method("DELETE")).status, 200);
         let answer = READER.direct(&item.client_download().token(READER.synapse.token(USER)));
         assert_eq!((answer.status, answer.errcode().as_str()), (404, "M_NOT_FOUND"));
+    });
+}
+
+#[test]
+fn quarantined_media_of_another_homeserver_is_listed_by_its_owners_name_and_refused() {
+    federate(|owner| {
+        let item = owner.upload("image/png", "", b"soon quarantined by others".to_vec());
+        assert_arrives(&item);
+        let server = &owner.synapse.server_name;
+        let path = format!("/_synapse/admin/v1/media/quarantine/{server}/{}", item.id);
+        assert_eq!(READER.as_admin(Ask::post(&path, b"{}")).status, 200);
+        let list = Ask::get("/_synapse/admin/v1/media/quarantine_changes");
+        let changes = READER.as_admin(list).json()["changes"].take();
+        let is_listed = |change: &Value| {
+            change["origin"] == server.as_str() && change["media_id"] == item.id.as_str()
+        };
+        assert!(changes.as_array().is_some_and(|all| all.iter().any(is_listed)), "{changes}");
+        let ask = item.client_download().token(READER.synapse.token(USER));
+        assert_eq!(READER.direct(&ask.header("If-None-Match", "1")).status, 404);
     });
 }
 
