@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Method};
 use matrix_media_edge::cache::entry::StoredMeta;
 use matrix_media_edge::cache::key::CacheKey;
-use matrix_media_edge::cache::purge_list::Purges;
+use matrix_media_edge::cache::purge_list::Freshness;
 use matrix_media_edge::cache::tier::{Tier, is_usable};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::endpoint::download::{
@@ -20,18 +20,21 @@ use matrix_media_edge::message::RequestHead;
 use matrix_media_edge::route::{Route, admit};
 
 use crate::pop::Pop;
+use crate::purge_list::FollowedList;
 use crate::setting::Setting;
 use crate::tally::{Source, Tally};
 use crate::workload::{Request, Workload};
 
 /// When the day begins.
-const START_UNIX_SECS: u64 = 1_700_000_000;
+pub(crate) const START_UNIX_SECS: u64 = 1_700_000_000;
 
 pub(crate) struct Edge<'a> {
     workload: &'a Workload,
     config: Rc<Config>,
     pops: Vec<Pop>,
     bucket: Option<BTreeMap<CacheKey, Rc<StoredMeta>>>,
+    /// `None` where no grant stands by it.
+    list: Option<FollowedList>,
     tally: Tally,
 }
 
@@ -43,11 +46,12 @@ struct Keys {
 
 impl<'a> Edge<'a> {
     pub(crate) fn new(workload: &'a Workload, setting: Setting) -> Self {
-        let config = setting.config();
+        let config = Rc::new(setting.config());
         Self {
             workload,
             pops: (0..workload.model.pops).map(|_| Pop::new(workload.model, &config)).collect(),
-            config: Rc::new(config),
+            list: FollowedList::new(&config),
+            config,
             bucket: setting.has_bucket.then(BTreeMap::new),
             tally: Tally::new(setting),
         }
@@ -61,20 +65,30 @@ impl<'a> Edge<'a> {
     pub(crate) fn answer(&mut self, request: &Request) {
         let head = Rc::new(self.head(request));
         let media = self.admit(&head);
+        let media_door = media.door;
         let digest_key = self.config.digest_key();
         let begun = Exchange::begin(Rc::clone(&self.config), head, media, digest_key);
         let Begin::LookUp(exchange) = begun else { unreachable!("a token that can be one") };
         let keys = Keys { entry: exchange.key().clone(), leases: exchange.lease_keys().cloned() };
         let now = unix_secs(request);
         self.pops[request.pop].renew_isolate(request);
-        let found = self.look_up(request, &keys.entry);
+        if let Some(list) = &mut self.list {
+            list.advance(self.workload, request.at_ms);
+        }
+        // One that is old is waited for, and one that is aging is refreshed behind the reader.
+        if self.freshness(request) == Freshness::Old {
+            self.refresh_list(request);
+        }
+        let (meta, tier) = self.look_up(request, &keys.entry).unzip();
+        let body = meta.as_ref().and_then(|meta| meta.granted_unix_secs(media_door));
         let leases = self.pops[request.pop].look_up_leases(
             request.isolate,
+            &keys.entry,
             keys.leases.as_ref(),
             self.config.lease,
+            body,
             now,
         );
-        let (meta, tier) = found.unzip();
         match exchange.on_lookup(meta, leases, false, now) {
             AfterLookup::Serve(outcome, refresh) => {
                 self.apply(request, &keys, outcome, tier);
@@ -87,9 +101,28 @@ impl<'a> Edge<'a> {
             AfterLookup::AskOrigin(question) => {
                 self.tally.questioned += 1;
                 let outcome = self.ask(request, question);
+                if outcome.head.status.is_success() {
+                    self.tally.questioned_for_media += 1;
+                }
                 self.apply(request, &keys, outcome, tier);
             }
         }
+        if self.freshness(request) != Freshness::Fresh {
+            self.refresh_list(request);
+        }
+    }
+
+    /// Returns what may be done with the list as the isolate knows it; one that nobody follows is
+    /// not looked at.
+    fn freshness(&self, request: &Request) -> Freshness {
+        let known = self.pops[request.pop].known_purges(request.isolate);
+        self.list.as_ref().map_or(Freshness::Fresh, |_| known.freshness(unix_secs(request)))
+    }
+
+    fn refresh_list(&mut self, request: &Request) {
+        let Some(list) = &self.list else { return };
+        let pop = &mut self.pops[request.pop];
+        pop.refresh_list(request.isolate, list, unix_secs(request), &self.config);
     }
 
     fn head(&self, request: &Request) -> RequestHead {
@@ -126,14 +159,19 @@ impl<'a> Edge<'a> {
 
     fn look_up(&mut self, request: &Request, key: &CacheKey) -> Option<(Rc<StoredMeta>, Tier)> {
         let (config, now) = (Rc::clone(&self.config), unix_secs(request));
-        let is_usable = |meta: &StoredMeta| is_usable(meta, key, &Purges::default(), &config, now);
         let pop = &mut self.pops[request.pop];
+        let purges = pop.known_purges(request.isolate).purges();
+        let is_usable = |meta: &StoredMeta| is_usable(meta, key, &purges, &config, now);
         if let Some(found) = pop.look_up(request.isolate, key, is_usable) {
             return Some(found);
         }
         let bucket = self.bucket.as_mut()?;
         self.tally.bucket_reads += 1;
-        let meta = bucket.get(key).filter(|meta| is_usable(meta)).cloned()?;
+        let meta = bucket.get(key).cloned()?;
+        if !is_usable(&meta) {
+            bucket.remove(key);
+            return None;
+        }
         pop.fill_from_bucket(request.isolate, key, &meta);
         Some((meta, Tier::Bucket))
     }

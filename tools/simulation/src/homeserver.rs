@@ -7,7 +7,11 @@ use http::header::{
 };
 use matrix_media_edge::origin::{OriginAnswer, OriginHead, OriginRequest};
 
-use crate::workload::{Request, Workload};
+use crate::setting::SERVER_NAME;
+use crate::workload::{Change, Request, Workload, media_id};
+
+/// How many changes a page of the list has at most.
+const PAGE_ROWS: usize = 100;
 
 /// What the homeserver had to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,4 +60,18 @@ impl Effort {
         headers.insert(CONTENT_LENGTH, length_bytes.into());
         OriginHead { status: StatusCode::OK, headers }
     }
+}
+
+/// Returns the page of what was quarantined and released that is asked for at this URL.
+pub(crate) fn quarantine_changes(workload: &Workload, url: &str, at_ms: u64) -> String {
+    let from = url.rsplit_once("?from=").and_then(|(_, from)| from.parse().ok());
+    let from: usize = from.expect("a position");
+    let made = workload.changes.partition_point(|change| change.at_ms <= at_ms);
+    let end = made.min(from + PAGE_ROWS);
+    let row = |change: &Change| {
+        let (media, quarantined) = (media_id(change.media), change.is_quarantined);
+        format!(r#"{{"origin":"{SERVER_NAME}","media_id":"{media}","quarantined":{quarantined}}}"#)
+    };
+    let rows: Vec<_> = workload.changes[from..end].iter().map(row).collect();
+    format!(r#"{{"next_batch":{end},"changes":[{}]}}"#, rows.join(","))
 }

@@ -8,6 +8,7 @@ mod homeserver;
 mod model;
 mod plots;
 mod pop;
+mod purge_list;
 mod report;
 mod setting;
 mod tally;

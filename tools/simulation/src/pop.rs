@@ -5,18 +5,23 @@ use std::rc::Rc;
 use matrix_media_edge::cache::entry::StoredMeta;
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::cache::lru::Lru;
+use matrix_media_edge::cache::purge_list::{Freshness, KnownPurges};
 use matrix_media_edge::cache::tier::{Tier, is_small, memory_weight};
 use matrix_media_edge::config::Config;
-use matrix_media_edge::config::lease_policy::LeasePolicy;
+use matrix_media_edge::config::lease_policy::{LeasePolicy, RecordOf};
 use matrix_media_edge::lease::memory::LeaseMemory;
+use matrix_media_edge::lease::standing::{MediaWatch, memory_secs};
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, record_weight};
 
 use crate::model::Model;
+use crate::purge_list::FollowedList;
 use crate::workload::Request;
 
 pub(crate) struct Pop {
     bodies: Lru<Rc<StoredMeta>>,
     leases: Lru<u64>,
+    /// The copy of the followed list, as an isolate knows it that has read it.
+    list: KnownPurges,
     isolates: Vec<Isolate>,
     isolate_life_ms: u64,
     memory_bytes: u64,
@@ -25,13 +30,19 @@ pub(crate) struct Pop {
 struct Isolate {
     bodies: Lru<Rc<StoredMeta>>,
     leases: LeaseMemory,
+    purges: KnownPurges,
     /// How many have lived before it.
     generation: u64,
 }
 
 impl Isolate {
     fn new(memory_bytes: u64, generation: u64) -> Self {
-        Self { bodies: Lru::new(memory_bytes), leases: LeaseMemory::new(), generation }
+        Self {
+            bodies: Lru::new(memory_bytes),
+            leases: LeaseMemory::new(),
+            purges: KnownPurges::default(),
+            generation,
+        }
     }
 
     fn remember(&mut self, key: &CacheKey, meta: &Rc<StoredMeta>) {
@@ -45,6 +56,7 @@ impl Pop {
         Self {
             bodies: Lru::new(model.pop_cache_bytes),
             leases: Lru::new(u64::MAX),
+            list: KnownPurges::default(),
             isolates: (0..model.isolates).map(|_| Isolate::new(memory_bytes, 0)).collect(),
             isolate_life_ms: model.isolate_life_secs * 1000,
             memory_bytes,
@@ -102,24 +114,61 @@ impl Pop {
         self.bodies.remove(key);
     }
 
+    /// Returns the list as an isolate knows it.
+    pub(crate) fn known_purges(&self, isolate: usize) -> &KnownPurges {
+        &self.isolates[isolate].purges
+    }
+
+    /// Has an isolate read the copy of the list that is here, and the bucket's where that is no
+    /// longer fresh. Isolates add nothing of their own, so they share what one has read: to merge
+    /// the list each time would take most of the simulation's time.
+    pub(crate) fn refresh_list(
+        &mut self,
+        isolate: usize,
+        list: &FollowedList,
+        now_unix_secs: u64,
+        config: &Config,
+    ) {
+        if self.list.freshness(now_unix_secs) != Freshness::Fresh {
+            self.list = list.read(now_unix_secs, config);
+        }
+        self.isolates[isolate].purges = self.list.clone();
+    }
+
     pub(crate) fn look_up_leases(
         &mut self,
         isolate: usize,
+        entry: &CacheKey,
         keys: Option<&LeaseKeys>,
         policy: LeasePolicy,
+        body: Option<u64>,
         now_unix_secs: u64,
     ) -> Leases {
-        let Some(LeaseKeys { credential, media }) = keys else { return Leases::default() };
-        let memory = &mut self.isolates[isolate].leases;
-        let mut look_up = |key: &CacheKey| {
-            let living = memory.living(key, policy, now_unix_secs);
-            if living.is_some() {
-                return living;
-            }
-            let asked = *self.leases.get(key)?;
-            memory.record_grant(key, asked).then_some(asked)
+        let Some(keys) = keys else { return Leases::default() };
+        let Isolate { leases: memory, purges, .. } = &mut self.isolates[isolate];
+        let watch = MediaWatch::of(purges, entry);
+        let secs = memory_secs(RecordOf::Media, keys, policy, watch, now_unix_secs);
+        let by_list = memory.living(&keys.media, secs, now_unix_secs);
+        let living = |memory: &mut LeaseMemory, key: &CacheKey| {
+            memory.living(key, policy.lease_secs, now_unix_secs)
         };
-        Leases { credential: credential.as_ref().and_then(&mut look_up), media: look_up(media) }
+        let is_enough = by_list.is_some()
+            && keys.credential.as_ref().is_some_and(|key| living(memory, key).is_some());
+        let mut look_up = |key: &CacheKey| {
+            let asked = living(memory, key);
+            asked.or_else(|| {
+                let asked = *self.leases.get(key)?;
+                memory.record_grant(key, asked).then_some(asked)
+            })
+        };
+        let credential = keys.credential.as_ref().and_then(&mut look_up);
+        let media = if is_enough {
+            by_list.filter(|at| policy.is_alive(*at, now_unix_secs))
+        } else {
+            look_up(&keys.media)
+        };
+        let body = body.filter(|granted| memory.admits(&keys.media, *granted));
+        Leases { credential, media, by_list: by_list.max(body), watch }
     }
 
     pub(crate) fn apply_leases(
@@ -132,7 +181,10 @@ impl Pop {
         let Some(keys) = keys else { return };
         let granted = keys.granted_by(change).into_iter();
         let memory = &mut self.isolates[isolate].leases;
-        for (key, at) in granted.flat_map(|(keys, at)| keys.into_iter().map(move |key| (key, at))) {
+        let records = |(keys, at): (Vec<(RecordOf, _)>, u64)| {
+            keys.into_iter().map(move |(_, key): (_, &CacheKey)| (key, at))
+        };
+        for (key, at) in granted.flat_map(records) {
             if memory.record_grant(key, at) {
                 self.leases.insert(key.clone(), at, record_weight(key));
             }

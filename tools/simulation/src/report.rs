@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::model::{DAY_SECS, Model};
 use crate::plots;
+use crate::setting::SETTINGS;
 use crate::tally::{Lateness, SOURCES, Source, Tally};
 use crate::workload::Workload;
 
@@ -16,6 +17,7 @@ pub(crate) fn document(seed: u64, workload: &Workload, tallies: &[Tally]) -> Str
          and the homeserver are models, described below.\n\n",
     );
     text += &summary(workload, tallies);
+    text += &waiting(workload, tallies);
     text += &origin(workload, tallies);
     text += &tiers(tallies);
     text += &lateness(workload, tallies);
@@ -46,6 +48,36 @@ fn summary(workload: &Workload, tallies: &[Tally]) -> String {
         waited(false),
         waited(true),
     )
+}
+
+/// Which readers wait for the homeserver before they are answered.
+fn waiting(workload: &Workload, tallies: &[Tally]) -> String {
+    let mut text = String::from(
+        "## Who waits for the homeserver\n\n\
+         A request waits if the homeserver has to be asked before it is answered. Of all requests, \
+         and of those that end in media:\n\n\
+         | Setting | All that wait | Of those that end in media | Questions to the homeserver |\n\
+         |---|--:|--:|--:|\n",
+    );
+    for tally in tallies {
+        let (effort, media) = (&tally.effort, tally.served_in_all().answers);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            tally.setting(),
+            percent(tally.questioned, workload.requests.len() as u64),
+            percent(tally.questioned_for_media, media),
+            grouped(effort.bodies + effort.words),
+        );
+    }
+    text + "\n`media 24 h` and `media 72 h` are `MEDIA_LEASE_SECONDS` of a day and of three, with the \
+            bucket: a grant about a media counts for that long while Synapse's list of quarantined \
+            media, polled each minute, is up to date and does not name the media. The answer that \
+            brought a stored body is such a grant too, at every data centre that the bucket serves. \
+            What remains are tokens that have no grant of the last `LEASE_SECONDS`, media that is \
+            read for the first time anywhere, and refusals. This day begins cold; no grant in it is \
+            older than a day, so both settings come to nearly as much. A grant that is older than an \
+            hour is renewed behind its reader: that is a question, and nobody waits for it.\n\n"
 }
 
 fn origin(workload: &Workload, tallies: &[Tally]) -> String {
@@ -127,7 +159,9 @@ fn lateness(workload: &Workload, tallies: &[Tally]) -> String {
     }
     text + "\nA lease counts from the question, in whole seconds, so no window is as long as the \
             lease. Where nothing was served late, the windows are 0. Token leases serve after a \
-            revocation only what the media's own leases allow.\n\n"
+            revocation only what the media's own leases allow. With `media 24 h` or `media 72 h` a \
+            quarantined media is served until the next poll has listed it and the isolate has read \
+            the list, which takes less than 180 s whatever fails.\n\n"
 }
 
 fn windows(lateness: &Lateness) -> String {
@@ -173,8 +207,10 @@ fn model(seed: u64, workload: &Workload) -> String {
            by the clock of the data centre.\n\
          - **A data centre** keeps {} MiB for this Worker and evicts what was used least recently. It \
            has {isolates} isolates; a request comes to any of them. Each lives for {} hours and then \
-           begins anew, one after the other. Memory is the default, 32 MiB.\n\
+           begins anew, one after the other. Memory is the default, {} MiB.\n\
          - **The bucket** is never full and never fails.\n\
+         - **The list of quarantined media** is polled each minute from the beginning of the day, and \
+           no poll fails.\n\
          - **The homeserver** answers as Synapse does: one entity tag for everything, 401 to a \
            revoked token, 404 for quarantined media.\n\
          - **Lengths** are lognormal:\n\n\
@@ -186,6 +222,7 @@ fn model(seed: u64, workload: &Workload) -> String {
         1.0 + evening,
         pop_cache_bytes >> 20,
         isolate_life_secs / 3600,
+        SETTINGS[0].config().memory_cache_bytes >> 20,
     );
     for of in representations {
         let _ = writeln!(
@@ -211,8 +248,10 @@ const LIMITS: &str = "\
   and the waiting for each other that the Worker does has nothing to do here.
 - How much Cloudflare keeps, for how long, and how many isolates it runs is not documented and
   changes; a data centre is one cache here, and all of it is cold when the day begins.
-- No ranges, HEAD requests, conditional requests of clients, uploads, federation, purges, faults, or
-  clocks that differ.
+- No ranges, HEAD requests, conditional requests of clients, uploads, federation, purges by hand,
+  deletions, faults, or clocks that differ.
+- Media gets onto the list of purges by the poll alone: a reader's 404 is not passed on to other data
+  centres, as the Worker does.
 - All requests are by clients with tokens, at the client door.
 ";
 

@@ -29,6 +29,8 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     /// Requests that waited for the homeserver's word.
     pub(crate) questioned: u64,
+    /// Those of them that ended in media.
+    pub(crate) questioned_for_media: u64,
     pub(crate) bucket_reads: u64,
     pub(crate) bucket_writes: u64,
     /// By media that was quarantined, and by reader whose token was revoked: how long after that
@@ -69,6 +71,7 @@ impl Tally {
             served: BTreeMap::new(),
             refused: 0,
             questioned: 0,
+            questioned_for_media: 0,
             bucket_reads: 0,
             bucket_writes: 0,
             quarantined: BTreeMap::new(),

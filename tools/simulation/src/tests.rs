@@ -1,6 +1,6 @@
 //! A small day, on which what is promised can be seen.
 
-use crate::model::{DAY, Model};
+use crate::model::{DAY, DAY_SECS, Model};
 use crate::play;
 use crate::setting::Setting;
 use crate::tally::{SOURCES, Tally};
@@ -17,8 +17,17 @@ const SMALL: Model = Model {
 };
 
 fn played(lease_seconds: u64, has_bucket: bool) -> (Workload, Tally) {
+    played_with(Setting { lease_seconds, media_lease_seconds: 0, has_bucket })
+}
+
+/// The day with grants about media that stand by the followed list.
+fn played_by_list(media_lease_seconds: u64) -> (Workload, Tally) {
+    played_with(Setting { lease_seconds: 60, media_lease_seconds, has_bucket: true })
+}
+
+fn played_with(setting: Setting) -> (Workload, Tally) {
     let workload = Workload::new(&SMALL, 1);
-    let tally = play(&workload, Setting { lease_seconds, has_bucket });
+    let tally = play(&workload, setting);
     (workload, tally)
 }
 
@@ -78,4 +87,22 @@ fn a_lease_spares_questions_and_no_bytes() {
     let (_, leased) = played(300, true);
     assert!(leased.questioned < strict.questioned);
     assert_eq!(leased.effort.bodies, strict.effort.bodies);
+}
+
+#[test]
+fn a_grant_that_stands_by_the_list_spares_waiting_and_no_bytes() {
+    let (_, leased) = played(60, true);
+    let (_, listed) = played_by_list(DAY_SECS);
+    assert!(2 * listed.questioned < leased.questioned, "{} waited", listed.questioned);
+    assert!(listed.effort.bodies <= leased.effort.bodies + 3 * SMALL.quarantines as u64);
+}
+
+#[test]
+fn what_is_quarantined_is_served_for_less_than_180_seconds_and_a_revoked_token_for_less_than_its_lease()
+ {
+    let (workload, tally) = played_by_list(3 * DAY_SECS);
+    let [media, tokens] = [tally.quarantined(&workload), tally.revoked(&workload)];
+    assert!(media.answers > 0 && tokens.answers > 0, "some are read in the midst of it");
+    assert!(media.longest_ms() < 180_000, "{media:?}");
+    assert!(tokens.longest_ms() < 60_000, "{tokens:?}");
 }

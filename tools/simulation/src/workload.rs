@@ -16,10 +16,20 @@ pub(crate) struct Workload {
     media: Vec<[Item; 3]>,
     /// By media: since when it is quarantined, if ever.
     quarantined_ms: Vec<Option<u64>>,
+    /// What the homeserver's list of quarantined media has by the end, in order.
+    pub(crate) changes: Vec<Change>,
     /// By reader: since when the token is revoked, if ever.
     revoked_ms: Vec<Option<u64>>,
     /// In the order in which they come.
     pub(crate) requests: Vec<Request>,
+}
+
+/// A row of the homeserver's list of quarantined media.
+pub(crate) struct Change {
+    pub(crate) at_ms: u64,
+    pub(crate) media: usize,
+    /// `false` where it is released.
+    pub(crate) is_quarantined: bool,
 }
 
 /// One representation of a media.
@@ -46,6 +56,7 @@ impl Workload {
             model,
             media,
             quarantined_ms: vec![None; model.media],
+            changes: Vec::new(),
             revoked_ms: vec![None; model.readers],
             requests: Vec::new(),
         };
@@ -63,6 +74,7 @@ impl Workload {
         let Self { requests, quarantined_ms, revoked_ms, .. } = &mut workload;
         refuse(model.quarantines, quarantined_ms, requests, |request| request.media, random);
         refuse(model.revocations, revoked_ms, requests, |request| request.reader, random);
+        workload.changes = changes(&workload.quarantined_ms, model.refused_secs * 1000);
         workload
     }
 
@@ -157,12 +169,33 @@ fn refuse(
     }
 }
 
+/// Returns the rows of media that is quarantined since these times, for so long.
+fn changes(quarantined_ms: &[Option<u64>], for_ms: u64) -> Vec<Change> {
+    let times = quarantined_ms.iter().enumerate();
+    let mut changes: Vec<_> =
+        times
+            .filter_map(|(media, since_ms)| Some((media, (*since_ms)?)))
+            .flat_map(|(media, since_ms)| {
+                [(since_ms, true), (since_ms + for_ms, false)]
+                    .map(|(at_ms, is_quarantined)| Change { at_ms, media, is_quarantined })
+            })
+            .collect();
+    changes.sort_by_key(|change| (change.at_ms, change.media));
+    changes
+}
+
+/// Returns the ID of a media.
+pub(crate) fn media_id(media: usize) -> String {
+    format!("media{media}")
+}
+
 fn items(model: &Model, media: usize, random: &mut impl Rng) -> [Item; 3] {
     let base = "/_matrix/client/v1/media";
+    let id = media_id(media);
     let targets = [
-        format!("{base}/download/{SERVER_NAME}/media{media}"),
-        format!("{base}/thumbnail/{SERVER_NAME}/media{media}?width=96&height=96&method=crop"),
-        format!("{base}/thumbnail/{SERVER_NAME}/media{media}?width=800&height=600&method=scale"),
+        format!("{base}/download/{SERVER_NAME}/{id}"),
+        format!("{base}/thumbnail/{SERVER_NAME}/{id}?width=96&height=96&method=crop"),
+        format!("{base}/thumbnail/{SERVER_NAME}/{id}?width=800&height=600&method=scale"),
     ];
     std::array::from_fn(|index| {
         let of = &model.representations[index];
