@@ -49,6 +49,10 @@ const ENOUGH_BYTES: usize = 4 << 20;
 const SILENCE: Duration = Duration::from_secs(2);
 
 const MAX_CONNECTIONS: usize = 30;
+
+/// How many media each edge serves before its memory is measured.
+const WARMING_MEDIA: usize = 40;
+
 const MAX_GROWTH_BYTES: u64 = 48 << 20;
 
 /// What an edge probes the homeserver with, to find out whether it is down.
@@ -98,6 +102,20 @@ impl Place {
                 let asked = self.origin.asked(&download_path(&id)).pop()?;
                 asked.header("if-none-match").is_some().then_some(())
             });
+        }
+    }
+
+    /// Has every edge serve misses and hits: in a row, some edges are asked only once.
+    fn warm(&self) {
+        for edge in self.edges() {
+            let token = self.token();
+            for _ in 0..WARMING_MEDIA {
+                let id = self.add(Media::new("image/png", &self.body));
+                for _ in 0..2 {
+                    let answer = download(&id, &token).send(&edge.direct_address);
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                }
+            }
         }
     }
 
@@ -371,6 +389,7 @@ fn play(test: &str) {
 fn play_in(place: &Place, group: &Group) {
     let (first, rest) = group.rows.split_first().expect("there are rows");
     let mut wrong = place.play_row(first);
+    place.warm();
     let before = place.resident_bytes();
     for row in rest.iter().chain([first]) {
         wrong.extend(place.play_row(row));
@@ -383,6 +402,7 @@ fn play_in(place: &Place, group: &Group) {
 pub(crate) fn play_at_once(test: &str) {
     let place = Place::start();
     let _ = place.play_row(&GROUPS[0].rows[0]);
+    place.warm();
     let before = place.resident_bytes();
     let wrong: Vec<String> = thread::scope(|scope| {
         let rows = group(test).rows.iter().map(|row| scope.spawn(|| place.play_row(row)));
