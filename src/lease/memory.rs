@@ -6,8 +6,9 @@
 
 use crate::cache::key::CacheKey;
 use crate::cache::lru::Lru;
-use crate::config::lease_policy::is_within;
-use crate::lease::{MAX_RECORDS_BYTES, record_weight};
+use crate::config::lease_policy::{LeasePolicy, RecordOf, is_within};
+use crate::lease::standing::{MediaWatch, memory_secs};
+use crate::lease::{LeaseKeys, Leases, MAX_RECORDS_BYTES, record_weight};
 
 /// What the homeserver's last answer about a record was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,26 @@ enum LeaseState {
     Granted(u64),
     /// A refusal, and when it arrived, in seconds since the Unix epoch.
     Revoked(u64),
+}
+
+/// What an isolate remembers of the two records of a grant, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// When the living grant to the credential was asked for, if there is one.
+    pub credential: Option<u64>,
+    /// When the living grant about the media was asked for, if there is one.
+    pub media: Option<u64>,
+    /// See [`Leases::by_list`].
+    pub by_list: Option<u64>,
+}
+
+impl Remembered {
+    /// Returns whether the media's record is to be looked up at the data centre. Where the credential's
+    /// has to be anyway, so has the media's, which may count in an outage too.
+    pub const fn needs_media(&self) -> bool {
+        let is_enough = self.by_list.is_some() && self.credential.is_some();
+        self.media.is_none() && !is_enough
+    }
 }
 
 /// An isolate's memory of lease records, of bounded size.
@@ -40,6 +61,35 @@ impl LeaseMemory {
         }
     }
 
+    /// Returns what is remembered of both records, by what the list of purges tells about the media.
+    pub fn recall(
+        &mut self,
+        keys: &LeaseKeys,
+        policy: LeasePolicy,
+        watch: MediaWatch,
+        now_unix_secs: u64,
+    ) -> Remembered {
+        let mut living = |key, secs| self.living(key, secs, now_unix_secs);
+        let list_secs = memory_secs(RecordOf::Media, keys, policy, watch, now_unix_secs);
+        Remembered {
+            credential: keys.credential.as_ref().and_then(|key| living(key, policy.lease_secs)),
+            media: living(&keys.media, policy.lease_secs),
+            by_list: living(&keys.media, list_secs),
+        }
+    }
+
+    /// Returns the leases with the grant that brought the stored body, which was asked for at `body`,
+    /// unless a refusal has arrived since.
+    pub fn with_body(
+        &mut self,
+        leases: Leases,
+        keys: Option<&LeaseKeys>,
+        body: Option<u64>,
+    ) -> Leases {
+        let admitted = keys.zip(body).filter(|(keys, asked)| self.admits(&keys.media, *asked));
+        Leases { by_list: leases.by_list.max(admitted.map(|(_, asked)| asked)), ..leases }
+    }
+
     /// Records a grant that was asked for at this time, from an answer or from the data centre's
     /// cache. Returns whether it counts: `false` if a refusal has arrived since the grant was asked
     /// for.
@@ -53,7 +103,7 @@ impl LeaseMemory {
 
     /// Returns whether a grant that was asked for at this time still counts: no refusal has arrived
     /// since.
-    pub fn admits(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
+    fn admits(&mut self, key: &CacheKey, asked_unix_secs: u64) -> bool {
         match self.0.get(key) {
             Some(LeaseState::Revoked(heard)) => *heard < asked_unix_secs,
             Some(LeaseState::Granted(_)) | None => true,

@@ -8,7 +8,7 @@ use crate::cache::in_flight::{InFlight, Ticket};
 use crate::cache::key::CacheKey;
 use crate::config::lease_policy::RecordOf;
 use crate::lease::memory::LeaseMemory;
-use crate::lease::standing::{MediaWatch, memory_secs};
+use crate::lease::standing::MediaWatch;
 use crate::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 use crate::shell::request_context::RequestContext;
 use crate::shell::runtime::clock;
@@ -55,39 +55,26 @@ pub(crate) async fn look_up(
 ) -> Leases {
     let Some(keys) = keys else { return Leases::default() };
     let now = clock::now_unix_secs();
-    let secs = memory_secs(RecordOf::Media, keys, context.config.lease, watch, now);
-    let by_list = MEMORY.with_borrow_mut(|memory| memory.living(&keys.media, secs, now));
-    // Where the credential's record has to be looked up anyway, so is the media's, which may count in
-    // an outage too.
-    let lease_secs = context.config.lease.lease_secs;
-    let is_enough = by_list.is_some()
-        && keys.credential.as_ref().is_some_and(|key| {
-            MEMORY.with_borrow_mut(|memory| memory.living(key, lease_secs, now)).is_some()
-        });
-    let look_up_media = async {
-        let living = MEMORY.with_borrow_mut(|memory| memory.living(&keys.media, lease_secs, now));
-        match living {
-            None if is_enough => None,
-            None => look_up_one(context, &keys.media, now).await,
-            living => living,
+    let policy = context.config.lease;
+    let recalled = MEMORY.with_borrow_mut(|memory| memory.recall(keys, policy, watch, now));
+    let credential = async {
+        match (recalled.credential, &keys.credential) {
+            (None, Some(key)) => look_up_at_pop(context, key).await,
+            (living, _) => living,
         }
     };
-    let look_up_credential = async {
-        match &keys.credential {
-            Some(key) => look_up_one(context, key, now).await,
-            None => None,
+    let media = async {
+        if recalled.needs_media() {
+            look_up_at_pop(context, &keys.media).await
+        } else {
+            recalled.media
         }
     };
-    let (credential, media) = join(look_up_credential, look_up_media).await;
-    Leases { credential, media, by_list, watch }
+    let (credential, media) = join(credential, media).await;
+    Leases { credential, media, by_list: recalled.by_list, watch }
 }
 
-async fn look_up_one(context: &RequestContext, key: &CacheKey, now: u64) -> Option<u64> {
-    let lease_secs = context.config.lease.lease_secs;
-    let living = MEMORY.with_borrow_mut(|memory| memory.living(key, lease_secs, now));
-    if living.is_some() {
-        return living;
-    }
+async fn look_up_at_pop(context: &RequestContext, key: &CacheKey) -> Option<u64> {
     let text = pop::look_up_text(&context.config, key, MAX_RECORD_BYTES).await?;
     let confirmed = parse_record(&text, key)?;
     record_grant(key, confirmed).then_some(confirmed)
@@ -95,11 +82,7 @@ async fn look_up_one(context: &RequestContext, key: &CacheKey, now: u64) -> Opti
 
 /// Returns the leases with the grant that brought the stored body, unless a refusal has arrived since.
 pub(crate) fn with_body(leases: Leases, keys: Option<&LeaseKeys>, body: Option<u64>) -> Leases {
-    let body = keys.zip(body).and_then(|(keys, granted_unix_secs)| {
-        let admits = |memory: &mut LeaseMemory| memory.admits(&keys.media, granted_unix_secs);
-        MEMORY.with_borrow_mut(admits).then_some(granted_unix_secs)
-    });
-    Leases { by_list: leases.by_list.max(body), ..leases }
+    MEMORY.with_borrow_mut(|memory| memory.with_body(leases, keys, body))
 }
 
 /// Writes the records that a change grants, and removes those that it revokes.

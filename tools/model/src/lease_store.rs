@@ -3,7 +3,7 @@
 use matrix_media_edge::cache::key::CacheKey;
 use matrix_media_edge::config::lease_policy::{LeasePolicy, RecordOf};
 use matrix_media_edge::lease::memory::LeaseMemory;
-use matrix_media_edge::lease::standing::{MediaWatch, memory_secs};
+use matrix_media_edge::lease::standing::MediaWatch;
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, parse_record, write_record};
 
 use crate::store::{Condition, Entry, Store};
@@ -23,20 +23,11 @@ impl LeaseStore<'_> {
     /// In an outage the list is not told of refusals, so that memory answers for less.
     pub fn look_up(&mut self, keys: Option<&LeaseKeys>, is_outage: bool) -> Leases {
         let Some(keys) = keys else { return Leases::default() };
-        let (policy, now) = (self.policy, self.now_unix_secs);
         let watch = if is_outage { MediaWatch::default() } else { self.watch };
-        let secs = memory_secs(RecordOf::Media, keys, policy, watch, now);
-        let by_list = self.memory.living(&keys.media, secs, now);
-        let mut living = |key: &CacheKey| self.memory.living(key, policy.lease_secs, now);
-        let is_enough =
-            by_list.is_some() && keys.credential.as_ref().is_some_and(|key| living(key).is_some());
-        let media = match living(&keys.media) {
-            None if is_enough => None,
-            None => self.find(&keys.media),
-            living => living,
-        };
-        let credential = keys.credential.as_ref().and_then(|key| self.find(key));
-        Leases { credential, media, by_list, watch: self.watch }
+        let recalled = self.memory.recall(keys, self.policy, watch, self.now_unix_secs);
+        let media = if recalled.needs_media() { self.find(&keys.media) } else { recalled.media };
+        let credential = recalled.credential.or_else(|| self.find(keys.credential.as_ref()?));
+        Leases { credential, media, by_list: recalled.by_list, watch: self.watch }
     }
 
     /// The leases with the grant that brought the stored body.
@@ -46,9 +37,7 @@ impl LeaseStore<'_> {
         keys: Option<&LeaseKeys>,
         body: Option<u64>,
     ) -> Leases {
-        let admitted =
-            keys.zip(body).filter(|(keys, granted)| self.memory.admits(&keys.media, *granted));
-        Leases { by_list: leases.by_list.max(admitted.map(|(_, granted)| granted)), ..leases }
+        self.memory.with_body(leases, keys, body)
     }
 
     pub fn apply(&mut self, keys: Option<&LeaseKeys>, change: LeaseChange) {
@@ -64,10 +53,6 @@ impl LeaseStore<'_> {
     }
 
     fn find(&mut self, key: &CacheKey) -> Option<u64> {
-        let living = self.memory.living(key, self.policy.lease_secs, self.now_unix_secs);
-        if living.is_some() {
-            return living;
-        }
         let confirmed = parse_record(&self.pop.find_text(key, self.now_ms)?, key)?;
         self.memory.record_grant(key, confirmed).then_some(confirmed)
     }

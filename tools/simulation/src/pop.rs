@@ -10,7 +10,7 @@ use matrix_media_edge::cache::tier::{Tier, is_small, memory_weight};
 use matrix_media_edge::config::Config;
 use matrix_media_edge::config::lease_policy::{LeasePolicy, RecordOf};
 use matrix_media_edge::lease::memory::LeaseMemory;
-use matrix_media_edge::lease::standing::{MediaWatch, memory_secs};
+use matrix_media_edge::lease::standing::MediaWatch;
 use matrix_media_edge::lease::{LeaseChange, LeaseKeys, Leases, record_weight};
 
 use crate::model::Model;
@@ -147,28 +147,15 @@ impl Pop {
         let Some(keys) = keys else { return Leases::default() };
         let Isolate { leases: memory, purges, .. } = &mut self.isolates[isolate];
         let watch = MediaWatch::of(purges, entry);
-        let secs = memory_secs(RecordOf::Media, keys, policy, watch, now_unix_secs);
-        let by_list = memory.living(&keys.media, secs, now_unix_secs);
-        let living = |memory: &mut LeaseMemory, key: &CacheKey| {
-            memory.living(key, policy.lease_secs, now_unix_secs)
-        };
-        let is_enough = by_list.is_some()
-            && keys.credential.as_ref().is_some_and(|key| living(memory, key).is_some());
+        let recalled = memory.recall(keys, policy, watch, now_unix_secs);
         let mut look_up = |key: &CacheKey| {
-            let asked = living(memory, key);
-            asked.or_else(|| {
-                let asked = *self.leases.get(key)?;
-                memory.record_grant(key, asked).then_some(asked)
-            })
+            let asked = *self.leases.get(key)?;
+            memory.record_grant(key, asked).then_some(asked)
         };
-        let credential = keys.credential.as_ref().and_then(&mut look_up);
-        let media = if is_enough {
-            by_list.filter(|at| policy.is_alive(*at, now_unix_secs))
-        } else {
-            look_up(&keys.media)
-        };
-        let body = body.filter(|granted| memory.admits(&keys.media, *granted));
-        Leases { credential, media, by_list: by_list.max(body), watch }
+        let media = if recalled.needs_media() { look_up(&keys.media) } else { recalled.media };
+        let credential = recalled.credential.or_else(|| look_up(keys.credential.as_ref()?));
+        let leases = Leases { credential, media, by_list: recalled.by_list, watch };
+        memory.with_body(leases, Some(keys), body)
     }
 
     pub(crate) fn apply_leases(
